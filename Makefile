@@ -1,0 +1,42 @@
+# Two commands do everything: `make demo` runs the main job, `make test` runs the tests.
+# Both install what they need into .venv first; nothing outside this folder is changed.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check proof clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## holdfast into .venv, from PyPI alone
+
+dev: $(VENV)/.dev ## the same with the developers' tools
+
+$(VENV)/.installed: pyproject.toml
+	@sh tools/venv.sh $(PYTHON) $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: install ## cut the power of a primary and say what was lost
+	@$(BIN)/holdfast drill primary-power-off
+
+check: dev ## format, lint, types, import contracts, unit tests: under a minute
+	@$(BIN)/ruff format --check --quiet src tests benchmarks
+	@$(BIN)/ruff check --quiet src tests benchmarks
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -q -n 2 tests/unit tests/tidy
+
+test: check ## all tests, real clusters included
+	@$(BIN)/pytest -q tests/contract tests/negative tests/drills tests/e2e
+
+clean: ## remove labs, then the virtual environment
+	@if [ -x $(BIN)/holdfast ]; then $(BIN)/holdfast down --all; fi
+	@rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""Proves that a database cluster survives."""

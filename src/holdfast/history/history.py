@@ -1,0 +1,98 @@
+"""A run's history: the ops of its clients and everything they must be read against.
+
+Frozen, and free of any live thing: it is read from a store and can be judged years later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from holdfast.history.op import I64, Ops
+
+JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
+"""Any JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """One injection of a fault.
+
+    targets: nodes or hosts it was applied to. planned_ns: when the plan wanted it; at_ns: when its
+    injection had returned; healed_ns: when its healing had returned, None if never. effective: whether
+    ``evidence`` shows that it bit; None when that could not be told.
+    """
+
+    fault: str
+    targets: tuple[str, ...]
+    planned_ns: int
+    started_ns: int
+    at_ns: int
+    healed_ns: int | None
+    effective: bool | None
+    evidence: str
+    params: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeObservation:
+    """What one node showed at one moment, sampled during the run.
+
+    role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
+    source: who said so (``node`` itself, ``manager``, ``dcs``).
+    """
+
+    at_ns: int
+    node: str
+    source: str
+    role: str
+    timeline: int
+    lsn: int
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContent:
+    """What one node held in the final read: a content hash per table, at one LSN it had replayed to."""
+
+    node: str
+    lsn: int
+    table_hashes: Mapping[str, str]
+    row_counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalRead:
+    """The read that ends a run: after everything is healed, writers have stopped, and each node has
+    replayed the primary's last LSN, taken from the surviving timeline.
+
+    primary: the node read. values: what a workload's table holds, by workload name, sorted int64. contents:
+    one entry a node that took part; missing: nodes that did not come back or did not catch up.
+    timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history.
+    """
+
+    primary: str
+    timeline: int
+    lsn: int
+    at_ns: int
+    values: Mapping[str, I64]
+    contents: tuple[NodeContent, ...]
+    missing: tuple[str, ...] = ()
+    timeline_starts: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything that a checker may look at.
+
+    start_ns, end_ns: the load's window, monotonic ns. complete: False when the run ended early. Foreign
+    histories have ops only.
+    """
+
+    ops: Ops
+    faults: tuple[FaultRecord, ...] = ()
+    observations: tuple[NodeObservation, ...] = ()
+    final: FinalRead | None = None
+    start_ns: int = 0
+    end_ns: int = 0
+    complete: bool = True
