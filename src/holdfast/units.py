@@ -43,7 +43,7 @@ def parse_duration_s(text: str | int | float) -> float:
 
 
 def parse_rate_per_s(text: str | int | float) -> float:
-    """Return a rate per second from ``500``, ``"500/s"`` or ``"600/m"``. Raises ValueError for anything else."""
+    """Return a rate per second from ``500``, ``"500/s"`` or ``"600/m"``. Raises ValueError otherwise."""
     if isinstance(text, bool):
         raise ValueError("a rate is a number per second or text like 500/s")
     if isinstance(text, int | float):
@@ -57,7 +57,7 @@ def parse_rate_per_s(text: str | int | float) -> float:
 
 
 def parse_lsn(text: str) -> Lsn:
-    """Return the byte offset of an LSN as PostgreSQL prints it (``0/3000148``). Raises ValueError otherwise."""
+    """Return the byte offset of an LSN as PostgreSQL prints it (``0/3000148``), else raise ValueError."""
     high, slash, low = text.partition("/")
     if not slash:
         raise ValueError(f"{text!r} is no LSN; PostgreSQL prints one as 0/3000148")

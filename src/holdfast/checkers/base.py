@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from holdfast.units import NS_PER_S
 from holdfast.history.history import JSON, History
+from holdfast.units import NS_PER_S
 
 
 class Verdict(StrEnum):

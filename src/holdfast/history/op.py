@@ -26,6 +26,7 @@ I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 I16 = npt.NDArray[np.int16]
 U8 = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Outcome(IntEnum):
@@ -75,15 +76,14 @@ class Ops:
     def __len__(self) -> int:
         return len(self.process)
 
-    def f_is(self, name: str) -> npt.NDArray[np.bool_]:
+    def f_is(self, name: str) -> Mask:
         """Return the mask of ops whose function is name. O(n)."""
-        if name not in self.f_names:
-            return np.zeros(len(self), dtype=np.bool_)
-        return self.f == self.f_names.index(name)
+        code = self.f_names.index(name) if name in self.f_names else -1
+        return np.equal(self.f, code)
 
-    def outcome_is(self, outcome: Outcome) -> npt.NDArray[np.bool_]:
+    def outcome_is(self, outcome: Outcome) -> Mask:
         """Return the mask of ops that ended so. O(n)."""
-        return self.outcome == int(outcome)
+        return np.equal(self.outcome, int(outcome))
 
     def node_name(self, index: int) -> str | None:
         """Return the name of the node that answered op number index, None when unknown."""
