@@ -1,0 +1,1 @@
+"""Labs and hosts: isolated machines on one machine."""

@@ -1,0 +1,178 @@
+"""What a lab and a host are, whatever runs them."""
+
+from __future__ import annotations
+
+import signal as signals
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended. code: its exit status, −n when signal n killed it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One process as its host sees it. state: the letter of proc_pid_stat(5), Z for a zombie."""
+
+    pid: int
+    parent: int
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port of the lab that the machine can reach: 127.0.0.1:port leads to address:target_port."""
+
+    name: str
+    port: int
+    address: str
+    target_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start on a host.
+
+    name: under which it is known there (``patroni``); argv: words, never a shell string; env: added to a
+    minimal one; uid: run as this user in a user namespace of its own, None for the lab's root. module:
+    argv[0] is a Python module, run without exec in a child of the host's init, which may have imported it
+    already. log: file below the host's folder that takes stdout and stderr.
+    """
+
+    name: str
+    argv: Sequence[str]
+    log: str
+    env: Mapping[str, str] | None = None
+    uid: int | None = None
+    module: bool = False
+
+
+class Process(Protocol):
+    """A program that runs on a host."""
+
+    @property
+    def pid(self) -> int:
+        """Its id in the host's pid namespace."""
+        ...
+
+    async def wait(self, timeout_s: float) -> int:
+        """Return its exit status. Raises TimeoutError when it has not ended by then."""
+        ...
+
+
+class Host(Protocol):
+    """One machine of a lab: its own processes, network, files below ``folder``, and power switch."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the lab."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Its IP address in the lab."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are, the same path inside and outside."""
+        ...
+
+    async def spawn(self, program: Program) -> Process:
+        """Start a program and return at once. Raises HostError when it can't be started."""
+        ...
+
+    async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
+        """Run a program to its end; it is killed at the time-out, which raises TimeoutError."""
+        ...
+
+    async def signal(
+        self,
+        number: signals.Signals,
+        *,
+        name: str | None = None,
+        pids: Sequence[int] = (),
+        tree: bool = False,
+    ) -> list[int]:
+        """Send a signal to processes by program name or pid, with all below them when tree.
+
+        Returns the pids that were there to take it.
+        """
+        ...
+
+    async def processes(self) -> list[ProcessInfo]:
+        """Return all that runs on the host. Raises HostError when it is off."""
+        ...
+
+    async def power_off(self) -> None:
+        """Cut the cable, then end everything on the host at once; returns when all of it is gone."""
+        ...
+
+    async def power_on(self) -> None:
+        """Start the host again, with its files and address; no program runs."""
+        ...
+
+    @property
+    def is_on(self) -> bool:
+        """Whether power_on was the last of the two to succeed."""
+        ...
+
+    async def put(self, path: str, data: bytes, mode: int = 0o600) -> Path:
+        """Write a file below the host's folder and return its path. Raises HostError for a path outside."""
+        ...
+
+    async def get(self, path: str) -> bytes:
+        """Read a file below the host's folder. Raises HostError when there is none."""
+        ...
+
+
+class Lab(Protocol):
+    """Hosts on one network, and nothing else of the machine."""
+
+    @property
+    def name(self) -> str:
+        """The lab's id."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Its state folder."""
+        ...
+
+    @property
+    def hosts(self) -> Mapping[str, Host]:
+        """All hosts by name, on or off."""
+        ...
+
+    async def add_host(self, name: str, address: str) -> Host:
+        """Make a host and switch it on. Raises HostError for a name or address in use."""
+        ...
+
+    async def preload(self, modules: Sequence[str]) -> None:
+        """Import Python modules once, for all hosts that are switched on later."""
+        ...
+
+    async def publish(self, name: str, address: str, target_port: int, port: int | None) -> PublishedPort:
+        """Make address:target_port reachable at 127.0.0.1, at port or at a free one.
+
+        Raises UnavailableError when port is in use.
+        """
+        ...
+
+    async def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
+        """Return a non-blocking TCP connection to an address of the lab. Raises OSError."""
+        ...
+
+    async def destroy(self) -> None:
+        """End everything and remove the folder; safe to call again."""
+        ...

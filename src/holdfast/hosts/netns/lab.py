@@ -1,0 +1,278 @@
+"""A lab of namespaces, seen from the tool: made, found again, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import holdfast
+from holdfast.clock import deadline_ns, now_ns
+from holdfast.errors import HostError, UnavailableError
+from holdfast.hosts.base import PublishedPort
+from holdfast.hosts.netns.channel import Channel, ask
+from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
+from holdfast.hosts.netns.host import NetnsHost
+from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, process_start_ticks
+from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
+from holdfast.hosts.state import runs_folder
+
+STATE_NAME: Final = "lab.json"
+LAUNCH_TIMEOUT_S: Final = 20.0
+END_TIMEOUT_S: Final = 20.0
+
+
+class NetnsLab:
+    """One lab. Make it with create, find it again with open."""
+
+    def __init__(self, folder: Path, subnet: ipaddress.IPv4Network) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.subnet = subnet
+        self._hosts: dict[str, NetnsHost] = {}
+        self.published: dict[str, PublishedPort] = {}
+        self._lifeline: int | None = None
+
+    @property
+    def hosts(self) -> dict[str, NetnsHost]:
+        """All hosts by name, on or off."""
+        return self._hosts
+
+    @classmethod
+    async def create(cls, folder: Path, subnet: str, *, tied: bool) -> NetnsLab:
+        """Make a lab in folder, which must not exist.
+
+        tied: the lab ends when this process does. Raises UnavailableError when the kernel refuses
+        namespaces, HostError when the lab's init does not start.
+        """
+        folder.mkdir(mode=0o700)
+        network = ipaddress.IPv4Network(subnet)
+        lab = cls(folder, network)
+        visible = {sys.prefix, sys.base_prefix, str(Path(holdfast.__file__).parent.parent)}
+        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder())), tuple(sorted(visible)), tied)
+        plan.save(folder)
+        lab._save()
+        try:
+            await lab._launch(tied)
+            gateway = next(network.hosts())
+            await asyncio.gather(lab._wait_for_socket(WIRES_SOCKET), lab._wait_for_socket(GATE_SOCKET))
+            await ask(folder / WIRES_SOCKET, {"op": "bridge", "address": f"{gateway}/{network.prefixlen}"})
+        except BaseException:
+            await lab.destroy()
+            raise
+        return lab
+
+    @classmethod
+    def open(cls, folder: Path) -> NetnsLab:
+        """Find a lab again. Raises HostError when folder holds none."""
+        try:
+            saved = json.loads((folder / STATE_NAME).read_text())
+        except (OSError, ValueError) as error:
+            raise HostError(f"{folder} holds no lab: {error}") from error
+        lab = cls(folder, ipaddress.IPv4Network(saved["subnet"]))
+        for host in saved["hosts"]:
+            lab._hosts[host["name"]] = NetnsHost(
+                folder,
+                host["name"],
+                host["address"],
+                lab.subnet.prefixlen,
+                is_on=_answers(folder / "hosts" / host["name"] / INIT_SOCKET),
+            )
+        lab.published = {port["name"]: PublishedPort(**port) for port in saved["published"]}
+        return lab
+
+    @property
+    def init_pid(self) -> int | None:
+        """The lab's init by its pid on the machine; None when it has ended."""
+        try:
+            saved = json.loads((self.folder / PID_NAME).read_text())
+            pid, ticks = int(saved["pid"]), int(saved["start_ticks"])
+            return pid if process_start_ticks(pid) == ticks else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the lab's init lives."""
+        return self.init_pid is not None
+
+    async def add_host(self, name: str, address: str) -> NetnsHost:
+        """Make a host and switch it on. Raises HostError for a name or address in use."""
+        if name in self._hosts or any(host.address == address for host in self._hosts.values()):
+            raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
+        host = NetnsHost(self.folder, name, address, self.subnet.prefixlen, is_on=False)
+        self._hosts[name] = host
+        self._save()
+        await host.power_on()
+        return host
+
+    async def remove_host(self, name: str) -> None:
+        """Switch a host off and delete its files."""
+        host = self._hosts[name]
+        await host.power_off()
+        for port in [port for port in self.published.values() if port.address == host.address]:
+            await self.unpublish(port.name)
+        del self._hosts[name]
+        self._save()
+        await asyncio.to_thread(shutil.rmtree, host.folder, True)
+
+    async def preload(self, modules: Sequence[str]) -> None:
+        """Import Python modules in the lab's init, for all hosts that are switched on later."""
+        await ask(self.folder / INIT_SOCKET, {"op": "preload", "modules": list(modules)})
+
+    async def publish(self, name: str, address: str, target_port: int, port: int | None) -> PublishedPort:
+        """Make address:target_port of the lab reachable at 127.0.0.1, at port or at a free one."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port or 0))
+            except OSError as error:
+                raise UnavailableError(
+                    f"port {port} for {name} cannot be used: {error.strerror}",
+                    hint=f"free it, or choose another with --set ports.{name}=PORT (0 for any free one)",
+                ) from error
+            listener.listen(512)
+            await ask(
+                self.folder / GATE_SOCKET,
+                {"op": "publish", "name": name, "address": address, "port": target_port},
+                [listener.fileno()],
+            )
+            found = PublishedPort(name, listener.getsockname()[1], address, target_port)
+        self.published[name] = found
+        self._save()
+        return found
+
+    async def unpublish(self, name: str) -> None:
+        """Take a published port back."""
+        await ask(self.folder / GATE_SOCKET, {"op": "unpublish", "name": name})
+        self.published.pop(name, None)
+        self._save()
+
+    async def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
+        """Return a non-blocking TCP connection to an address of the lab. Raises OSError."""
+        channel = Channel(self.folder / GATE_SOCKET)
+        try:
+            _reply, fds = await channel.request(
+                {"op": "dial", "address": address, "port": port, "timeout_s": timeout_s},
+                timeout_s=timeout_s + 1,
+            )
+        except HostError as error:
+            raise ConnectionError(f"{address}:{port}: {error.message}") from error
+        finally:
+            channel.close()
+        return socket.socket(fileno=fds[0])
+
+    async def destroy(self) -> None:
+        """Kill the lab's init, wait for all of the lab to be gone, remove the folder; safe to call again."""
+        await self.end()
+        await asyncio.to_thread(_remove_tree, self.folder)
+
+    async def end(self) -> None:
+        """Kill the lab's init and wait until the kernel has ended everything below it."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        pid = self.init_pid
+        if pid is None:
+            return
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            if self.init_pid != pid:
+                return  # it ended between the look and the open, and another took its number
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            await asyncio.to_thread(_wait_for_end, handle, self.name)
+        finally:
+            os.close(handle)
+
+    async def _launch(self, tied: bool) -> None:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        launcher = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "holdfast.hosts.netns.launch",
+            str(self.folder),
+            stdin=reader,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        os.close(reader)
+        if tied:
+            self._lifeline = writer
+        else:
+            os.close(writer)
+        try:
+            async with asyncio.timeout(LAUNCH_TIMEOUT_S):
+                out, err = await launcher.communicate()
+        except TimeoutError as error:
+            launcher.kill()
+            raise HostError(f"lab {self.name}: its init was not ready in {LAUNCH_TIMEOUT_S:g} s") from error
+        said = out.decode().strip()
+        if said == "ready":
+            return
+        if said.startswith("refused: "):
+            raise UnavailableError(
+                f"the kernel refuses namespaces to this user: {said.removeprefix('refused: ')}",
+                hint="run as root, or allow them: sysctl -w kernel.unprivileged_userns_clone=1 (Debian), "
+                "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)",
+            )
+        log = self.folder / "init.log"
+        words = log.read_text(errors="replace") if log.exists() else ""
+        raise HostError(f"lab {self.name}: {said or err.decode().strip()} {words[-2000:]}".rstrip())
+
+    async def _wait_for_socket(self, name: str) -> None:
+        deadline = deadline_ns(LAUNCH_TIMEOUT_S)
+        while not _answers(self.folder / name):
+            if now_ns() > deadline:
+                raise HostError(f"lab {self.name}: {name} did not answer in {LAUNCH_TIMEOUT_S:g} s")
+            await asyncio.sleep(0.005)
+
+    def _save(self) -> None:
+        saved = {
+            "runtime": "netns",
+            "subnet": str(self.subnet),
+            "hosts": [{"name": host.name, "address": host.address} for host in self._hosts.values()],
+            "published": [asdict(port) for port in self.published.values()],
+        }
+        new = self.folder / (STATE_NAME + ".new")
+        new.write_text(json.dumps(saved))
+        new.rename(self.folder / STATE_NAME)
+
+
+def _answers(path: Path) -> bool:
+    try:
+        Channel(path).close()
+    except HostError:
+        return False
+    return True
+
+
+def _wait_for_end(handle: int, name: str) -> None:
+    """Wait for a process by its pidfd: it is readable once the process, and with it all of its pid
+    namespace, has ended (pidfd_open(2), pid_namespaces(7))."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    if not poll.poll(END_TIMEOUT_S * 1000):
+        raise HostError(f"lab {name}: its processes did not end in {END_TIMEOUT_S:g} s after SIGKILL")
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder whose files no living process holds."""
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,112 @@
+"""The lab's wires: a bridge, a veth pair for each host, and what faults do to them.
+
+A process of its own, so that netlink code stays out of the inits; it enters a host's network namespace
+when it has to and returns to the lab's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from holdfast.hosts.netns import syscalls, wire
+from holdfast.hosts.netns.server import Server
+
+SOCKET_NAME: Final = "wires.sock"
+BRIDGE: Final = "br0"
+PORT: Final = "eth0"
+
+
+class Wires:
+    """Serve on the unix socket in folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port_of: dict[str, str] = {}  # the bridge's port of each host
+
+    def serve(self) -> NoReturn:
+        """Serve until killed."""
+        from pyroute2 import IPRoute
+
+        self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._ip: Any = IPRoute()
+        server = Server(wire.listen(self._folder / SOCKET_NAME))
+        server.handlers = {
+            "bridge": lambda message, _fds, _caller: self.bridge(str(message["address"])),
+            "attach": lambda message, _fds, _caller: self.attach(
+                str(message["host"]), int(str(message["pid"])), str(message["address"])
+            ),
+            "link": lambda message, _fds, _caller: self.link(str(message["host"]), bool(message["up"])),
+        }
+        server.serve_forever()
+        raise AssertionError("serve_forever returned")
+
+    def bridge(self, address: str) -> wire.Message:
+        """Make the lab's bridge and give it address (``172.28.0.1/24``)."""
+        interface = ipaddress.ip_interface(address)
+        self._ip.link("set", index=1, state="up")
+        self._ip.link("add", ifname=BRIDGE, kind="bridge", br_forward_delay=0)
+        index = self._index(BRIDGE)
+        self._ip.addr("add", index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
+        self._ip.link("set", index=index, state="up")
+        return {}
+
+    def attach(self, host: str, pid: int, address: str) -> wire.Message:
+        """Wire the host whose init is pid (in the lab) to the bridge, with address on its eth0.
+
+        The hardware address follows from the IP address: a host that comes back after a power-off is the
+        same station to its peers, whose ARP tables still hold it.
+        """
+        interface = ipaddress.ip_interface(address)
+        mac = "02:00:" + ":".join(f"{byte:02x}" for byte in interface.ip.packed[-4:])
+        near = port_name(interface)
+        stale = self._ip.link_lookup(ifname=near)
+        if stale:
+            self._ip.link("del", index=stale[0])
+        self._ip.link(
+            "add", ifname=near, kind="veth", peer={"ifname": PORT, "address": mac, "net_ns_pid": pid}
+        )
+        index = self._index(near)
+        self._ip.link("set", index=index, master=self._index(BRIDGE), state="up")
+        self._port_of[host] = near
+        with self._inside(pid):
+            from pyroute2 import IPRoute
+
+            with IPRoute() as there:
+                there.link("set", index=1, state="up")
+                far = there.link_lookup(ifname=PORT)[0]
+                there.addr("add", index=far, address=str(interface.ip), prefixlen=interface.network.prefixlen)
+                there.link("set", index=far, state="up")
+        return {"mac": mac}
+
+    def link(self, host: str, up: bool) -> wire.Message:
+        """Plug a host's cable in or out at the bridge's side."""
+        index = self._ip.link_lookup(ifname=self._port_of[host])
+        if index:
+            self._ip.link("set", index=index[0], state="up" if up else "down")
+        return {"found": bool(index)}
+
+    def _index(self, name: str) -> int:
+        return int(self._ip.link_lookup(ifname=name)[0])
+
+    @contextmanager
+    def _inside(self, pid: int) -> Iterator[None]:
+        """Be in the network namespace of pid for a while."""
+        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(there, syscalls.CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                syscalls.setns(self._home, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(there)
+
+
+def port_name(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str:
+    """Return the name of the bridge's port for an address: unique in the lab, at most 15 characters."""
+    return "h" + interface.ip.packed[-4:].hex()
