@@ -154,6 +154,11 @@ class Lab(Protocol):
         """All hosts by name, on or off."""
         ...
 
+    @property
+    def published(self) -> Mapping[str, PublishedPort]:
+        """All published ports by name."""
+        ...
+
     async def add_host(self, name: str, address: str) -> Host:
         """Make a host and switch it on. Raises HostError for a name or address in use."""
         ...

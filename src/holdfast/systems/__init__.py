@@ -1,0 +1,1 @@
+"""Systems that can be put on hosts: databases, their managers, consensus stores."""

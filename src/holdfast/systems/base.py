@@ -1,0 +1,233 @@
+"""What a system and a running cluster of it are.
+
+``Cluster`` is small; what only some systems can do is a capability, a Protocol of its own. A drill that needs
+a capability asks for it by name (``CAPABILITIES``) and is skipped, with that reason, where it lacks.
+Shape after Jepsen's db.clj: a minimal protocol and optional extras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec
+
+
+class Role(StrEnum):
+    """What a node is for, as ``status`` prints it."""
+
+    PRIMARY = "primary"
+    STANDBY = "standby"
+    READ_ONLY = "read-only"
+    MONITOR = "monitor"
+    DCS = "dcs"
+    BALANCER = "balancer"
+    EXPORTER = "exporter"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What one node is and shows at one moment.
+
+    address, port: in the lab; published_port: on 127.0.0.1 of the machine, None when not published. state:
+    the manager's word for it (``running``, ``streaming``, ``stopped``). lsn: bytes, 0 unknown. The lag
+    figures are the primary's view of this standby: seconds and bytes, None where there are none.
+    sync: ``sync``, ``quorum``, ``potential`` or ``async`` as pg_stat_replication says, None for others.
+    """
+
+    name: str
+    role: Role
+    address: str
+    port: int
+    published_port: int | None
+    state: str
+    healthy: bool
+    assigned_state: str | None = None
+    priority: int | None = None
+    timeline: int | None = None
+    lsn: int | None = None
+    write_lag_s: float | None = None
+    flush_lag_s: float | None = None
+    replay_lag_s: float | None = None
+    lag_bytes: int | None = None
+    sync: str | None = None
+    slot_active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """A way for clients to find a role. dsn: a libpq connection string without a password."""
+
+    name: str
+    kind: str
+    dsn: str
+    published_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What a cluster shows at one moment. ready: whole, as its system means it. primary: None or its name."""
+
+    ready: bool
+    primary: str | None
+    nodes: tuple[NodeView, ...]
+    routes: tuple[RouteView, ...] = ()
+    missing: str = ""
+
+    def node(self, name: str) -> NodeView:
+        """Return the node of that name. Raises KeyError."""
+        return next(node for node in self.nodes if node.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A lab's generated passwords, by user. Never printed but by ``holdfast credentials``."""
+
+    passwords: Mapping[str, str] = field(repr=False)
+    passfile: Path
+
+    def password(self, user: str) -> str:
+        """Return a user's password. Raises KeyError."""
+        return self.passwords[user]
+
+
+@dataclass(frozen=True, slots=True)
+class OutageModel:
+    """What a manager's own settings promise.
+
+    outage_s: the longest outage after the loss of a primary that its documentation allows, and reason: the
+    sum behind it, for the report.
+    """
+
+    outage_s: float
+    reason: str
+
+
+Progress = Callable[[str], None]
+"""Is told, in a few words, what a long piece of work is at."""
+
+
+class Cluster(Protocol):
+    """A running system on the hosts of a lab."""
+
+    @property
+    def lab(self) -> Lab:
+        """The lab it runs in."""
+        ...
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """What it was made from."""
+        ...
+
+    @property
+    def credentials(self) -> Credentials:
+        """Its users' passwords."""
+        ...
+
+    @property
+    def model(self) -> OutageModel:
+        """What its settings promise."""
+        ...
+
+    async def view(self) -> ClusterView:
+        """Return what it shows now; a node that does not answer is unhealthy, never an error."""
+        ...
+
+    async def start_node(self, node: str) -> None:
+        """Start what belongs on a node whose host is on and which a fault has stopped."""
+        ...
+
+
+@runtime_checkable
+class HasPrimary(Protocol):
+    """Has one node that takes writes."""
+
+    async def primary(self) -> str | None:
+        """Return the primary's name, None while there is none."""
+        ...
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """Has processes that can be told apart and killed."""
+
+    def process_names(self, node: str) -> tuple[str, ...]:
+        """Return the names that process_ids knows on a node, for example postgres and patroni."""
+        ...
+
+    async def process_ids(self, node: str, process: str) -> list[int]:
+        """Return the pids, in the host's namespace, of a process and all below it; [] when it is not there."""
+        ...
+
+
+@runtime_checkable
+class Switchable(Protocol):
+    """Can move its primary on demand."""
+
+    async def switchover(self, target: str | None) -> str:
+        """Move the primary to target (None: the manager's choice) and return who was asked to lead."""
+        ...
+
+
+@runtime_checkable
+class HasConsensus(Protocol):
+    """Keeps its leadership in a consensus store."""
+
+    async def dcs_leader(self) -> str | None:
+        """Return the node that leads the store, None while there is none."""
+        ...
+
+    async def leader_record(self) -> str | None:
+        """Return who holds the cluster's leadership in the store, None when the lock is free."""
+        ...
+
+
+@runtime_checkable
+class HasLogs(Protocol):
+    """Has logs that a person may read."""
+
+    def log_files(self, node: str) -> Mapping[str, Path]:
+        """Return a node's logs by name."""
+        ...
+
+
+CAPABILITIES: Final[Mapping[str, type]] = {
+    "killable": Killable,
+    "switchable": Switchable,
+    "has-primary": HasPrimary,
+    "has-consensus": HasConsensus,
+    "has-logs": HasLogs,
+}
+"""Capabilities by the name a drill's ``needs`` uses."""
+
+
+class System(Protocol):
+    """A kind of cluster."""
+
+    @property
+    def name(self) -> str:
+        """``patroni``, ``streaming``, …"""
+        ...
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, or None when it can."""
+        ...
+
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> Cluster:
+        """Put a whole cluster on a fresh lab and return once it takes writes on its primary.
+
+        Raises ClusterError, with the node's own last log lines, when it does not come up in time.
+        """
+        ...
+
+    def attach(self, lab: Lab, spec: ClusterSpec) -> Cluster:
+        """Return the cluster that runs in a lab that was deployed before."""
+        ...
+
+

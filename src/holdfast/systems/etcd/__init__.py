@@ -1,0 +1,1 @@
+"""etcd: the consensus store under Patroni, and a system of its own."""

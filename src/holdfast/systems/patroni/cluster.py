@@ -1,0 +1,280 @@
+"""A running Patroni cluster: what it shows, and what can be asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from holdfast.errors import ClusterError, HostError
+from holdfast.hosts.base import Lab, Program
+from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import http
+from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role, RouteView
+from holdfast.systems.etcd import member as etcd
+from holdfast.systems.patroni import settings
+from holdfast.systems.postgres import server, views
+from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
+from holdfast.systems.postgres.dsn import multi_host_dsn
+
+PROCESS: Final = "patroni"
+POSTGRES: Final = "postgres"
+LOOK_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one node showed: its server's own view, its standbys, and its manager's word; None: no answer."""
+
+    server: views.ServerView | None
+    standbys: tuple[views.StandbyView, ...]
+    manager: http.Answer | None
+
+
+class PatroniCluster:
+    """PostgreSQL nodes under Patroni, with the etcd members that hold the leader's key."""
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+        self.lab = lab
+        self.spec = spec
+        self.credentials = credentials
+        self.model: OutageModel = settings.outage_model(spec)
+
+    # looking
+
+    async def view(self) -> ClusterView:
+        """Return what every node shows now, all asked at once."""
+        looks, members, leader = await asyncio.gather(
+            asyncio.gather(*(self._look(node) for node in self.spec.nodes)),
+            asyncio.gather(*(etcd.is_healthy(self.lab, member) for member in self.spec.dcs)),
+            self._leader_or_none(),
+        )
+        by_name = {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}
+        primary = self._believed_primary(by_name, leader)
+        said = {standby.name: standby for standby in by_name[primary].standbys} if primary else {}
+        nodes = [self._node_view(node, by_name[node.name], said.get(node.name)) for node in self.spec.nodes]
+        nodes += [
+            NodeView(
+                member.name,
+                Role.DCS,
+                member.address,
+                etcd.CLIENT_PORT,
+                self._published(member.name),
+                "running" if healthy else "unreachable",
+                healthy,
+            )
+            for member, healthy in zip(self.spec.dcs, members, strict=True)
+        ]
+        missing = self._missing(nodes, primary)
+        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+
+    async def primary(self) -> str | None:
+        """Return the node that accepts writes; of several, the one on the newest timeline."""
+        looks = await asyncio.gather(*(self._look(node) for node in self.spec.nodes))
+        return self._believed_primary(
+            {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}, None
+        )
+
+    async def dcs_leader(self) -> str | None:
+        """Return the etcd member that leads."""
+        return await etcd.leader(self.lab, self.spec.dcs)
+
+    async def leader_record(self) -> str | None:
+        """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
+        return await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/leader")
+
+    def routes(self) -> tuple[RouteView, ...]:
+        """Return how clients in the lab find the primary, and any standby."""
+        hosts = [(node.address, settings.POSTGRES_PORT) for node in self.spec.nodes]
+        return tuple(
+            RouteView(
+                f"libpq-{role}",
+                "libpq",
+                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
+                None,
+            )
+            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
+        )
+
+    async def connect(
+        self, node: str, *, database: str | None = None, timeout_s: float = LOOK_TIMEOUT_S
+    ) -> views.Connection:
+        """Connect to a node as superuser, past all routes and faults of the lab's wires. Raises psycopg.Error."""
+        port = self._published(node)
+        if port is None:
+            raise HostError(f"{node} has no published port")
+        return await views.connect(
+            port,
+            database=database or "postgres",
+            user=SUPERUSER,
+            password=self.credentials.password(SUPERUSER),
+            timeout_s=timeout_s,
+        )
+
+    def log_files(self, node: str) -> Mapping[str, Path]:
+        """Return a node's logs by name."""
+        folder = self.lab.hosts[node].folder
+        if any(node == member.name for member in self.spec.dcs):
+            return {"etcd": folder / etcd.LOG}
+        return {"patroni": folder / "log/patroni.log", "postgresql": folder / server.LOG}
+
+    # processes
+
+    def process_names(self, node: str) -> tuple[str, ...]:
+        """Return what process_ids can find on a node."""
+        return (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
+
+    async def process_ids(self, node: str, process: str) -> list[int]:
+        """Return the pids of a process and, for PostgreSQL, of all its backends."""
+        host = self.lab.hosts[node]
+        alive = [one for one in await host.processes() if one.state != "Z"]
+        if process == POSTGRES:
+            masters = await server.postmaster_pids(host, host.folder / "data")
+            return masters + [one.pid for one in alive if one.parent in masters]
+        return [one.pid for one in alive if one.name == process]
+
+    async def start_node(self, node: str) -> None:
+        """Start what belongs on a node and does not run there."""
+        for member in self.spec.dcs:
+            if member.name == node:
+                if not await self.process_ids(node, etcd.PROCESS):
+                    pace = etcd.timing(len(self.spec.dcs), self.spec.profile)
+                    await etcd.start_member(self.lab.hosts[node], self.spec.dcs, pace)
+                return
+        if not await self.process_ids(node, PROCESS):
+            await self.start_patroni(node)
+
+    async def start_patroni(self, node: str) -> None:
+        """Start Patroni on a node, as a fork of its host's init, which has imported it already."""
+        host = self.lab.hosts[node]
+        await host.spawn(
+            Program(
+                PROCESS,
+                ["patroni", str(host.folder / "patroni.yml")],
+                "log/patroni.log",
+                uid=POSTGRES_UID,
+                module=True,
+            )
+        )
+
+    # asking the manager
+
+    async def rest(
+        self, node: str, method: str, path: str, body: object = None, *, timeout_s: float = LOOK_TIMEOUT_S
+    ) -> http.Answer:
+        """Ask Patroni on a node. Raises OSError when it does not answer."""
+        address = next(one.address for one in self.spec.nodes if one.name == node)
+        user = (settings.REST_USER, self.credentials.password(settings.REST_USER))
+        return await http.request(
+            self.lab, address, settings.REST_PORT, method, path, timeout_s=timeout_s, body=body, user=user
+        )
+
+    async def switchover(self, target: str | None) -> str:
+        """Have Patroni move the primary and return the new one. Raises ClusterError when it refuses."""
+        leader = await self.leader_record()
+        if leader is None:
+            raise ClusterError("there is no leader to switch over from", hint="holdfast status says what there is")
+        body = {"leader": leader, **({"candidate": target} if target else {})}
+        answer = await self.rest(leader, "POST", "/switchover", body, timeout_s=60.0)
+        if answer.status != 200:
+            raise ClusterError(f"Patroni refused the switchover from {leader}: {answer.body}")
+        record = await self.leader_record()
+        return record or target or leader
+
+    # parts
+
+    async def _look(self, node: NodeSpec) -> _Look:
+        if not self.lab.hosts[node.name].is_on:
+            return _Look(None, (), None)
+        (shown, standbys), manager = await asyncio.gather(self._look_inside(node.name), self._manager(node.name))
+        return _Look(shown, standbys, manager)
+
+    async def _look_inside(
+        self, node: str
+    ) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
+                connection = await self.connect(node)
+                try:
+                    shown = await views.server_view(connection)
+                    standbys = () if shown.in_recovery else await views.standby_views(connection)
+                    return shown, standbys
+                finally:
+                    await connection.close()
+        except (psycopg.Error, OSError, TimeoutError):
+            return None, ()
+
+    async def _manager(self, node: str) -> http.Answer | None:
+        try:
+            return await self.rest(node, "GET", "/patroni")
+        except OSError:
+            return None
+
+    async def _leader_or_none(self) -> str | None:
+        try:
+            return await self.leader_record()
+        except ConnectionError:
+            return None
+
+    def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
+        writable = {
+            name: look.server.timeline
+            for name, look in looks.items()
+            if look.server is not None and not look.server.in_recovery
+        }
+        if leader in writable:
+            return leader
+        return max(writable, key=lambda name: writable[name], default=None)
+
+    def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
+        shown = look.server
+        if shown is not None and not shown.in_recovery:
+            role = Role.PRIMARY
+        else:
+            role = Role.READ_ONLY if node.role == "read-only" else Role.STANDBY
+        manager_state = look.manager.field("state") if look.manager is not None else None
+        return NodeView(
+            node.name,
+            role,
+            node.address,
+            settings.POSTGRES_PORT,
+            self._published(node.name),
+            said.state if said is not None else str(manager_state or "unreachable"),
+            shown is not None and look.manager is not None and (role is Role.PRIMARY or said is not None),
+            priority=node.priority,
+            timeline=shown.timeline if shown else None,
+            lsn=shown.lsn if shown else None,
+            write_lag_s=said.write_lag_s if said else None,
+            flush_lag_s=said.flush_lag_s if said else None,
+            replay_lag_s=said.replay_lag_s if said else None,
+            lag_bytes=said.lag_bytes if said else None,
+            sync=said.sync if said else None,
+            slot_active=said.slot_active if said else None,
+        )
+
+    def _missing(self, nodes: list[NodeView], primary: str | None) -> str:
+        """Say what keeps the cluster from being whole; "" when nothing does."""
+        if primary is None:
+            return "no node accepts writes"
+        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
+        if len(primaries) > 1:
+            return f"several nodes accept writes: {', '.join(primaries)}"
+        for node in nodes:
+            if not node.healthy:
+                return f"{node.name} is {node.state}"
+            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
+                return f"{node.name} is not streaming but {node.state}"
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1:
+            counts = {"sync", "quorum"}
+            if not any(node.sync in counts for node in nodes):
+                return "no standby is synchronous yet"
+        return ""
+
+    def _published(self, node: str) -> int | None:
+        port = self.lab.published.get(node)
+        return port.port if port else None
+

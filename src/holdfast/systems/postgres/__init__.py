@@ -1,0 +1,1 @@
+"""One PostgreSQL server, whoever manages it."""

@@ -1,0 +1,153 @@
+"""One PostgreSQL server on a host, run without a manager: start, stop, base backup, rewind, promote.
+
+Managers of their own (Patroni, pg_auto_failover) do these things themselves; plain streaming replication,
+Pgpool-II and tests use this.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import ClusterError
+from holdfast.hosts.base import Completed, Host, Program
+from holdfast.systems.postgres.install import PostgresInstall
+from holdfast.systems.postgres.seed import POSTGRES_UID
+
+SOCKET_DIR: Final = "/run"
+LOG: Final = "log/postgresql.log"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A server whose data lies in ``data`` below its host's folder.
+
+    port: where it listens on the host's address. Passwords are read from passfile, never passed in argv.
+    """
+
+    host: Host
+    install: PostgresInstall
+    passfile: Path
+    port: int = 5432
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.host.folder / "data"
+
+    async def configure(self, parameters: Mapping[str, str], hba: Sequence[str]) -> None:
+        """Write postgresql.auto.conf's neighbour ``holdfast.conf`` and pg_hba.conf; takes effect at start."""
+        settings = {"listen_addresses": "*", "port": str(self.port), "unix_socket_directories": SOCKET_DIR}
+        settings.update(parameters)
+        lines = "".join(f"{key} = {quote(value)}\n" for key, value in settings.items())
+        await self.host.put("data/holdfast.conf", lines.encode())
+        main = self.data / "postgresql.conf"
+        include = "include_if_exists 'holdfast.conf'\n"
+        text = main.read_text()
+        if not text.endswith(include):
+            main.write_text(text + include)
+        await self.host.put("data/pg_hba.conf", "".join(f"{line}\n" for line in hba).encode())
+
+    async def start(self, timeout_s: float) -> None:
+        """Start the server and wait until it accepts connections, as a standby also.
+
+        Raises ClusterError with its last log lines when it does not in time.
+        """
+        done = await self._run("pg_ctl", "start", "-D", str(self.data), "-l", str(self.host.folder / LOG), "-w",
+                               "-t", str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+        if done.code != 0:
+            raise ClusterError(
+                f"PostgreSQL did not start on {self.host.name} in {timeout_s:g} s: {await self.last_words()}"
+            )
+
+    async def stop(self, timeout_s: float, mode: str = "fast") -> None:
+        """Stop the server; mode as in pg_ctl: smart, fast or immediate. Raises ClusterError when it won't."""
+        done = await self._run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w", "-t",
+                               str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+        if done.code != 0 and await self.pids():
+            raise ClusterError(
+                f"PostgreSQL did not stop on {self.host.name} in {timeout_s:g} s: {done.stderr.strip()}"
+            )
+
+    async def promote(self, timeout_s: float) -> None:
+        """Make a standby the primary of a new timeline. Raises ClusterError when it does not happen."""
+        done = await self._run("pg_ctl", "promote", "-D", str(self.data), "-w", "-t",
+                               str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+        if done.code != 0:
+            raise ClusterError(f"promotion failed on {self.host.name}: {done.stderr.strip()}")
+
+    async def base_backup(self, primary: str, user: str, timeout_s: float) -> None:
+        """Copy the server at address primary and become its standby. Raises ClusterError when it fails."""
+        done = await self._run("pg_basebackup", "-D", str(self.data), "-d", conninfo(primary, self.port, user),
+                               "-X", "stream", "-c", "fast", "-R", "--no-sync", timeout_s=timeout_s)  # fmt: skip
+        if done.code != 0:
+            raise ClusterError(f"the base backup for {self.host.name} failed: {done.stderr.strip()}")
+
+    async def rewind(self, primary: str, user: str, timeout_s: float) -> None:
+        """Take back what this stopped server wrote after its history left that of primary.
+
+        Raises ClusterError when pg_rewind refuses.
+        """
+        done = await self._run("pg_rewind", "-D", str(self.data), "--write-recovery-conf",
+                               f"--source-server={conninfo(primary, self.port, user)} dbname=postgres",
+                               timeout_s=timeout_s)  # fmt: skip
+        if done.code != 0:
+            raise ClusterError(f"pg_rewind on {self.host.name} failed: {done.stderr.strip()}")
+
+    async def pids(self) -> list[int]:
+        """Return the pid of the postmaster, in the host's namespace; [] when it does not run."""
+        return await postmaster_pids(self.host, self.data)
+
+    async def kill(self) -> None:
+        """End the postmaster and all of its processes at once."""
+        await self.host.signal(signal.SIGKILL, pids=await self.pids(), tree=True)
+
+    async def last_words(self) -> str:
+        """Return the last lines of its log."""
+        return last_lines(self.host.folder / LOG)
+
+    async def _run(self, program: str, *words: str, timeout_s: float) -> Completed:
+        return await self.host.run(
+            Program(
+                program,
+                [self.install.program(program), *words],
+                LOG,
+                env={"PGPASSFILE": str(self.passfile)},
+                uid=POSTGRES_UID,
+            ),
+            timeout_s=timeout_s,
+        )
+
+
+def conninfo(address: str, port: int, user: str) -> str:
+    """Return a replication connection string without a password."""
+    return f"host={address} port={port} user={user} connect_timeout=5"
+
+
+def quote(value: str) -> str:
+    """Return a value as postgresql.conf takes it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+async def postmaster_pids(host: Host, data: Path) -> list[int]:
+    """Return the postmaster's pid from its lock file when that process lives; else []."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return []
+    return [one.pid for one in await host.processes() if one.pid == pid and one.state != "Z"]
+
+
+def last_lines(path: Path, lines: int = 8, bytes_max: int = 16384) -> str:
+    """Return the last lines of a log, for an error message; "" when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - bytes_max))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
