@@ -1,0 +1,44 @@
+"""What a person writes, made into frozen, validated values.
+
+    preset or file ─▶ document ─▶ with --set ─▶ validated ─▶ ClusterSpec, DrillSpec
+
+`document` reads text under limits and remembers lines; `overrides` sets single keys; `validate` turns a
+document into a model, or into one ConfigError that names file, key and line; `cluster` and `drill` are the
+models, `loader` is the way in.
+"""
+
+from holdfast.spec.cluster import ClusterSpec, NodeSpec, PostgresqlSpec, ServiceSpec
+from holdfast.spec.drill import (
+    SYMBOLIC_TARGETS,
+    ClientsSpec,
+    ClusterWish,
+    DrillSpec,
+    TimelineEntry,
+    WorkloadSpec,
+)
+from holdfast.spec.loader import drill_names, drill_suites, load_cluster, load_drill, preset_names
+from holdfast.spec.overrides import split_overrides
+from holdfast.spec.serialise import to_document
+from holdfast.spec.settings import Setting, settings
+
+__all__ = [
+    "SYMBOLIC_TARGETS",
+    "ClientsSpec",
+    "ClusterSpec",
+    "ClusterWish",
+    "DrillSpec",
+    "NodeSpec",
+    "PostgresqlSpec",
+    "ServiceSpec",
+    "Setting",
+    "TimelineEntry",
+    "WorkloadSpec",
+    "drill_names",
+    "drill_suites",
+    "load_cluster",
+    "load_drill",
+    "preset_names",
+    "settings",
+    "split_overrides",
+    "to_document",
+]

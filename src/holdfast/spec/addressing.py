@@ -1,0 +1,68 @@
+"""Which member gets which address: the same for the same document, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
+from typing import Protocol
+
+from holdfast.spec.fields import problem
+from holdfast.spec.formats.base import Path
+
+_FIRST = 11  # so that the first node of 172.28.0.0/24 is 172.28.0.11
+
+
+class Member(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+def check_addresses(subnet: str, located: Sequence[tuple[Path, Member]]) -> None:
+    """Refuse an address outside the subnet, one that is not a host's, and one given twice."""
+    network = IPv4Network(subnet)
+    reserved = {
+        network[0]: "the network's",
+        network[1]: "the lab's own",
+        network[-1]: "the broadcast address",
+    }
+    seen: dict[str, str] = {}
+    for path, member in located:
+        if not member.address:
+            continue
+        address = IPv4Address(member.address)
+        if address not in network:
+            raise problem(f"{address} is outside the subnet {subnet}", *path, "address")
+        if address in reserved:
+            raise problem(f"{address} is {reserved[address]}", *path, "address")
+        if member.address in seen:
+            raise problem(f"{address} is taken by {seen[member.address]}", *path, "address")
+        seen[member.address] = member.name
+
+
+def place_members(subnet: str, members: Sequence[Member]) -> dict[str, str]:
+    """Return the address of each member by name: the one it was given, else the next spare one in order."""
+    spare = spare_addresses(subnet, members)
+    placed: dict[str, str] = {}
+    for member in members:
+        address = member.address or next(spare, None)
+        if address is None:
+            raise problem(f"has no room for {len(members)} members", "subnet", hint="take a shorter prefix")
+        placed[member.name] = address
+    return placed
+
+
+def spare_addresses(subnet: str, members: Sequence[Member]) -> Iterator[str]:
+    """Yield addresses that no member has: upwards from the 11th, then those below it.
+
+    The first address is left to the lab's bridge.
+    """
+    network = IPv4Network(subnet)
+    taken = {member.address for member in members}
+    last = network.num_addresses - 1
+    for offset in chain(range(_FIRST, last), range(2, min(_FIRST, last))):
+        address = str(network.network_address + offset)
+        if address not in taken:
+            yield address

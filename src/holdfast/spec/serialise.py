@@ -1,0 +1,24 @@
+"""A spec back as a document, so that a stored run can be repeated."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue, TypeAdapter
+
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.spec.drill import DrillSpec
+
+_CLUSTER = TypeAdapter(ClusterSpec)
+_DRILL = TypeAdapter(DrillSpec)
+
+
+def to_document(spec: ClusterSpec | DrillSpec) -> dict[str, JsonValue]:
+    """Return a spec as JSON values that load to an equal spec.
+
+    Defaults are written out, so that a run stored today repeats the same after a default has changed.
+    """
+    document: dict[str, JsonValue]
+    if isinstance(spec, ClusterSpec):
+        document = _CLUSTER.dump_python(spec, mode="json", by_alias=True)
+    else:
+        document = _DRILL.dump_python(spec, mode="json", by_alias=True)
+    return document
