@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
@@ -197,6 +197,8 @@ class HasLogs(Protocol):
         ...
 
 
+ClusterT = TypeVar("ClusterT", bound=Cluster)
+
 CAPABILITIES: Final[Mapping[str, type]] = {
     "killable": Killable,
     "switchable": Switchable,
@@ -207,7 +209,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
 """Capabilities by the name a drill's ``needs`` uses."""
 
 
-class System(Protocol):
+class System(Protocol[ClusterT]):
     """A kind of cluster."""
 
     @property
@@ -219,15 +221,17 @@ class System(Protocol):
         """Return why this machine can't run spec, or None when it can."""
         ...
 
-    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> Cluster:
-        """Put a whole cluster on a fresh lab and return once it takes writes on its primary.
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> ClusterT:
+        """Put the cluster on a fresh lab and return once its primary takes writes.
 
         Raises ClusterError, with the node's own last log lines, when it does not come up in time.
         """
         ...
 
-    def attach(self, lab: Lab, spec: ClusterSpec) -> Cluster:
-        """Return the cluster that runs in a lab that was deployed before."""
+    async def complete(self, cluster: ClusterT, progress: Progress) -> None:
+        """Bring a deployed cluster to where view().ready holds, in its profile. Raises as deploy does."""
         ...
 
-
+    def attach(self, lab: Lab, spec: ClusterSpec) -> ClusterT:
+        """Return the cluster that runs in a lab that was deployed before."""
+        ...

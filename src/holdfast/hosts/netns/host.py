@@ -59,7 +59,8 @@ class NetnsHost:
 
     async def power_on(self) -> None:
         """Make the host's namespaces and init, and plug in its cable."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.folder, self.folder / "log"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         reply = await ask(
             self._lab_folder / INIT_SOCKET, {"op": "host_on", "name": self.name, "folder": str(self.folder)}
         )
@@ -83,7 +84,6 @@ class NetnsHost:
     async def spawn(self, program: Program) -> NetnsProcess:
         """Start a program that outlives the tool; its output goes to its log below the host's folder."""
         log = self._inside(program.log)
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -94,8 +94,6 @@ class NetnsHost:
 
     async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program to its end and return what it said."""
-        folder = self.folder / "tmp"
-        folder.mkdir(exist_ok=True, mode=0o700)
         with (
             os.fdopen(os.memfd_create("stdin"), "w+b") as given,
             os.fdopen(os.memfd_create("stdout"), "w+b") as out,

@@ -167,12 +167,12 @@ class Init:
         with open(reader, "rb") as pipe:  # noqa: PTH123
             said = pipe.read().decode(errors="replace")
         os.waitpid(middle, 0)
-        pid, _, ready = said.partition(" ")
-        if ready != "ready":
-            raise OSError(f"host {name} did not start: {said or 'it ended'}")
-        self._hosts[name] = int(pid)
-        self._children[int(pid)] = _Child(f"host:{name}", None, True)
-        return {"pid": int(pid)}
+        if not said:
+            raise OSError(f"host {name} did not start; why stands in the lab's init.log")
+        pid = int(said)
+        self._hosts[name] = pid
+        self._children[pid] = _Child(f"host:{name}", None, True)
+        return {"pid": pid}
 
     def _host_off(self, message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
         pid = self._hosts.pop(str(message["name"]), None)
@@ -217,21 +217,26 @@ class Init:
                 os.kill(pid, signal.SIGKILL)
 
     def _found_host(self, name: str, folder: Path, ready: int) -> NoReturn:
-        """In a forked child: make the host's namespaces and become its init's parent for a moment."""
-        keep = _detach((ready,))[0]
+        """In a forked child: make the host's namespaces and fork its init; once that serves, tell its pid."""
+        ready = _detach((ready,))[0]
         syscalls.unshare(HOST_NAMESPACES)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid:
-            os.write(keep, str(pid).encode())
+            os.close(writer)
+            if os.read(reader, 1):
+                os.write(ready, str(pid).encode())
             os._exit(0)
+        os.close(ready)
+        os.close(reader)
         syscalls.set_process_name(f"host:{name}")
         syscalls.sethostname(name)
         shared = [path for path in self._writable if not folder.is_relative_to(path)]
         syscalls.isolate_mounts([folder, *shared], self._visible)
         os.chdir(folder)
         init = Init(folder, [folder, *shared], self._visible)
-        os.write(keep, b" ready")
-        os.close(keep)
+        os.write(writer, b"1")
+        os.close(writer)
         init.serve()
 
 

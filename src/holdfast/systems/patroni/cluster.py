@@ -18,8 +18,8 @@ from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageMode
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 from holdfast.systems.postgres.dsn import multi_host_dsn
+from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
@@ -126,7 +126,9 @@ class PatroniCluster:
 
     def process_names(self, node: str) -> tuple[str, ...]:
         """Return what process_ids can find on a node."""
-        return (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
+        return (
+            (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
+        )
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of a process and, for PostgreSQL, of all its backends."""
@@ -177,7 +179,9 @@ class PatroniCluster:
         """Have Patroni move the primary and return the new one. Raises ClusterError when it refuses."""
         leader = await self.leader_record()
         if leader is None:
-            raise ClusterError("there is no leader to switch over from", hint="holdfast status says what there is")
+            raise ClusterError(
+                "there is no leader to switch over from", hint="holdfast status says what there is"
+            )
         body = {"leader": leader, **({"candidate": target} if target else {})}
         answer = await self.rest(leader, "POST", "/switchover", body, timeout_s=60.0)
         if answer.status != 200:
@@ -190,12 +194,12 @@ class PatroniCluster:
     async def _look(self, node: NodeSpec) -> _Look:
         if not self.lab.hosts[node.name].is_on:
             return _Look(None, (), None)
-        (shown, standbys), manager = await asyncio.gather(self._look_inside(node.name), self._manager(node.name))
+        (shown, standbys), manager = await asyncio.gather(
+            self._look_inside(node.name), self._manager(node.name)
+        )
         return _Look(shown, standbys, manager)
 
-    async def _look_inside(
-        self, node: str
-    ) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
+    async def _look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
                 connection = await self.connect(node)
@@ -277,4 +281,3 @@ class PatroniCluster:
     def _published(self, node: str) -> int | None:
         port = self.lab.published.get(node)
         return port.port if port else None
-

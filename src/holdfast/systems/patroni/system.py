@@ -120,7 +120,9 @@ class PatroniSystem:
         wanted = settings.TIMINGS[spec.profile]
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
-        await self._until(lambda: self._is_whole(cluster), REPLICA_TIMEOUT_S, "the cluster to be whole", cluster)
+        await self._until(
+            lambda: self._is_whole(cluster), REPLICA_TIMEOUT_S, "the cluster to be whole", cluster
+        )
         if wanted != settings.BRING_UP_TIMING:
             await self._configure(cluster, first, wanted)
 
@@ -128,7 +130,9 @@ class PatroniSystem:
         spec = cluster.spec
         seed = await ensure_seed(host, install, checksums=spec.checksums)
         copied = await host.run(
-            Program("cp", ["cp", "-a", "--reflink=auto", str(seed), str(host.folder / "data")], "log/seed.log"),
+            Program(
+                "cp", ["cp", "-a", "--reflink=auto", str(seed), str(host.folder / "data")], "log/seed.log"
+            ),
             timeout_s=COPY_TIMEOUT_S,
         )
         if copied.code != 0:
@@ -165,7 +169,11 @@ class PatroniSystem:
                 return f"{late[0]} is {seen.get(late[0], 'not connected')}" if late else ""
 
             await self._until(
-                streaming, REPLICA_TIMEOUT_S, "all standbys to stream", cluster, *(node.name for node in others)
+                streaming,
+                REPLICA_TIMEOUT_S,
+                "all standbys to stream",
+                cluster,
+                *(node.name for node in others),
             )
         finally:
             await connection.close()
@@ -237,5 +245,3 @@ def _yaml(document: settings.Document) -> bytes:
     stream = io.BytesIO()
     YAML(typ="safe").dump(document, stream)
     return stream.getvalue()
-
-

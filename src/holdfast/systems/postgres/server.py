@@ -60,7 +60,8 @@ class PostgresServer:
                                "-t", str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0:
             raise ClusterError(
-                f"PostgreSQL did not start on {self.host.name} in {timeout_s:g} s: {await self.last_words()}"
+                f"PostgreSQL did not start on {self.host.name} in {timeout_s:g} s: "
+                f"{done.stderr.strip()}\n{last_lines(self.host.folder / LOG)}"
             )
 
     async def stop(self, timeout_s: float, mode: str = "fast") -> None:
@@ -104,10 +105,6 @@ class PostgresServer:
     async def kill(self) -> None:
         """End the postmaster and all of its processes at once."""
         await self.host.signal(signal.SIGKILL, pids=await self.pids(), tree=True)
-
-    async def last_words(self) -> str:
-        """Return the last lines of its log."""
-        return last_lines(self.host.folder / LOG)
 
     async def _run(self, program: str, *words: str, timeout_s: float) -> Completed:
         return await self.host.run(
