@@ -93,6 +93,20 @@ class NetnsLab:
         lab.published = {port["name"]: PublishedPort(**port) for port in saved["published"]}
         return lab
 
+    @classmethod
+    def nameless(cls, folder: Path) -> NetnsLab:
+        """Return a lab of which nothing but its folder is known, so that it can be destroyed."""
+        return cls(folder, ipaddress.IPv4Network("0.0.0.0/32"))
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it was tied to a tool that has died: its init was started once and is gone."""
+        try:
+            tied = LaunchPlan.load(self.folder).lifeline
+        except (OSError, ValueError, KeyError):
+            return False
+        return tied and (self.folder / PID_NAME).exists() and not self.is_running
+
     @property
     def init_pid(self) -> int | None:
         """The lab's init by its pid on the machine; None when it has ended."""

@@ -26,7 +26,7 @@ Document = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class PatroniTiming:
-    """Seconds. Patroni holds loop_wait + 2 × retry_timeout ≤ ttl, ttl ≥ 20, loop_wait ≥ 1, retry_timeout ≥ 3."""
+    """Seconds. Patroni holds ttl ≥ 20, loop_wait ≥ 1, retry_timeout ≥ 3, loop_wait + 2 × retry_timeout ≤ ttl."""
 
     ttl: int
     loop_wait: int
@@ -90,8 +90,14 @@ def hba_lines(spec: ClusterSpec) -> list[str]:
         "local replication all scram-sha-256",
         "host all all 127.0.0.1/32 scram-sha-256",
         f"host all all {spec.subnet} scram-sha-256",
+        f"host replication {REPLICATOR} 127.0.0.1/32 scram-sha-256",
         f"host replication {REPLICATOR} {spec.subnet} scram-sha-256",
     ]
+
+
+def listen_addresses(node: NodeSpec) -> str:
+    """Return where a node's server listens: in the lab, and on its own loopback."""
+    return f"{node.address},127.0.0.1"
 
 
 def dynamic_document(spec: ClusterSpec, timing: PatroniTiming) -> Document:
@@ -137,7 +143,7 @@ def member_document(
         "etcd3": {"hosts": etcd_hosts},
         "bootstrap": {"dcs": dynamic_document(spec, BRING_UP_TIMING)},
         "postgresql": {
-            "listen": f"{node.address},127.0.0.1:{POSTGRES_PORT}",
+            "listen": f"{listen_addresses(node)}:{POSTGRES_PORT}",
             "connect_address": f"{node.address}:{POSTGRES_PORT}",
             "data_dir": str(folder / "data"),
             "bin_dir": str(install.bin_dir),

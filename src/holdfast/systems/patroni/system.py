@@ -16,7 +16,6 @@ from typing import Final
 
 from ruamel.yaml import YAML
 
-from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Host, Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
@@ -29,12 +28,12 @@ from holdfast.systems.postgres.install import PostgresInstall, find
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, ensure_seed
 from holdfast.systems.postgres.server import PostgresServer, last_lines
 from holdfast.systems.postgres.views import standby_views
+from holdfast.systems.wait import until
 
 DCS_TIMEOUT_S: Final = 60.0
 PRIMARY_TIMEOUT_S: Final = 120.0
 REPLICA_TIMEOUT_S: Final = 90.0
 COPY_TIMEOUT_S: Final = 60.0
-POLL_S: Final = 0.02
 
 # All that Patroni imports while it starts, without patroni.__main__ itself, which runs as the program.
 PRELOAD: Final = (
@@ -138,7 +137,9 @@ class PatroniSystem:
         if copied.code != 0:
             raise ClusterError(f"the seed could not be copied to {host.name}: {copied.stderr.strip()}")
         server = PostgresServer(host, install, cluster.credentials.passfile)
-        await server.configure(settings.server_parameters(spec), settings.hba_lines(spec))
+        parameters = settings.server_parameters(spec)
+        parameters["listen_addresses"] = settings.listen_addresses(spec.primary())
+        await server.configure(parameters, settings.hba_lines(spec))
         await _create_roles(cluster, host, install)
         await server.start(PRIMARY_TIMEOUT_S)
 
@@ -197,17 +198,16 @@ class PatroniSystem:
         cluster: PatroniCluster,
         *suspects: str,
     ) -> None:
-        """Wait until missing() returns "". Raises ClusterError with what it last said and the logs' last lines."""
-        deadline = deadline_ns(timeout_s)
-        while last := await missing():
-            if now_ns() > deadline:
-                words = "".join(
-                    f"\n--- {name} on {suspect}\n{last_lines(path)}"
-                    for suspect in suspects
-                    for name, path in cluster.log_files(suspect).items()
-                )
-                raise ClusterError(f"waited {timeout_s:g} s for {what}; last seen: {last}{words}")
-            await asyncio.sleep(POLL_S)
+        """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
+        try:
+            await until(missing, timeout_s, what)
+        except ClusterError as error:
+            words = "".join(
+                f"\n--- {name} on {suspect}\n{last_lines(path)}"
+                for suspect in suspects
+                for name, path in cluster.log_files(suspect).items()
+            )
+            raise ClusterError(error.message + words) from error
 
 
 async def _create_roles(cluster: PatroniCluster, host: Host, install: PostgresInstall) -> None:

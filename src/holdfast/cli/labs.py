@@ -1,0 +1,241 @@
+"""Commands on labs: up, status, down, psql, logs, exec, credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+import click
+from rich.text import Text
+
+from holdfast.cli.output import (
+    ERR,
+    OUT,
+    Reporter,
+    asynchronous,
+    json_option,
+    lab_option,
+    print_json,
+    say,
+    set_option,
+    table,
+)
+from holdfast.cluster import lifecycle
+from holdfast.errors import ConfigError, HostError
+from holdfast.history.history import JSON
+from holdfast.spec import load_cluster
+from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
+from holdfast.systems.postgres.install import find
+
+FOLLOW_POLL_S: Final = 0.3
+
+
+@click.command()
+@click.argument("what", default="patroni", metavar="[PRESET|FILE]")
+@click.option("--config", metavar="FILE", help="The same as FILE.")
+@click.option("--name", metavar="L", help="Name of the lab; the preset's name by default.")
+@click.option(
+    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
+)
+@set_option
+@json_option
+@asynchronous
+async def up(
+    what: str, config: str | None, name: str | None, profile: str | None, sets: Sequence[str], as_json: bool
+) -> None:
+    """Bring up a cluster on a lab of its own."""
+    overrides = [*sets, *([f"profile={profile}"] if profile else [])]
+    spec = load_cluster(config or what, overrides)
+    lab = name or lifecycle.free_name(spec.name)
+    with Reporter(f"up {lab}") as progress:
+        found = await lifecycle.bring_up(spec, lab, progress, tied=False)
+        view = await found.cluster.view()
+    if as_json:
+        print_json(
+            {
+                "lab": lab,
+                "system": spec.system,
+                "writable_s": round(found.writable_s, 3),
+                "ready_s": round(found.ready_s, 3),
+                "nodes": node_documents(view, found.cluster),
+            }
+        )
+        return
+    say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
+    print_view(view, found.cluster)
+
+
+@click.command()
+@lab_option
+@json_option
+@asynchronous
+async def status(lab: str | None, as_json: bool) -> int:
+    """Show the nodes of a lab, their roles and lags."""
+    cluster = lifecycle.attach(lab)
+    view = await cluster.view()
+    if as_json:
+        print_json(
+            {
+                "lab": cluster.lab.name,
+                "system": cluster.spec.system,
+                "runtime": lifecycle.RUNTIME,
+                "profile": cluster.spec.profile,
+                "ready": view.ready,
+                "primary": view.primary,
+                "nodes": node_documents(view, cluster),
+                "balancers": [],
+                "routes": [asdict(route) for route in view.routes],
+            }
+        )
+    else:
+        state = "whole" if view.ready else view.missing
+        say(f"{cluster.lab.name}: {cluster.spec.system}, profile {cluster.spec.profile}, {state}")
+        print_view(view, cluster)
+    return 0
+
+
+@click.command()
+@lab_option
+@click.option("--all", "everything", is_flag=True, help="All labs, and whatever a killed tool left of one.")
+@json_option
+@asynchronous
+async def down(lab: str | None, everything: bool, as_json: bool) -> int:
+    """Remove a lab and prove that nothing of it is left."""
+    names = lifecycle.labs() if everything else (lifecycle.the_lab(lab),)
+    with Reporter("down", quiet=as_json) as progress:
+        done = []
+        for name in names:
+            progress(name)
+            done.append(await lifecycle.take_down(name))
+    residue = [line for one in done for line in one.residue]
+    if as_json:
+        labs: list[JSON] = [
+            {"lab": one.lab, "removed": list(one.removed), "residue": list(one.residue)} for one in done
+        ]
+        print_json({"labs": labs, "residue": list(residue)})
+    else:
+        for one in done:
+            say(f"{one.lab}: removed {', '.join(one.removed)}")
+        say(f"left behind: {', '.join(residue) or 'nothing'}")
+    return 1 if residue else 0
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@lab_option
+@click.option("--node", metavar="N", help="The node; the primary by default.")
+@click.option("--database", metavar="D", help="The database; the cluster's own by default.")
+@click.option("--superuser", is_flag=True, help="As postgres, not as the application's user.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@json_option
+@asynchronous
+async def psql(
+    lab: str | None,
+    node: str | None,
+    database: str | None,
+    superuser: bool,
+    arguments: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Open psql on a node, through its published port; ARGUMENTS go to psql."""
+    cluster = lifecycle.attach(lab)
+    target = node or (await cluster.view()).primary
+    if target is None:
+        raise HostError("no node accepts writes now", hint="holdfast status; or name one with --node")
+    port = cluster.lab.published.get(target)
+    if port is None:
+        names = ", ".join(one.name for one in cluster.spec.nodes)
+        raise ConfigError(f"there is no node {target}", hint=f"nodes: {names}")
+    user = "postgres" if superuser else cluster.spec.user
+    argv = [
+        find(cluster.spec.version).program("psql"),
+        f"host=127.0.0.1 port={port.port} user={user} dbname={database or cluster.spec.database} connect_timeout=5",
+        *arguments,
+    ]
+    env = {**os.environ, "PGPASSFILE": str(cluster.credentials.passfile)}
+    # psql talks to the person's own terminal; this process waits and passes its status on.
+    done = await asyncio.to_thread(
+        lambda: subprocess.run(argv, env=env, capture_output=as_json, text=True, check=False)
+    )
+    if as_json:
+        print_json({"node": target, "code": done.returncode, "stdout": done.stdout, "stderr": done.stderr})
+    return done.returncode
+
+
+@click.command()
+@lab_option
+@click.argument("node", required=False)
+@click.option("-n", "--lines", default=20, show_default=True, help="Last lines of each log.")
+@json_option
+@asynchronous
+async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> None:
+    """Print the last lines of a node's logs; of all nodes without NODE."""
+    cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, HasLogs):
+        raise ConfigError(f"{cluster.spec.system} keeps no logs")
+    names = [member.name for member in cluster.spec.members()]
+    if node is not None and node not in names:
+        raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
+    documents: list[JSON] = []
+    for name in [node] if node else names:
+        for log, path in cluster.log_files(name).items():
+            text = path.read_text(errors="replace") if path.exists() else ""
+            last: list[JSON] = list(text.splitlines()[-lines:])
+            documents.append({"node": name, "log": log, "path": str(path), "lines": last})
+            if not as_json:
+                ERR.print(Text(f"== {name}: {log} ({path})", style="bold"))
+                for line in last:
+                    say(str(line))
+    if as_json:
+        print_json({"logs": documents})
+
+
+@click.command()
+@lab_option
+@json_option
+def credentials(lab: str | None, as_json: bool) -> None:
+    """Print a lab's generated passwords."""
+    cluster = lifecycle.attach(lab)
+    if as_json:
+        print_json(
+            {"users": dict(cluster.credentials.passwords), "passfile": str(cluster.credentials.passfile)}
+        )
+        return
+    for user, password in cluster.credentials.passwords.items():
+        say(f"{user}: {password}")
+    say(f"PGPASSFILE={cluster.credentials.passfile}")
+
+
+def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
+    """Return the nodes as status prints them, the lab's client hosts last."""
+    known = {node.name for node in view.nodes}
+    clients = [
+        NodeView(name, Role.CLIENT, host.address, 0, None, "on" if host.is_on else "off", host.is_on)
+        for name, host in cluster.lab.hosts.items()
+        if name not in known
+    ]
+    return [asdict(node) for node in (*view.nodes, *clients)]
+
+
+def print_view(view: ClusterView, cluster: Cluster) -> None:
+    """Print the nodes as a table."""
+    shown = table("node", "role", "state", "timeline", "lag", "sync", "address", "published")
+    for node in view.nodes:
+        lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
+        shown.add_row(
+            Text(node.name),
+            node.role,
+            Text(node.state if node.healthy else f"{node.state} (!)"),
+            str(node.timeline or ""),
+            lag,
+            node.sync or "",
+            f"{node.address}:{node.port}",
+            f"127.0.0.1:{node.published_port}" if node.published_port else "",
+        )
+    OUT.print(shown)
+
+
+COMMANDS: Final = (up, status, down, psql, logs, credentials)

@@ -1,0 +1,127 @@
+"""What commands print, and how they end.
+
+Data goes to stdout, everything else to stderr. ``--json`` prints one document. Exit: 0 pass, 1 fail, 2 unknown or
+invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.checkers.base import Verdict
+from holdfast.history.history import JSON
+
+OUT: Final = Console(highlight=False, soft_wrap=True)
+ERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2, Verdict.INVALID: 2}
+
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
+
+json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
+lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")
+
+
+def set_option(command: F) -> F:
+    """Add --set key=value, as often as one likes."""
+    option = click.option(
+        "sets", "--set", multiple=True, metavar="KEY=VALUE", help="Set a key of the cluster or drill."
+    )
+    return option(command)
+
+
+def print_json(document: JSON) -> None:
+    """Print one JSON document to stdout."""
+    sys.stdout.write(json.dumps(document, indent=2 if sys.stdout.isatty() else None) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print a line for a person to stdout, taken literally: no markup in names or messages has an effect."""
+    OUT.print(Text(text))
+
+
+class Reporter:
+    """Tells a person what long work is at: one changing line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._status = None if quiet or not ERR.is_terminal else ERR.status(Text(title))
+
+    def __enter__(self) -> Reporter:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, words: str) -> None:
+        """Say what the work is at."""
+        if self._quiet:
+            return
+        if self._status is not None:
+            self._status.update(Text(f"{self._title}: {words}"))
+        else:
+            ERR.print(Text(f"{self._title}: {words}"))
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table in the house's style."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; SIGTERM and Ctrl-C cancel it, and it is let clean up."""
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            if not stopped:  # once: a second signal must not interrupt the cleaning up
+                stopped = True
+                task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.add_signal_handler(number, stop)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if stopped:
+                raise KeyboardInterrupt from None
+            raise
+
+    return asyncio.run(guarded())
+
+
+def asynchronous(command: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
+    """Make a click command of a coroutine function."""
+
+    @functools.wraps(command)
+    def call(*args: object, **kwargs: object) -> object:
+        return run_async(command(*args, **kwargs))
+
+    return call

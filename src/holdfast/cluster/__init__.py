@@ -1,0 +1,1 @@
+"""Clusters as a whole: their life, what they show over time, what they leave behind."""

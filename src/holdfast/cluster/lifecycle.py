@@ -1,0 +1,195 @@
+"""The life of a cluster: up, found again, down.
+
+A lab's folder is made first and removed last, so a lab whose tool was killed at any moment can be found and
+removed: see hosts/state.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holdfast.clock import now_ns, seconds_between
+from holdfast.cluster.residue import find_residue, take_census
+from holdfast.cluster.systems import system
+from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
+from holdfast.hosts.netns.lab import NetnsLab
+from holdfast.hosts.state import labs_folder
+from holdfast.spec import ClusterSpec, load_cluster, to_document
+from holdfast.systems.base import Cluster, Progress
+
+SPEC_NAME: Final = "cluster.json"
+RUNTIME: Final = "netns"
+GONE_TIMEOUT_S: Final = 5.0
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,40}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtUp:
+    """A cluster that has come up. writable_s, ready_s: seconds from nothing to the first write, to whole."""
+
+    cluster: Cluster
+    writable_s: float
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A lab that was taken down. removed: what it was made of; residue: what is left, [] as it should be."""
+
+    lab: str
+    removed: tuple[str, ...]
+    residue: tuple[str, ...]
+
+
+def free_name(wanted: str) -> str:
+    """Return a name for a lab that no lab has: wanted, or wanted with a few random letters."""
+    return wanted if not (labs_folder() / wanted).exists() else f"{wanted}-{secrets.token_hex(2)}"
+
+
+def lab_folder(name: str) -> Path:
+    """Return where the lab of that name is or would be. Raises ConfigError for a name that can't be one."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is no name for a lab", hint="lower-case letters, digits, - _ and . ; 42 at most"
+        )
+    return labs_folder() / name
+
+
+async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, tied: bool) -> BroughtUp:
+    """Bring a cluster up on a new lab. tied: the lab ends when this process does, however it ends.
+
+    On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
+    ClusterError, HostError.
+    """
+    kind = system(spec.system)
+    reason = kind.available(spec)
+    if reason is not None:
+        raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="holdfast doctor says more")
+    folder = lab_folder(name)
+    await sweep()
+    if folder.exists():
+        raise ConfigError(
+            f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
+        )
+    start = now_ns()
+    lab = await NetnsLab.create(folder, spec.subnet, tied=tied)
+    try:
+        (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
+        cluster = await kind.deploy(lab, spec, progress)
+        writable = now_ns()
+        await kind.complete(cluster, progress)
+        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
+    except BaseException:
+        await asyncio.shield(take_down(name))
+        raise
+
+
+def labs() -> tuple[str, ...]:
+    """Return the names of all labs, running or not."""
+    return tuple(sorted(folder.name for folder in labs_folder().iterdir() if folder.is_dir()))
+
+
+def the_lab(name: str | None) -> str:
+    """Return the name of an existing lab; without a name, of the only one.
+
+    Raises ConfigError when there is none of that name, or there are several to choose from.
+    """
+    there = labs()
+    if name is not None:
+        if name not in there:
+            raise ConfigError(
+                f"there is no lab {name}",
+                hint=f"labs up: {', '.join(there) or 'none; holdfast up starts one'}",
+            )
+        return name
+    if len(there) != 1:
+        what = f"labs up: {', '.join(there)}" if there else "no lab is up"
+        raise ConfigError(what, hint="say which with --lab" if there else "holdfast up patroni starts one")
+    return there[0]
+
+
+def attach(name: str | None) -> Cluster:
+    """Return the cluster of a lab that is up; without a name, of the only one.
+
+    Raises ConfigError as the_lab does, HostError when the lab has ended.
+    """
+    name = the_lab(name)
+    folder = lab_folder(name)
+    lab = NetnsLab.open(folder)
+    if not lab.is_running:
+        raise HostError(f"lab {name} has ended", hint="holdfast down removes what is left of it")
+    try:
+        spec = load_cluster(str(folder / SPEC_NAME))
+    except ConfigError as error:
+        raise HostError(f"lab {name} is not complete", hint=f"holdfast down --lab {name}") from error
+    found: Cluster = system(spec.system).attach(lab, spec)
+    return found
+
+
+async def take_down(name: str) -> Removed:
+    """Remove a lab, whatever state it is in, and look for what it left. Raises HostError when it won't end."""
+    folder = lab_folder(name)
+    if not folder.exists():
+        there = ", ".join(labs()) or "none"
+        raise ConfigError(f"there is no lab {name}", hint=f"labs up: {there}")
+    census = take_census(folder)
+    try:
+        lab = NetnsLab.open(folder)
+    except HostError:
+        lab = NetnsLab.nameless(folder)  # made so recently that nothing was written down yet
+    removed = [
+        f"{len(census.processes)} processes",
+        f"{len(census.namespaces)} namespaces",
+        *(f"host {host}" for host in lab.hosts),
+        *(f"port {port.port} ({port.name})" for port in lab.published.values()),
+        f"folder {folder}",
+    ]
+    await lab.destroy()
+    residue = find_residue(census)
+    deadline = now_ns() + int(GONE_TIMEOUT_S * 1e9)
+    while residue and now_ns() < deadline:  # the kernel takes namespaces apart after their last process
+        await asyncio.sleep(0.01)
+        residue = find_residue(census)
+    return Removed(name, tuple(removed), tuple(residue))
+
+
+async def sweep() -> list[Removed]:
+    """Remove labs that were tied to a tool which has died: their init is gone, their folder is not."""
+    swept = []
+    for name in labs():
+        folder = labs_folder() / name
+        with contextlib.suppress(HostError):
+            lab = NetnsLab.open(folder)
+            if lab.is_orphan:
+                swept.append(await take_down(name))
+    return swept
+
+
+@contextlib.asynccontextmanager
+async def temporary(
+    spec: ClusterSpec, name: str, progress: Progress, *, keep: bool
+) -> AsyncIterator[BroughtUp]:
+    """Bring a cluster up for the length of a with block, and remove it after, unless keep.
+
+    Raises ClusterError when something of it is left behind.
+    """
+    up = await bring_up(spec, name, progress, tied=not keep)
+    try:
+        yield up
+    finally:
+        if not keep:
+            progress("removing the lab")
+            removed = await asyncio.shield(take_down(name))
+            if removed.residue:
+                raise ClusterError(
+                    f"lab {name} left something behind: {', '.join(removed.residue)}",
+                    hint="holdfast down --all",
+                )

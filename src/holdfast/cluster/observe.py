@@ -1,0 +1,108 @@
+"""Watches a cluster during a run: what each node and the consensus store show, over time.
+
+Over the tool's own way into the lab, which no fault of the lab's wires cuts: what is seen is what a node says
+of itself at that moment, whoever else can reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
+
+import psycopg
+
+from holdfast.clock import now_ns
+from holdfast.history.history import NodeObservation
+from holdfast.systems.base import Cluster, HasConsensus
+from holdfast.systems.postgres.views import Connection, server_view
+from holdfast.units import NS_PER_S
+
+SAMPLE_S: Final = 0.1
+RECONNECT_S: Final = 0.2
+KEEP_UNCHANGED_NS: Final = NS_PER_S
+LOOK_TIMEOUT_S: Final = 1.0
+OBSERVATIONS_MAX: Final = 1_000_000
+
+
+class HasServers(Protocol):
+    """A cluster whose nodes are PostgreSQL servers that the tool can connect to."""
+
+    async def connect(self, node: str, *, database: str | None = None, timeout_s: float = 2.0) -> Connection:
+        """Connect to a node as superuser. Raises psycopg.Error."""
+        ...
+
+
+class Observer:
+    """Collects observations while it runs; an unchanged state is kept once a second."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.observations: list[NodeObservation] = []
+        self._last: dict[tuple[str, str], NodeObservation] = {}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Observe for the length of a with block."""
+        tasks = [asyncio.create_task(self._watch_node(node.name)) for node in self._cluster.spec.nodes]
+        if isinstance(self._cluster, HasConsensus):
+            tasks.append(asyncio.create_task(self._watch_store(self._cluster)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _note(self, seen: NodeObservation) -> None:
+        key = (seen.source, seen.node)
+        last = self._last.get(key)
+        changed = last is None or (last.role, last.timeline, last.state) != (
+            seen.role,
+            seen.timeline,
+            seen.state,
+        )
+        if changed or (last is not None and seen.at_ns - last.at_ns >= KEEP_UNCHANGED_NS):
+            if len(self.observations) < OBSERVATIONS_MAX:
+                self.observations.append(seen)
+            self._last[key] = seen
+
+    async def _watch_node(self, node: str) -> None:
+        cluster = self._cluster
+        if not hasattr(cluster, "connect"):
+            return
+        while True:
+            try:
+                connection: Connection = await cluster.connect(node, timeout_s=LOOK_TIMEOUT_S)
+            except (psycopg.Error, OSError, TimeoutError):
+                self._note(NodeObservation(now_ns(), node, "node", "", 0, 0, "unreachable"))
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            try:
+                await self._sample(node, connection)
+            except (psycopg.Error, OSError, TimeoutError):
+                self._note(NodeObservation(now_ns(), node, "node", "", 0, 0, "unreachable"))
+            finally:
+                await connection.close()
+
+    async def _sample(self, node: str, connection: Connection) -> None:
+        while True:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                seen = await server_view(connection)
+            role = "standby" if seen.in_recovery else "primary"
+            self._note(NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running"))
+            await asyncio.sleep(SAMPLE_S)
+
+    async def _watch_store(self, store: HasConsensus) -> None:
+        """Note who holds the leader's key: role ``leader`` for the holder, ``""`` when the key has expired."""
+        while True:
+            try:
+                holder = await store.leader_record()
+                state = "held" if holder else "free"
+            except (OSError, TimeoutError):
+                holder, state = None, "unreachable"
+            self._note(
+                NodeObservation(now_ns(), holder or "", "dcs", "leader" if holder else "", 0, 0, state)
+            )
+            await asyncio.sleep(SAMPLE_S)

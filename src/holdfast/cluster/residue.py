@@ -1,0 +1,135 @@
+"""Looks for what a lab left on the machine. Empty is the only good answer.
+
+A census is taken while the lab lives: its processes (by pid and start time), their namespaces, its folder. After
+the lab is gone the machine is searched for each of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holdfast.hosts.netns.launch import PID_NAME, process_start_ticks
+
+_KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…]."""
+
+    folder: Path
+    processes: frozenset[tuple[int, int]]
+    namespaces: frozenset[str]
+
+
+def take_census(folder: Path) -> Census:
+    """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
+    root = _init_pid(folder)
+    if root is None:
+        return Census(folder, frozenset(), frozenset())
+    members = _descendants(root)
+    mine = {kind: _namespace("self", kind) for kind in _KINDS}
+    spaces = {
+        space
+        for pid in members
+        for kind in _KINDS
+        if (space := _namespace(str(pid), kind)) is not None and space != mine[kind]
+    }
+    processes = set()
+    for pid in members:
+        try:
+            processes.add((pid, process_start_ticks(pid)))
+        except ProcessLookupError:
+            continue  # ended while we counted
+    return Census(folder, frozenset(processes), frozenset(spaces))
+
+
+def find_residue(census: Census) -> list[str]:
+    """Return what is still there, one line each; [] when the lab is gone without a trace."""
+    found = []
+    for pid, ticks in sorted(census.processes):
+        try:
+            if process_start_ticks(pid) == ticks and not _is_zombie(pid):
+                found.append(f"process {pid}")
+        except ProcessLookupError:
+            continue
+    alive = {
+        space
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdecimal() and not _is_zombie(int(entry.name))
+        for kind in _KINDS
+        if (space := _namespace(entry.name, kind)) is not None
+    }
+    found += [f"namespace {space}" for space in sorted(census.namespaces & alive)]
+    folder = str(census.folder)
+    found += [f"mount {point}" for point in _mounts_below(folder)]
+    found += [f"loop device {device}" for device in _loops_below(folder)]
+    if census.folder.exists():
+        found.append(f"folder {folder}")
+    return found
+
+
+def _init_pid(folder: Path) -> int | None:
+    try:
+        saved = json.loads((folder / PID_NAME).read_text())
+        pid = int(saved["pid"])
+        return pid if process_start_ticks(pid) == int(saved["start_ticks"]) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _descendants(root: int) -> set[int]:
+    """Return root and every process below it. In a lab all orphans fall to its inits, so nothing escapes."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            stat = (entry / "stat").read_text()
+        except OSError:
+            continue
+        parent = int(stat.rpartition(")")[2].split()[1])
+        children.setdefault(parent, []).append(int(entry.name))
+    found = {root}
+    waiting = [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting.extend(below)
+    return found
+
+
+def _namespace(pid: str, kind: str) -> str | None:
+    try:
+        return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+    except OSError:
+        return None
+
+
+def _is_zombie(pid: int) -> bool:
+    """A zombie holds nothing but its entry; it waits for a parent outside the lab to read its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _mounts_below(folder: str) -> Iterable[str]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        point = line.split()[1]
+        if point == folder or point.startswith(folder + "/"):
+            yield point
+
+
+def _loops_below(folder: str) -> Iterable[str]:
+    for device in Path("/sys/block").glob("loop*"):
+        try:
+            backing = (device / "loop/backing_file").read_text().strip()
+        except OSError:
+            continue  # not in use
+        if backing.startswith(folder + "/"):
+            yield f"{device.name} ({backing})"

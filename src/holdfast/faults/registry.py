@@ -1,0 +1,22 @@
+"""All faults, by name. A new fault is one file and one line here."""
+
+from __future__ import annotations
+
+from holdfast.errors import ConfigError
+from holdfast.faults.base import Fault
+from holdfast.faults.host_power_off import HostPowerOff
+from holdfast.faults.process_kill import ProcessKill
+
+_FAULTS: dict[str, Fault] = {fault.name: fault for fault in (HostPowerOff(), ProcessKill())}
+
+
+def faults() -> tuple[Fault, ...]:
+    """Return all faults, by name."""
+    return tuple(_FAULTS[name] for name in sorted(_FAULTS))
+
+
+def fault(name: str) -> Fault:
+    """Return a fault by name. Raises ConfigError naming those there are."""
+    if name not in _FAULTS:
+        raise ConfigError(f"there is no fault {name}", hint=f"there is: {', '.join(sorted(_FAULTS))}")
+    return _FAULTS[name]
