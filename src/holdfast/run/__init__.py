@@ -1,0 +1,1 @@
+"""Runs an experiment: the only place that starts tasks."""

@@ -1,0 +1,55 @@
+"""What a drill will do and when, decided from its file and seed before anything is touched."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.errors import ConfigError
+from holdfast.faults.base import with_defaults
+from holdfast.faults.registry import fault
+from holdfast.history.history import JSON
+from holdfast.spec import DrillSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One planned injection. at_s: seconds from the start of the load. on: a symbolic target or a node's name.
+    heal: ``after_failover``, ``end`` or seconds after the injection."""
+
+    at_s: float
+    fault: str
+    on: str
+    params: Mapping[str, JSON]
+    heal: str | float
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is printed and stored."""
+        return {"at_s": self.at_s, "fault": self.fault, "on": self.on, "params": dict(self.params)}
+
+
+def make_plan(drill: DrillSpec) -> tuple[Step, ...]:
+    """Return a drill's steps in order of time, repeated ones written out.
+
+    Raises ConfigError for an unknown fault, an unknown parameter or a step that has no fault. The same drill gives
+    the same plan.
+    """
+    steps = []
+    for place, entry in enumerate(drill.timeline):
+        if entry.fault is None:
+            raise ConfigError(
+                f"the action {entry.action} cannot be planned by this version",
+                key=f"timeline[{place}].action",
+            )
+        params = with_defaults(fault(entry.fault), entry.params)
+        times = [entry.at_s]
+        while entry.every_s is not None and times[-1] + entry.every_s < drill.duration_s:
+            times.append(times[-1] + entry.every_s)
+        steps += [Step(at_s, entry.fault, entry.on or "primary", params, entry.heal) for at_s in times]
+    return tuple(sorted(steps, key=lambda step: step.at_s))
+
+
+def step_rng(seed: int, place: int) -> random.Random:
+    """Return the source of choices for a plan's step: its own, so that timing can't shift another's choices."""
+    return random.Random(f"{seed}/{place}")
