@@ -45,8 +45,8 @@ class Program:
 
     name: under which it is known there (``patroni``); argv: words, never a shell string; env: added to a
     minimal one; uid: run as this user in a user namespace of its own, None for the lab's root. module:
-    argv[0] is a Python module, run without exec in a child of the host's init, which may have imported it
-    already. log: file below the host's folder that takes stdout and stderr.
+    argv[0] names a Python function (``package.module:main``), called without exec in a child of the host's
+    init, which may have imported its module already. log: file below the host's folder that takes stdout and stderr.
     """
 
     name: str
@@ -159,8 +159,11 @@ class Lab(Protocol):
         """All published ports by name."""
         ...
 
-    async def add_host(self, name: str, address: str) -> Host:
-        """Make a host and switch it on. Raises HostError for a name or address in use."""
+    async def add_host(self, name: str, address: str, *, power: bool = True) -> Host:
+        """Make a host and its folder, and switch it on unless told not to.
+
+        Raises HostError for a name or address in use.
+        """
         ...
 
     async def preload(self, modules: Sequence[str]) -> None:

@@ -44,8 +44,7 @@ class FakeHost:
         self._started: list[FakeProcess] = []
 
     async def power_on(self) -> None:
-        """Make the folder."""
-        (self.folder / "log").mkdir(parents=True, exist_ok=True)
+        """Let programs start again."""
         self.is_on = True
 
     async def power_off(self) -> None:
@@ -78,7 +77,10 @@ class FakeHost:
     async def _start(self, program: Program, stdin: int, stdout: int, stderr: int) -> FakeProcess:
         if not self.is_on:
             raise HostError(f"{self.name} is off")
-        argv = [sys.executable, "-m", *program.argv] if program.module else list(program.argv)
+        argv = list(program.argv)
+        if program.module:
+            module, _, function = argv[0].partition(":")
+            argv[:1] = [sys.executable, "-c", f"import sys, {module}; sys.exit({module}.{function}())"]
         env = {**os.environ, **(program.env or {})}
         try:
             process = await asyncio.create_subprocess_exec(
@@ -154,12 +156,14 @@ class FakeLab:
         """All hosts by name."""
         return self._hosts
 
-    async def add_host(self, name: str, address: str) -> FakeHost:
-        """Make a host and switch it on."""
+    async def add_host(self, name: str, address: str, *, power: bool = True) -> FakeHost:
+        """Make a host and switch it on unless told not to."""
         if name in self._hosts or any(host.address == address for host in self._hosts.values()):
             raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
         host = self._hosts[name] = FakeHost(self.folder / "hosts" / name, name, address)
-        await host.power_on()
+        (host.folder / "log").mkdir(parents=True)
+        if power:
+            await host.power_on()
         return host
 
     async def preload(self, modules: Sequence[str]) -> None:

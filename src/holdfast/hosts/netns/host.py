@@ -59,8 +59,6 @@ class NetnsHost:
 
     async def power_on(self) -> None:
         """Make the host's namespaces and init, and plug in its cable."""
-        for folder in (self.folder, self.folder / "log"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         reply = await ask(
             self._lab_folder / INIT_SOCKET, {"op": "host_on", "name": self.name, "folder": str(self.folder)}
         )

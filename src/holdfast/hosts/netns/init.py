@@ -10,7 +10,6 @@ import gc
 import importlib
 import os
 import resource
-import runpy
 import signal
 import socket
 import sys
@@ -301,7 +300,7 @@ def _become(
     module: bool,
     name: str,
 ) -> NoReturn:
-    """In a forked child: become the program argv, or run argv[0] as a Python module without exec."""
+    """In a forked child: become the program argv, or call the Python function argv[0] names, without exec."""
     stdin, stdout, stderr, pipe = _detach((*fds, failure))
     try:
         os.setsid()
@@ -324,8 +323,8 @@ def _become(
     syscalls.set_process_name(name)
     sys.argv = list(argv)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
-    runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    package, _, function = argv[0].partition(":")
+    sys.exit(getattr(importlib.import_module(package), function)())
 
 
 def _run_to_exit(run: Callable[[], NoReturn]) -> NoReturn:

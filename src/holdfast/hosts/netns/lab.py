@@ -122,14 +122,19 @@ class NetnsLab:
         """Whether the lab's init lives."""
         return self.init_pid is not None
 
-    async def add_host(self, name: str, address: str) -> NetnsHost:
-        """Make a host and switch it on. Raises HostError for a name or address in use."""
+    async def add_host(self, name: str, address: str, *, power: bool = True) -> NetnsHost:
+        """Make a host and its folder, and switch it on unless told not to.
+
+        Raises HostError for a name or address in use.
+        """
         if name in self._hosts or any(host.address == address for host in self._hosts.values()):
             raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
         host = NetnsHost(self.folder, name, address, self.subnet.prefixlen, is_on=False)
         self._hosts[name] = host
         self._save()
-        await host.power_on()
+        (host.folder / "log").mkdir(parents=True, mode=0o700)
+        if power:
+            await host.power_on()
         return host
 
     async def remove_host(self, name: str) -> None:

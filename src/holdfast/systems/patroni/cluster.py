@@ -156,7 +156,7 @@ class PatroniCluster:
         await host.spawn(
             Program(
                 PROCESS,
-                ["patroni", str(host.folder / "patroni.yml")],
+                ["patroni.__main__:main", str(host.folder / "patroni.yml")],
                 "log/patroni.log",
                 uid=POSTGRES_UID,
                 module=True,

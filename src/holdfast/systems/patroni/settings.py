@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from holdfast.hosts.base import Host
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import Credentials, OutageModel
 from holdfast.systems.etcd.member import CLIENT_PORT
@@ -76,10 +76,17 @@ def server_parameters(spec: ClusterSpec) -> dict[str, str]:
         "unix_socket_directories": SOCKET_DIR,
         "log_line_prefix": "%m [%p] ",
         "log_checkpoints": "off",
+        # A standby whose slot its leader has not made yet tries again after this long, not after 5 s.
+        "wal_retrieve_retry_interval": "500ms",
         "fsync": "on" if spec.fsync else "off",
     }
     parameters.update({name: _text(value) for name, value in spec.postgresql.parameters.items()})
     return parameters
+
+
+def own_parameters(spec: ClusterSpec, node: NodeSpec) -> dict[str, str]:
+    """Return the parameters of one node's server, as it is started before Patroni takes over."""
+    return {**server_parameters(spec), "listen_addresses": listen_addresses(node)}
 
 
 def hba_lines(spec: ClusterSpec) -> list[str]:
@@ -122,9 +129,10 @@ def member_document(
     node: NodeSpec,
     install: PostgresInstall,
     credentials: Credentials,
-    folder: Path,
+    host: Host,
 ) -> Document:
     """Return one node's patroni.yml."""
+    folder = host.folder
     etcd_hosts = [f"{member.address}:{CLIENT_PORT}" for member in spec.dcs]
     tags: Document = dict(node.tags)
     if node.role == "read-only":
@@ -154,7 +162,6 @@ def member_document(
                 "replication": {"username": REPLICATOR, "password": credentials.password(REPLICATOR)},
             },
             "parameters": {"unix_socket_directories": SOCKET_DIR},
-            "pg_hba": hba_lines(spec),
             "basebackup": [{"checkpoint": "fast"}, "no-sync"],
         },
         "watchdog": {"mode": "off"},

@@ -1,39 +1,41 @@
 """Brings a Patroni cluster up.
 
-    etcd ─────────────┐
-    seed ─▶ primary ──┴─▶ Patroni adopts it ─▶ Patroni on the others: base backups, streaming ─▶ profile
+    etcd ───────────────────────────────┐
+    seed ─▶ copies ─▶ roles ─▶ servers ─┴─▶ Patroni adopts the primary ─▶ and the standbys ─▶ profile
 
-The first server is started from the cached seed by us while etcd elects; Patroni then takes over the running
-server, the way its documentation converts a standalone one. Everything after that is Patroni's.
+The servers are started by us, while etcd elects. All start from copies of one stopped server, so a standby can follow
+the primary from its first byte and needs no base backup. Patroni then takes over running servers, as its
+documentation converts an existing cluster. It would take seconds more to do the same by itself: it looks once a
+second whether a server that it has started accepts connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+from patroni.dcs import slot_name_from_member_name
 from ruamel.yaml import YAML
 
 from holdfast.errors import ClusterError, UnavailableError
-from holdfast.hosts.base import Host, Lab, Program
+from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
-from holdfast.systems.postgres.install import PostgresInstall, find
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, ensure_seed
+from holdfast.systems.postgres.install import find
+from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_tree, make_seed
 from holdfast.systems.postgres.server import PostgresServer, last_lines
-from holdfast.systems.postgres.views import standby_views
+from holdfast.systems.postgres.views import Connection, standby_views
 from holdfast.systems.wait import until
 
 DCS_TIMEOUT_S: Final = 60.0
 PRIMARY_TIMEOUT_S: Final = 120.0
 REPLICA_TIMEOUT_S: Final = 90.0
-COPY_TIMEOUT_S: Final = 60.0
 
 # All that Patroni imports while it starts, without patroni.__main__ itself, which runs as the program.
 PRELOAD: Final = (
@@ -69,34 +71,35 @@ class PatroniSystem:
         return PatroniCluster(lab, spec, credentials.load(lab.folder))
 
     async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> PatroniCluster:
-        """Put the cluster on a fresh lab and return once its primary takes writes and Patroni leads it.
-
-        The standbys are still cloning then: cluster.view().ready says when it is whole.
-        """
+        """Put the cluster on a fresh lab and return once Patroni leads a primary that takes writes."""
         install = find(spec.version)
         users = (SUPERUSER, settings.REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
-        progress("starting etcd")
-        pace = etcd.timing(len(spec.dcs), spec.profile)
-        for member in spec.dcs:
-            host = await lab.add_host(member.name, member.address)
-            await etcd.start_member(host, spec.dcs, pace)
-            await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
-        await lab.preload(PRELOAD)
+        progress("starting etcd and the servers")
+        servers = {}
         for node in spec.nodes:
-            host = await lab.add_host(node.name, node.address)
-            document = settings.member_document(spec, node, install, cluster.credentials, host.folder)
+            host = await lab.add_host(node.name, node.address, power=False)
+            document = settings.member_document(spec, node, install, cluster.credentials, host)
             await host.put("patroni.yml", _yaml(document))
-            await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
-        first = spec.primary()
-        progress("starting the first server")
+            await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
+            servers[node.name] = PostgresServer(host, install)
+        seed = cached_seed(install, checksums=spec.checksums)
+        data = [server.data for server in servers.values()]
         await asyncio.gather(
-            self._start_first(cluster, lab.hosts[first.name], install), self._wait_for_etcd(cluster)
+            self._start_etcd(cluster), *(copy_tree(seed, place) for place in data if seed is not None)
         )
+        for node in spec.nodes:
+            await servers[node.name].host.power_on()
+            await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+        if seed is None:
+            seed = await make_seed(servers[spec.primary().name].host, install, checksums=spec.checksums)
+            await asyncio.gather(*(copy_tree(seed, place) for place in data))
+        await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
+        first = spec.primary()
         await cluster.start_patroni(first.name)
         await self._until(
-            lambda: self._leads(cluster, first.name),
+            lambda: self._answers(cluster, first.name, "/leader"),
             PRIMARY_TIMEOUT_S,
             f"Patroni on {first.name} to lead",
             cluster,
@@ -105,43 +108,65 @@ class PatroniSystem:
         return cluster
 
     async def complete(self, cluster: PatroniCluster, progress: Progress) -> None:
-        """Start the other nodes, wait until all is whole, and set the profile's timing.
-
-        Raises ClusterError naming the node that is late, with its last log lines.
-        """
+        """Start Patroni on the other nodes, wait until all is whole, and set the profile's timing."""
         spec = cluster.spec
         first = spec.primary()
-        others = [node for node in spec.nodes if node is not first]
-        for node in others:
-            await cluster.start_patroni(node.name)
-        progress(f"{len(others)} standbys are cloning")
-        await self._wait_for_standbys(cluster, first, others)
+        others = [node.name for node in spec.nodes if node is not first]
+        progress(f"{len(others)} standbys join")
+        await asyncio.gather(*(cluster.start_patroni(name) for name in others))
+        await asyncio.gather(*(self._until_replica(cluster, name) for name in others))
         wanted = settings.TIMINGS[spec.profile]
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
         await self._until(
-            lambda: self._is_whole(cluster), REPLICA_TIMEOUT_S, "the cluster to be whole", cluster
+            lambda: self._missing(cluster), REPLICA_TIMEOUT_S, "the cluster to be whole", cluster, *others
         )
         if wanted != settings.BRING_UP_TIMING:
             await self._configure(cluster, first, wanted)
+        for node in spec.nodes:
+            # Patroni includes what it found as a base configuration; from now on its own is the only one.
+            host = cluster.lab.hosts[node.name]
+            if (host.folder / "data/postgresql.base.conf").exists():
+                await host.put("data/postgresql.base.conf", b"")
 
-    async def _start_first(self, cluster: PatroniCluster, host: Host, install: PostgresInstall) -> None:
+    async def _start_etcd(self, cluster: PatroniCluster) -> None:
+        """Start etcd; while it elects, have the lab import Patroni once for all nodes."""
+        spec, lab = cluster.spec, cluster.lab
+        pace = etcd.timing(len(spec.dcs), spec.profile)
+        for member in spec.dcs:
+            host = await lab.add_host(member.name, member.address)
+            await etcd.start_member(host, spec.dcs, pace)
+            await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
+        await lab.preload(PRELOAD)
+
+    async def _start_servers(self, cluster: PatroniCluster, servers: Mapping[str, PostgresServer]) -> None:
+        """Start all servers from their copies of the seed: the others follow the primary from its first byte."""
         spec = cluster.spec
-        seed = await ensure_seed(host, install, checksums=spec.checksums)
-        copied = await host.run(
-            Program(
-                "cp", ["cp", "-a", "--reflink=auto", str(seed), str(host.folder / "data")], "log/seed.log"
-            ),
-            timeout_s=COPY_TIMEOUT_S,
-        )
-        if copied.code != 0:
-            raise ClusterError(f"the seed could not be copied to {host.name}: {copied.stderr.strip()}")
-        server = PostgresServer(host, install, cluster.credentials.passfile)
-        parameters = settings.server_parameters(spec)
-        parameters["listen_addresses"] = settings.listen_addresses(spec.primary())
-        await server.configure(parameters, settings.hba_lines(spec))
-        await _create_roles(cluster, host, install)
-        await server.start(PRIMARY_TIMEOUT_S)
+        primary = spec.primary()
+        first = servers[primary.name]
+        others = [node for node in spec.nodes if node is not primary]
+        await _create_roles(cluster, first)
+        for node in spec.nodes:
+            await servers[node.name].configure(settings.own_parameters(spec, node), settings.hba_lines(spec))
+        await first.start(PRIMARY_TIMEOUT_S)
+        slots = {node.name: slot_name_from_member_name(node.name) for node in others}
+        connection = await cluster.connect(primary.name, timeout_s=10.0)
+        try:
+            for slot in slots.values():
+                await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
+            for name, slot in slots.items():
+                await servers[name].become_standby_of(primary.address, settings.REPLICATOR, slot)
+            await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in slots))
+            # A slot in use survives Patroni's first look, which drops the slots of members it does not know yet.
+            await self._until(
+                lambda: _not_streaming(connection, slots),
+                REPLICA_TIMEOUT_S,
+                "the standbys to stream",
+                cluster,
+                *slots,
+            )
+        finally:
+            await connection.close()
 
     async def _wait_for_etcd(self, cluster: PatroniCluster) -> None:
         async def elected() -> str:
@@ -149,37 +174,24 @@ class PatroniSystem:
 
         await self._until(elected, DCS_TIMEOUT_S, "etcd to elect", cluster, cluster.spec.dcs[0].name)
 
-    async def _leads(self, cluster: PatroniCluster, node: str) -> str:
+    async def _until_replica(self, cluster: PatroniCluster, node: str) -> None:
+        await self._until(
+            lambda: self._answers(cluster, node, "/replica"),
+            REPLICA_TIMEOUT_S,
+            f"{node} to follow",
+            cluster,
+            node,
+        )
+
+    async def _answers(self, cluster: PatroniCluster, node: str, path: str) -> str:
+        """Return "" once Patroni's health check at path says 200, else what it says."""
         try:
-            answer = await cluster.rest(node, "GET", "/leader")
+            answer = await cluster.rest(node, "GET", path)
         except OSError as error:
             return f"its REST API does not answer ({error})"
         return "" if answer.status == 200 else f"it says {answer.status}: {answer.field('state')}"
 
-    async def _wait_for_standbys(
-        self, cluster: PatroniCluster, first: NodeSpec, others: list[NodeSpec]
-    ) -> None:
-        connection = await cluster.connect(first.name, timeout_s=10.0)
-        try:
-            seen: dict[str, str] = {}
-
-            async def streaming() -> str:
-                seen.clear()
-                seen.update({one.name: one.state for one in await standby_views(connection)})
-                late = [node.name for node in others if seen.get(node.name) != "streaming"]
-                return f"{late[0]} is {seen.get(late[0], 'not connected')}" if late else ""
-
-            await self._until(
-                streaming,
-                REPLICA_TIMEOUT_S,
-                "all standbys to stream",
-                cluster,
-                *(node.name for node in others),
-            )
-        finally:
-            await connection.close()
-
-    async def _is_whole(self, cluster: PatroniCluster) -> str:
+    async def _missing(self, cluster: PatroniCluster) -> str:
         return (await cluster.view()).missing
 
     async def _configure(
@@ -210,20 +222,25 @@ class PatroniSystem:
             raise ClusterError(error.message + words) from error
 
 
-async def _create_roles(cluster: PatroniCluster, host: Host, install: PostgresInstall) -> None:
+async def _not_streaming(connection: Connection, standbys: Iterable[str]) -> str:
+    """Return "" once every standby streams, else the first that does not."""
+    states = {one.name: one.state for one in await standby_views(connection)}
+    return next((f"{name} is {states.get(name)}" for name in standbys if states.get(name) != "streaming"), "")
+
+
+async def _create_roles(cluster: PatroniCluster, server: PostgresServer) -> None:
     """Give the superuser its password and make the other roles and the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
-    spec, words = cluster.spec, cluster.credentials
+    spec, words, host = cluster.spec, cluster.credentials, server.host
     statements = [
         f"ALTER ROLE {SUPERUSER} PASSWORD {_literal(words.password(SUPERUSER))}",
         f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {_literal(words.password(settings.REPLICATOR))}",
         f"CREATE ROLE {_identifier(spec.user)} LOGIN PASSWORD {_literal(words.password(spec.user))}",
         f"CREATE DATABASE {_identifier(spec.database)} OWNER {_identifier(spec.user)}",
     ]
-    data = str(host.folder / "data")
-    argv = [install.program("postgres"), "--single", "-D", data, "-c", "log_statement=none", "postgres"]
+    argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
     done = await host.run(
         Program("postgres", argv, "log/roles.log", uid=POSTGRES_UID),
         timeout_s=PRIMARY_TIMEOUT_S,

@@ -14,6 +14,7 @@ from typing import Final
 
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Completed, Host, Program
+from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import POSTGRES_UID
 
@@ -25,12 +26,12 @@ LOG: Final = "log/postgresql.log"
 class PostgresServer:
     """A server whose data lies in ``data`` below its host's folder.
 
-    port: where it listens on the host's address. Passwords are read from passfile, never passed in argv.
+    port: where it listens on the host's address. Passwords are read from the host's passfile, never passed in
+    argv.
     """
 
     host: Host
     install: PostgresInstall
-    passfile: Path
     port: int = 5432
 
     @property
@@ -38,18 +39,34 @@ class PostgresServer:
         """The data directory."""
         return self.host.folder / "data"
 
+    @property
+    def passfile(self) -> Path:
+        """The host's own copy of the passwords."""
+        return self.host.folder / PASSFILE
+
     async def configure(self, parameters: Mapping[str, str], hba: Sequence[str]) -> None:
-        """Write postgresql.auto.conf's neighbour ``holdfast.conf`` and pg_hba.conf; takes effect at start."""
-        settings = {"listen_addresses": "*", "port": str(self.port), "unix_socket_directories": SOCKET_DIR}
-        settings.update(parameters)
+        """Write postgresql.conf, these parameters and no others, and pg_hba.conf; takes effect at start."""
+        settings = {
+            "listen_addresses": "*",
+            "port": str(self.port),
+            "unix_socket_directories": SOCKET_DIR,
+            **parameters,
+        }
         lines = "".join(f"{key} = {quote(value)}\n" for key, value in settings.items())
-        await self.host.put("data/holdfast.conf", lines.encode())
-        main = self.data / "postgresql.conf"
-        include = "include_if_exists 'holdfast.conf'\n"
-        text = main.read_text()
-        if not text.endswith(include):
-            main.write_text(text + include)
+        await self.host.put("data/postgresql.conf", lines.encode())
         await self.host.put("data/pg_hba.conf", "".join(f"{line}\n" for line in hba).encode())
+
+    async def become_standby_of(self, primary: str, user: str, slot: str) -> None:
+        """Add to the configuration, before the start, that this server follows the one at address primary."""
+        lines = {
+            "primary_conninfo": f"{conninfo(primary, self.port, user)} passfile={self.passfile}"
+            f" application_name={self.host.name}",
+            "primary_slot_name": slot,
+            "recovery_target_timeline": "latest",
+        }
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{key} = {quote(value)}\n" for key, value in lines.items())
+        await self.host.put("data/standby.signal", b"")
 
     async def start(self, timeout_s: float) -> None:
         """Start the server and wait until it accepts connections, as a standby also.
