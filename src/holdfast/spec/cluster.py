@@ -188,7 +188,7 @@ class ClusterSpec:
         default_factory=dict, description="pgpool.conf parameters, by name"
     )
     environment: Mapping[str, Line] = Field(
-        default_factory=dict, description="environment variables of the manager's processes"
+        default_factory=dict, repr=False, description="environment variables of the manager's processes"
     )
 
     def __post_init__(self) -> None:
