@@ -255,9 +255,8 @@ def _published(
     for name, port in asked.items():
         member = _PORT_NAME.fullmatch(name)
         if member is None or member["member"] not in names:
-            raise problem(
-                f"no node or service is called {name!r}", "ports", name, hint=did_you_mean(name, names)
-            )
+            hint = f"{did_you_mean(name, names)}; ports={{}} takes free ports for all"
+            raise problem(f"no node or service is called {name!r}", "ports", name, hint=hint)
         pin(name, port, "ports", name)
     for path, one in located:
         if one.port is not None:

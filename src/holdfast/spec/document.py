@@ -75,6 +75,8 @@ class Document:
         data = _put(self, dict(self.data), path, 0, value, place)
         assert isinstance(data, dict)
         places = {known: at for known, at in self.places.items() if known[: len(path)] != path}
+        for depth in range(1, len(path)):
+            places.setdefault(path[:depth], place)  # a mapping made on the way was written by the same hand
         return replace(self, data=data, places={**places, path: place})
 
 

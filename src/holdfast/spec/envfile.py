@@ -39,7 +39,7 @@ _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)\s*=(
 _VALUE = re.compile(
     r"""\s*(?:'(?P<single>[^']*)'           # as it stands
         |"(?P<double>(?:[^"\\]|\\.)*)"      # with escapes
-        |(?P<bare>[^\s'"](?:.*?\S)??)?      # up to a blank before a comment, or the end
+        |(?P<bare>(?!(?<=\s)\#)[^\s'"](?:.*?\S)??)?  # up to a blank before a comment, or the end
         )\s*(?:(?<=\s)\#.*)?""",
     re.VERBOSE | re.DOTALL,
 )
