@@ -92,7 +92,7 @@ def _members(value: object, prefix: str, most: int) -> tuple[object, ...]:
     """Return node entries from a number of nodes or a list of names and entries; names are filled in."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= most:
-            raise ValueError(f"must be at most {most}, got {value}")
+            raise ValueError(f"must be a number of nodes from 0 to {most}, got {value}")
         value = [{} for _ in range(value)]
     if not isinstance(value, list | tuple):
         raise ValueError(f"must be a number of nodes or a list of them, got {kind_of(value)}")
@@ -173,8 +173,8 @@ class ClusterSpec:
     )
     subnet: Subnet = Field(default="172.28.0.0/24", description="network of the lab")
     network: Name = Field(default="holdfast", description="name of the lab's network")
-    database: Line = Field(default="appdb", description="database for the application")
-    user: Line = Field(default="appuser", description="role for the application")
+    database: Name = Field(default="appdb", description="database for the application")
+    user: Name = Field(default="appuser", description="role for the application")
     dataset: Dataset | None = Field(default=None, description="schema made at bring-up: healthcare or shop")
     sample_rows: Switch = Field(default=True, description="fill the dataset's schema with its sample rows")
     postgresql: PostgresqlSpec = Field(default_factory=PostgresqlSpec, description="settings of every server")

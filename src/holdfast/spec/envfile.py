@@ -18,9 +18,12 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from holdfast.errors import ConfigError
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.spec.document import did_you_mean, read_text
+from holdfast.spec.fields import Name
 
 _KEYS = ("LOAD_SCHEMA", "LOAD_TEST_DATA", "APP_USER", "APP_PASSWORD", "POSTGRES_PASSWORD", "PG_HBA_CIDR")
 _AUTOCTL = re.compile(r"PG_AUTOCTL_[A-Z0-9_]+")
@@ -84,7 +87,7 @@ def load_env_file(path: str | Path) -> EnvSettings:
     return EnvSettings(
         load_schema=_switch(values, "LOAD_SCHEMA", str(path)),
         load_test_data=_switch(values, "LOAD_TEST_DATA", str(path)),
-        app_user=_text(values, "APP_USER"),
+        app_user=_name(values, "APP_USER", str(path)),
         app_password=_text(values, "APP_PASSWORD"),
         postgres_password=_text(values, "POSTGRES_PASSWORD"),
         pg_hba_cidr=_network(values, "PG_HBA_CIDR", str(path)),
@@ -129,6 +132,15 @@ def _value(text: str, file: str, key: str, line: int) -> str:
 
 def _text(values: _Values, key: str) -> str | None:
     return values[key][0] or None if key in values else None
+
+
+def _name(values: _Values, key: str, file: str) -> str | None:
+    value = _text(values, key)
+    try:
+        return value and TypeAdapter(Name).validate_python(value)
+    except ValidationError:
+        hint = "up to 63 letters, digits, - and _"
+        raise ConfigError("must be a name", file=file, key=key, line=values[key][1], hint=hint) from None
 
 
 def _switch(values: _Values, key: str, file: str) -> bool | None:

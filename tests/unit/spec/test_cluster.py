@@ -123,8 +123,8 @@ def test_environment_stays_out_of_the_repr():
     ("text", "key", "line", "words"),
     [
         ("nodes: 0\n", "nodes", 1, "at least one node"),
-        ("nodes: 33\n", "nodes", 1, "at most 32"),
-        ("nodes: -1\n", "nodes", 1, "at most 32"),
+        ("nodes: 33\n", "nodes", 1, "from 0 to 32"),
+        ("nodes: -1\n", "nodes", 1, "from 0 to 32"),
         ("nodes: true\n", "nodes", 1, "a number of nodes or a list"),
         ("nodes: '3'\n", "nodes", 1, "got the text '3'"),
         ("\ndcs: 2\n", "dcs", 2, "1, 3, 5 or 7"),
@@ -155,6 +155,7 @@ def test_environment_stays_out_of_the_repr():
         ("nodes: [{name: ../etc}]\n", "nodes.0.name", 1, "letters, digits"),
         ("nodes: [3]\n", "nodes.0", 1, "must be a mapping"),
         ("version: 16.4\n", "version", 1, "whole number"),
+        ("user: ''\n", "user", 1, "a name is"),
         ("tls: 1\n", "tls", 1, "on or off, got the number 1"),
         (
             "postgresql: {parameters: {work mem: 1}}\n",

@@ -103,6 +103,7 @@ def test_a_value_is_read_as_a_shell_would_without_expanding_it(line, value):
         ("APP_USER='a", "APP_USER", 1, "cannot be read"),
         ("APP_PASSWORD='hunter2' hunter2", "APP_PASSWORD", 1, "cannot be read"),
         ('APP_PASSWORD="hunter2\\n"', "APP_PASSWORD", 1, "control character"),
+        ("APP_USER=hunter2 2", "APP_USER", 1, "must be a name"),
         ("LOAD_SCHEMA=hunter2", "LOAD_SCHEMA", 1, "true or false"),
         ("PG_HBA_CIDR=hunter2", "PG_HBA_CIDR", 1, "must be a network"),
     ],
