@@ -7,6 +7,7 @@ document into a model, or into one ConfigError that names file, key and line; `c
 models, `loader` is the way in.
 """
 
+from holdfast.spec.balancer import BackendSpec, BalancerCluster, BalancerSpec, PoolConfig, ReplicaSpec
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, PostgresqlSpec, ServiceSpec
 from holdfast.spec.drill import (
     SYMBOLIC_TARGETS,
@@ -15,28 +16,50 @@ from holdfast.spec.drill import (
     DrillSpec,
     TimelineEntry,
     WorkloadSpec,
+    check_targets,
 )
-from holdfast.spec.loader import drill_names, drill_suites, load_cluster, load_drill, preset_names
+from holdfast.spec.envfile import EnvSettings, load_env_file
+from holdfast.spec.loader import (
+    drill_names,
+    drill_suites,
+    load_any,
+    load_balancers,
+    load_cluster,
+    load_clusters,
+    load_drill,
+    preset_names,
+)
 from holdfast.spec.overrides import split_overrides
 from holdfast.spec.serialise import to_document
 from holdfast.spec.settings import Setting, settings
 
 __all__ = [
     "SYMBOLIC_TARGETS",
+    "BackendSpec",
+    "BalancerCluster",
+    "BalancerSpec",
     "ClientsSpec",
     "ClusterSpec",
     "ClusterWish",
     "DrillSpec",
+    "EnvSettings",
     "NodeSpec",
+    "PoolConfig",
     "PostgresqlSpec",
+    "ReplicaSpec",
     "ServiceSpec",
     "Setting",
     "TimelineEntry",
     "WorkloadSpec",
+    "check_targets",
     "drill_names",
     "drill_suites",
+    "load_any",
+    "load_balancers",
     "load_cluster",
+    "load_clusters",
     "load_drill",
+    "load_env_file",
     "preset_names",
     "settings",
     "split_overrides",

@@ -22,24 +22,24 @@ class Member(Protocol):
 
 def check_addresses(subnet: str, located: Sequence[tuple[Path, Member]]) -> None:
     """Refuse an address outside the subnet, one that is not a host's, and one given twice."""
-    network = IPv4Network(subnet)
-    reserved = {
-        network[0]: "the network's",
-        network[1]: "the lab's own",
-        network[-1]: "the broadcast address",
-    }
     seen: dict[str, str] = {}
     for path, member in located:
         if not member.address:
             continue
-        address = IPv4Address(member.address)
-        if address not in network:
-            raise problem(f"{address} is outside the subnet {subnet}", *path, "address")
-        if address in reserved:
-            raise problem(f"{address} is {reserved[address]}", *path, "address")
+        check_address(subnet, member.address, (*path, "address"))
         if member.address in seen:
-            raise problem(f"{address} is taken by {seen[member.address]}", *path, "address")
+            raise problem(f"{member.address} is taken by {seen[member.address]}", *path, "address")
         seen[member.address] = member.name
+
+
+def check_address(subnet: str, address: str, path: Path) -> None:
+    """Refuse an address outside the subnet and one that is not a host's. path: where it was written."""
+    network = IPv4Network(subnet)
+    host = IPv4Address(address)
+    if host not in network:
+        raise problem(f"{address} is outside the subnet {subnet}", *path)
+    if host in (network[0], network[1], network[-1]):
+        raise problem(f"{address} is kept for the network, the lab or broadcast", *path)
 
 
 def place_members(subnet: str, members: Sequence[Member]) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _members(value: object, prefix: str, most: int) -> tuple[object, ...]:
     """Return node entries from a number of nodes or a list of names and entries; names are filled in."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= most:
-            raise ValueError(f"must be at most {most}, got {value}")
+            raise ValueError(f"must be a number of nodes from 0 to {most}, got {value}")
         value = [{} for _ in range(value)]
     if not isinstance(value, list | tuple):
         raise ValueError(f"must be a number of nodes or a list of them, got {kind_of(value)}")
@@ -173,8 +173,8 @@ class ClusterSpec:
     )
     subnet: Subnet = Field(default="172.28.0.0/24", description="network of the lab")
     network: Name = Field(default="holdfast", description="name of the lab's network")
-    database: Line = Field(default="appdb", description="database for the application")
-    user: Line = Field(default="appuser", description="role for the application")
+    database: Name = Field(default="appdb", description="database for the application")
+    user: Name = Field(default="appuser", description="role for the application")
     dataset: Dataset | None = Field(default=None, description="schema made at bring-up: healthcare or shop")
     sample_rows: Switch = Field(default=True, description="fill the dataset's schema with its sample rows")
     postgresql: PostgresqlSpec = Field(default_factory=PostgresqlSpec, description="settings of every server")
@@ -188,7 +188,7 @@ class ClusterSpec:
         default_factory=dict, description="pgpool.conf parameters, by name"
     )
     environment: Mapping[str, Line] = Field(
-        default_factory=dict, description="environment variables of the manager's processes"
+        default_factory=dict, repr=False, description="environment variables of the manager's processes"
     )
 
     def __post_init__(self) -> None:
@@ -255,9 +255,8 @@ def _published(
     for name, port in asked.items():
         member = _PORT_NAME.fullmatch(name)
         if member is None or member["member"] not in names:
-            raise problem(
-                f"no node or service is called {name!r}", "ports", name, hint=did_you_mean(name, names)
-            )
+            hint = f"{did_you_mean(name, names)}; ports={{}} takes free ports for all"
+            raise problem(f"no node or service is called {name!r}", "ports", name, hint=hint)
         pin(name, port, "ports", name)
     for path, one in located:
         if one.port is not None:

@@ -63,7 +63,9 @@ class Document:
     def error(self, message: str, path: Path = (), *, hint: str | None = None) -> ConfigError:
         """Return the error that says what is wrong at a path: names the file, the dotted key and the line."""
         place = self.place(path)
-        return ConfigError(message, file=place.file, key=dotted(path) or None, line=place.line, hint=hint)
+        return ConfigError(
+            message, file=place.file, key=dotted(path)[:200] or None, line=place.line, hint=hint
+        )
 
     def with_value(self, path: Path, value: JsonValue, place: Place) -> Document:
         """Return this document with another value at a path. Missing mappings on the way are made.
@@ -73,6 +75,8 @@ class Document:
         data = _put(self, dict(self.data), path, 0, value, place)
         assert isinstance(data, dict)
         places = {known: at for known, at in self.places.items() if known[: len(path)] != path}
+        for depth in range(1, len(path)):
+            places.setdefault(path[:depth], place)  # a mapping made on the way was written by the same hand
         return replace(self, data=data, places={**places, path: place})
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, PlainValidator
 from pydantic.dataclasses import dataclass
 
+from holdfast.errors import ConfigError
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.spec.document import did_you_mean, kind_of
 from holdfast.spec.fields import (
@@ -46,8 +47,11 @@ Limit = bool | int | float
 CLIENTS_MAX = 1000
 EVERY_S_MIN = 0.1
 ENTRIES_MAX = 1000
+OCCURRENCES_MAX = 10_000
+"""How often one entry may repeat within a drill."""
 
-_LIMIT_KINDS: Mapping[str, type] = {"replicas_equal": bool, "acked_lost": int}
+_FIGURES = frozenset({"acked_lost", "two_writers_s", "outage_s", "rejoin_s", "availability"})
+_FACTS = frozenset({"replicas_equal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -208,11 +212,14 @@ def _limit(name: str, limit: object) -> Limit:
             raise problem(str(error), name) from None
     if not isinstance(limit, bool | int | float):
         raise problem(f"a limit is a number, true or false, got {kind_of(limit)}", name)
-    if isinstance(limit, bool) != (_LIMIT_KINDS.get(name, type(limit)) is bool):
-        wanted = "true or false" if _LIMIT_KINDS.get(name) is bool else "a number"
-        raise problem(f"must be {wanted}, got {kind_of(limit)}", name)
+    if isinstance(limit, bool) and name in _FIGURES:  # true would count as 1, and let a lost write pass
+        raise problem(f"must be a number, got {kind_of(limit)}", name)
+    if not isinstance(limit, bool) and name in _FACTS:
+        raise problem(f"must be true or false, got {kind_of(limit)}", name)
     if not 0 <= limit < math.inf:
         raise problem(f"a limit is not negative and finite, got {limit}", name)
+    if name == "availability" and limit > 1:
+        raise problem(f"is a share of 1, got {limit}", name)
     return limit
 
 
@@ -273,7 +280,22 @@ class DrillSpec:
                     "at",
                     hint="a longer duration: --set duration=…",
                 )
+            if entry.every_s and (self.duration_s - entry.at_s) / entry.every_s > OCCURRENCES_MAX:
+                raise problem(f"repeats more than {OCCURRENCES_MAX} times", "timeline", index, "every")
 
     def workloads(self) -> tuple[WorkloadSpec, ...]:
         """Return the workloads in the order in which they were written."""
         return tuple(self.workload.values())
+
+
+def check_targets(drill: DrillSpec, cluster: ClusterSpec) -> None:
+    """Raise ConfigError when the timeline names a target that is neither symbolic nor a member."""
+    known = (*SYMBOLIC_TARGETS, *(member.name for member in cluster.members()))
+    for index, entry in enumerate(drill.timeline):
+        if entry.on is not None and entry.on not in known:
+            raise ConfigError(
+                f"{entry.on!r} is neither a symbolic target nor a member of {cluster.name}",
+                file=f"drill {drill.name}",
+                key=f"timeline.{index}.on",
+                hint=did_you_mean(entry.on, known),
+            )

@@ -88,9 +88,11 @@ def _rate_per_s(value: object) -> float:
     return rate
 
 
+def _assigned_address(value: object) -> str:
+    return "" if value == "" else _address(value)
+
+
 def _address(value: object) -> str:
-    if value == "":
-        return ""
     try:
         return str(ipaddress.IPv4Address(_line_of_text(value)))
     except ValueError:
@@ -141,9 +143,12 @@ Prose = Annotated[str, PlainValidator(_prose)]
 Switch = Annotated[bool, PlainValidator(_switch)]
 DurationS = Annotated[float, PlainValidator(_duration_s)]
 RatePerS = Annotated[float, PlainValidator(_rate_per_s)]
-Address = Annotated[str, PlainValidator(_address)]
+HostAddress = Annotated[str, PlainValidator(_address)]
+Address = Annotated[str, PlainValidator(_assigned_address)]
 """An IPv4 address, or nothing: then one is assigned."""
 Subnet = Annotated[str, PlainValidator(_subnet)]
+Size = Annotated[int, PlainValidator(whole(1, 10_000))]
+NodeId = Annotated[int, PlainValidator(whole(1, 127))]
 Port = Annotated[int, PlainValidator(whole(1, 65535))]
 ParameterName = Annotated[str, PlainValidator(_parameter_name)]
 Parameter = Annotated[str | int | float | bool, PlainValidator(_parameter)]

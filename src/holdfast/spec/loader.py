@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path as FilePath
 
 from holdfast.errors import ConfigError
+from holdfast.spec.balancer import BalancerCluster
 from holdfast.spec.cluster import ClusterSpec
-from holdfast.spec.document import Document, Place, did_you_mean, parse_document, read_document
+from holdfast.spec.document import Document, Place, parse_document, read_document
 from holdfast.spec.drill import ClusterWish, DrillSpec
+from holdfast.spec.formats.base import Path
 from holdfast.spec.overrides import apply_overrides
+from holdfast.spec.serialise import to_document
+from holdfast.spec.settings import scope_of
 from holdfast.spec.validate import settings_of, validate
 
 _ROOT = files("holdfast")
+_PRESETS = "spec/presets"
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 
 
@@ -26,35 +32,72 @@ def load_cluster(
     source: a preset's name or a path. overrides: ``key=value`` texts, the last one winning. wish: what a
     drill asks of its cluster; it outranks the source, and overrides outrank it. Raises ConfigError.
     """
-    document = _find(source, "preset", _preset_texts())
+    specs = load_clusters(source, overrides, wish=wish)
+    if len(specs) > 1:
+        names = ", ".join(spec.name for spec in specs)
+        raise ConfigError(f"describes {len(specs)} clusters: {names}", file=str(source), key="balancers")
+    return specs[0]
+
+
+def load_clusters(
+    source: str | FilePath, overrides: Sequence[str] = (), *, wish: ClusterWish | None = None
+) -> tuple[ClusterSpec, ...]:
+    """Return all clusters that a preset or a file describes: several when it is a balancer JSON that does.
+
+    The arguments are those of load_cluster. Raises ConfigError.
+    """
+    document = _find(source, "preset", _shipped(_PRESETS))
+    if "balancers" not in document.data:
+        return (_cluster(_named(document, source), overrides, wish),)
+    described = validate(BalancerCluster, document).clusters()
+    places: dict[Path, Place] = {(): document.place(())}
+    return tuple(_cluster(Document(to_document(spec), places), overrides, wish) for spec in described)
+
+
+def load_balancers(path: str | FilePath) -> BalancerCluster:
+    """Return what a balancer JSON says, in its own terms. Raises ConfigError."""
+    return validate(BalancerCluster, read_document(FilePath(path)))
+
+
+def load_any(source: str | FilePath) -> tuple[ClusterSpec, ...] | DrillSpec:
+    """Return whatever a name or a file describes; a drill's keys make a drill. Raises ConfigError."""
+    if str(source) in _drills():
+        return load_drill(source)
+    if str(source) in _shipped(_PRESETS):
+        return load_clusters(source)
+    keys = read_document(FilePath(source)).data
+    return load_drill(source) if any(scope_of(key) == "drill" for key in keys) else load_clusters(source)
+
+
+def _cluster(document: Document, overrides: Sequence[str], wish: ClusterWish | None) -> ClusterSpec:
     if wish is not None:
         for key, value in wish.settings.items():
             document = document.with_value((key,), value, Place("the drill's cluster"))
     document = apply_overrides(document, overrides, known=settings_of(ClusterSpec), what="cluster")
-    return validate(ClusterSpec, _named(document, source))
+    return validate(ClusterSpec, document)
 
 
 def load_drill(source: str | FilePath, overrides: Sequence[str] = ()) -> DrillSpec:
     """Return the drill of a name, in whichever suite it is, or the one in a file. Raises ConfigError."""
-    document = _find(source, "drill", _drill_texts())
+    document = _find(source, "drill", _drills())
     document = apply_overrides(document, overrides, known=settings_of(DrillSpec), what="drill")
     return validate(DrillSpec, _named(document, source))
 
 
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets, sorted."""
-    return tuple(sorted(_preset_texts()))
+    return tuple(sorted(_shipped(_PRESETS)))
 
 
 def drill_names() -> tuple[str, ...]:
     """Return the names of all drills that come with Holdfast, sorted."""
-    return tuple(sorted(_drill_texts()))
+    return tuple(sorted(_drills()))
 
 
 def drill_suites() -> dict[str, tuple[str, ...]]:
     """Return the names of the drills in each suite, both sorted."""
     suites = sorted(suite.name for suite in (_ROOT / "drills").iterdir() if suite.is_dir())
-    return {suite: tuple(sorted(_yaml_files(f"drills/{suite}"))) for suite in suites}
+    return {suite: tuple(sorted(_shipped(f"drills/{suite}"))) for suite in suites}
 
 
 def _find(source: str | FilePath, kind: str, shipped: Mapping[str, str]) -> Document:
@@ -63,13 +106,19 @@ def _find(source: str | FilePath, kind: str, shipped: Mapping[str, str]) -> Docu
         text = (_ROOT / shipped[source]).read_text(encoding="utf-8")
         return parse_document(text, file=f"{kind} {source}", suffix=".yaml")
     path = FilePath(source)
-    is_bare_name = path.name == str(source) and path.suffix not in _SUFFIXES
-    if is_bare_name and not path.is_file():
-        raise ConfigError(
-            f"there is no {kind} and no file called {str(source)!r}",
-            hint=did_you_mean(str(source), tuple(sorted(shipped))),
-        )
+    if path.name == str(source) and path.suffix not in _SUFFIXES and not _is_file(path):
+        names = sorted(shipped)
+        close = "".join(f"did you mean {name!r}? " for name in get_close_matches(str(source), names, n=1))
+        hint = f"{close}{kind}s: {', '.join(names)}"
+        raise ConfigError(f"there is no {kind} and no file called {str(source)!r}", hint=hint)
     return read_document(path)
+
+
+def _is_file(path: FilePath) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
 
 
 def _named(document: Document, source: str | FilePath) -> Document:
@@ -80,15 +129,11 @@ def _named(document: Document, source: str | FilePath) -> Document:
     return document.with_value(("name",), stem or None, document.place(()))
 
 
-def _preset_texts() -> dict[str, str]:
-    return _yaml_files("spec/presets")
-
-
-def _drill_texts() -> dict[str, str]:
+def _drills() -> dict[str, str]:
     suites = (suite.name for suite in (_ROOT / "drills").iterdir() if suite.is_dir())
-    return {name: path for suite in suites for name, path in _yaml_files(f"drills/{suite}").items()}
+    return {name: path for suite in suites for name, path in _shipped(f"drills/{suite}").items()}
 
 
-def _yaml_files(folder: str) -> dict[str, str]:
+def _shipped(folder: str) -> dict[str, str]:
     names = (entry.name for entry in (_ROOT / folder).iterdir())
     return {name[:-5]: f"{folder}/{name}" for name in names if name.endswith(".yaml")}

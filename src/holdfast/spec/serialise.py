@@ -7,6 +7,7 @@ from pydantic import JsonValue, TypeAdapter
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.spec.drill import DrillSpec
 
+_PORT = {"__all__": {"port"}}  # `ports` says it already, and can be set to {} in one place
 _CLUSTER = TypeAdapter(ClusterSpec)
 _DRILL = TypeAdapter(DrillSpec)
 
@@ -18,7 +19,9 @@ def to_document(spec: ClusterSpec | DrillSpec) -> dict[str, JsonValue]:
     """
     document: dict[str, JsonValue]
     if isinstance(spec, ClusterSpec):
-        document = _CLUSTER.dump_python(spec, mode="json", by_alias=True)
+        document = _CLUSTER.dump_python(
+            spec, mode="json", by_alias=True, exclude={"nodes": _PORT, "dcs": _PORT, "services": _PORT}
+        )
     else:
         document = _DRILL.dump_python(spec, mode="json", by_alias=True)
     return document

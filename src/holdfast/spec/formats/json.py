@@ -61,7 +61,7 @@ class _Reader:
             line = self._line()
             key = str(self._scalar())
             if key in mapping:
-                raise ReadError(f"the key {key!r} stands here twice", line)
+                raise ReadError(f"the key {key[:40]!r} stands here twice", line)
             self._lines[(*path, key)] = line
             self._expect(":")
             mapping[key] = self._value((*path, key))

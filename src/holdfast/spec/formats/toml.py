@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 
-from holdfast.spec.formats.base import Lines, Path, ReadError
+from holdfast.spec.formats.base import DEPTH_MAX, Lines, Path, ReadError
 
-_PART = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')"
+_PART = r"(?:[A-Za-z0-9_-]++|\"[^\"\n]*\"|'[^'\n]*')"
 _DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
 _HEADER = re.compile(rf"\s*(?P<open>\[\[?)\s*(?P<key>{_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*(?P<key>{_DOTTED})\s*=")
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{{DEPTH_MAX}}}")
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)$|\(at end of document\)$")
 
 
 def parse_toml(text: str) -> tuple[object, Lines]:
     """Return the value of a TOML document and its keys' lines; None for an empty one. Raises ReadError."""
+    # tomllib keeps each prefix of a dotted key: one of 100,000 parts would take 40 GB.
+    if long := _LONG_KEY.search(text):
+        line = text.count("\n", 0, long.start()) + 1
+        raise ReadError(f"holds a dotted key of more than {DEPTH_MAX} parts", line)
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _AT_LINE.search(message)
-        line = int(found[1]) if found and found[1] else None
+        line = int(found[1]) if found and found[1] else text.count("\n") + 1
         raise ReadError(f"is no TOML: {_AT_LINE.sub('', message).strip()}", line) from error
     except ValueError as error:  # an int of more than 4300 digits, a date that is none
         raise ReadError(f"is no TOML: {error}") from error
@@ -37,11 +43,13 @@ def parse_toml(text: str) -> tuple[object, Lines]:
 def _lines(text: str) -> Lines:
     lines: Lines = {}
     table: Path = ()
+    items: Counter[Path] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             table = _keys(header["key"])
             if header["open"] == "[[":
-                table = (*table, sum(path[:-1] == table and isinstance(path[-1], int) for path in lines))
+                items[table] += 1
+                table = (*table, items[table] - 1)
             lines.setdefault(table, number)
         elif assignment := _ASSIGNMENT.match(line):
             path = table
