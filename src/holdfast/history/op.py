@@ -102,12 +102,13 @@ def event_positions(invoke_ns: I64, complete_ns: I64) -> tuple[I64, I64]:
     Events are ordered by time; at equal times an invocation comes before a completion, so that ops that
     touch are concurrent: the weaker claim. Completions at NEVER get NEVER. O(n log n).
     """
+    by_invoke = np.argsort(invoke_ns, kind="stable")
+    by_complete = np.argsort(complete_ns, kind="stable")
+    invokes, completes = invoke_ns[by_invoke], complete_ns[by_complete]
     n = len(invoke_ns)
-    times = np.concatenate([invoke_ns, complete_ns])
-    is_completion = np.repeat(np.array([0, 1], dtype=np.int8), n)
-    order = np.lexsort((is_completion, times))
-    pos = np.empty(2 * n, dtype=np.int64)
-    pos[order] = np.arange(2 * n, dtype=np.int64)
-    complete_pos = pos[n:]
+    rank = np.arange(n, dtype=np.int64)
+    invoke_pos, complete_pos = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    invoke_pos[by_invoke] = rank + np.searchsorted(completes, invokes, side="left")
+    complete_pos[by_complete] = rank + np.searchsorted(invokes, completes, side="right")
     complete_pos[complete_ns == NEVER] = NEVER
-    return pos[:n], complete_pos
+    return invoke_pos, complete_pos
