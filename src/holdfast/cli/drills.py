@@ -1,1 +1,111 @@
-COMMANDS = ()
+"""Commands that run experiments: drill."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from holdfast.checkers.base import worst
+from holdfast.cli.output import (
+    EXIT_CODES,
+    OUT,
+    Reporter,
+    asynchronous,
+    json_option,
+    lab_option,
+    print_json,
+    set_option,
+)
+from holdfast.clock import timestamp
+from holdfast.cluster import lifecycle
+from holdfast.history.history import JSON
+from holdfast.hosts.state import runs_folder
+from holdfast.report.json import run_document
+from holdfast.report.terminal import print_run
+from holdfast.run.experiment import Outcome, run_drill
+from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, split_overrides
+from holdfast.systems.base import Cluster
+
+SEED_BITS: Final = 31
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
+@click.option("--system", metavar="S", help="The preset to run on, or a cluster file; patroni by default.")
+@click.option("--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+@lab_option
+@set_option
+@json_option
+@asynchronous
+async def drill(
+    names: Sequence[str],
+    system: str | None,
+    profile: str | None,
+    seed: int | None,
+    keep: bool,
+    lab: str | None,
+    sets: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
+    overrides = [*sets, *([f"profile={profile}"] if profile else [])]
+    for_cluster, for_drill = split_overrides(overrides)
+    planned = [(name, load_drill(name, for_drill)) for name in names]
+    clusters = [load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster) for _, one in planned]
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    documents = []
+    verdicts = []
+    for (name, one), spec in zip(planned, clusters, strict=True):
+        words = ["drill", name, *(["--system", system] if system else []), *_set_words(overrides), "--seed", str(chosen)]
+        with Reporter(f"drill {one.name}") as progress:
+            outcome = await _run(one, spec, lab, chosen, shlex.join(["holdfast", *words]), keep, progress)
+        verdicts.append(outcome.verdict)
+        document = run_document(outcome.history, outcome.document, outcome.folder)
+        documents.append(document)
+        if not as_json:
+            print_run(OUT, document)
+    if as_json:
+        whole: list[JSON] = list(documents)
+        print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})
+    return EXIT_CODES[worst(verdicts)]
+
+
+async def _run(
+    drill: DrillSpec,
+    spec: ClusterSpec,
+    lab: str | None,
+    seed: int,
+    replay: str,
+    keep: bool,
+    progress: Reporter,
+) -> Outcome:
+    folder = new_run_folder(drill.name)
+
+    async def on(cluster: Cluster) -> Outcome:
+        return await run_drill(cluster, drill, seed=seed, folder=folder, replay=replay, say=progress)
+
+    if lab is not None:
+        return await on(lifecycle.attach(lab))
+    async with lifecycle.temporary(spec, lifecycle.free_name(drill.name), progress, keep=keep) as up:
+        return await on(up.cluster)
+
+
+def new_run_folder(name: str) -> Path:
+    """Make and return a folder for a run: its time, its name, and a few letters against collisions."""
+    folder = runs_folder() / f"{timestamp()}-{name}-{secrets.token_hex(2)}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _set_words(overrides: Sequence[str]) -> list[str]:
+    return [word for text in overrides for word in ("--set", text)]
+
+
+COMMANDS: Final = (drill,)

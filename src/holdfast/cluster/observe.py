@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final, Protocol
+from typing import Final
 
 import psycopg
 
 from holdfast.clock import now_ns
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasConsensus
+from holdfast.systems.base import Cluster, HasConsensus, HasServers
 from holdfast.systems.postgres.views import Connection, server_view
 from holdfast.units import NS_PER_S
 
@@ -24,14 +24,6 @@ RECONNECT_S: Final = 0.2
 KEEP_UNCHANGED_NS: Final = NS_PER_S
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
-
-
-class HasServers(Protocol):
-    """A cluster whose nodes are PostgreSQL servers that the tool can connect to."""
-
-    async def connect(self, node: str, *, database: str | None = None, timeout_s: float = 2.0) -> Connection:
-        """Connect to a node as superuser. Raises psycopg.Error."""
-        ...
 
 
 class Observer:
@@ -45,7 +37,12 @@ class Observer:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Observe for the length of a with block."""
-        tasks = [asyncio.create_task(self._watch_node(node.name)) for node in self._cluster.spec.nodes]
+        tasks = []
+        if isinstance(self._cluster, HasServers):
+            tasks += [
+                asyncio.create_task(self._watch_node(self._cluster, node.name))
+                for node in self._cluster.spec.nodes
+            ]
         if isinstance(self._cluster, HasConsensus):
             tasks.append(asyncio.create_task(self._watch_store(self._cluster)))
         try:
@@ -68,13 +65,10 @@ class Observer:
                 self.observations.append(seen)
             self._last[key] = seen
 
-    async def _watch_node(self, node: str) -> None:
-        cluster = self._cluster
-        if not hasattr(cluster, "connect"):
-            return
+    async def _watch_node(self, cluster: HasServers, node: str) -> None:
         while True:
             try:
-                connection: Connection = await cluster.connect(node, timeout_s=LOOK_TIMEOUT_S)
+                connection = await cluster.connect(node, timeout_s=LOOK_TIMEOUT_S)
             except (psycopg.Error, OSError, TimeoutError):
                 self._note(NodeObservation(now_ns(), node, "node", "", 0, 0, "unreachable"))
                 await asyncio.sleep(RECONNECT_S)

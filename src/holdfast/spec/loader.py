@@ -84,6 +84,11 @@ def load_drill(source: str | FilePath, overrides: Sequence[str] = ()) -> DrillSp
     return validate(DrillSpec, _named(document, source))
 
 
+def stored_drill(document: Mapping[str, JsonValue], file: str) -> DrillSpec:
+    """Return the drill of a stored document, as to_document wrote it. Raises ConfigError naming file."""
+    return validate(DrillSpec, parse_document(json.dumps(document), file=file, suffix=".json"))
+
+
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets, sorted."""
     return tuple(sorted(_shipped(_PRESETS)))

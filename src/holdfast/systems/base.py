@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems.postgres.views import Connection
 
 
 class Role(StrEnum):
@@ -139,6 +140,10 @@ class Cluster(Protocol):
         """Return what it shows now; a node that does not answer is unhealthy, never an error."""
         ...
 
+    def routes(self) -> tuple[RouteView, ...]:
+        """Return how clients in the lab find each role."""
+        ...
+
     async def start_node(self, node: str) -> None:
         """Start what belongs on a node whose host is on and which a fault has stopped."""
         ...
@@ -150,6 +155,17 @@ class HasPrimary(Protocol):
 
     async def primary(self) -> str | None:
         """Return the primary's name, None while there is none."""
+        ...
+
+
+@runtime_checkable
+class HasServers(Protocol):
+    """Has PostgreSQL servers that the tool can connect to, past all routes and faults of the lab's wires."""
+
+    async def connect(
+        self, node: str, *, database: str = "postgres", user: str = "postgres", timeout_s: float = 2.0
+    ) -> Connection:
+        """Connect to a node; every statement is bounded by timeout_s. Raises psycopg.Error."""
         ...
 
 
@@ -200,6 +216,7 @@ class HasLogs(Protocol):
 ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
+    "has-servers": HasServers,
     "killable": Killable,
     "switchable": Switchable,
     "has-primary": HasPrimary,

@@ -101,17 +101,22 @@ class PatroniCluster:
         )
 
     async def connect(
-        self, node: str, *, database: str | None = None, timeout_s: float = LOOK_TIMEOUT_S
+        self,
+        node: str,
+        *,
+        database: str = "postgres",
+        user: str = SUPERUSER,
+        timeout_s: float = LOOK_TIMEOUT_S,
     ) -> views.Connection:
-        """Connect to a node as superuser, past all routes and faults of the lab's wires. Raises psycopg.Error."""
+        """Connect to a node past all routes and faults of the lab's wires. Raises psycopg.Error."""
         port = self._published(node)
         if port is None:
             raise HostError(f"{node} has no published port")
         return await views.connect(
             port,
-            database=database or "postgres",
-            user=SUPERUSER,
-            password=self.credentials.password(SUPERUSER),
+            database=database,
+            user=user,
+            password=self.credentials.password(user),
             timeout_s=timeout_s,
         )
 

@@ -1,0 +1,190 @@
+"""One experiment, from a healthy cluster to a verdict.
+
+    health ─▶ load ─▶ faults, observed ─▶ heal ─▶ stop ─▶ recovery ─▶ final read ─▶ checks ─▶ store
+
+Whatever happens on the way, the faults are healed, the clients stopped, and what was recorded is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import holdfast
+from holdfast.checkers.base import Finding, Verdict, run_checker, worst
+from holdfast.clock import now_ns, seconds_between, timestamp
+from holdfast.cluster.observe import Observer
+from holdfast.errors import ClusterError, ConfigError, UnavailableError
+from holdfast.faults.registry import fault
+from holdfast.history.history import JSON, FinalRead, History
+from holdfast.history.reading import read_ops
+from holdfast.history.store import RECORDINGS, RunDocument, save_run
+from holdfast.report.findings import finding_document
+from holdfast.run.checks import make_checkers
+from holdfast.run.final import final_read
+from holdfast.run.load import Load
+from holdfast.run.nemesis import Nemesis
+from holdfast.run.plan import Step, make_plan
+from holdfast.spec import DrillSpec, to_document
+from holdfast.spec.drill import check_targets
+from holdfast.systems.base import CAPABILITIES, Cluster
+from holdfast.systems.wait import until_whole
+from holdfast.units import NS_PER_S
+from holdfast.workloads import WORKLOADS
+
+CHECK_TIMEOUT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that has ended: what is stored of it, and where."""
+
+    history: History
+    document: RunDocument
+    folder: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        """The run's verdict."""
+        return Verdict(self.document.verdict)
+
+
+def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
+    """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
+
+    Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
+    capability that is not to be had here.
+    """
+    for name in drill.workload:
+        if name not in WORKLOADS:
+            raise ConfigError(f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}")
+    for need in drill.needs:
+        if need not in CAPABILITIES:
+            raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
+        if not isinstance(cluster, CAPABILITIES[need]):
+            raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
+    check_targets(drill, cluster.spec)
+    plan = make_plan(drill)
+    for step in plan:
+        reason = fault(step.fault).available(cluster)
+        if reason is not None:
+            raise UnavailableError(f"the fault {step.fault} cannot be injected here: {reason}")
+    make_checkers(drill, cluster.model.outage_s, len(plan))
+    return plan
+
+
+async def run_drill(
+    cluster: Cluster,
+    drill: DrillSpec,
+    *,
+    seed: int,
+    folder: Path,
+    replay: str,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Run a drill on a cluster that is up and store it in folder.
+
+    Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
+    """
+    plan = check_drill(drill, cluster)
+    began = now_ns()
+    started = timestamp()
+    say("waiting for a healthy cluster")
+    await until_whole(cluster, drill.settle_s)
+    load = Load(cluster, folder / RECORDINGS, seed)
+    observer = Observer(cluster)
+    nemesis: Nemesis | None = None
+    start_ns = end_ns = 0
+    complete = False
+    async with observer.running():
+        try:
+            say("starting the load")
+            start_ns = await load.start(drill.workloads())
+            end_ns = start_ns + int(drill.duration_s * NS_PER_S)
+            nemesis = Nemesis(cluster, plan, seed, start_ns, say)
+            say(f"load for {drill.duration_s:g} s")
+            await nemesis.run(end_ns)
+            complete = True
+        finally:
+            end_ns = now_ns()
+            await asyncio.shield(load.stop())
+        say("waiting for every node to be back")
+        rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
+    say("reading everything back")
+    final, trouble = await _read(cluster, drill, trouble)
+    say("judging the history")
+    ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
+    history = History(
+        ops,
+        tuple(nemesis.records),
+        tuple(observer.observations),
+        final,
+        start_ns,
+        end_ns,
+        complete,
+    )
+    checkers = make_checkers(drill, cluster.model.outage_s, len(plan))
+    findings = [
+        await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
+    ]
+    if trouble:
+        findings.append(Finding("recovery", Verdict.FAIL, trouble))
+    notes: dict[str, JSON] = {
+        "title": drill.title,
+        "sync": cluster.spec.sync,
+        "duration_s": round(seconds_between(began, now_ns()), 3),
+        "rejoin_s": rejoin_s,
+        "model_s": cluster.model.outage_s,
+        "model": cluster.model.reason,
+    }
+    document = RunDocument(
+        name=drill.name,
+        system=cluster.spec.system,
+        profile=cluster.spec.profile,
+        seed=seed,
+        replay=replay,
+        started=started,
+        verdict=worst(finding.verdict for finding in findings),
+        cluster=to_document(cluster.spec),
+        drill=to_document(drill),
+        versions={"holdfast": holdfast.__version__},
+        plan=tuple(step.to_document() for step in plan),
+        findings=tuple(finding_document(finding) for finding in findings),
+        notes=notes,
+    )
+    await asyncio.to_thread(save_run, folder, history, document)
+    return Outcome(history, document, folder)
+
+
+def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
+    """Return the document of a stored run with its findings made anew from its history."""
+    model_s = document.notes.get("model_s")
+    checkers = make_checkers(drill, float(str(model_s)), len(document.plan))
+    findings = [run_checker(checker, history, CHECK_TIMEOUT_S) for checker in checkers]
+    # What only the live cluster could tell is kept as it was found.
+    made = {finding.name for finding in findings}
+    kept = [finding for finding in document.findings if finding["name"] not in made]
+    verdict = worst([finding.verdict for finding in findings] + [Verdict(str(one["verdict"])) for one in kept])
+    return replace(
+        document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
+    )
+
+
+async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:
+    """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing."""
+    healed = [record.healed_ns for record in nemesis.records if record.healed_ns is not None]
+    try:
+        await until_whole(cluster, timeout_s)
+    except ClusterError as error:
+        return None, error.message
+    return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""
+
+
+async def _read(cluster: Cluster, drill: DrillSpec, trouble: str) -> tuple[FinalRead | None, str]:
+    try:
+        return await final_read(cluster, [WORKLOADS[name] for name in drill.workload]), trouble
+    except ClusterError as error:
+        return None, trouble or error.message

@@ -1,0 +1,98 @@
+"""The final read: what the surviving timeline holds, and whether every node holds the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import psycopg
+
+from holdfast.clock import deadline_ns, now_ns
+from holdfast.errors import ClusterError
+from holdfast.history.history import FinalRead, NodeContent
+from holdfast.history.op import I64
+from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.postgres.views import Connection, server_view, timeline_starts
+from holdfast.workloads.base import Workload, content_sql
+
+READ_TIMEOUT_S: Final = 60.0
+CATCH_UP_TIMEOUT_S: Final = 60.0
+POLL_S: Final = 0.05
+
+
+async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRead:
+    """Read everything, once all is healed and the writers have stopped.
+
+    The values come from the primary on the newest timeline; each node is compared once it has replayed that primary's
+    last LSN. A node that does not get there in time is named as missing. Raises ClusterError without a primary.
+    """
+    assert isinstance(cluster, HasServers)
+    primary = (await cluster.view()).primary
+    if primary is None:
+        raise ClusterError("no node accepts writes after everything was healed, so nothing can be read back")
+    connection = await _connect(cluster, primary)
+    try:
+        shown = await server_view(connection)
+        values = {workload.name: await _values(connection, workload.values_sql) for workload in workloads}
+        starts = await timeline_starts(connection, shown.timeline)
+    finally:
+        await connection.close()
+    tables = [table for workload in workloads for table in workload.tables]
+    names = [node.name for node in cluster.spec.nodes]
+    found = await asyncio.gather(*(_content(cluster, name, shown.lsn, shown.timeline, tables) for name in names))
+    return FinalRead(
+        primary=primary,
+        timeline=shown.timeline,
+        lsn=shown.lsn,
+        at_ns=now_ns(),
+        values=values,
+        contents=tuple(content for content in found if content is not None),
+        missing=tuple(name for name, content in zip(names, found, strict=True) if content is None),
+        timeline_starts=starts,
+    )
+
+
+async def _connect(cluster: Cluster, node: str) -> Connection:
+    assert isinstance(cluster, HasServers)
+    return await cluster.connect(node, database=cluster.spec.database, timeout_s=READ_TIMEOUT_S)
+
+
+async def _values(connection: Connection, query: str) -> I64:
+    """Return a query's one bigint column as an array, streamed."""
+    chunks = []
+    async with connection.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
+        async for chunk in copy:
+            chunks.append(bytes(chunk))
+    return np.array(b"".join(chunks).split(), dtype=np.int64)
+
+
+async def _content(
+    cluster: Cluster, node: str, lsn: int, timeline: int, tables: Sequence[str]
+) -> NodeContent | None:
+    """Return what a node holds once it has replayed up to lsn on timeline; None when it does not get there."""
+    deadline = deadline_ns(CATCH_UP_TIMEOUT_S)
+    while now_ns() < deadline:
+        try:
+            connection = await _connect(cluster, node)
+            try:
+                shown = await server_view(connection)
+                if shown.timeline == timeline and shown.lsn >= lsn:
+                    return await _hashes(connection, node, shown.lsn, tables)
+            finally:
+                await connection.close()
+        except (psycopg.Error, OSError, TimeoutError):
+            pass  # not up yet: what matters is whether it is up at the deadline
+        await asyncio.sleep(POLL_S)
+    return None
+
+
+async def _hashes(connection: Connection, node: str, lsn: int, tables: Sequence[str]) -> NodeContent:
+    counts: dict[str, int] = {}
+    hashes: dict[str, str] = {}
+    for table in tables:
+        row = await (await connection.execute(content_sql(table).encode())).fetchone()
+        assert row is not None
+        counts[table], hashes[table] = row
+    return NodeContent(node, lsn, hashes, counts)

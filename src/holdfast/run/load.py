@@ -1,0 +1,153 @@
+"""Clients of a run: worker processes on hosts of the lab, so that a partition can cut them off too."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from holdfast.clock import deadline_ns, now_ns
+from holdfast.errors import ClusterError
+from holdfast.history.reading import live_counts
+from holdfast.hosts.base import Host, Process, Program
+from holdfast.spec import WorkloadSpec
+from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.credentials import PASSFILE
+from holdfast.systems.postgres.dsn import multi_host_dsn
+from holdfast.systems.postgres.server import last_lines
+from holdfast.workloads import WORKLOADS
+from holdfast.workloads.base import Workload
+from holdfast.workloads.config import WorkerConfig
+
+CLIENT_HOST: Final = "client-1"
+FIRST_ACK_TIMEOUT_S: Final = 20.0
+SETUP_TIMEOUT_S: Final = 10.0
+STOP_MARGIN_S: Final = 10.0
+POLL_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    config: WorkerConfig
+    process: Process
+
+
+class Load:
+    """The workers of one run. ops_folder: where they record."""
+
+    def __init__(self, cluster: Cluster, ops_folder: Path, seed: int) -> None:
+        self._cluster = cluster
+        self._ops_folder = ops_folder
+        self._seed = seed
+        self._workers: list[_Worker] = []
+        self._next_process = 0
+
+    async def start(self, workloads: tuple[WorkloadSpec, ...]) -> int:
+        """Make the tables and start the workers; returns the monotonic ns at which each had its first ack.
+
+        Raises ClusterError with a worker's own words when one gets none.
+        """
+        self._ops_folder.mkdir(parents=True, exist_ok=True)
+        host = await self._client_host()
+        for spec in workloads:
+            await self._set_up(WORKLOADS[spec.name])
+            for config in self._configs(spec, host):
+                await self._spawn(host, config)
+        await self._first_acks(host)
+        return now_ns()
+
+    async def stop(self) -> None:
+        """Have the workers end: open ops may finish, within a bound; whoever does not end is killed."""
+        host = self._cluster.lab.hosts[CLIENT_HOST]
+        for worker in self._workers:
+            await host.signal(signal.SIGTERM, pids=[worker.process.pid])
+        for worker in self._workers:
+            try:
+                await worker.process.wait(worker.config.drain_s + STOP_MARGIN_S)
+            except TimeoutError:
+                await host.signal(signal.SIGKILL, pids=[worker.process.pid])
+                await worker.process.wait(STOP_MARGIN_S)
+        self._workers.clear()
+
+    async def _client_host(self) -> Host:
+        lab = self._cluster.lab
+        if CLIENT_HOST in lab.hosts:
+            return lab.hosts[CLIENT_HOST]
+        used = {host.address for host in lab.hosts.values()}
+        address = next(one for one in self._cluster.spec.spare_addresses() if one not in used)
+        host = await lab.add_host(CLIENT_HOST, address)
+        await host.put(PASSFILE, self._cluster.credentials.passfile.read_bytes())
+        return host
+
+    async def _set_up(self, workload: Workload) -> None:
+        cluster = self._cluster
+        assert isinstance(cluster, HasServers)
+        primary = (await cluster.view()).primary
+        if primary is None:
+            raise ClusterError("no node accepts writes, so the workload's tables cannot be made")
+        connection = await cluster.connect(
+            primary, database=cluster.spec.database, user=cluster.spec.user, timeout_s=SETUP_TIMEOUT_S
+        )
+        try:
+            for statement in workload.setup:
+                await connection.execute(statement.encode())
+        finally:
+            await connection.close()
+
+    def _configs(self, spec: WorkloadSpec, host: Host) -> list[WorkerConfig]:
+        cluster = self._cluster
+        route = next(route for route in cluster.routes() if route.name == "libpq-primary")
+        base = WorkerConfig(
+            name=spec.name,
+            ops_folder=str(self._ops_folder),
+            dsn=route.dsn,
+            clients=spec.clients.follow,
+            workload=spec.name,
+            seed=self._seed,
+            rate_per_s=spec.rate_per_s,
+            passfile=str(host.folder / PASSFILE),
+        )
+        configs = [base] if spec.clients.follow else []
+        if spec.clients.pinned:
+            share = max(1, spec.clients.follow)
+            for node in cluster.spec.nodes:
+                dsn = multi_host_dsn([(node.address, 5432)], cluster.spec.database, cluster.spec.user, "any")
+                rate = None if spec.rate_per_s is None else spec.rate_per_s / share
+                name = f"{spec.name}-at-{node.name}"
+                configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate))
+        numbered = []
+        for config in configs:
+            numbered.append(replace(config, first_process=self._next_process))
+            self._next_process += config.processes
+        return numbered
+
+    async def _spawn(self, host: Host, config: WorkerConfig) -> None:
+        path = host.folder / f"{config.name}.json"
+        config.write(path)
+        process = await host.spawn(
+            Program(
+                f"load:{config.name}",
+                [sys.executable, "-m", "holdfast.workloads.worker", str(path)],
+                f"log/{config.name}.log",
+            )
+        )
+        self._workers.append(_Worker(config, process))
+
+    async def _first_acks(self, host: Host) -> None:
+        deadline = deadline_ns(FIRST_ACK_TIMEOUT_S)
+        following = [worker for worker in self._workers if "-at-" not in worker.config.name]
+        while True:
+            acked = {counts.worker for counts in live_counts(self._ops_folder) if counts.ok}
+            late = [worker.config.name for worker in following if worker.config.name not in acked]
+            if not late:
+                return
+            if now_ns() > deadline:
+                words = last_lines(host.folder / f"log/{late[0]}.log")
+                raise ClusterError(
+                    f"the load {late[0]} had no write acknowledged in {FIRST_ACK_TIMEOUT_S:g} s"
+                    + (f"; it says:\n{words}" if words else "")
+                )
+            await asyncio.sleep(POLL_S)
