@@ -1,0 +1,37 @@
+"""Workload ``append``: rows with unique numbers, inserted and never changed.
+
+The simplest load that can lose something. Each op inserts one row in a single round trip and a transaction of
+its own, and the reply says which node, on which timeline, took it. A number is used once, whatever came of
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+from holdfast.workloads.base import PROCESS_SHIFT, SERVED_BY, Call
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Inserts unique numbers into ``holdfast_append``; their upper bits name the process that wrote them."""
+
+    name: ClassVar[str] = "append"
+    tables: ClassVar[tuple[str, ...]] = ("holdfast_append",)
+    setup: ClassVar[tuple[str, ...]] = (
+        "DROP TABLE IF EXISTS holdfast_append",
+        "CREATE TABLE holdfast_append (id bigint PRIMARY KEY)",
+    )
+    statement: ClassVar[str] = f"INSERT INTO holdfast_append (id) VALUES ($1::bigint) RETURNING {SERVED_BY}"
+    values_sql: ClassVar[str] = "SELECT id FROM holdfast_append ORDER BY id"
+    checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain", "replicas_equal")
+
+    def generator(self, process: int, rng: Random) -> Iterator[Call]:
+        """Yield inserts of process << 40, process << 40 | 1, …; there is nothing to choose."""
+        number = process << PROCESS_SHIFT
+        while True:
+            yield Call(number, [number.to_bytes(8, "big")])
+            number += 1
