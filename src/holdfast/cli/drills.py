@@ -37,7 +37,9 @@ SEED_BITS: Final = 31
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
 @click.option("--system", metavar="S", help="The preset to run on, or a cluster file; patroni by default.")
-@click.option("--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest.")
+@click.option(
+    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
@@ -58,12 +60,22 @@ async def drill(
     overrides = [*sets, *([f"profile={profile}"] if profile else [])]
     for_cluster, for_drill = split_overrides(overrides)
     planned = [(name, load_drill(name, for_drill)) for name in names]
-    clusters = [load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster) for _, one in planned]
+    clusters = [
+        load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster)
+        for _, one in planned
+    ]
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     documents = []
     verdicts = []
     for (name, one), spec in zip(planned, clusters, strict=True):
-        words = ["drill", name, *(["--system", system] if system else []), *_set_words(overrides), "--seed", str(chosen)]
+        words = [
+            "drill",
+            name,
+            *(["--system", system] if system else []),
+            *_set_words(overrides),
+            "--seed",
+            str(chosen),
+        ]
         with Reporter(f"drill {one.name}") as progress:
             outcome = await _run(one, spec, lab, chosen, shlex.join(["holdfast", *words]), keep, progress)
         verdicts.append(outcome.verdict)

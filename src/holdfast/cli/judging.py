@@ -17,7 +17,7 @@ from holdfast.hosts.state import runs_folder
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
 from holdfast.run.experiment import judge_again
-from holdfast.spec.validate import drill_from_document
+from holdfast.spec import stored_drill
 
 
 def find_store(text: str) -> Path:
@@ -35,10 +35,13 @@ def check(store: str, as_json: bool) -> int:
     """Judge a stored run again, offline."""
     folder = find_store(store)
     history, document = load_run(folder)
-    again = judge_again(history, document, drill_from_document(document.drill))
+    again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
     save_document(folder, again)
     checks: list[JSON] = [
-        {key: finding[key] for key in ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit")}
+        {
+            key: finding[key]
+            for key in ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit")
+        }
         for finding in again.findings
     ]
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from typing import Final
@@ -43,6 +44,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code. An error is one line and, where there is one, a hint."""
+    # Its warnings tell of connections that faults have cut: that is our business, not news.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
         result = holdfast_command.main(arguments, prog_name="holdfast", standalone_mode=False)

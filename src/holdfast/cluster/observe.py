@@ -89,14 +89,17 @@ class Observer:
             await asyncio.sleep(SAMPLE_S)
 
     async def _watch_store(self, store: HasConsensus) -> None:
-        """Note who holds the leader's key: role ``leader`` for the holder, ``""`` when the key has expired."""
+        """Note who holds the leader's key: role ``primary`` for its holder, "" for one who has lost it."""
+        last = ""
         while True:
             try:
-                holder = await store.leader_record()
-                state = "held" if holder else "free"
+                holder = await store.leader_record() or ""
             except (OSError, TimeoutError):
-                holder, state = None, "unreachable"
-            self._note(
-                NodeObservation(now_ns(), holder or "", "dcs", "leader" if holder else "", 0, 0, state)
-            )
+                self._note(NodeObservation(now_ns(), "", "dcs", "", 0, 0, "unreachable"))
+            else:
+                if last and holder != last:
+                    self._note(NodeObservation(now_ns(), last, "dcs", "", 0, 0, "lost"))
+                if holder:
+                    self._note(NodeObservation(now_ns(), holder, "dcs", "primary", 0, 0, "held"))
+                last = holder
             await asyncio.sleep(SAMPLE_S)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from holdfast.faults.base import Effect, Injection, Param
+from holdfast.faults.base import Effect, Fault, Injection, Param
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
 
@@ -53,3 +53,6 @@ class HostPowerOff:
             if not host.is_on:
                 await host.power_on()
             await cluster.start_node(target)
+
+
+FAULTS: Final[tuple[Fault, ...]] = (HostPowerOff(),)

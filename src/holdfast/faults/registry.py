@@ -1,13 +1,13 @@
-"""All faults, by name. A new fault is one file and one line here."""
+"""All faults, by name. A new fault is one file with its FAULTS and one line here."""
 
 from __future__ import annotations
 
 from holdfast.errors import ConfigError
+from holdfast.faults import host_power_off, process_signal
 from holdfast.faults.base import Fault
-from holdfast.faults.host_power_off import HostPowerOff
-from holdfast.faults.process_kill import ProcessKill
 
-_FAULTS: dict[str, Fault] = {fault.name: fault for fault in (HostPowerOff(), ProcessKill())}
+_MODULES = (host_power_off, process_signal)
+_FAULTS: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 
 
 def faults() -> tuple[Fault, ...]:

@@ -16,7 +16,12 @@ from holdfast.history.history import JSON
 from holdfast.report.json import Document
 
 EVIDENCE_MAX: Final = 5
-_STYLES: Final = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow", "invalid": "bold magenta"}
+_STYLES: Final = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "unknown": "bold yellow",
+    "invalid": "bold magenta",
+}
 
 
 def print_run(console: Console, run: Document) -> None:
@@ -56,7 +61,12 @@ def _figures(run: Document) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
     availability = run["availability"]
     rows: list[tuple[str, JSON, str, str]] = [
-        ("acked_lost", run["acked_lost"], _limit(limits.get("lost_writes")), f"of {run['acked']} acknowledged"),
+        (
+            "acked_lost",
+            run["acked_lost"],
+            _limit(limits.get("lost_writes")),
+            f"of {run['acked']} acknowledged",
+        ),
         ("outage_s", run["outage_s"], _limit(limits.get("outage")), ", ".join(parts)),
         ("two_writers_s", run["two_writers_s"], _limit(limits.get("split_brain")), ""),
         ("replicas_equal", _yes(run["replicas_equal"]), "", ""),

@@ -60,7 +60,9 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     """
     for name in drill.workload:
         if name not in WORKLOADS:
-            raise ConfigError(f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}")
+            raise ConfigError(
+                f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
+            )
     for need in drill.needs:
         if need not in CAPABILITIES:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
@@ -167,7 +169,9 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
     kept = [finding for finding in document.findings if finding["name"] not in made]
-    verdict = worst([finding.verdict for finding in findings] + [Verdict(str(one["verdict"])) for one in kept])
+    verdict = worst(
+        [finding.verdict for finding in findings] + [Verdict(str(one["verdict"])) for one in kept]
+    )
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )

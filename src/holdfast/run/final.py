@@ -41,7 +41,9 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
         await connection.close()
     tables = [table for workload in workloads for table in workload.tables]
     names = [node.name for node in cluster.spec.nodes]
-    found = await asyncio.gather(*(_content(cluster, name, shown.lsn, shown.timeline, tables) for name in names))
+    found = await asyncio.gather(
+        *(_content(cluster, name, shown.lsn, shown.timeline, tables) for name in names)
+    )
     return FinalRead(
         primary=primary,
         timeline=shown.timeline,

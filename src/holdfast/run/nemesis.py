@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from holdfast.clock import now_ns, seconds_between, seconds_until
+from holdfast.clock import deadline_ns, now_ns, seconds_between, seconds_until
 from holdfast.errors import HoldfastError
 from holdfast.faults.base import Fault, Injection
 from holdfast.faults.registry import fault
@@ -24,6 +24,11 @@ from holdfast.units import NS_PER_S
 FAILOVER_GRACE_S: Final = 15.0
 POLL_S: Final = 0.1
 HEAL_TIMEOUT_S: Final = 60.0
+EFFECT_TIMEOUT_S: Final = 2.0
+"""How long a fault may take to show: a process that got SIGKILL is still listed until the kernel gets to it."""
+
+AIM_NS: Final = 150_000_000
+"""How long before its time a step looks for its targets, so that the look does not delay the injection."""
 
 
 @dataclass(slots=True)
@@ -79,13 +84,14 @@ class Nemesis:
 
     async def _step(self, step: Step, place: int, end_ns: int) -> None:
         planned = self._start_ns + int(step.at_s * NS_PER_S)
-        await asyncio.sleep(seconds_until(planned))
+        await asyncio.sleep(seconds_until(planned - AIM_NS))
         rng = step_rng(self._seed, place)
         kind = self._fault(step.fault)
         started = now_ns()
         record = FaultRecord(step.fault, (step.on,), planned, started, started, None, False, "", step.params)
         try:
             targets = await resolve(step.on, self._cluster, rng)
+            await asyncio.sleep(seconds_until(planned))
             started = now_ns()
             injection = await kind.inject(self._cluster, targets, step.params, rng)
         except HoldfastError as error:
@@ -110,11 +116,16 @@ class Nemesis:
         return int((self._cluster.model.outage_s + FAILOVER_GRACE_S) * NS_PER_S)
 
     async def _prove(self, one: _Open) -> None:
-        try:
-            effect = await one.fault.effective(self._cluster, one.injection)
-            bit, words = effect.bit, effect.words
-        except HoldfastError as error:
-            bit, words = None, f"its effect could not be seen: {error.message}"
+        deadline = deadline_ns(EFFECT_TIMEOUT_S)
+        while True:
+            try:
+                effect = await one.fault.effective(self._cluster, one.injection)
+                bit, words = effect.bit, effect.words
+            except HoldfastError as error:
+                bit, words = None, f"its effect could not be seen: {error.message}"
+            if bit or now_ns() > deadline:
+                break
+            await asyncio.sleep(POLL_S / 10)
         self.records[one.place] = replace(self.records[one.place], effective=bit, evidence=words)
         if bit is False:
             self._say(f"{one.injection.fault} did not bite: {words}")

@@ -43,10 +43,10 @@ def make_plan(drill: DrillSpec) -> tuple[Step, ...]:
                 key=f"timeline[{place}].action",
             )
         params = with_defaults(fault(entry.fault), entry.params)
-        times = [entry.at_s]
-        while entry.every_s is not None and times[-1] + entry.every_s < drill.duration_s:
-            times.append(times[-1] + entry.every_s)
-        steps += [Step(at_s, entry.fault, entry.on or "primary", params, entry.heal) for at_s in times]
+        steps += [
+            Step(at_s, entry.fault, str(entry.on), params, entry.heal)
+            for at_s in entry.times_s(drill.duration_s)
+        ]
     return tuple(sorted(steps, key=lambda step: step.at_s))
 
 

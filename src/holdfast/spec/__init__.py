@@ -28,6 +28,7 @@ from holdfast.spec.loader import (
     load_clusters,
     load_drill,
     preset_names,
+    stored_drill,
 )
 from holdfast.spec.overrides import split_overrides
 from holdfast.spec.serialise import to_document
@@ -63,5 +64,6 @@ __all__ = [
     "preset_names",
     "settings",
     "split_overrides",
+    "stored_drill",
     "to_document",
 ]

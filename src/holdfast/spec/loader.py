@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path as FilePath
+
+from pydantic import JsonValue
 
 from holdfast.errors import ConfigError
 from holdfast.spec.balancer import BalancerCluster

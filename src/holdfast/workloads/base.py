@@ -11,7 +11,7 @@ PROCESS_SHIFT: Final = 40
 
 SERVED_BY: Final = (
     "pg_current_wal_insert_lsn(), "
-    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || current_setting('cluster_name')"
+    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || current_setting('holdfast.node')"
 )
 """The two columns by which a reply says where, on which timeline and by which node it was served.
 
@@ -19,7 +19,7 @@ They are asked for in every statement, not once a connection. For a direct conne
 server outside recovery writes, its timeline is fixed until it stops, and stopping ends the connection (a
 connection that a standby opened read-only survives its promotion, so even then "once" is once *it wrote*).
 But a pooler or balancer moves a connection between servers unseen, and the price is about a microsecond:
-``cluster_name`` (which Patroni sets to the node's name) is a look-up, and the first eight digits of a WAL
+``holdfast.node``, a setting that each server is given, is a look-up, and the first eight digits of a WAL
 file name are the timeline on which this very server inserts. ``pg_control_checkpoint()`` is no substitute: it
 reads a file, and after a promotion shows the old timeline until the next checkpoint.
 

@@ -13,7 +13,7 @@ from holdfast.systems.base import Credentials, OutageModel
 from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER
-from holdfast.systems.postgres.server import SOCKET_DIR
+from holdfast.systems.postgres.server import NODE_SETTING, SOCKET_DIR
 
 POSTGRES_PORT: Final = 5432
 REST_PORT: Final = 8008
@@ -86,7 +86,7 @@ def server_parameters(spec: ClusterSpec) -> dict[str, str]:
 
 def own_parameters(spec: ClusterSpec, node: NodeSpec) -> dict[str, str]:
     """Return the parameters of one node's server, as it is started before Patroni takes over."""
-    return {**server_parameters(spec), "listen_addresses": listen_addresses(node)}
+    return {**server_parameters(spec), "listen_addresses": listen_addresses(node), NODE_SETTING: node.name}
 
 
 def hba_lines(spec: ClusterSpec) -> list[str]:
@@ -161,7 +161,7 @@ def member_document(
                 "superuser": {"username": SUPERUSER, "password": credentials.password(SUPERUSER)},
                 "replication": {"username": REPLICATOR, "password": credentials.password(REPLICATOR)},
             },
-            "parameters": {"unix_socket_directories": SOCKET_DIR},
+            "parameters": {"unix_socket_directories": SOCKET_DIR, NODE_SETTING: node.name},
             "basebackup": [{"checkpoint": "fast"}, "no-sync"],
         },
         "watchdog": {"mode": "off"},

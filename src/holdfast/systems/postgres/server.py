@@ -19,6 +19,9 @@ from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import POSTGRES_UID
 
 SOCKET_DIR: Final = "/run"
+NODE_SETTING: Final = "holdfast.node"
+"""A setting of our own that holds the node's name, so that a reply can say which node gave it."""
+
 LOG: Final = "log/postgresql.log"
 
 

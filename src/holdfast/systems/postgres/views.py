@@ -40,7 +40,7 @@ WHERE NOT pg_is_in_recovery()
 """
 
 # A server on timeline 1 has no history file; the function that reads it fails then, so it is asked for last.
-_TIMELINE_HISTORY: Final = "SELECT pg_read_file('pg_wal/' || lpad(to_hex(%s), 8, '0') || '.history')"
+_TIMELINE_HISTORY: Final = "SELECT pg_read_file('pg_wal/' || lpad(to_hex(%s::int), 8, '0') || '.history')"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+"""Faults that are one signal to a process and all that belong to it: kill, stop, pause.
+
+One mechanism, three meanings: SIGKILL is a crash, SIGTERM an orderly end that nobody asked for, SIGSTOP a process that
+hangs while its host, and so its TCP connections, live on.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast.errors import ConfigError, HostError
+from holdfast.faults.base import Effect, Fault, Injection, Param
+from holdfast.history.history import JSON
+from holdfast.systems.base import Cluster, Killable
+
+_WHICH = Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSignal:
+    """Send number to a process; it bit when the processes that were there are gone, or stopped."""
+
+    name: str
+    about: str
+    number: signal.Signals
+    params: tuple[Param, ...] = (_WHICH,)
+
+    def available(self, cluster: Cluster) -> str | None:
+        """Needs a system that can tell its processes apart."""
+        return None if isinstance(cluster, Killable) else f"{cluster.spec.system} has no process to name"
+
+    async def inject(
+        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
+    ) -> Injection:
+        """Signal the process on each target."""
+        hit: dict[str, JSON] = {}
+        for target in targets:
+            pids = await _find(cluster, target, str(params["process"]))
+            hit[target] = list(await cluster.lab.hosts[target].signal(self.number, pids=pids))
+        return Injection(self.name, targets, params, {"pids": hit})
+
+    async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
+        """Look at the state of the processes that were there."""
+        count = 0
+        for target in injection.targets:
+            pids = _hit(injection, target)
+            if not pids:
+                return Effect(False, f"{injection.params['process']} did not run on {target}")
+            states = {one.pid: one.state for one in await cluster.lab.hosts[target].processes()}
+            spared = sorted(pid for pid in pids if not self._shows(states.get(pid)))
+            if spared:
+                return Effect(False, f"{target}: pids {spared} still run")
+            count += len(pids)
+        ended = "stopped" if self.number is signal.SIGSTOP else "gone"
+        return Effect(True, f"{count} processes of {injection.params['process']} are {ended}")
+
+    async def heal(self, cluster: Cluster, injection: Injection) -> None:
+        """Let stopped processes go on; start what belongs on the nodes and does not run."""
+        for target in injection.targets:
+            host = cluster.lab.hosts[target]
+            if self.number is signal.SIGSTOP and host.is_on:
+                await host.signal(signal.SIGCONT, pids=_hit(injection, target))
+            await cluster.start_node(target)
+
+    def _shows(self, state: str | None) -> bool:
+        """Whether a process in this state (None: gone, Z: gone but for its entry) shows the signal's effect."""
+        return state in (None, "Z") or (self.number is signal.SIGSTOP and state in ("T", "t"))
+
+
+def _hit(injection: Injection, target: str) -> list[int]:
+    pids = injection.details["pids"]
+    found = pids.get(target) if isinstance(pids, Mapping) else None
+    return [int(str(pid)) for pid in found] if isinstance(found, list) else []
+
+
+async def _find(cluster: Cluster, node: str, process: str) -> list[int]:
+    """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
+    if not isinstance(cluster, Killable):
+        raise HostError(f"{cluster.spec.system} has no process to name")
+    names = cluster.process_names(node)
+    if process not in names:
+        raise ConfigError(f"{node} has no process {process}", hint=f"it has: {', '.join(names)}")
+    return await cluster.process_ids(node, process)
+
+
+PROCESS_KILL = ProcessSignal(
+    "process_kill", "a process and all that belong to it get SIGKILL, as after a crash", signal.SIGKILL
+)
+PROCESS_STOP = ProcessSignal(
+    "process_stop", "a process and all that belong to it get SIGTERM and may end in order", signal.SIGTERM
+)
+PROCESS_PAUSE = ProcessSignal(
+    "process_pause",
+    "a process and all that belong to it get SIGSTOP: they hang, their host lives",
+    signal.SIGSTOP,
+)
+FAULTS: Final[tuple[Fault, ...]] = (PROCESS_KILL, PROCESS_STOP, PROCESS_PAUSE)
