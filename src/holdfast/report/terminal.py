@@ -57,7 +57,9 @@ def _figures(run: Document) -> Table:
     assert isinstance(ops, dict)
     assert isinstance(split, dict)
     limits = {str(check["name"]): check["limit"] for check in _list(run["checks"])}
-    parts = [f"{name.removesuffix('_s')} {value}" for name, value in split.items() if value is not None]
+    parts = [
+        f"{name.removesuffix('_s')} {_figure(value)}" for name, value in split.items() if value is not None
+    ]
     table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
     availability = run["availability"]
     rows: list[tuple[str, JSON, str, str]] = [
@@ -79,7 +81,7 @@ def _figures(run: Document) -> Table:
         ("rejoin_s", run["rejoin_s"], "", "from the last healing to a whole cluster"),
     ]
     for name, value, limit, words in rows:
-        shown = "not measured" if value is None else str(value)
+        shown = "not measured" if value is None else _figure(value)
         table.add_row(Text(f"  {name}"), Text(shown, style="bold"), Text(limit), Text(words))
     return table
 
@@ -100,8 +102,12 @@ def _print_check(console: Console, check: Document) -> None:
         console.print(Text(f"           … and {len(evidence) - EVIDENCE_MAX} more in the store"))
 
 
+def _figure(value: JSON) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def _limit(limit: JSON) -> str:
-    return "" if limit is None else f"limit {limit}"
+    return "" if limit is None else f"limit {_figure(limit)}"
 
 
 def _yes(value: JSON) -> str:

@@ -18,6 +18,7 @@ from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster.observe import Observer
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
+from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
 from holdfast.history.history import JSON, FinalRead, History
 from holdfast.history.reading import read_ops
@@ -86,8 +87,12 @@ async def run_drill(
     folder: Path,
     replay: str,
     say: Callable[[str], None],
+    injector: Callable[[str], Fault] = fault,
 ) -> Outcome:
     """Run a drill on a cluster that is up and store it in folder.
+
+    seed: behind every choice. replay: the command that repeats the run, for the report. say: is told of progress.
+    injector: finds a fault by name; tests break one on purpose.
 
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
@@ -106,7 +111,7 @@ async def run_drill(
             say("starting the load")
             start_ns = await load.start(drill.workloads())
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
-            nemesis = Nemesis(cluster, plan, seed, start_ns, say)
+            nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             say(f"load for {drill.duration_s:g} s")
             await nemesis.run(end_ns)
             complete = True

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.clock import deadline_ns, now_ns
-from holdfast.errors import ClusterError
+from holdfast.errors import ClusterError, HarnessError
 from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
+from holdfast.hosts.state import runs_folder
 from holdfast.spec import WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.credentials import PASSFILE
@@ -50,6 +51,10 @@ class Load:
 
         Raises ClusterError with a worker's own words when one gets none.
         """
+        if not self._ops_folder.is_relative_to(runs_folder()):
+            raise HarnessError(
+                f"hosts of a lab cannot write to {self._ops_folder}, only below {runs_folder()}"
+            )
         self._ops_folder.mkdir(parents=True, exist_ok=True)
         host = await self._client_host()
         for spec in workloads:

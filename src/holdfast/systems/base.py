@@ -187,7 +187,23 @@ class Switchable(Protocol):
     """Can move its primary on demand."""
 
     async def switchover(self, target: str | None) -> str:
-        """Move the primary to target (None: the manager's choice) and return who was asked to lead."""
+        """Move a healthy primary to target (None: the manager's choice) and return the new one.
+
+        Raises ClusterError when the manager refuses.
+        """
+        ...
+
+    async def failover(self, target: str | None) -> str:
+        """Have target (None: the healthiest standby) promoted, with or without a primary; returns it."""
+        ...
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """Can restart one server in order."""
+
+    async def restart(self, node: str) -> None:
+        """Restart a node's server through its manager. Raises ClusterError when that fails."""
         ...
 
 
@@ -218,6 +234,7 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 CAPABILITIES: Final[Mapping[str, type]] = {
     "has-servers": HasServers,
     "killable": Killable,
+    "restartable": Restartable,
     "switchable": Switchable,
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,

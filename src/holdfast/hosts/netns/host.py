@@ -28,7 +28,7 @@ class NetnsProcess:
         self._channel = channel
         self._code: int | None = None
 
-    async def wait(self, timeout_s: float) -> int:
+    async def wait(self, timeout_s: float | None) -> int:
         """Return its exit status. Raises TimeoutError; HostError when the host goes off first."""
         if self._code is None:
             message, _fds = await self._channel.next(timeout_s)

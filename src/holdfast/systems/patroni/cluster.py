@@ -20,10 +20,12 @@ from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
+from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
 LOOK_TIMEOUT_S: Final = 2.0
+MOVE_TIMEOUT_S: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +189,50 @@ class PatroniCluster:
             raise ClusterError(
                 "there is no leader to switch over from", hint="holdfast status says what there is"
             )
-        body = {"leader": leader, **({"candidate": target} if target else {})}
-        answer = await self.rest(leader, "POST", "/switchover", body, timeout_s=60.0)
+        if target == leader:
+            raise ClusterError(f"{target} is the primary already")
+        await self._ask_to_move(leader, "/switchover", {"leader": leader, "candidate": target})
+        return await self._new_leader(leader)
+
+    async def failover(self, target: str | None) -> str:
+        """Have Patroni promote target, by default the standby that has replayed most."""
+        view = await self.view()
+        if target is None:
+            standbys = [node for node in view.nodes if node.role is Role.STANDBY and node.healthy]
+            if not standbys:
+                raise ClusterError("there is no healthy standby to promote", hint="holdfast status")
+            target = max(standbys, key=lambda node: (node.sync in ("sync", "quorum"), node.lsn or 0)).name
+        leader = await self.leader_record()
+        await self._ask_to_move(leader or target, "/failover", {"candidate": target})
+        return await self._new_leader(leader)
+
+    async def restart(self, node: str) -> None:
+        """Have Patroni restart a node's server. Raises ClusterError when it refuses."""
+        answer = await self.rest(node, "POST", "/restart", {}, timeout_s=MOVE_TIMEOUT_S)
         if answer.status != 200:
-            raise ClusterError(f"Patroni refused the switchover from {leader}: {answer.body}")
-        record = await self.leader_record()
-        return record or target or leader
+            raise ClusterError(f"Patroni did not restart {node}: {answer.status} {answer.body}")
+
+    async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
+        wanted = {key: value for key, value in body.items() if value is not None}
+        try:
+            answer = await self.rest(asked, "POST", path, wanted, timeout_s=MOVE_TIMEOUT_S)
+        except OSError as error:
+            raise ClusterError(f"Patroni on {asked} did not answer: {error}") from error
+        if answer.status != 200:
+            raise ClusterError(f"Patroni refused the {path[1:]}: {answer.status} {answer.body}")
+
+    async def _new_leader(self, old: str | None) -> str:
+        """Wait until another node than old leads and takes writes; return it."""
+        leader: str | None = None
+
+        async def missing() -> str:
+            nonlocal leader
+            leader = await self._leader_or_none()
+            return "" if leader not in (None, old) and await self.primary() == leader else f"{leader} leads"
+
+        await until(missing, MOVE_TIMEOUT_S, "the new primary")
+        assert leader is not None
+        return leader
 
     # parts
 

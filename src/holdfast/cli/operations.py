@@ -1,0 +1,143 @@
+"""Commands of an operator: switchover, failover, restart, exec, validate."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import click
+
+from holdfast.cli.output import Reporter, asynchronous, json_option, lab_option, print_json, say
+from holdfast.clock import now_ns, seconds_between
+from holdfast.cluster import lifecycle
+from holdfast.errors import ConfigError, UnavailableError
+from holdfast.history.history import JSON
+from holdfast.hosts.base import Program
+from holdfast.hosts.netns.host import NetnsHost
+from holdfast.spec import DrillSpec, load_any
+from holdfast.systems.base import Cluster, Restartable, Switchable
+from holdfast.systems.wait import until_whole
+
+WHOLE_TIMEOUT_S: Final = 120.0
+
+
+@click.command()
+@lab_option
+@click.option("--to", "target", metavar="NODE", help="The node to lead; the manager's choice by default.")
+@json_option
+@asynchronous
+async def switchover(lab: str | None, target: str | None, as_json: bool) -> None:
+    """Move the primary while it is healthy."""
+    cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, Switchable):
+        raise UnavailableError(f"{cluster.spec.system} cannot switch over")
+    _known(cluster, target)
+    await _move(cluster, "switchover", lambda: cluster.switchover(target), as_json)
+
+
+@click.command()
+@lab_option
+@click.option("--to", "target", metavar="NODE", help="The node to lead; any healthy standby by default.")
+@json_option
+@asynchronous
+async def failover(lab: str | None, target: str | None, as_json: bool) -> None:
+    """Have the manager promote a standby, whether or not there is a primary."""
+    cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, Switchable):
+        raise UnavailableError(f"{cluster.spec.system} cannot fail over on demand")
+    _known(cluster, target)
+    await _move(cluster, "failover", lambda: cluster.failover(target), as_json)
+
+
+@click.command()
+@lab_option
+@click.argument("nodes", nargs=-1)
+@json_option
+@asynchronous
+async def restart(lab: str | None, nodes: tuple[str, ...], as_json: bool) -> None:
+    """Restart servers, one after another, standbys first; all nodes without NODES."""
+    cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, Restartable):
+        raise UnavailableError(f"{cluster.spec.system} cannot restart a server on demand")
+    for node in nodes:
+        _known(cluster, node)
+    primary = (await cluster.view()).primary
+    order = sorted(nodes or [node.name for node in cluster.spec.nodes], key=lambda name: name == primary)
+    start = now_ns()
+    with Reporter("restart", quiet=as_json) as progress:
+        for node in order:
+            progress(node)
+            await cluster.restart(node)
+            await until_whole(cluster, WHOLE_TIMEOUT_S)
+    took_s = round(seconds_between(start, now_ns()), 3)
+    if as_json:
+        done: list[JSON] = list(order)
+        print_json({"lab": cluster.lab.name, "restarted": done, "took_s": took_s})
+    else:
+        say(f"restarted {', '.join(order)} in {took_s} s")
+
+
+@click.command(
+    name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@lab_option
+@click.argument("host")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@asynchronous
+async def execute(lab: str | None, host: str, argv: tuple[str, ...]) -> int:
+    """Run a program on a host of the lab, on this terminal."""
+    cluster = lifecycle.attach(lab)
+    found = cluster.lab.hosts.get(host)
+    if not isinstance(found, NetnsHost):
+        raise ConfigError(f"there is no host {host}", hint=f"hosts: {', '.join(cluster.lab.hosts)}")
+    program = Program(argv[0], list(argv), "log/exec.log")
+    process = await found.attach(program, [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)])
+    code = await process.wait(None)
+    return code if code >= 0 else 128 - code
+
+
+@click.command()
+@click.argument("file")
+@json_option
+def validate(file: str, as_json: bool) -> None:
+    """Check a cluster or drill file, and say what it describes; nothing is made."""
+    found = load_any(file)
+    if isinstance(found, DrillSpec):
+        described: JSON = {"kind": "drill", "name": found.name, "duration_s": found.duration_s}
+        words = f"drill {found.name}: {len(found.timeline)} entries in {found.duration_s:g} s"
+    else:
+        described = {
+            "kind": "cluster",
+            "clusters": [{"name": one.name, "system": one.system} for one in found],
+        }
+        words = "; ".join(f"cluster {one.name}: {one.system}, {len(one.nodes)} nodes" for one in found)
+    if as_json:
+        print_json({"file": file, "valid": True, **described} if isinstance(described, dict) else described)
+    else:
+        say(f"{file}: {words}")
+
+
+def _known(cluster: Cluster, node: str | None) -> None:
+    names = [one.name for one in cluster.spec.nodes]
+    if node is not None and node not in names:
+        raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
+
+
+async def _move(cluster: Cluster, what: str, move: Callable[[], Awaitable[str]], as_json: bool) -> None:
+    """Move the primary, wait until all is whole again, and say how long both took."""
+    start = now_ns()
+    with Reporter(what, quiet=as_json) as progress:
+        progress("asking the manager")
+        primary = await move()
+        moved_s = round(seconds_between(start, now_ns()), 3)
+        progress(f"{primary} leads; waiting for the others")
+        await until_whole(cluster, WHOLE_TIMEOUT_S)
+    whole_s = round(seconds_between(start, now_ns()), 3)
+    if as_json:
+        print_json({"lab": cluster.lab.name, "primary": primary, "moved_s": moved_s, "whole_s": whole_s})
+    else:
+        say(f"{primary} leads after {moved_s} s; whole after {whole_s} s")
+
+
+COMMANDS: Final = (switchover, failover, restart, execute, validate)

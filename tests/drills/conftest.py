@@ -1,0 +1,82 @@
+"""One Patroni cluster with fast timing for all tests of this folder that may share it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.hosts.state import runs_folder
+from holdfast.run.experiment import Outcome, run_drill
+from holdfast.spec import load_cluster, load_drill
+from holdfast.systems.base import Cluster
+
+QUICK = "\n".join(
+    (
+        "name: quick",
+        "workload: {append: {clients: 4, rate: 400/s}}",
+        "timeline:",
+        "  - {at: 1s, fault: process_kill, on: primary}",
+        "duration: 6s",
+    )
+)
+"""A drill of a few seconds: PostgreSQL alone is killed, Patroni starts it again."""
+
+Runner = Callable[..., Coroutine[Any, Any, Outcome]]
+
+
+@pytest.fixture(scope="session")
+def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("drills")
+
+
+@pytest.fixture(autouse=True)
+def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of this folder share a state folder, because they share a lab."""
+    monkeypatch.setenv("HOLDFAST_STATE", str(_session_state))
+
+
+@pytest.fixture(scope="session")
+def _lab(_session_state: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_session_state))
+        spec = load_cluster("patroni", ["profile=fast"])
+        asyncio.run(_up(spec))
+        yield "shared"
+        removed = asyncio.run(lifecycle.take_down("shared"))
+        assert removed.residue == ()
+
+
+async def _up(spec: Any) -> None:
+    # Not tied to this process: each test attaches to it from an event loop of its own.
+    await lifecycle.bring_up(spec, "shared", lambda _words: None, tied=False)
+
+
+@pytest.fixture
+def cluster(_lab: str) -> Cluster:
+    """A running cluster, whole again after whatever the last test did to it."""
+    return lifecycle.attach(_lab)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where the test's run is stored: below the folder of runs, the only other place that hosts may write to."""
+    return runs_folder() / tmp_path.name
+
+
+@pytest.fixture
+def run(cluster: Cluster, tmp_path: Path, store: Path) -> Runner:
+    """Run a drill given as YAML text on the shared cluster."""
+
+    async def run_text(text: str = QUICK, **options: Any) -> Outcome:
+        file = tmp_path / "drill.yaml"
+        file.write_text(text)
+        drill = load_drill(str(file))
+        options = {"seed": 1, "folder": store, "replay": "", "say": print, **options}
+        return await run_drill(cluster, drill, **options)
+
+    return run_text

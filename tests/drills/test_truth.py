@@ -1,0 +1,115 @@
+"""The tool says what happened: each of its verdicts provoked on a real cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.checkers.base import Verdict
+from holdfast.faults.base import Fault, Injection
+from holdfast.faults.registry import fault
+from holdfast.history.reading import live_counts
+from holdfast.history.store import load_run
+from holdfast.report.json import run_document
+from holdfast.run.experiment import Outcome, judge_again
+from holdfast.spec import stored_drill
+from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.wait import until
+
+pytestmark = pytest.mark.lab
+
+
+def finding(outcome: Outcome, name: str) -> Any:
+    return next(one for one in outcome.document.findings if one["name"] == name)
+
+
+async def test_a_killed_server_loses_nothing_and_every_figure_is_measured(run: Any) -> None:
+    outcome = await run()
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    assert document["acked_lost"] == 0
+    assert document["acked"] > 500
+    assert document["two_writers_s"] == 0
+    assert document["replicas_equal"] is True
+    assert 0.05 < document["outage_s"] < 20
+    assert document["faults"][0]["effective"] is True
+    assert document["faults"][0]["healed_s"] is not None
+    assert document["faults"][0]["at_s"] - document["faults"][0]["planned_s"] < 0.5
+
+
+async def test_an_acked_row_deleted_behind_our_back_is_found_and_named(
+    run: Any, cluster: Cluster, store: Path
+) -> None:
+    assert isinstance(cluster, HasServers)
+    deleted: list[int] = []
+
+    async def enough_acks() -> str:
+        counts = live_counts(store / "ops") if (store / "ops").exists() else ()
+        return "" if any(one.ok > 100 for one in counts) else str(counts)
+
+    async def delete_one() -> None:
+        await until(enough_acks, 20, "a hundred acks")
+        primary = (await cluster.view()).primary
+        assert primary is not None
+        connection = await cluster.connect(primary, database=cluster.spec.database)
+        query = "DELETE FROM holdfast_append WHERE id = (SELECT min(id) FROM holdfast_append) RETURNING id"
+        row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        deleted.append(row[0])
+        await connection.close()
+
+    outcome, _ = await asyncio.gather(run(), delete_one())
+    assert outcome.verdict is Verdict.FAIL
+    lost = finding(outcome, "lost_writes")
+    assert lost["verdict"] == "fail"
+    assert lost["value"] == 1
+    assert str(deleted[0]) in lost["evidence"][0]["message"]
+    assert lost["evidence"][0]["details"]["node"] in {node.name for node in cluster.spec.nodes}
+
+
+async def test_a_row_changed_on_one_replica_alone_is_found(run: Any, cluster: Cluster) -> None:
+    # A standby takes no writes, so the history of what one node holds is changed instead, as it was stored.
+    outcome = await run()
+    final = outcome.history.final
+    assert final is not None
+    first, *others = final.contents
+    bent = replace(first, table_hashes=dict.fromkeys(first.table_hashes, "0"))
+    history = replace(outcome.history, final=replace(final, contents=(bent, *others)))
+    drill = stored_drill(outcome.document.drill, "run.json")
+    again = judge_again(history, outcome.document, drill)
+    assert again.verdict == "fail"
+    assert first.node in str([one for one in again.findings if one["name"] == "replicas_equal"])
+
+
+async def test_a_fault_whose_injection_does_nothing_makes_the_run_invalid(run: Any) -> None:
+    class Stubbed:
+        def __init__(self, real: Fault) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        async def inject(self, cluster: Any, targets: Any, params: Any, rng: Any) -> Injection:
+            pids = await cluster.process_ids(targets[0], "postgres")
+            return Injection(self._real.name, targets, params, {"pids": {targets[0]: pids}})
+
+    outcome = await run(injector=lambda name: Stubbed(fault(name)))
+    assert outcome.verdict is Verdict.INVALID
+    assert "did not bite" in finding(outcome, "fault_effects")["summary"]
+    assert "still run" in outcome.history.faults[0].evidence
+
+
+async def test_a_stored_run_judged_again_says_the_same(run: Any) -> None:
+    outcome = await run()
+    history, document = load_run(outcome.folder)
+    again = judge_again(history, document, stored_drill(document.drill, "run.json"))
+
+    def told(findings: Any) -> Any:
+        return [{key: one[key] for key in one if key != "elapsed_s"} for one in findings]
+
+    assert again.verdict == document.verdict
+    assert told(again.findings) == told(document.findings)
