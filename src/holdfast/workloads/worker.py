@@ -48,7 +48,7 @@ _BINARY: Final = 1
 
 
 class Worker:
-    """Drives the clients of one config to its end. Raises ConfigError or HistoryError when it cannot start."""
+    """Drives the clients of one config. Raises ConfigError or HistoryError when it cannot start."""
 
     def __init__(self, config: WorkerConfig) -> None:
         if config.workload not in WORKLOADS:
