@@ -48,7 +48,7 @@ _BINARY: Final = 1
 
 
 class Worker:
-    """Drives the clients of one config to its end. Raises ConfigError or HistoryError when it cannot start."""
+    """Drives the clients of one config. Raises ConfigError or HistoryError when it cannot start."""
 
     def __init__(self, config: WorkerConfig) -> None:
         if config.workload not in WORKLOADS:
@@ -115,9 +115,11 @@ class Worker:
                 if due_ns > now:
                     wake_ns = min(wake_ns, due_ns)
             self._wait(wake_ns)
-        self._sending = False
         if config.rate_per_s is not None:
-            self._record_unsent(start_ns, min(now_ns(), stop_ns), config.rate_per_s)
+            until_ns = min(now_ns(), stop_ns)
+            self._send_due(start_ns, until_ns - 1, config.rate_per_s)
+            self._record_unsent(start_ns, until_ns, config.rate_per_s)
+        self._sending = False
 
     def _start_sending(self) -> None:
         self._sending = True

@@ -1,0 +1,116 @@
+"""The longest time without a lasting acknowledgement, and its parts."""
+
+from __future__ import annotations
+
+import pytest
+from histories import Row, Story, fault, seen, steady
+
+from holdfast.checkers.base import Verdict
+from holdfast.checkers.outage import Outage, availability, longest_gap
+from holdfast.history.op import Outcome
+
+
+def failover(**given: object) -> Story:
+    """Acks each 0.1 s; n1 is cut at 3.05 s and acks until 3.5 s what is lost; n2 acks from 6 s on."""
+    rows = [*steady(0, 3.5), *steady(6, 10, start=100, node="n2", timeline=2)]
+    kept = [row.value for row in rows if row.at < 3.05 or row.at >= 6]
+    return Story(rows, kept, faults=[fault(3.05)], **given)  # type: ignore[arg-type]
+
+
+def test_an_ack_that_is_lost_ends_no_outage() -> None:
+    gap = longest_gap(failover().history())
+    assert gap.seconds == pytest.approx(6.001 - 3.05)
+    assert gap.ended
+    assert gap.fault is not None
+    assert gap.fault.fault == "host_power_off"
+
+
+def test_without_a_final_read_every_ack_counts_but_the_verdict_is_unknown() -> None:
+    history = failover().history(final=False)
+    assert longest_gap(history).seconds == pytest.approx(6.001 - 3.401)
+    assert Outage().check(history, 0).verdict == Verdict.UNKNOWN
+
+
+def test_a_gap_before_the_first_fault_is_not_its_outage() -> None:
+    story = Story([*steady(0, 1), *steady(4, 10, start=50)], faults=[fault(5)])
+    assert longest_gap(story.history()).seconds == pytest.approx(0.1, abs=0.01)
+
+
+def test_without_a_fault_the_whole_load_counts() -> None:
+    story = Story([*steady(0, 1), *steady(4, 10, start=50)])
+    gap = longest_gap(story.history())
+    assert gap.seconds == pytest.approx(4.001 - 0.901)
+    assert gap.fault is None
+
+
+def test_an_outage_that_outlasts_the_load_counts_to_its_end() -> None:
+    gap = longest_gap(Story(steady(0, 3), faults=[fault(3)], end=10).history())
+    assert gap.seconds == pytest.approx(7)
+    assert not gap.ended
+    assert gap.detect_s is None
+
+
+def test_the_longest_of_several_outages_is_named_with_its_fault() -> None:
+    rows = [*steady(0, 2), *steady(3, 5, start=100), *steady(8, 10, start=200)]
+    gap = longest_gap(Story(rows, faults=[fault(2), fault(5, "process_kill")]).history())
+    assert gap.seconds == pytest.approx(8.001 - 4.901)
+    assert gap.fault is not None
+    assert gap.fault.fault == "process_kill"
+
+
+def test_the_parts_are_detect_promote_and_route() -> None:
+    story = failover(
+        observations=[
+            seen(1, "n1", "primary", 1),
+            seen(1, "n1", "primary", 1, "dcs"),
+            seen(3.2, "n1", "", 0),
+            seen(4.05, "n1", "primary", 1, "dcs"),
+            seen(5.05, "n1", "", 0, "dcs"),
+            seen(5.1, "n2", "standby", 1),
+            seen(5.55, "n2", "primary", 2),
+        ]
+    )
+    gap = longest_gap(story.history())
+    assert gap.detect_s == pytest.approx(2.0)
+    assert gap.promote_s == pytest.approx(0.5)
+    assert gap.route_s == pytest.approx(0.451)
+
+
+def test_a_sample_taken_after_the_first_ack_does_not_make_a_part_negative() -> None:
+    story = failover(observations=[seen(1, "n1", "primary", 1), seen(7, "n2", "primary", 2)])
+    gap = longest_gap(story.history())
+    assert (gap.promote_s, gap.route_s) == (0, 0)
+    assert gap.detect_s == pytest.approx(gap.seconds)
+
+
+def test_without_a_new_primary_there_are_no_parts() -> None:
+    story = failover(observations=[seen(1, "n1", "primary", 1), seen(7, "n1", "primary", 1)])
+    assert longest_gap(story.history()).detect_s is None
+
+
+def test_the_limit_is_held() -> None:
+    history = failover().history()
+    assert Outage(limit=3).check(history, 0).verdict == Verdict.PASS
+    finding = Outage(limit=2.9).check(history, 0)
+    assert finding.verdict == Verdict.FAIL
+    assert finding.value == pytest.approx(2.951)
+    assert finding.margin == pytest.approx(-0.051)
+    assert Outage().check(history, 0).verdict == Verdict.PASS
+
+
+def test_no_acknowledgement_at_all_is_invalid() -> None:
+    rows = [
+        Row(1, 1, outcome=Outcome.FAIL),
+        Row(2, 2, outcome=Outcome.INFO),
+        Row(3, 3, outcome=Outcome.LOCAL),
+    ]
+    assert Outage().check(Story(rows).history(), 0).verdict == Verdict.INVALID
+
+
+def test_acks_of_which_none_lasted_are_an_outage_of_the_whole_load() -> None:
+    assert longest_gap(Story(steady(0, 9), values=[]).history()).seconds == pytest.approx(10)
+
+
+def test_availability_counts_ops_that_were_not_sent() -> None:
+    rows = [*steady(0, 3), *[Row(100 + i, 5, outcome=Outcome.FAIL) for i in range(10)]]
+    assert availability(Story(rows).history()) == pytest.approx(0.75)
