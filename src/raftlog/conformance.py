@@ -48,7 +48,8 @@ class Mismatch:
     def __str__(self) -> str:
         expected = "\n".join(f"  - {line}" for line in comparable(self.step, self.step.expected))
         actual = "\n".join(f"  + {line}" for line in self.actual)
-        return f"{self.path.name}:{self.step.line}: {self.step.name} {' '.join(self.step.words)}\n{expected}\n{actual}"
+        place = f"{self.path.name}:{self.step.line}"
+        return f"{place}: {self.step.name} {' '.join(self.step.words)}\n{expected}\n{actual}"
 
 
 def parse(text: str) -> Iterator[Step]:

@@ -88,6 +88,8 @@ class Raft:
         self.election_elapsed = 0
         self.heartbeat_elapsed = 0
         self.election_timeout = settings.election_ticks
+        self.snapshot_wanted = False
+        """A follower needs a newer snapshot than there is; the caller takes one and clears this."""
         self.counters = Counters()
 
         self.adopt(*self._restored(membership))
@@ -310,7 +312,7 @@ class Raft:
         index = self.log.last_index
         for entry in entries:
             index += 1
-            entry.term, entry.index = self.term, index
+            entry.term, entry.index, entry.record = self.term, index, b""
         self.log.append(entries)
         # Our own acknowledgement takes the same way as a follower's: it counts once the entries are on disk.
         self.send(Message(Kind.APPEND_REPLY, to=self.id, index=index))
@@ -351,6 +353,9 @@ class Raft:
         """Raft §7. A node that is not heard from is not sent one: it is large and would be wasted."""
         point = self.log.latest_snapshot() if progress.active else None
         if point is None:
+            return False
+        if node not in point.membership.nodes:
+            self.snapshot_wanted = True  # it joined later: a snapshot that does not know it would be refused
             return False
         progress.await_snapshot(point.index)
         self.send(Message(Kind.SNAPSHOT, to=node, snapshot=point))

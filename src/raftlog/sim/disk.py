@@ -30,15 +30,13 @@ class SimDisk:
         self._synced = len(self._log)
         self._batch = 0
 
-    def stage(self, entries: list[Entry], hard: HardState | None) -> None:
+    def stage(self, entries: list[Entry], hard: HardState) -> None:
         """Write a batch into the cache."""
-        if self._synced == len(self._log):
-            self._batch += 1
-            self._log += encode_batch(self._batch)
-        if hard is not None:
-            self._log += encode_state(hard)
+        self._batch += 1
+        self._log += encode_batch(self._batch)
         for entry in entries:
             self._log += encode_entry(entry)
+        self._log += encode_state(hard)
 
     def sync(self) -> None:
         """Make everything written so far durable."""
@@ -67,10 +65,11 @@ class SimDisk:
         self.point, self.state = point, state
         self._log = bytearray(Header(_STORE, self.node, 1, hard).encode())
         self._batch += 1
-        self._log += encode_batch(self._batch) + encode_state(hard)
+        self._log += encode_batch(self._batch)
         low = max(storage.first_index, point.index + 1)
         for entry in storage.entries(low, storage.last_index + 1, 1 << 40):
             self._log += encode_entry(entry)
+        self._log += encode_state(hard)
         self._synced = len(self._log)
 
     def recover(self) -> MemoryStorage:
@@ -80,7 +79,7 @@ class SimDisk:
         if self.point.index:
             storage.install(self.point)
         if found is not None:
-            storage.hard = found.hard or HardState()
+            storage.hard = found.hard
             for _, entry in found.entries:
                 storage.append([entry])
             self._log = self._log[: found.end]

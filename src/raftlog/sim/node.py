@@ -71,7 +71,7 @@ class SimNode:
             self.number,
             self.storage,
             random.Random(seed),
-            append_bytes_max=64,
+            append_bytes_max=self.world.weather.append_bytes_max,
             inflight_max=8,
             applied=self.applied,
         )
@@ -151,19 +151,28 @@ class SimNode:
         self._busy = True
         self._check_log()
         ready = self.core.ready()
+        if ready.hard is not None:
+            self.storage.hard = ready.hard
         early = [m for m in ready.messages if m.kind == Kind.APPEND]
         late = [m for m in ready.messages if m.kind != Kind.APPEND]
         self._send(early)
         if not (ready.must_sync or ready.snapshot):
             self._finish(ready, late)
             return
-        if ready.entries or ready.hard is not None:
-            self.disk.stage(ready.entries, ready.hard)
+        if ready.snapshot is not None:
+            self._install(ready.snapshot)  # before the entries behind it: it replaces the log
+        self.disk.stage(ready.entries, self.storage.hard)
         weather, rng, life = self.world.weather, self.world.rng, self._lives
         delay = rng.randint(*weather.sync_us)
         if rng.random() < weather.slow_sync:
             delay += rng.randrange(weather.slow_sync_us)
         self.world.after(delay, lambda: self._synced(life, ready, late))
+
+    def _install(self, point: SnapshotPoint) -> None:
+        self.storage.install(point)
+        self.applied, self.digest = point.index, self._states[point.index]
+        self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
+        self._durable = {}
 
     def _synced(self, life: int, ready: Ready, late: list[Message]) -> None:
         if self.alive and life == self._lives:
@@ -176,14 +185,6 @@ class SimNode:
 
     def _finish(self, ready: Ready, late: list[Message]) -> None:
         core = self.core
-        if ready.hard is not None:
-            self.storage.hard = ready.hard
-        if ready.snapshot is not None:
-            point = ready.snapshot
-            self.storage.install(point)
-            self.applied, self.digest = point.index, self._states[point.index]
-            self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
-            self._durable = {}
         self.storage.append(ready.entries)
         if ready.entries:
             first = ready.entries[0].index
@@ -202,7 +203,9 @@ class SimNode:
         core.advance(ready)
         self._busy = False
         self._check_roles()
-        if self.applied - self.disk.point.index > self.world.weather.compact_after:
+        wanted = core.raft.snapshot_wanted and self.applied > self.disk.point.index
+        if wanted or self.applied - self.disk.point.index > self.world.weather.compact_after:
+            core.raft.snapshot_wanted = False
             self._compact()
         self._drive()
 
@@ -241,9 +244,20 @@ class SimNode:
         for message in messages:
             if message.snapshot is not None:
                 self.world.counts["snapshots_sent"] += 1
+                self._give_up_later(message.to, self._lives)
             if message.kind == Kind.VOTE_REPLY and not message.reject:
                 self.world.truth.vote(self.number, message.term, message.to)
             self.world.send(message, self.disk.state)
+
+    def _give_up_later(self, to: int, life: int) -> None:
+        """Report a snapshot that was not answered in time as lost, as the real transport does."""
+
+        def give_up() -> None:
+            if self.alive and life == self._lives:
+                self.core.report_snapshot(to, sent=False)
+                self._drive()
+
+        self.world.after(500_000, give_up)
 
     # --- invariants ---------------------------------------------------------------------------------------
 
@@ -263,8 +277,8 @@ class SimNode:
     def _check_commit(self) -> None:
         raft = self.core.raft
         truth = self.world.truth
-        low = max(truth.highest + 1, raft.log.first_index)
-        for entry in raft.log.entries(min(low, self.applied + 1), raft.log.committed + 1):
+        low = max(raft.log.first_index, min(truth.highest, self.applied) + 1)
+        for entry in raft.log.entries(low, raft.log.committed + 1):
             first = truth.committed(self.number, entry)
             if first and raft.role == Role.LEADER and not raft.config.joint:
                 holders = self.world.stored_by(entry.index, entry.term, raft.config.voters)

@@ -38,6 +38,21 @@ class Weather:
     fault_every_s: float = 0.4
     proposal_every_us: int = 4_000
     compact_after: int = 60
+    append_bytes_max: int = 64
+    membership: float = 0.12
+    """The share of faults that are a change of membership."""
+
+
+STORM = Weather(
+    loss=0.2,
+    delay_us=(500, 12_000),
+    straggler=0.1,
+    fault_every_s=0.09,
+    proposal_every_us=20_000,
+    append_bytes_max=1,
+    membership=0.3,
+)
+"""Leaders live for a moment, and each entry travels alone: what figure 8 of the paper needs to happen."""
 
 
 @dataclass(slots=True)
@@ -159,6 +174,8 @@ class World:
         self.after(int(self.rng.expovariate(1 / self.weather.fault_every_s) * 1_000_000) + 1, self._fault)
         if not self._calm:
             name, fault = self.rng.choice(self._FAULTS)
+            if self.rng.random() < self.weather.membership:
+                name, fault = "change_membership", World._change_membership
             self.counts[name] += 1
             fault(self)
 
@@ -204,7 +221,6 @@ class World:
         ("partition", _partition),
         ("partition_one_way", _partition_one_way),
         ("transfer", _transfer),
-        ("change_membership", _change_membership),
     )
 
     # --- truth --------------------------------------------------------------------------------------------

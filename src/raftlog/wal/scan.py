@@ -1,10 +1,14 @@
 """Reading one segment back: what is sound, what is a torn tail, and what is damage that must not be papered
 over.
 
-A batch is what one sync made durable. Its BATCH record is written only after the batch before was synced, and
-nothing is acknowledged before its own sync. Hence:
+    HEADER  then batches:  BATCH number │ ENTRY … │ STATE term, vote, commit
 
-    an unsound record and no later BATCH behind it    the tail of the last batch: torn, never acknowledged,
+A batch is what one sync made durable, and it counts whole or not at all: its STATE ends it. (Were its entries
+kept without its commit index, a node could come back with two membership changes that it does not know to be
+committed, and two majorities need not overlap then. The simulator found that.) A BATCH record is written only
+after the batch before was synced, and nothing is acknowledged before its own sync. Hence:
+
+    an unsound record and no later BATCH behind it    the last batch is torn, was never acknowledged, and is
     cut an unsound record and a later BATCH behind it     that part was synced once: damage, refused
 """
 
@@ -74,7 +78,7 @@ class Segment:
 
     header: Header
     entries: list[tuple[int, Entry]] = field(default_factory=list)
-    hard: HardState | None = None
+    hard: HardState = field(default_factory=HardState)
     last_batch: int = 0
     end: int = 0
     torn: int = 0
@@ -94,26 +98,26 @@ def scan(data: bytes, name: str, *, last: bool) -> Segment | None:
     _, body, at = first
     segment = Segment(Header.decode(data[body:at]))
     segment.hard = segment.header.hard
-    while at < len(data):
-        record = read(data, at)
-        if record is None:
-            break
+    segment.end = at
+    batch: list[tuple[int, Entry]] = []
+    while (record := read(data, at)) is not None:
         kind, body, end = record
         if kind == RecordKind.ENTRY:
-            segment.entries.append((at, decode_entry(data, at, body, end)))
-        elif kind == RecordKind.STATE:
-            segment.hard = HardState(*_STATE.unpack_from(data, body))
+            batch.append((at, decode_entry(data, at, body, end)))
         elif kind == RecordKind.BATCH:
             segment.last_batch = _BATCH.unpack_from(data, body)[1]
+        elif kind == RecordKind.STATE:
+            segment.hard = HardState(*_STATE.unpack_from(data, body))
+            segment.entries += batch
+            segment.end, batch = end, []
         at = end
-    segment.end = at
-    if not any(data[at:]):
+    if at == segment.end and not any(data[at:]):
         return segment
     later = _later_batch(data, at, segment.last_batch)
     if later is not None or not last:
         reason = f"but batch {later} behind it is whole" if later else "but a later segment exists"
         raise CorruptError(f"{name}: damaged at byte {at}, {reason}", hint=_HINT)
-    segment.torn = len(data) - at
+    segment.torn = len(data) - segment.end
     return segment
 
 

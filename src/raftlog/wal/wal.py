@@ -67,7 +67,6 @@ class Wal:
         self._cache_bytes = 0
         self._last_of_segment: dict[int, int] = {}
         self._batch = 0
-        self._batch_open = False
         self._sequence = 0
         self._file = -1
         self._offset = 0
@@ -94,7 +93,7 @@ class Wal:
                 self._start = segment.entries[0][1].index - 1  # what came before was compacted
             for offset, entry in segment.entries:
                 self._put(entry, self._sequence, offset)
-            self.hard = segment.hard or self.hard
+            self.hard = segment.hard
             self._batch = max(self._batch, segment.last_batch)
         self._meet_snapshot()
         self._roll()
@@ -132,7 +131,8 @@ class Wal:
         if self._start > point.index:
             raise CorruptError(
                 f"the log starts behind {self._start}, the newest snapshot ends at {point.index}",
-                hint="the snapshots folder is damaged; replace the node: remove-node, empty its data folder, add-node",
+                hint="the snapshots folder is damaged; "
+                "replace the node: remove-node, empty its data folder, add-node",
             )
         if self.hard.commit > self.last_index:
             raise CorruptError(
@@ -229,25 +229,22 @@ class Wal:
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def stage(self, entries: Sequence[Entry], hard: HardState | None) -> bytes:
-        """Take entries (replacing those at and behind their indices) and hard state; return the bytes for
-        write()."""
-        parts: list[bytes] = []
-        if not self._batch_open:
-            self._batch += 1
-            self._batch_open = True
-            parts.append(encode_batch(self._batch))
-        if hard is not None:
-            self.hard = hard
-            parts.append(encode_state(hard))
+    def stage(self, entries: Sequence[Entry], hard: HardState) -> bytes:
+        """Take a batch: entries, which replace those at and behind their indices, and the hard state that
+        goes
+        with them; return the bytes for write(). Not while write() runs."""
         if self._offset >= self._segment_bytes:
             self._roll()
-        offset = self._offset + sum(map(len, parts))
+        self._batch += 1
+        parts = [encode_batch(self._batch)]
+        offset = self._offset + len(parts[0])
         for entry in entries:
             record = encode_entry(entry)
             self._put(entry, self._sequence, offset)
             parts.append(record)
             offset += len(record)
+        self.hard = hard
+        parts.append(encode_state(hard))
         return b"".join(parts)
 
     def write(self, data: bytes) -> None:
@@ -266,7 +263,6 @@ class Wal:
                 os.fdatasync(self._file)
         except OSError as error:
             raise storage_error("the log could not be written", error) from error
-        self._batch_open = False
 
     def _put(self, entry: Entry, sequence: int, offset: int) -> None:
         index = entry.index
