@@ -1,0 +1,1 @@
+"""A Raft-replicated message log that speaks Kafka's protocol."""

@@ -1,0 +1,152 @@
+"""The core's front door: step, tick, propose; then ready, do what it says, advance.
+
+while node.has_ready():
+    ready = node.ready()      # what to store, send and apply, in the order that Ready's docstring states
+    ...                       # new messages may be stepped in meanwhile; ready() may not be called again
+    node.advance(ready)
+"""
+
+from __future__ import annotations
+
+from raftlog.core import candidate, follower, leader  # noqa: F401 - importing them fills HANDLERS
+from raftlog.core.membership import ConfigChange
+from raftlog.core.raft import Raft
+from raftlog.core.settings import Settings
+from raftlog.core.types import (
+    NOBODY,
+    Entry,
+    EntryKind,
+    HardState,
+    Kind,
+    Membership,
+    Message,
+    ProposalDropped,
+    Ready,
+    SnapshotPoint,
+)
+
+LOCAL = frozenset(kind for kind in Kind if kind < Kind.LOCAL_LAST)
+_ANSWERS = frozenset((Kind.APPEND_REPLY, Kind.HEARTBEAT_REPLY, Kind.VOTE_REPLY, Kind.PRE_VOTE_REPLY))
+
+
+class UnknownPeer(Exception):
+    """An answer from a node that is not, or no longer, a member; it is ignored."""
+
+
+class RawNode:
+    """One node, driven by hand. Not thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.raft = Raft(settings)
+        self._soft = self.raft.soft_state
+        self._hard = self.raft.hard_state
+        self._when_advanced: list[Message] = []
+
+    def tick(self) -> None:
+        """Let one tick pass."""
+        self.raft.tick()
+
+    def step(self, message: Message) -> None:
+        """Take a message from a peer. Raises UnknownPeer or ValueError for one that can't be taken; nothing
+        has then changed."""
+        if message.kind in LOCAL:
+            raise ValueError(f"{message.kind.name} never comes from a peer")
+        if message.kind in _ANSWERS and message.sender not in self.raft.tracked:
+            raise UnknownPeer(message.sender)
+        self.raft.step(message)
+
+    def campaign(self) -> None:
+        """Start an election now."""
+        self.raft.step(Message(Kind.CAMPAIGN, sender=self.raft.id))
+
+    def propose(self, *data: bytes) -> list[Entry]:
+        """Propose commands, in order; return their entries, which have a place once this node leads.
+
+        Raises ProposalDropped; then none was taken.
+        """
+        entries = [Entry(0, 0, one) for one in data]
+        self.raft.step(Message(Kind.PROPOSE, sender=self.raft.id, entries=entries))
+        return entries
+
+    def propose_change(self, change: ConfigChange) -> Entry:
+        """Propose a membership change; return its entry. A change that is not allowed now becomes an empty
+        entry."""
+        kind = EntryKind.CONFIG_JOINT if change.enters_joint or change.leaves_joint else EntryKind.CONFIG
+        entry = Entry(0, 0, change.encode(), kind)
+        self.raft.step(Message(Kind.PROPOSE, sender=self.raft.id, entries=[entry]))
+        return entry
+
+    def apply_change(self, change: ConfigChange) -> Membership:
+        """Put a committed change into force. Call it for each CONFIG entry while applying a Ready."""
+        return self.raft.apply_change(change)
+
+    def read_index(self, context: bytes) -> None:
+        """Ask for a linearizable read; a ReadState with this context follows, or none if leadership is
+        lost."""
+        self.raft.step(Message(Kind.READ_INDEX, sender=self.raft.id, context=context))
+
+    def transfer(self, node: int) -> None:
+        """Ask for node to become leader."""
+        self.raft.step(Message(Kind.TRANSFER, sender=node))
+
+    def report_unreachable(self, node: int) -> None:
+        """Say that a message to node was lost."""
+        self.raft.step(Message(Kind.UNREACHABLE, sender=node))
+
+    def report_snapshot(self, node: int, *, sent: bool) -> None:
+        """Say that a snapshot to node has been sent, or could not be."""
+        self.raft.step(Message(Kind.SNAPSHOT_STATUS, sender=node, reject=not sent))
+
+    def has_ready(self) -> bool:
+        """Whether ready() has anything to say."""
+        raft = self.raft
+        return bool(
+            raft.outbox
+            or raft.outbox_when_durable
+            or raft.read_states
+            or raft.log.has_unstable
+            or raft.log.has_to_apply
+            or raft.log.pending is not None
+            or raft.soft_state != self._soft
+            or raft.hard_state != self._hard
+        )
+
+    def ready(self) -> Ready:
+        """Return what is to be done; call advance once it is."""
+        raft = self.raft
+        soft, hard = raft.soft_state, raft.hard_state
+        ready = Ready(entries=raft.log.unstable(), snapshot=raft.log.pending)
+        ready.committed = list(raft.log.to_apply())
+        ready.must_sync = needs_sync(hard, self._hard, ready.entries)
+        if soft != self._soft:
+            ready.soft = self._soft = soft
+        if hard != self._hard:
+            ready.hard = self._hard = hard
+        ready.reads, raft.read_states = raft.read_states, []
+        self._when_advanced = [m for m in raft.outbox_when_durable if m.to == raft.id]
+        ready.messages = raft.outbox + [m for m in raft.outbox_when_durable if m.to != raft.id]
+        raft.outbox, raft.outbox_when_durable = [], []
+        return ready
+
+    def advance(self, ready: Ready) -> None:
+        """Say that all of a Ready has been done."""
+        raft = self.raft
+        if ready.entries:
+            raft.log.stable_to(ready.entries[-1].index, ready.entries[-1].term)
+        if ready.snapshot is not None:
+            raft.log.snapshot_stored(ready.snapshot.index)
+            raft.applied_to(ready.snapshot.index, 0)
+        to_self, self._when_advanced = self._when_advanced, []
+        for message in to_self:
+            raft.step(message)
+        if ready.committed:
+            raft.applied_to(ready.committed[-1].index, sum(len(entry.data) for entry in ready.committed))
+
+
+def needs_sync(now: HardState, before: HardState, entries: list[Entry]) -> bool:
+    """Whether the disk must be synced before messages leave; a commit index alone can be found out again
+    (Raft figure 2)."""
+    return bool(entries) or now.vote != before.vote or now.term != before.term
+
+
+__all__ = ["NOBODY", "ProposalDropped", "RawNode", "Ready", "SnapshotPoint", "UnknownPeer", "needs_sync"]

@@ -1,0 +1,1 @@
+"""A whole cluster under a seeded clock, network and disk; every run replays exactly from its seed."""

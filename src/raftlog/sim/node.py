@@ -1,0 +1,303 @@
+"""One simulated node: the real core, driven as the real node drives it, on a disk that may lose what was not
+synced."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+from raftlog.core.membership import Change, ConfigChange, MembershipError, Op
+from raftlog.core.rawnode import RawNode, UnknownPeer
+from raftlog.core.settings import Settings
+from raftlog.core.storage import MemoryStorage
+from raftlog.core.types import (
+    Entry,
+    EntryKind,
+    Kind,
+    Membership,
+    Message,
+    ProposalDropped,
+    Ready,
+    Role,
+    SnapshotPoint,
+)
+from raftlog.sim.disk import SimDisk
+from raftlog.sim.invariants import Violation
+
+if TYPE_CHECKING:
+    from raftlog.sim.world import World
+
+
+class SimNode:
+    """A node that can crash and start again. number: its id. voters: the membership it is born with (none: it
+    joins later)."""
+
+    def __init__(self, world: World, number: int, voters: tuple[int, ...]) -> None:
+        self.world, self.number = world, number
+        self.disk = SimDisk(number)
+        if number in voters:
+            # As add-nodes does in the conformance scenarios: the first configuration is a snapshot at index
+            # 1.
+            self.disk.point = SnapshotPoint(1, 1, Membership(voters=voters))
+        self.alive = False
+        self.applied = 0
+        self.digest = ""
+        self.core: RawNode
+        self.storage: MemoryStorage
+        self._lives = 0
+        self._busy = False
+        self._waiting: dict[tuple[int, int], bytes] = {}
+        self._proposed: list[Entry] = []
+        self._reads: dict[bytes, int] = {}
+        self._durable: dict[int, int] = {}
+        self._states: dict[int, str] = {}
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is up and thinks that it leads."""
+        return self.alive and self.core.raft.role == Role.LEADER
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start from what the disk holds."""
+        self.storage = self.disk.recover()
+        self._durable = {e.index: e.term for e in self._stored()}
+        self.alive, self._busy, self._lives = True, False, self._lives + 1
+        self.applied, self.digest = self.disk.point.index, self.disk.state
+        seed = self.world.rng.randrange(1 << 30)
+        settings = Settings(
+            self.number,
+            self.storage,
+            random.Random(seed),
+            append_bytes_max=self.world.weather.append_bytes_max,
+            inflight_max=8,
+            applied=self.applied,
+        )
+        self.core = self.world.make(settings)
+        self.world.truth.term(self.number, self.core.raft.term)
+        self._tick(self._lives)
+
+    def start_if_down(self) -> None:
+        """Start unless it runs."""
+        if not self.alive:
+            self.start()
+
+    def crash(self) -> None:
+        """Lose power."""
+        self.alive = False
+        self._waiting.clear()
+        self._proposed.clear()
+        self._reads.clear()
+        self.disk.crash(self.world.rng)
+
+    def _tick(self, life: int) -> None:
+        if self.alive and life == self._lives:
+            self.core.tick()
+            self._drive()
+            self.world.after(self.world.rng.randrange(9_000, 11_000), lambda: self._tick(life))
+
+    # --- what comes in ------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, state: str) -> None:
+        """Take a message from the wire."""
+        if message.snapshot is not None:
+            self._states[message.snapshot.index] = state
+        try:
+            self.core.step(message)
+        except (UnknownPeer, ProposalDropped):
+            return
+        self._drive()
+
+    def propose(self, payload: bytes) -> None:
+        """Propose a command for a client."""
+        try:
+            self._proposed += self.core.propose(payload)
+        except ProposalDropped:
+            return
+        self._drive()
+
+    def read(self, committed: int) -> None:
+        """Ask for a linearizable read; committed: what was committed anywhere when it is asked."""
+        mark = b"%d:%d:%d" % (self.number, self._lives, self.world.rng.randrange(1 << 40))
+        self._reads[mark] = committed
+        self.core.read_index(mark)
+        self._drive()
+
+    def transfer(self, to: int) -> None:
+        """Hand leadership over."""
+        self.core.transfer(to)
+        self._drive()
+
+    def change_membership(self, rng: random.Random) -> None:
+        """Add, demote or remove one node; never the last two voters."""
+        config = self.core.raft.config
+        target = rng.choice(list(self.world.nodes))
+        op = rng.choice((Op.ADD_VOTER, Op.ADD_VOTER, Op.ADD_LEARNER, Op.REMOVE))
+        if op != Op.ADD_VOTER and len(config.voters - {target}) < 2:
+            return
+        try:
+            self.core.propose_change(ConfigChange((Change(op, target),)))
+        except ProposalDropped:
+            return
+        self._drive()
+
+    # --- Ready --------------------------------------------------------------------------------------------
+
+    def _drive(self) -> None:
+        if self._busy or not self.core.has_ready():
+            return
+        self._busy = True
+        self._check_log()
+        ready = self.core.ready()
+        if ready.hard is not None:
+            self.storage.hard = ready.hard
+        early = [m for m in ready.messages if m.kind == Kind.APPEND]
+        late = [m for m in ready.messages if m.kind != Kind.APPEND]
+        self._send(early)
+        if not (ready.must_sync or ready.snapshot):
+            self._finish(ready, late)
+            return
+        if ready.snapshot is not None:
+            self._install(ready.snapshot)  # before the entries behind it: it replaces the log
+        self.disk.stage(ready.entries, self.storage.hard)
+        weather, rng, life = self.world.weather, self.world.rng, self._lives
+        delay = rng.randint(*weather.sync_us)
+        if rng.random() < weather.slow_sync:
+            delay += rng.randrange(weather.slow_sync_us)
+        self.world.after(delay, lambda: self._synced(life, ready, late))
+
+    def _install(self, point: SnapshotPoint) -> None:
+        self.storage.install(point)
+        self.applied, self.digest = point.index, self._states[point.index]
+        self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
+        self._durable = {}
+
+    def _synced(self, life: int, ready: Ready, late: list[Message]) -> None:
+        if self.alive and life == self._lives:
+            self.sync()
+            self._finish(ready, late)
+
+    def sync(self) -> None:
+        """Make what was written durable."""
+        self.disk.sync()
+
+    def _finish(self, ready: Ready, late: list[Message]) -> None:
+        core = self.core
+        self.storage.append(ready.entries)
+        if ready.entries:
+            first = ready.entries[0].index
+            for index in [index for index in self._durable if index >= first]:
+                del self._durable[index]
+            self._durable.update((e.index, e.term) for e in ready.entries)
+        self._send(late)
+        self._check_commit()
+        for entry in ready.committed:
+            self._apply(entry)
+        for read in ready.reads:
+            asked = self._reads.pop(read.context, None)
+            if asked is not None:
+                self.world.counts["reads"] += 1
+                self.world.truth.read(self.number, asked, read.index)
+        core.advance(ready)
+        self._busy = False
+        self._check_roles()
+        wanted = core.raft.snapshot_wanted and self.applied > self.disk.point.index
+        if wanted or self.applied - self.disk.point.index > self.world.weather.compact_after:
+            core.raft.snapshot_wanted = False
+            self._compact()
+        self._drive()
+
+    def _apply(self, entry: Entry) -> None:
+        if entry.index != self.applied + 1:
+            raise Violation(f"node {self.number} applies {entry.index} after {self.applied}")
+        self.applied = entry.index
+        self.digest = hashlib.md5(self.digest.encode() + b"%d" % entry.term + entry.data).hexdigest()
+        self.world.truth.applied(self.number, entry.index, self.digest)
+        if entry.kind != EntryKind.NORMAL:
+            try:
+                self.core.apply_change(ConfigChange.decode(entry.data))
+            except MembershipError:
+                self.world.counts["refused_changes"] += 1
+        self._proposed = [mine for mine in self._proposed if self._still_waits(mine, entry)]
+
+    def _still_waits(self, mine: Entry, applied: Entry) -> bool:
+        """Tell a client whose command now stands in the log for good; a forwarded one has no place to wait
+        for."""
+        if mine is applied or (mine.index == applied.index and mine.term == applied.term and mine.index):
+            if mine.data == applied.data:
+                self.world.acked[mine.data] = applied.index
+                self.world.counts["acked"] += 1
+            return False
+        return bool(mine.index) and mine.index > applied.index
+
+    def _compact(self) -> None:
+        membership = self.core.raft.config.stored()
+        point = SnapshotPoint(self.applied, self.storage.term(self.applied), membership)
+        self.storage.compact(point, keep=self.world.rng.randrange(40))
+        if not self._busy:
+            self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
+            self.world.counts["snapshots"] += 1
+
+    def _send(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.snapshot is not None:
+                self.world.counts["snapshots_sent"] += 1
+                self._give_up_later(message.to, self._lives)
+            if message.kind == Kind.VOTE_REPLY and not message.reject:
+                self.world.truth.vote(self.number, message.term, message.to)
+            self.world.send(message, self.disk.state)
+
+    def _give_up_later(self, to: int, life: int) -> None:
+        """Report a snapshot that was not answered in time as lost, as the real transport does."""
+
+        def give_up() -> None:
+            if self.alive and life == self._lives:
+                self.core.report_snapshot(to, sent=False)
+                self._drive()
+
+        self.world.after(500_000, give_up)
+
+    # --- invariants ---------------------------------------------------------------------------------------
+
+    def _stored(self) -> list[Entry]:
+        storage = self.storage
+        return list(storage.entries(storage.first_index, storage.last_index + 1, 1 << 40))
+
+    def has_durably(self, index: int, term: int) -> bool:
+        """Whether an entry is on this disk for good, itself or in a snapshot."""
+        return index <= self.disk.point.index or self._durable.get(index) == term
+
+    def _check_log(self) -> None:
+        log = self.core.raft.log
+        for entry in log.unstable():
+            self.world.truth.entry(self.number, entry, log.term_or_zero(entry.index - 1))
+
+    def _check_commit(self) -> None:
+        raft = self.core.raft
+        truth = self.world.truth
+        low = max(raft.log.first_index, min(truth.highest, self.applied) + 1)
+        for entry in raft.log.entries(low, raft.log.committed + 1):
+            first = truth.committed(self.number, entry)
+            if first and raft.role == Role.LEADER and not raft.config.joint:
+                holders = self.world.stored_by(entry.index, entry.term, raft.config.voters)
+                if holders * 2 <= len(raft.config.voters):
+                    raise Violation(
+                        f"durability: {entry.term}/{entry.index} was committed on {holders} of "
+                        f"{len(raft.config.voters)} disks"
+                    )
+
+    def _check_roles(self) -> None:
+        raft, truth = self.core.raft, self.world.truth
+        truth.term(self.number, raft.term)
+        if raft.role != Role.LEADER or truth.leaders.get(raft.term) == self.number:
+            return
+        truth.leader(self.number, raft.term)
+        self.world.counts["elections"] += 1
+        for index, entry in truth.chosen.items():
+            if index > self.disk.point.index and raft.log.term_or_zero(index) != entry.term:
+                raise Violation(
+                    f"leader completeness: node {self.number} leads term {raft.term} "
+                    f"without {entry.term}/{index}"
+                )

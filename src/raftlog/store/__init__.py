@@ -1,0 +1,1 @@
+"""The state machine: what committed entries make, on every node alike."""
