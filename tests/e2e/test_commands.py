@@ -1,0 +1,120 @@
+"""The program from outside: what a person types, what it prints, how it exits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from program import USERS, holdfast
+
+any_user = pytest.mark.parametrize("user", USERS)
+
+
+@any_user
+def test_a_cluster_comes_up_answers_and_goes_without_a_trace(user: str) -> None:
+    up = holdfast("up", "patroni", "--profile", "fast", "--json", user=user)
+    assert up.code == 0, up.err
+    assert up.json["system"] == "patroni"
+    assert 0 < up.json["writable_s"] <= up.json["ready_s"]
+    try:
+        status = holdfast("status", "--json", user=user)
+        assert status.code == 0, status.err
+        shown = status.json
+        assert (shown["ready"], shown["primary"], shown["profile"]) == (True, "pg-node-1", "fast")
+        roles = [node["role"] for node in shown["nodes"]]
+        assert roles == ["primary", "standby", "standby", "dcs"]
+        standbys = [node for node in shown["nodes"] if node["role"] == "standby"]
+        assert all(node["state"] == "streaming" and node["slot_active"] for node in standbys)
+        assert sum(node["sync"] == "sync" for node in standbys) == 1
+        for node in shown["nodes"][:3]:
+            asked = holdfast(
+                "psql", "--node", node["name"], "-At", "-c", "select inet_server_addr()", user=user
+            )
+            assert asked.out.strip() == node["address"], asked.err
+        wrote = holdfast("psql", "-c", "create table t as select 1 as x", user=user)
+        assert wrote.code == 0, wrote.err
+        moved = holdfast("switchover", "--to", "pg-node-3", "--json", user=user)
+        assert moved.code == 0, moved.err
+        assert moved.json["primary"] == "pg-node-3"
+        assert holdfast("status", "--json", user=user).json["primary"] == "pg-node-3"
+        lines = holdfast("logs", "pg-node-3", "--json", user=user).json["logs"]
+        assert any("pg-node-3" in line for log in lines for line in log["lines"])
+        inside = holdfast("exec", "pg-node-1", "hostname", user=user)
+        assert (inside.code, inside.out) == (0, "pg-node-1\n")
+    finally:
+        down = holdfast("down", "--json", user=user)
+    assert down.code == 0, down.err
+    assert down.json["residue"] == []
+    assert [lab["lab"] for lab in down.json["labs"]] == ["patroni"]
+    assert holdfast("down", "--all", "--json", user=user).json == {"labs": [], "residue": []}
+
+
+@any_user
+def test_a_drill_prints_its_verdict_and_can_be_reported_and_judged_again(user: str, tmp_path: Path) -> None:
+    drill = tmp_path / "quick.yaml"
+    drill.write_text(
+        "workload: {append: {clients: 4, rate: 300/s}}\n"
+        "timeline:\n  - {at: 1s, fault: process_kill, on: primary}\n"
+        "duration: 5s\n"
+    )
+    ran = holdfast("drill", str(drill), "--profile", "fast", "--seed", "5", "--json", user=user)
+    assert ran.code == 0, ran.err
+    document = ran.json
+    assert (document["verdict"], document["acked_lost"], document["replicas_equal"]) == ("pass", 0, True)
+    assert document["replay"].endswith("--seed 5")
+    assert document["ops"]["ok"] == document["acked"] > 100
+    store = document["store"]
+    assert holdfast("check", store, "--json", user=user).json["verdict"] == "pass"
+    again = holdfast("report", Path(store).name, "--json", user=user).json
+    assert {key: again[key] for key in ("acked", "outage_s", "faults")} == {
+        key: document[key] for key in ("acked", "outage_s", "faults")
+    }
+    told = holdfast("report", store, user=user)
+    assert told.out.startswith("PASS  quick on patroni")
+    assert holdfast("ls", "labs", "--json", user=user).json == {"labs": []}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["drill", "no-such-drill"], "no-such-drill"),
+        (["up", "no-such-preset"], "no-such-preset"),
+        (["up", "patroni", "--set", "sync=maybe"], "sync"),
+        (["up", "patroni", "--set", "nodez=3"], "nodez"),
+        (["up", "patroni", "--set", "dcs=2"], "dcs"),
+        (["up", "patroni", "--name", "No Name"], "No Name"),
+        (["up", "raftlog"], "raftlog"),
+        (["drill", "postgres-kill", "--set", "checks.acked_list=0"], "acked_list"),
+        (["status"], "no lab is up"),
+        (["status", "--lab", "none"], "none"),
+        (["down", "--lab", "none"], "none"),
+        (["check", "/nowhere"], "nowhere"),
+        (["report", "/etc/hostname"], "hostname"),
+        (["ls", "nonsense"], "nonsense"),
+        (["frobnicate"], "frobnicate"),
+        (["up", "--nonsense"], "nonsense"),
+        (["drill"], "NAME"),
+    ],
+)
+def test_bad_usage_is_one_clear_error_and_makes_nothing(words: list[str], message: str) -> None:
+    done = holdfast(*words)
+    assert done.code == 64, (done.out, done.err)
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+
+
+def test_a_second_lab_of_the_same_name_is_refused() -> None:
+    assert holdfast("up", "patroni", "--profile", "fast", "--name", "one").code == 0
+    try:
+        again = holdfast("up", "patroni", "--name", "one")
+        assert again.code == 64
+        assert "there is a lab one already" in again.err
+        taken = holdfast("status", "--lab", "one", "--json").json["nodes"][0]["published_port"]
+        pinned = holdfast("up", "patroni", "--name", "two", "--set", f"ports={{pg-node-1: {taken}}}")
+        assert pinned.code == 64
+        assert str(taken) in pinned.err
+        assert holdfast("ls", "labs", "--json").json == {"labs": [{"name": "one"}]}
+    finally:
+        assert holdfast("down", "--lab", "one", "--json").json["residue"] == []
