@@ -27,7 +27,7 @@ LabMaker = Callable[[], AbstractAsyncContextManager[Lab]]
 
 @contextlib.asynccontextmanager
 async def netns_lab() -> AsyncIterator[NetnsLab]:
-    lab = await NetnsLab.create(labs_folder() / "contract", "172.28.0.0/24", tied=True)
+    lab = await NetnsLab.create(labs_folder() / "contract", "172.28.0.0/24")
     census = take_census(lab.folder)
     try:
         yield lab

@@ -52,8 +52,8 @@ def _lab(_session_state: Path) -> Iterator[str]:
 
 
 async def _up(spec: Any) -> None:
-    # Not tied to this process: each test attaches to it from an event loop of its own.
-    await lifecycle.bring_up(spec, "shared", lambda _words: None, tied=False)
+    # It outlives the event loop of this fixture: each test attaches to it from an event loop of its own.
+    await lifecycle.bring_up(spec, "shared", lambda _words: None, keep=True)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def up(
     spec = load_cluster(config or what, overrides)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
-        found = await lifecycle.bring_up(spec, lab, progress, tied=False)
+        found = await lifecycle.bring_up(spec, lab, progress, keep=True)
         view = await found.cluster.view()
     if as_json:
         print_json(

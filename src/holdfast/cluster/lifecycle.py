@@ -63,8 +63,8 @@ def lab_folder(name: str) -> Path:
     return labs_folder() / name
 
 
-async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, tied: bool) -> BroughtUp:
-    """Bring a cluster up on a new lab. tied: the lab ends when this process does, however it ends.
+async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, keep: bool) -> BroughtUp:
+    """Bring a cluster up on a new lab. keep: it outlives this process once it is up; without, it ends with it.
 
     On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
     ClusterError, HostError.
@@ -80,12 +80,14 @@ async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, tied: bo
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
     start = now_ns()
-    lab = await NetnsLab.create(folder, spec.subnet, tied=tied)
+    lab = await NetnsLab.create(folder, spec.subnet)
     try:
         (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
         await kind.complete(cluster, progress)
+        if keep:
+            await lab.release()
         return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
     except BaseException:
         await asyncio.shield(take_down(name))
@@ -181,7 +183,7 @@ async def temporary(
 
     Raises ClusterError when something of it is left behind.
     """
-    up = await bring_up(spec, name, progress, tied=not keep)
+    up = await bring_up(spec, name, progress, keep=keep)
     try:
         yield up
     finally:

@@ -166,6 +166,10 @@ class Lab(Protocol):
         """
         ...
 
+    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+        """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
+        ...
+
     async def preload(self, modules: Sequence[str]) -> None:
         """Import Python modules once, for all hosts that are switched on later."""
         ...

@@ -166,6 +166,12 @@ class FakeLab:
             await host.power_on()
         return host
 
+    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+        """Run a program in the lab's folder."""
+        host = FakeHost(self.folder, self.name, "")
+        host.is_on = True
+        return await host.run(program, timeout_s=timeout_s)
+
     async def preload(self, modules: Sequence[str]) -> None:
         """Nothing to share between plain processes."""
 

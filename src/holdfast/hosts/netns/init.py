@@ -54,6 +54,7 @@ class Init:
         self._visible = tuple(visible)
         self._children: dict[int, _Child] = {}
         self._hosts: dict[str, int] = {}
+        self._lifeline: int | None = None
         self._server = Server(wire.listen(folder / SOCKET_NAME))
         self._server.on_disconnect = self._caller_left
         self._server.handlers = {
@@ -64,6 +65,7 @@ class Init:
             "preload": self._preload,
             "host_on": self._host_on,
             "host_off": self._host_off,
+            "release": self._release,
         }
 
     def serve(self, lifeline: int | None = None) -> NoReturn:
@@ -72,6 +74,7 @@ class Init:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self._server.watch(reader, lambda: self._reap(reader))
+        self._lifeline = lifeline
         if lifeline is not None:
             self._server.watch(lifeline, lambda: os._exit(0))
         self._server.serve_forever()
@@ -182,6 +185,14 @@ class Init:
         os.waitpid(pid, 0)
         self._children.pop(pid, None)
         return {"was_on": True}
+
+    def _release(self, _message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+        """From now on the lab outlives the tool that made it."""
+        if self._lifeline is not None:
+            self._server.unwatch(self._lifeline)
+            os.close(self._lifeline)
+            self._lifeline = None
+        return {}
 
     # events
 

@@ -20,14 +20,15 @@ from typing import Final
 import holdfast
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
-from holdfast.hosts.base import PublishedPort
+from holdfast.hosts.base import Completed, Program, PublishedPort
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, process_start_ticks
+from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
-from holdfast.hosts.state import runs_folder
+from holdfast.hosts.state import cache_folder, runs_folder
 
 STATE_NAME: Final = "lab.json"
 LAUNCH_TIMEOUT_S: Final = 20.0
@@ -43,6 +44,7 @@ class NetnsLab:
         self.subnet = subnet
         self._hosts: dict[str, NetnsHost] = {}
         self.published: dict[str, PublishedPort] = {}
+        self.is_released = False
         self._lifeline: int | None = None
 
     @property
@@ -51,21 +53,26 @@ class NetnsLab:
         return self._hosts
 
     @classmethod
-    async def create(cls, folder: Path, subnet: str, *, tied: bool) -> NetnsLab:
+    async def create(cls, folder: Path, subnet: str) -> NetnsLab:
         """Make a lab in folder, which must not exist.
 
-        tied: the lab ends when this process does. Raises UnavailableError when the kernel refuses
-        namespaces, HostError when the lab's init does not start.
+        Until it is released, the lab ends when this process does, however that happens. Raises
+        UnavailableError when the kernel refuses namespaces, HostError when the lab's init does not start.
         """
         folder.mkdir(mode=0o700)
         network = ipaddress.IPv4Network(subnet)
         lab = cls(folder, network)
-        visible = {sys.prefix, sys.base_prefix, str(Path(holdfast.__file__).parent.parent)}
-        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder())), tuple(sorted(visible)), tied)
+        visible = {
+            sys.prefix,
+            sys.base_prefix,
+            str(Path(holdfast.__file__).parent.parent),
+            str(cache_folder()),
+        }
+        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder())), tuple(sorted(visible)))
         plan.save(folder)
         lab._save()
         try:
-            await lab._launch(tied)
+            await lab._launch()
             gateway = next(network.hosts())
             await asyncio.gather(lab._wait_for_socket(WIRES_SOCKET), lab._wait_for_socket(GATE_SOCKET))
             await ask(folder / WIRES_SOCKET, {"op": "bridge", "address": f"{gateway}/{network.prefixlen}"})
@@ -90,6 +97,7 @@ class NetnsLab:
                 lab.subnet.prefixlen,
                 is_on=_answers(folder / "hosts" / host["name"] / INIT_SOCKET),
             )
+        lab.is_released = saved["released"]
         lab.published = {port["name"]: PublishedPort(**port) for port in saved["published"]}
         return lab
 
@@ -100,12 +108,8 @@ class NetnsLab:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether it was tied to a tool that has died: its init was started once and is gone."""
-        try:
-            tied = LaunchPlan.load(self.folder).lifeline
-        except (OSError, ValueError, KeyError):
-            return False
-        return tied and (self.folder / PID_NAME).exists() and not self.is_running
+        """Whether it ended with the tool that made it: never released, its init started once and gone."""
+        return not self.is_released and (self.folder / PID_NAME).exists() and not self.is_running
 
     @property
     def init_pid(self) -> int | None:
@@ -121,6 +125,16 @@ class NetnsLab:
     def is_running(self) -> bool:
         """Whether the lab's init lives."""
         return self.init_pid is not None
+
+    async def release(self) -> None:
+        """Let the lab outlive this process; it stays until it is destroyed."""
+        await ask(self.folder / INIT_SOCKET, {"op": "release"})
+        self.is_released = True
+        self._save()
+
+    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+        """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
+        return await Programs(self.folder, self.name).run(program, timeout_s=timeout_s)
 
     async def add_host(self, name: str, address: str, *, power: bool = True) -> NetnsHost:
         """Make a host and its folder, and switch it on unless told not to.
@@ -219,7 +233,7 @@ class NetnsLab:
         finally:
             os.close(handle)
 
-    async def _launch(self, tied: bool) -> None:
+    async def _launch(self) -> None:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         launcher = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -232,10 +246,7 @@ class NetnsLab:
             start_new_session=True,
         )
         os.close(reader)
-        if tied:
-            self._lifeline = writer
-        else:
-            os.close(writer)
+        self._lifeline = writer
         try:
             async with asyncio.timeout(LAUNCH_TIMEOUT_S):
                 out, err = await launcher.communicate()
@@ -268,6 +279,7 @@ class NetnsLab:
             "subnet": str(self.subnet),
             "hosts": [{"name": host.name, "address": host.address} for host in self._hosts.values()],
             "published": [asdict(port) for port in self.published.values()],
+            "released": self.is_released,
         }
         new = self.folder / (STATE_NAME + ".new")
         new.write_text(json.dumps(saved))

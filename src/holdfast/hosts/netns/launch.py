@@ -27,12 +27,11 @@ PID_NAME: Final = "init.json"
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """What the launcher is told: the lab's name, the folders that stay writable and those that stay to be
-    seen, and whether stdin is the lab's lifeline (the lab ends when it is closed)."""
+    seen. stdin is the lab's lifeline: until it is released, the lab ends when the other end is closed."""
 
     name: str
     writable: tuple[str, ...]
     visible: tuple[str, ...]
-    lifeline: bool
 
     def save(self, folder: Path) -> None:
         """Write the plan to the lab's folder."""
@@ -42,7 +41,7 @@ class LaunchPlan:
     def load(cls, folder: Path) -> LaunchPlan:
         """Read the plan from the lab's folder."""
         raw = json.loads((folder / PLAN_NAME).read_text())
-        return cls(raw["name"], tuple(raw["writable"]), tuple(raw["visible"]), raw["lifeline"])
+        return cls(raw["name"], tuple(raw["writable"]), tuple(raw["visible"]))
 
 
 def process_start_ticks(pid: int) -> int:
@@ -69,7 +68,7 @@ def main(folder: Path) -> int:
         return 1
     go_reader, go_writer = os.pipe()
     ready_reader, ready_writer = os.pipe()
-    lifeline = os.dup(0) if plan.lifeline else None
+    lifeline = os.dup(0)
     pid = os.fork()
     if pid == 0:
         os.close(go_writer)
@@ -103,7 +102,7 @@ def _leave_machine(uid: int, gid: int) -> None:
     syscalls.map_user(0, uid, gid)
 
 
-def _become_init(folder: Path, plan: LaunchPlan, ready: int, lifeline: int | None) -> NoReturn:
+def _become_init(folder: Path, plan: LaunchPlan, ready: int, lifeline: int) -> NoReturn:
     """In the first process of the new namespaces: make the lab's own processes and serve."""
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(folder / "init.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

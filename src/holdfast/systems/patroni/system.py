@@ -28,7 +28,7 @@ from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.install import find
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_tree, make_seed
+from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
 from holdfast.systems.postgres.server import PostgresServer, last_lines
 from holdfast.systems.postgres.views import Connection, standby_views
 from holdfast.systems.wait import until
@@ -86,14 +86,14 @@ class PatroniSystem:
         seed = cached_seed(install, checksums=spec.checksums)
         data = [server.data for server in servers.values()]
         await asyncio.gather(
-            self._start_etcd(cluster), *(copy_tree(seed, place) for place in data if seed is not None)
+            self._start_etcd(cluster), *(copy_seed(lab, seed, place) for place in data if seed is not None)
         )
         for node in spec.nodes:
             await servers[node.name].host.power_on()
             await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
         if seed is None:
             seed = await make_seed(servers[spec.primary().name].host, install, checksums=spec.checksums)
-            await asyncio.gather(*(copy_tree(seed, place) for place in data))
+            await asyncio.gather(*(copy_seed(lab, seed, place) for place in data))
         await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
         first = spec.primary()

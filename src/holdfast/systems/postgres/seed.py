@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import ClusterError
-from holdfast.hosts.base import Host, Program
+from holdfast.hosts.base import Host, Lab, Program
 from holdfast.hosts.state import cache_folder
 from holdfast.systems.postgres.install import PostgresInstall
 
@@ -66,8 +66,9 @@ async def make_seed(host: Host, install: PostgresInstall, *, checksums: bool) ->
         raise ClusterError(f"initdb failed on {host.name}: {done.stderr.strip() or done.stdout.strip()}")
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = place.with_name(f"{place.name}.{os.getpid()}")
-    await copy_tree(made, new)
-    shutil.rmtree(made)
+    _sweep(place)
+    await asyncio.to_thread(shutil.copytree, made, new, symlinks=True)
+    await asyncio.to_thread(shutil.rmtree, made)
     try:
         new.rename(place)  # all or nothing; another tool may have been first
     except OSError:
@@ -75,16 +76,20 @@ async def make_seed(host: Host, install: PostgresInstall, *, checksums: bool) ->
     return place
 
 
-async def copy_tree(source: Path, target: Path) -> None:
-    """Copy a data directory whose server is stopped. Raises ClusterError when that fails.
+async def copy_seed(lab: Lab, seed: Path, target: Path) -> None:
+    """Copy a seed to a data directory of the lab. Raises ClusterError when that fails.
 
-    The tool copies, not a host, which need not see other hosts' files. ``cp`` shares blocks where it can and
+    The lab copies, so that nothing goes on when the lab or the tool dies. ``cp`` shares blocks where it can and
     leaves out those that are zero, most of a fresh WAL segment.
     """
-    copying = await asyncio.create_subprocess_exec(
-        "cp", "-a", "--reflink=auto", "--sparse=always", source, target, stderr=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(COPY_TIMEOUT_S):
-        _out, words = await copying.communicate()
-    if copying.returncode != 0:
-        raise ClusterError(f"{source} could not be copied to {target}: {words.decode().strip()}")
+    argv = ["cp", "-a", "--reflink=auto", "--sparse=always", str(seed), str(target)]
+    done = await lab.run(Program("cp", argv, "cp.log"), timeout_s=COPY_TIMEOUT_S)
+    if done.code != 0:
+        raise ClusterError(f"{seed} could not be copied to {target}: {done.stderr.strip()}")
+
+
+def _sweep(place: Path) -> None:
+    """Remove what tools that died left half-made beside a seed."""
+    for part in place.parent.glob(f"{place.name}.*"):
+        if not Path(f"/proc/{part.suffix[1:]}").exists():
+            shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,129 @@
+"""Whatever dies, and whenever: nothing stays on the machine.
+
+Each case starts the program, kills the tool or the lab's init with SIGKILL at a moment chosen from a seed, runs
+``holdfast down --all``, and searches the machine: processes and mounts that have to do with the state folder, and the
+folder itself. HOLDFAST_KILLS sets how many cases (20 in CI; 200 by hand).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from program import USERS, command, holdfast
+
+from holdfast.hosts.state import labs_folder, state_folder
+
+KILLS = int(os.environ.get("HOLDFAST_KILLS", "20"))
+LONGEST_S = {"up": 4.0, "drill": 14.0, "down": 0.9}
+DRILL = (
+    "workload: {append: {clients: 2, rate: 100/s}}\n"
+    "timeline:\n  - {at: 1s, fault: host_power_off, on: one-standby, heal: 1s}\n"
+    "duration: 3s\n"
+)
+
+
+def traces(state: Path) -> list[str]:
+    """Return every process and mount of the machine that has to do with a state folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or entry.name == str(os.getpid()):
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            where = str((entry / "cwd").readlink())
+        except OSError:
+            continue
+        if str(state) in line or where.startswith(str(state)):
+            found.append(f"process {entry.name}: {line or where}")
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return found + [line for line in mounts if str(state) in line]
+
+
+def init_pid() -> int | None:
+    for saved in labs_folder().glob("*/init.json"):
+        try:
+            return int(json.loads(saved.read_text())["pid"])
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def clean_up() -> None:
+    down = holdfast("down", "--all", "--json")
+    assert down.code == 0, down.err
+    assert down.json["residue"] == []
+    deadline = time.monotonic() + 5
+    while left := traces(state_folder()):
+        assert time.monotonic() < deadline, left
+    assert list(labs_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("case", range(KILLS))
+def test_sigkill_at_any_moment_leaves_nothing(case: int, tmp_path: Path) -> None:
+    rng = random.Random(f"kill/{case}")
+    what = rng.choice(["up", "drill", "drill", "down"])
+    victim = rng.choice(["tool", "init"])
+    after_s = rng.uniform(0.1, LONGEST_S[what])
+    drill = tmp_path / "quick.yaml"
+    drill.write_text(DRILL)
+    words = {"up": ["up", "patroni"], "drill": ["drill", str(drill)], "down": ["down"]}[what]
+    if what == "down":
+        assert holdfast("up", "patroni", "--profile", "fast").code == 0
+    options = ["--profile", "fast"] if what != "down" else []
+    with (tmp_path / "out").open("w") as out:
+        user = rng.choice(USERS)
+        tool = subprocess.Popen(command(*words, *options, user=user), stdout=out, stderr=out)
+        try:
+            tool.wait(after_s)
+        except subprocess.TimeoutExpired:
+            pid = tool.pid if victim == "tool" else init_pid()
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+        if victim == "tool":
+            tool.wait(10)
+        else:
+            tool.wait(60)  # it must notice by itself, and end
+    clean_up()
+
+
+def test_ctrl_c_in_the_middle_of_a_drill_heals_and_removes_everything(tmp_path: Path) -> None:
+    drill = tmp_path / "quick.yaml"
+    drill.write_text(DRILL.replace("duration: 3s", "duration: 60s"))
+    with (tmp_path / "out").open("w") as out:
+        tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
+        deadline = time.monotonic() + 40
+        while "host_power_off on" not in (tmp_path / "out").read_text():
+            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
+            time.sleep(0.05)
+        tool.send_signal(signal.SIGINT)
+        assert tool.wait(60) == 130, (tmp_path / "out").read_text()
+    assert list(labs_folder().iterdir()) == []
+    assert traces(state_folder()) == []
+
+
+def test_a_tool_killed_in_a_drill_takes_its_lab_with_it(tmp_path: Path) -> None:
+    drill = tmp_path / "quick.yaml"
+    drill.write_text(DRILL.replace("duration: 3s", "duration: 60s"))
+    with (tmp_path / "out").open("w") as out:
+        tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
+        deadline = time.monotonic() + 40
+        while "load for" not in (tmp_path / "out").read_text():
+            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
+            time.sleep(0.05)
+        pid = init_pid()
+        assert pid is not None
+        tool.kill()
+        tool.wait(10)
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < deadline + 10, "the lab outlived its tool"
+    deadline = time.monotonic() + 5
+    while processes := [one for one in traces(state_folder()) if one.startswith("process")]:
+        assert time.monotonic() < deadline, processes
+    clean_up()
