@@ -5,9 +5,10 @@ from __future__ import annotations
 from holdfast.errors import ConfigError
 from holdfast.faults.base import Fault
 from holdfast.faults.host_power_off import HostPowerOff
+from holdfast.faults.net_partition import NetPartition
 from holdfast.faults.process_kill import ProcessKill
 
-_FAULTS: dict[str, Fault] = {fault.name: fault for fault in (HostPowerOff(), ProcessKill())}
+_FAULTS: dict[str, Fault] = {fault.name: fault for fault in (HostPowerOff(), NetPartition(), ProcessKill())}
 
 
 def faults() -> tuple[Fault, ...]:
