@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from holdfast.net.base import Net
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -157,6 +159,11 @@ class Lab(Protocol):
     @property
     def published(self) -> Mapping[str, PublishedPort]:
         """All published ports by name."""
+        ...
+
+    @property
+    def net(self) -> Net:
+        """What happens to packets between its hosts."""
         ...
 
     async def add_host(self, name: str, address: str, *, power: bool = True) -> Host:

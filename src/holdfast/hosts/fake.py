@@ -17,6 +17,7 @@ from pathlib import Path
 
 from holdfast.errors import HostError
 from holdfast.hosts.base import Completed, ProcessInfo, Program, PublishedPort
+from holdfast.net.fake import FakeNet
 
 
 class FakeProcess:
@@ -150,6 +151,7 @@ class FakeLab:
         self.name = folder.name
         self.published: dict[str, PublishedPort] = {}
         self._hosts: dict[str, FakeHost] = {}
+        self.net = FakeNet(self._hosts)
 
     @property
     def hosts(self) -> Mapping[str, FakeHost]:

@@ -26,6 +26,7 @@ from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, process_start_ticks
+from holdfast.hosts.netns.net import NetnsNet
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 from holdfast.hosts.state import cache_folder, runs_folder
@@ -46,6 +47,7 @@ class NetnsLab:
         self.published: dict[str, PublishedPort] = {}
         self.is_released = False
         self._lifeline: int | None = None
+        self.net = NetnsNet(folder, self._hosts)
 
     @property
     def hosts(self) -> dict[str, NetnsHost]:

@@ -1,4 +1,4 @@
-"""The lab's wires: a bridge, a veth pair for each host, and what faults do to them.
+"""The lab's wires: a bridge and a veth pair for each host; what faults do to packets on them is in links.py.
 
 A process of its own, so that netlink code stays out of the inits; it enters a host's network namespace
 when it has to and returns to the lab's.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from holdfast.hosts.netns import syscalls, wire
+from holdfast.hosts.netns.links import Links
 from holdfast.hosts.netns.server import Server
 
 SOCKET_NAME: Final = "wires.sock"
@@ -34,6 +35,7 @@ class Wires:
 
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._ip: Any = IPRoute()
+        self._links = Links()
         server = Server(wire.listen(self._folder / SOCKET_NAME))
         server.handlers = {
             "bridge": lambda message, _fds, _caller: self.bridge(str(message["address"])),
@@ -42,6 +44,7 @@ class Wires:
             ),
             "link": lambda message, _fds, _caller: self.link(str(message["host"]), bool(message["up"])),
         }
+        self._links.serve_on(server)
         server.serve_forever()
         raise AssertionError("serve_forever returned")
 
@@ -81,6 +84,7 @@ class Wires:
                 far = there.link_lookup(ifname=PORT)[0]
                 there.addr("add", index=far, address=str(interface.ip), prefixlen=interface.network.prefixlen)
                 there.link("set", index=far, state="up")
+        self._links.attached(host, str(interface.ip), pid, near)
         return {"mac": mac}
 
     def link(self, host: str, up: bool) -> wire.Message:

@@ -1,0 +1,171 @@
+"""The tool's end of a lab's network: asks the wires process, which holds the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import HostError
+from holdfast.hosts.base import Host
+from holdfast.hosts.netns import wire
+from holdfast.hosts.netns.channel import Channel
+from holdfast.hosts.netns.wires import SOCKET_NAME
+from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Rule
+
+_GRACE_S: Final = 10.0
+
+
+class NetnsNet:
+    """What happens to packets between the hosts of one lab. See holdfast.net.base.Net."""
+
+    def __init__(self, folder: Path, hosts: Mapping[str, Host]) -> None:
+        self._folder = folder
+        self._hosts = hosts
+
+    def unavailable(self, conditions: Conditions) -> str | None:
+        """Return why this kernel or user can't make the conditions."""
+        return None
+
+    async def apply(self, rules: Sequence[Rule]) -> Applied:
+        """Put all rules into force at once."""
+        documents = [
+            replace(
+                rule,
+                sources=tuple(self._address(name) for name in rule.sources),
+                destinations=tuple(self._address(name) for name in rule.destinations),
+            ).to_document()
+            for rule in rules
+        ]
+        reply = await self._ask({"op": "net_apply", "rules": documents})
+        return Applied(_numbers(reply["ids"]), tuple(_words(reply["mechanisms"])))
+
+    async def drop(self, src: str, dst: str) -> Applied:
+        """Cut one direction of one pair."""
+        return await self.shape(src, dst, CUT)
+
+    async def shape(self, src: str, dst: str, conditions: Conditions) -> Applied:
+        """Give one direction of one pair conditions."""
+        return await self.apply([Rule((src,), (dst,), conditions)])
+
+    async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Remove rules by id, None for all."""
+        reply = await self._ask({"op": "net_heal", "ids": None if ids is None else list(ids)})
+        return _numbers(reply["ids"])
+
+    async def active(self) -> tuple[Rule, ...]:
+        """Return all rules in force."""
+        reply = await self._ask({"op": "net_active"})
+        documents = reply["rules"]
+        assert isinstance(documents, list)
+        names = {host.address: name for name, host in self._hosts.items()}
+        rules = [Rule.from_document(document) for document in documents]
+        return tuple(
+            replace(
+                rule,
+                sources=tuple(names.get(address, address) for address in rule.sources),
+                destinations=tuple(names.get(address, address) for address in rule.destinations),
+            )
+            for rule in rules
+        )
+
+    async def probe(
+        self,
+        src: str,
+        dst: str,
+        *,
+        count: int = 20,
+        interval_ms: float = 1.0,
+        patience_ms: float = 500.0,
+        port: int = 0,
+        size_bytes: int = 64,
+    ) -> Measurement:
+        """Send datagrams from src and see what reaches dst."""
+        found = await self._measure(
+            src,
+            dst,
+            {
+                "kind": "datagrams",
+                "count": count,
+                "interval_ms": interval_ms,
+                "patience_ms": patience_ms,
+                "port": port,
+                "size_bytes": size_bytes,
+            },
+            (count * interval_ms + patience_ms) / 1000,
+        )
+        return _measurement(src, dst, found)
+
+    async def probe_rate(self, src: str, dst: str, *, duration_ms: float = 500.0) -> Measurement:
+        """Send as fast as the wire takes it and see how much reaches dst."""
+        found = await self._measure(
+            src, dst, {"kind": "rate", "duration_ms": duration_ms}, duration_ms / 1000
+        )
+        return _measurement(src, dst, found)
+
+    async def converse(
+        self, src: str, dst: str, *, patience_ms: float = 500.0, port: int = 0
+    ) -> Conversation:
+        """Connect from src to a listener of our own on dst, ask, be answered, and be closed upon."""
+        asked: wire.Message = {"kind": "converse", "patience_ms": patience_ms, "port": port}
+        found = await self._measure(src, dst, asked, 4 * patience_ms / 1000)
+        return Conversation(
+            src, dst, _figure(found["connect_ms"]), _figure(found["answer_ms"]), _figure(found["close_ms"])
+        )
+
+    async def reset(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> int:
+        """Break every established TCP connection between two groups."""
+        raise NotImplementedError
+
+    async def _measure(self, src: str, dst: str, asked: wire.Message, lasts_s: float) -> wire.Message:
+        ends: wire.Message = {"source": self._address(src), "destination": self._address(dst)}
+        return await self._ask({"op": "net_probe", **ends, **asked}, timeout_s=lasts_s + _GRACE_S)
+
+    async def _ask(self, message: wire.Message, timeout_s: float = _GRACE_S) -> wire.Message:
+        channel = Channel(self._folder / SOCKET_NAME)
+        try:
+            reply, _fds = await channel.request(message, timeout_s=timeout_s)
+            return reply
+        finally:
+            channel.close()
+
+    def _address(self, name: str) -> str:
+        if name not in self._hosts:
+            raise HostError(f"{self._folder.name}: there is no host {name}")
+        return self._hosts[name].address
+
+
+def _measurement(src: str, dst: str, found: wire.Message) -> Measurement:
+    def count(key: str) -> int:
+        return int(str(found[key]))
+
+    delays = found["delays_ms"]
+    assert isinstance(delays, list)
+    return Measurement(
+        src,
+        dst,
+        count("sent"),
+        count("received"),
+        count("duplicates"),
+        count("corrupted"),
+        count("overtaken"),
+        tuple(float(delay) for delay in delays),
+        _figure(found.get("rate_kbit")),
+    )
+
+
+def _figure(value: object) -> float | None:
+    return None if value is None else float(str(value))
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    assert isinstance(value, list)
+    return tuple(int(one) for one in value)
+
+
+def _words(value: object) -> list[str]:
+    assert isinstance(value, list)
+    return [str(one) for one in value]

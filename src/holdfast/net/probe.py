@@ -1,0 +1,179 @@
+"""Measures what packets between two hosts meet, with sockets of our own in their namespaces.
+
+Datagrams tell a direction apart, which an echo can't: both ends read the same monotonic clock, so the delay
+of one direction is the difference. Runs in a process of its own; its caller gives the sockets.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_STAMP: Final = struct.Struct("=QQ")  # number of the datagram, monotonic ns at which it was sent
+_COUNT_MAX: Final = 100_000
+_QUIET_NS: Final = 15_000_000  # duplicates follow their original closely
+_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_DATAGRAM_BYTES: Final = 1400
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """count datagrams of size_bytes, interval_ns apart; then patience_ns for the last of them."""
+
+    count: int
+    interval_ns: int
+    patience_ns: int
+    size_bytes: int
+
+
+def measure(sender: socket.socket, receiver: socket.socket, plan: Plan) -> dict[str, object]:
+    """Send from sender to receiver by plan; return the fields of a Measurement that packets show."""
+    if not 0 < plan.count <= _COUNT_MAX:
+        raise ValueError(f"count must be from 1 to {_COUNT_MAX}, got {plan.count}")
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    receiver.setblocking(False)
+    target = receiver.getsockname()
+    filling = b"\0" * max(0, plan.size_bytes - _STAMP.size)
+    poll = select.poll()
+    poll.register(receiver, select.POLLIN)
+    seen: dict[int, float] = {}
+    duplicates = overtaken = 0
+    newest = -1
+    started = time.monotonic_ns()
+    sent = 0
+    quiet_until = 0
+    while True:
+        now = time.monotonic_ns()
+        while sent < plan.count and now >= started + sent * plan.interval_ns:
+            sender.sendto(_STAMP.pack(sent, time.monotonic_ns()) + filling, target)
+            sent += 1
+            now = time.monotonic_ns()
+        if sent < plan.count:
+            until = started + sent * plan.interval_ns
+        else:
+            last_ns = started + (plan.count - 1) * plan.interval_ns
+            until = min(last_ns + plan.patience_ns, quiet_until or 1 << 62)
+            if now >= until:
+                break
+        poll.poll(max(0, (until - now) // 1_000_000))
+        for number, delay_ms in _received(receiver):
+            if number in seen:
+                duplicates += 1
+                continue
+            overtaken += number < newest
+            newest = max(newest, number)
+            seen[number] = delay_ms
+        if len(seen) == plan.count and not quiet_until:
+            quiet_until = time.monotonic_ns() + _QUIET_NS
+    return {
+        "sent": sent,
+        "received": len(seen),
+        "duplicates": duplicates,
+        "overtaken": overtaken,
+        "delays_ms": [round(delay, 4) for delay in seen.values()],
+    }
+
+
+def _received(receiver: socket.socket) -> list[tuple[int, float]]:
+    """Return number and one-way delay in ms of all datagrams that wait."""
+    found: list[tuple[int, float]] = []
+    while True:
+        try:
+            raw = receiver.recv(65536)
+        except BlockingIOError:
+            return found
+        if len(raw) >= _STAMP.size:
+            number, sent_ns = _STAMP.unpack_from(raw)
+            found.append((number, (time.monotonic_ns() - sent_ns) / 1e6))
+
+
+def measure_rate(sender: socket.socket, receiver: socket.socket, duration_ns: int) -> dict[str, object]:
+    """Send as much as goes for a while; the rate is taken over the second half, when all buffers are full."""
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    receiver.setblocking(False)
+    sender.setblocking(False)
+    target = receiver.getsockname()
+    payload = b"\0" * _DATAGRAM_BYTES
+    started = time.monotonic_ns()
+    half, end = started + duration_ns // 2, started + duration_ns
+    sent = received = counted = 0
+    first = last = 0
+    poll = select.poll()
+    poll.register(receiver, select.POLLIN)
+    while (now := time.monotonic_ns()) < end:
+        try:
+            sender.sendto(payload, target)
+            sent += 1
+        except BlockingIOError:
+            poll.poll(1)
+        while True:
+            try:
+                receiver.recv(65536)
+            except BlockingIOError:
+                break
+            received += 1
+            if now >= half:
+                first = first or now
+                counted += bool(last)
+                last = now
+    bits = counted * (_DATAGRAM_BYTES + 28) * 8
+    rate_kbit = bits * 1e6 / (last - first) if last > first else 0.0
+    return {
+        "sent": sent,
+        "received": received,
+        "duplicates": 0,
+        "overtaken": 0,
+        "delays_ms": [],
+        "rate_kbit": rate_kbit,
+    }
+
+
+def converse(client: socket.socket, listener: socket.socket, patience_ns: int) -> dict[str, object]:
+    """Connect, ask, be answered, be closed upon; each step within patience. None for what did not happen."""
+    found: dict[str, object] = {"connect_ms": None, "answer_ms": None, "close_ms": None}
+    patience_s = patience_ns / 1e9
+    client.settimeout(patience_s)
+    listener.settimeout(patience_s)
+    started = time.monotonic_ns()
+    try:
+        client.connect(listener.getsockname())
+        found["connect_ms"] = _since_ms(started)
+        server, _address = listener.accept()
+    except OSError:
+        return found
+    with server:
+        server.settimeout(patience_s)
+        started = time.monotonic_ns()
+        try:
+            client.sendall(b"question")
+            if server.recv(64):
+                server.sendall(b"answer")
+                if client.recv(64):
+                    found["answer_ms"] = _since_ms(started)
+        except OSError:
+            pass  # silence is a finding, and the close may still be seen
+        started = time.monotonic_ns()
+        server.close()
+        try:
+            while client.recv(64):
+                pass
+            found["close_ms"] = _since_ms(started)
+        except OSError:
+            pass
+    return found
+
+
+def _since_ms(started_ns: int) -> float:
+    return round((time.monotonic_ns() - started_ns) / 1e6, 4)
+
+
+def checksum_errors() -> int:
+    """Return how many UDP datagrams this network namespace has dropped for a wrong checksum."""
+    lines = [line.split() for line in Path("/proc/thread-self/net/snmp").read_text().splitlines()]
+    names, values = [line for line in lines if line[0] == "Udp:"]
+    return int(values[names.index("InCsumErrors")])
