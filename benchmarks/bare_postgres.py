@@ -89,6 +89,7 @@ class Server:
             "trust",
             "--no-sync",
             "--no-locale",
+            "--encoding=UTF8",
         )
         subprocess.run(unprivileged(*command), check=True, stdout=subprocess.DEVNULL)
 

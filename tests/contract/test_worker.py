@@ -19,11 +19,13 @@ import pytest
 from benchmarks.bare_postgres import Server
 
 from holdfast.clock import deadline_ns, now_ns, seconds_until
+from holdfast.errors import ClusterError
 from holdfast.history.op import NEVER, Ops, Outcome
 from holdfast.history.reading import live_counts, read_ops
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS, WorkerConfig, split
 from holdfast.workloads.base import content_sql
+from holdfast.workloads.final_read import read_values
 
 pytestmark = pytest.mark.lab
 
@@ -360,3 +362,16 @@ def test_the_content_hash_depends_on_rows_and_not_on_their_order(postgres: Serve
     postgres.query("UPDATE holdfast_append SET id = 1001 WHERE id = 500")
     changed = content()
     assert (changed[0], changed[1] == ascending[1]) == (1000, False)
+
+
+def test_the_final_read_returns_what_the_table_holds(postgres: Server) -> None:
+    set_up(postgres)
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        assert read_values(connection, APPEND.values_sql).tolist() == []
+        postgres.query("INSERT INTO holdfast_append SELECT generate_series(1, 3000000, 3000)")
+        values = read_values(connection, APPEND.values_sql)
+        assert values.tolist() == list(range(1, 3000000, 3000))
+        assert values.dtype == np.int64
+        for wrong in ("SELECT NULL::bigint", "SELECT 1::int", "SELECT 1::bigint, 2::bigint"):
+            with pytest.raises(ClusterError, match="one bigint column"):
+                read_values(connection, wrong)

@@ -59,6 +59,7 @@ class Recorder:
 
     __slots__ = (
         "_completions",
+        "_failed",
         "_functions",
         "_half",
         "_names_fd",
@@ -102,6 +103,7 @@ class Recorder:
         self._tags: dict[tuple[int, str, int, str], int] = {}
         self._outcomes: list[int] = [_OPEN]
         self._open_rows = [-1] * clients
+        self._failed = False
         self._write_to(0, row=0)
 
     def function(self, name: str) -> int:
@@ -131,7 +133,10 @@ class Recorder:
         return code
 
     def _note(self, line: dict[str, str | list[int | str]]) -> None:
-        os.write(self._names_fd, (json.dumps(line) + "\n").encode())
+        try:
+            os.write(self._names_fd, (json.dumps(line) + "\n").encode())
+        except OSError as error:
+            raise HistoryError(f"cannot be written: {error}", file=str(self.folder / NAMES_FILE)) from error
 
     def invoke(self, client: int, f: int, value: int, at_ns: int, key: int | None = None) -> None:
         """Record that client (0 … clients − 1) is about to send an op. at_ns: monotonic, above 0."""
@@ -170,8 +175,9 @@ class Recorder:
 
     def close(self) -> None:
         """Seal everything that has completed and close the files. Ops still open stay so for ever."""
-        self._seal()
-        self._writer.close()
+        if not self._failed:
+            self._seal()
+            self._writer.close()
         self._sink.close()
         os.close(self._names_fd)
 
@@ -218,7 +224,13 @@ class Recorder:
         if payloads:
             texts = pa.array([payloads.get(row) for row in rows.tolist()], pa.binary()).cast(pa.string())
         arrays = [pa.array(column) for column in (process.astype(np.int32), *columns.values())]
-        self._writer.write_batch(pa.record_batch([*arrays, texts], schema=SCHEMA))
+        try:
+            self._writer.write_batch(pa.record_batch([*arrays, texts], schema=SCHEMA))
+        except OSError as error:
+            # No batch may follow one that is missing, since its place is its generation; both halves stay
+            # whole.
+            self._failed = True
+            raise HistoryError(f"cannot be written: {error}", file=str(self.folder / OPS_FILE)) from error
 
     def _count(self, used: Rows, generation: int) -> None:
         """Add the sealed ops to the totals for ``live_counts``."""

@@ -74,7 +74,8 @@ class Client:
 
     index: its number in the recorder. deadline_ns: when WAITING or PAUSED ends and CONNECTING, PREPARING and
     BUSY have lasted too long. failures: rounds or ops that failed since the last success. committed_locally,
-    rows, error: what the open op was answered with so far. last_error: why it is not connected.
+    rows, error: what the open op was answered with so far. last_error: why it is not connected. refused: all
+    hosts were tried in vain and it waits to try again.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Client:
         "index",
         "last_error",
         "pgconn",
+        "refused",
         "rows",
         "state",
     )
@@ -117,6 +119,7 @@ class Client:
         self.error: pq.abc.PGresult | None = None
         self.committed_locally = False
         self.last_error = ""
+        self.refused = False
         self._endpoints = endpoints
         self._config = config
         self._statement = statement
@@ -132,6 +135,7 @@ class Client:
         """Start to connect to the host whose turn it is."""
         endpoint = self._endpoints.hosts[self._turn % len(self._endpoints.hosts)]
         self.state = State.CONNECTING
+        self.refused = False
         self.deadline_ns = now_ns + int(self._config.connect_timeout_s * NS_PER_S)
         try:
             self.pgconn = pq.PGconn.connect_start(endpoint.conninfo)
@@ -188,20 +192,17 @@ class Client:
         self._tried = 0
         return True
 
-    @property
-    def tried_all(self) -> bool:
-        """Whether it is waiting because no host could be connected to."""
-        return self.state == State.WAITING and self._tried == 0 and self.failures > 0
-
     def give_up(self, now_ns: int, reason: str) -> None:
         """Drop the connection and turn to the next host, after a pause once all hosts were tried."""
         self.last_error = " ".join(reason.split())
+        was_connecting = self.state in (State.CONNECTING, State.PREPARING)
         self.drop()
         self._turn += 1
         self._tried += 1
         self.deadline_ns = now_ns
         if self._tried >= len(self._endpoints.hosts):
             self._tried = 0
+            self.refused = was_connecting
             self.deadline_ns += self._pause_ns()
 
     def pause(self, now_ns: int) -> None:

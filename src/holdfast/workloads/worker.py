@@ -45,6 +45,10 @@ TICK_NS: Final = 10_000_000
 
 _TIMELINE_DIGITS: Final = 8
 _BINARY: Final = 1
+_EVENTS_MAX: Final = 64
+# Looked up once: finding a member of an enum costs as much as half a system call.
+_TUPLES_OK: Final = int(pq.ExecStatus.TUPLES_OK)
+_IDLE, _BUSY, _PAUSED, _WAITING = State.IDLE, State.BUSY, State.PAUSED, State.WAITING
 
 
 class Worker:
@@ -131,11 +135,11 @@ class Worker:
     def _drain(self) -> None:
         """Let open ops end, for a bounded time."""
         until_ns = now_ns() + int(self._config.drain_s * NS_PER_S)
-        while any(client.state == State.BUSY for client in self._clients) and now_ns() < until_ns:
+        while any(client.state is _BUSY for client in self._clients) and now_ns() < until_ns:
             self._check_deadlines(now_ns())
             self._wait(min(now_ns() + TICK_NS, until_ns))
         for client in self._clients:
-            if client.state == State.BUSY:
+            if client.state is _BUSY:
                 self._complete_lost(client, "still open when the load had ended")
             client.drop()
         self._sockets.close()
@@ -143,13 +147,13 @@ class Worker:
     def _wait(self, wake_ns: int) -> None:
         """Sleep until a socket is ready or wake_ns has come, and serve the sockets."""
         clients = self._sockets.clients
-        for fd, _ in self._sockets.poll(max(0, wake_ns - now_ns()) / NS_PER_S):
+        for fd, _ in self._sockets.poll(max(0, wake_ns - now_ns()) / NS_PER_S, _EVENTS_MAX):
             client = clients.get(fd)
             if client is None:
                 continue
-            if client.state == State.BUSY:
+            if client.state is _BUSY:
                 self._on_reply(client)
-            elif client.state in (State.IDLE, State.PAUSED):
+            elif client.state in (_IDLE, _PAUSED):
                 self._on_unasked(client)
             elif client.on_setup_event(now_ns()):
                 self._on_idle(client)
@@ -158,13 +162,13 @@ class Worker:
         for client in self._clients:
             if now < client.deadline_ns:
                 continue
-            if client.state == State.WAITING:
-                if self._sending and self._config.rate_per_s is None and client.tried_all:
+            if client.state is _WAITING:
+                if self._sending and self._config.rate_per_s is None and client.refused:
                     self._record_refused(client, now)
                 client.connect(now)
-            elif client.state == State.PAUSED:
+            elif client.state is _PAUSED:
                 self._on_idle(client)
-            elif client.state == State.BUSY:
+            elif client.state is _BUSY:
                 self._lose(client, f"no answer within {self._config.query_timeout_s:g} s")
             else:
                 client.give_up(now, f"no connection within {self._config.connect_timeout_s:g} s")
@@ -174,7 +178,7 @@ class Worker:
     def _send(self, client: Client, at_ns: int) -> None:
         call = next(client.calls)
         self._recorder.invoke(client.index, self._f, call.value, at_ns, call.key)
-        client.state = State.BUSY
+        client.state = _BUSY
         client.deadline_ns = at_ns + self._timeout_ns
         pgconn, params = client.pgconn, call.params
         assert pgconn is not None
@@ -201,7 +205,7 @@ class Worker:
             if result is None:  # ReadyForQuery: only now is the commit acknowledged
                 self._on_answered(client, now_ns())
                 return
-            if result.status == pq.ExecStatus.TUPLES_OK:
+            if result.status == _TUPLES_OK:
                 client.rows = result
             else:
                 client.error = result
@@ -233,7 +237,7 @@ class Worker:
         return tag
 
     def _on_idle(self, client: Client) -> None:
-        client.state = State.IDLE
+        client.state = _IDLE
         client.deadline_ns = NEVER
         if self._sending and self._config.rate_per_s is None:
             self._send(client, now_ns())
@@ -281,7 +285,7 @@ class Worker:
             reason = client.pgconn.get_error_message()
         except OperationalError as error:
             reason = str(error)
-        if client.state == State.IDLE:
+        if client.state is _IDLE:
             self._idle.remove(client)
         client.give_up(now_ns(), reason)
 
@@ -307,7 +311,7 @@ class Worker:
             self._due_count += 1
 
     def _record_not_sent(self, due_ns: int) -> None:
-        busy = any(client.state == State.BUSY for client in self._clients)
+        busy = any(client.state is _BUSY for client in self._clients)
         reason = "every client is busy" if busy else self._clients[0].last_error or "no client is connected"
         index, call = self._config.clients, next(self._unsent)
         self._recorder.invoke(index, self._f, call.value, due_ns, call.key)

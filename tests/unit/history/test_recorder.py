@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -156,6 +157,24 @@ def test_what_is_no_recording_is_an_error_that_names_the_file(tmp_path: Path) ->
     (tmp_path / "w0" / TAIL_FILE).write_bytes(b"not a tail" * 1000)
     with pytest.raises(HistoryError, match=r"tail\.bin"):
         read_ops(tmp_path)
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "w0", clients=3, half_rows=64)
+    record(recorder, 200)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "w0" / OPS_FILE).stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(HistoryError, match=r"ops\.arrow: cannot be written"):
+            record(recorder, 100, start_ns=100_000)
+        recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    read = read_ops(tmp_path)
+    assert read.value[:200].tolist() == list(range(200))
+    assert read.value[200:].tolist() == list(range(len(read) - 200))
 
 
 WRITER = """
