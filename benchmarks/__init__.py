@@ -1,0 +1,1 @@
+"""What ``holdfast bench`` runs, beside its peers."""
