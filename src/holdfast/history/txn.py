@@ -1,8 +1,8 @@
 """Transactions, columnar: what the transaction checkers read.
 
-A transaction is a list of micro-operations: ``["append", k, v]``, ``["w", k, v]`` or ``["r", k, result]``, where
-the result is a list (list-append) or one value (rw-register). A run carries them as JSON, one text an op;
-``transactions`` turns them into flat arrays, so that a million of them can be judged in seconds.
+A transaction is a list of micro-operations: ``["append", k, v]``, ``["w", k, v]`` or ``["r", k, result]``,
+where the result is a list (list-append) or one value (rw-register). A run carries them as JSON, one text an
+op; ``transactions`` turns them into flat arrays, so that a million of them can be judged in seconds.
 """
 
 from __future__ import annotations

@@ -36,8 +36,9 @@ def explain(culprit: ObjectHistory, ops: Ops, deadline: int) -> Evidence:
     tail = _prefix_linearization(culprit, deadline)[-_SHOWN_OPS:]
     where = f"{automaton.model.name} {culprit.key}: " if culprit.key is not None else ""
     left = " or ".join(states[:4]) + (" or …" if len(states) > 4 else "")
+    did = describe(ops, number, automaton.calls[search.calls[blocked]])
     message = (
-        f"{where}op {number} cannot be placed: {describe(ops, number, automaton.calls[search.calls[blocked]])}, "
+        f"{where}op {number} cannot be placed: {did}, "
         f"but whatever the order of the {returned} ops that returned before it, the state is {left}"
     )
     return Evidence(

@@ -22,7 +22,8 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a client asked and was told. f: the function. value: its value, hashable. Equal calls do the same."""
+    """What a client asked and was told. f: the function. value: its value, hashable. Equal calls do the
+    same."""
 
     f: str
     value: Hashable
@@ -32,10 +33,11 @@ class Call:
 class Model:
     """A sequential specification.
 
-    initial: the first state. step: see above. pure: the functions that never change any state. functions: all
-    that it knows. matches: pure functions that are legal in exactly the state that equals their value.
-    overwrites: functions that are legal everywhere and lead to the same state from everywhere. by_key: whether ops on different keys are independent objects (P-compositionality). show:
-    how a state is written for a person.
+    initial: the first state. step: see above. pure: the functions that never change any state. functions:
+    all that it knows. matches: pure functions that are legal in exactly the state that equals their value.
+    overwrites: functions that are legal everywhere and lead to the same state from everywhere. by_key:
+    whether ops on different keys are independent objects (P-compositionality). show: how a state is written
+    for a person.
     """
 
     name: str
@@ -85,7 +87,8 @@ def _multi_register(state: frozenset[tuple[Any, Any]], call: Call) -> Next:
     if call.value == UNKNOWN or call.value is None:
         return (state,)
     registers = dict(state)
-    for f, key, value in call.value:
+    mops: Any = call.value
+    for f, key, value in mops:
         if f in ("w", "write"):
             registers[key] = value
         elif value is not None and registers.setdefault(key, value) != value:

@@ -81,8 +81,8 @@ class ObjectHistory:
 def object_histories(model: Model, ops: Ops) -> list[ObjectHistory]:
     """Return one searchable history an object.
 
-    Raises UnknownFunctionError for an op that may have happened and that the model does not know, HistoryError
-    for a value that it cannot take. O(n log n).
+    Raises UnknownFunctionError for an op that may have happened and that the model does not know,
+    HistoryError for a value that it cannot take. O(n log n).
     """
     known = np.array([name in model.functions for name in ops.f_names], dtype=np.bool_)
     happened = ops.outcome != int(Outcome.FAIL)

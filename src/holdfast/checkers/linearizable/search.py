@@ -10,10 +10,10 @@ What keeps the search small:
 
 - An op that never changes any state (a read) is taken at once where it is legal: whatever follows could
   follow it too. A write of the value that is there already is not taken so: it may be needed later.
-- Configurations seen before are not entered again (Lowe's cache), nor are those that differ from one seen only
-  in having used up more crashed ops.
-- A crashed op must pay: an op directly after it that would have led to the same state without it is not tried.
-  Of all linearizations the one with the fewest crashed ops never does that, so none is missed.
+- Configurations seen before are not entered again (Lowe's cache), nor are those that differ from one seen
+  only in having used up more crashed ops.
+- A crashed op must pay: an op directly after it that would have led to the same state without it is not
+  tried. Of all linearizations the one with the fewest crashed ops never does that, so none is missed.
 
 Sources: Wing and Gong, "Testing and Verifying Concurrent Objects" (JPDC 1993); Lowe, "Testing for
 Linearizability" (CCPE 2017); Horn and Kroening, "Faster linearizability checking via P-compositionality"
@@ -33,7 +33,8 @@ OPEN: Final = 1 << 62
 """Return position of an op that never returns, and the position after the last event."""
 
 BYTES_PER_CONFIGURATION: Final = 130
-"""What one cached configuration costs in a set of integers, measured with CPython 3.11 on random histories."""
+"""What one cached configuration costs in a set of integers, measured with CPython 3.11 on random
+histories."""
 
 _EAGER_STEPS: Final = 5_000
 """Configurations, beside two an op, that the search by levels waits for."""

@@ -56,8 +56,8 @@ def _orders(history: AppendHistory, found: Anomalies) -> None:
                 "incompatible-order",
                 txns,
                 (history.txn_of_mop[longest], history.txn_of_mop[read]),
-                f"{txns.key_name(each)} was read as {show_list(txns, longest)} and as {show_list(txns, read)}, "
-                "which no one order of appends explains",
+                f"{txns.key_name(each)} was read as {show_list(txns, longest)} and as "
+                f"{show_list(txns, read)}, which no one order of appends explains",
                 key=txns.key_name(each),
             )
 
@@ -72,7 +72,8 @@ def _orders(history: AppendHistory, found: Anomalies) -> None:
                 "duplicate-elements",
                 txns,
                 (history.txn_of_mop[read],),
-                f"a read of {txns.key_name(int(txns.key[read]))} shows an element twice: {show_list(txns, read)}",
+                f"a read of {txns.key_name(int(txns.key[read]))} shows an element twice: "
+                f"{show_list(txns, read)}",
             )
             for read in twice
         ),
@@ -116,8 +117,8 @@ def _elements(history: AppendHistory, found: Anomalies) -> None:
                 "G1a",
                 txns,
                 (txn_of_mop[read], txn_of_mop[writers[bad]]),
-                f"a read of {txns.key_name(int(key[place]))} shows {txns.value_name(int(elements[bad]))}, whose "
-                f"transaction failed: {show(txns, int(txn_of_mop[writers[bad]]))}",
+                f"a read of {txns.key_name(int(key[place]))} shows {txns.value_name(int(elements[bad]))}, "
+                f"whose transaction failed: {show(txns, int(txn_of_mop[writers[bad]]))}",
             )
 
     found.add("G1a", int(g1a.sum()), g1a_cases())
@@ -205,7 +206,9 @@ def _lost_update(history: AppendHistory, found: Anomalies) -> None:
     mops = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
     order = mops[np.lexsort((mops, txns.key[mops], txn_of_mop[mops]))]
     begins = np.ones(len(order), dtype=np.bool_)
-    begins[1:] = (txn_of_mop[order[1:]] != txn_of_mop[order[:-1]]) | (txns.key[order[1:]] != txns.key[order[:-1]])
+    begins[1:] = (txn_of_mop[order[1:]] != txn_of_mop[order[:-1]]) | (
+        txns.key[order[1:]] != txns.key[order[:-1]]
+    )
     firsts = np.flatnonzero(begins)
     if not len(firsts):
         return
@@ -233,8 +236,8 @@ def _lost_update(history: AppendHistory, found: Anomalies) -> None:
                 "lost-update",
                 txns,
                 [txn_of_mop[read] for read in group],
-                f"{len(group)} transactions read {txns.key_name(key)} as {show_list(txns, group[0])} and then "
-                "appended to it: all but one overwrote what they had not seen",
+                f"{len(group)} transactions read {txns.key_name(key)} as {show_list(txns, group[0])} "
+                "and then appended to it: all but one overwrote what they had not seen",
                 key=txns.key_name(key),
             )
             for key, group in lost
@@ -243,7 +246,7 @@ def _lost_update(history: AppendHistory, found: Anomalies) -> None:
 
 
 def _internal(history: AppendHistory, found: Anomalies) -> None:
-    txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
+    txns, txn_of_mop = history.txns, history.txn_of_mop
     told = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
     order = told[np.lexsort((told, txns.key[told], txn_of_mop[told]))]
     same = (txn_of_mop[order[1:]] == txn_of_mop[order[:-1]]) & (txns.key[order[1:]] == txns.key[order[:-1]])
@@ -293,8 +296,8 @@ def _internal(history: AppendHistory, found: Anomalies) -> None:
 def _needs_a_look(history: AppendHistory, order: I64, shared: Mask, suspects: I64) -> Mask:
     """Return which transactions that touch a key twice cannot be cleared by lengths alone.
 
-    Among reads that are prefixes of one order, a read is right when it is as long as the read before it in the
-    transaction and the appends between, and the appends are where that puts them in the order.
+    Among reads that are prefixes of one order, a read is right when it is as long as the read before it in
+    the transaction and the appends between, and the appends are where that puts them in the order.
     """
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     mops = order[shared]
@@ -304,7 +307,7 @@ def _needs_a_look(history: AppendHistory, order: I64, shared: Mask, suspects: I6
     prefix = np.zeros(len(txns.key), dtype=np.bool_)
     prefix[versions.reads[versions.is_prefix]] = True
     is_read = ~txns.is_write[mops]
-    # Where each micro-operation leaves the list: a read at its length, an append of a known version just after it.
+    # Where each micro-operation leaves the list: a read at its length, an append just after its version.
     place = np.where(
         is_read,
         txns.list_start[mops + 1] - txns.list_start[mops],

@@ -86,8 +86,8 @@ class RwRegister:
         return "rw_register"
 
     def check(self, history: History, deadline: int) -> Finding:
-        """Judge history, as ListAppend does. A register's versions are only partly ordered, so that absence of
-        anomalies says less than with lists. O(m log m)."""
+        """Judge history, as ListAppend does. A register's versions are only partly ordered, so that absence
+        of anomalies says less than with lists. O(m log m)."""
         return self.judge(transactions(history.ops, lists=False), deadline)
 
     def judge(self, txns: Txns, deadline: int) -> Finding:
@@ -105,9 +105,7 @@ class RwRegister:
 def _twice(name: str, txns: Txns, mop: int, txn: int) -> Finding:
     key, value = txns.key_name(int(txns.key[mop])), txns.value_name(int(txns.value[mop]))
     message = f"{value} was written to {key} more than once, so that nobody can tell which write a read saw"
-    return Finding(
-        name, Verdict.UNKNOWN, message, evidence=(Evidence(message, ops=(int(txns.op[txn]),)),)
-    )
+    return Finding(name, Verdict.UNKNOWN, message, evidence=(Evidence(message, ops=(int(txns.op[txn]),)),))
 
 
 def _judge(
@@ -136,7 +134,10 @@ def _judge(
     elif not len(txns):
         verdict, said = Verdict.PASS, "no client operations: nothing to judge"
     else:
-        verdict, said = Verdict.PASS, f"{consistency}: {acked} acknowledged transactions show nothing against it"
+        verdict, said = (
+            Verdict.PASS,
+            f"{consistency}: {acked} acknowledged transactions show nothing against it",
+        )
     allowed = [anomaly for anomaly in counts if anomaly not in guilty]
     if allowed:
         said += f"; it allows {_listed(counts, allowed)}"

@@ -1,22 +1,22 @@
 """Which anomalies each consistency level rules out.
 
-    level                  adds to the one it builds on
-    read-uncommitted       G0, duplicate-elements, cyclic-versions, garbage-read
-    read-committed         read-uncommitted, G1a, G1b, G1c, dirty-update, incompatible-order, future-read
-    repeatable-read        read-committed, lost-update, G-single, G-nonadjacent, G2-item
-    snapshot-isolation     read-committed, lost-update, G-single, G-nonadjacent, internal
-    serializable           repeatable-read and snapshot-isolation
-    strict-serializable    serializable, and each cycle also with process (-process) or real-time (-realtime) edges
+    level                  adds to the one it builds on read-uncommitted       G0, duplicate-elements,
+    cyclic-versions, garbage-read read-committed         read-uncommitted, G1a, G1b, G1c, dirty-update,
+    incompatible-order, future-read repeatable-read        read-committed, lost-update, G-single,
+    G-nonadjacent, G2-item snapshot-isolation     read-committed, lost-update, G-single, G-nonadjacent,
+    internal serializable           repeatable-read and snapshot-isolation strict-serializable
+    serializable, and each cycle also with process (-process) or real-time (-realtime) edges
 
-repeatable-read is Adya's PL-2.99, not SQL's: every cycle of item dependencies is out, and since our reads name
-their keys, every cycle we find is one. read-uncommitted and read-committed are his PL-1 and PL-2, serializable
-is PL-3. snapshot-isolation is the generalized one: a snapshot may be old; cycles without two adjacent
-anti-dependencies are out. garbage-read (a value that nobody wrote) is of no level in Adya, whose histories
-cannot hold one; it is out everywhere here.
+repeatable-read is Adya's PL-2.99, not SQL's: every cycle of item dependencies is out, and since our reads
+name their keys, every cycle we find is one. read-uncommitted and read-committed are his PL-1 and PL-2,
+serializable is PL-3. snapshot-isolation is the generalized one: a snapshot may be old; cycles without two
+adjacent anti-dependencies are out. garbage-read (a value that nobody wrote) is of no level in Adya, whose
+histories cannot hold one; it is out everywhere here.
 
-Sources: Adya, "Weak Consistency" (MIT 1999); Adya, Liskov, O'Neil, "Generalized Isolation Level Definitions" (ICDE
-2000); Cerone and Gotsman, "Analysing Snapshot Isolation" (PODC 2016); Bailis et al., "Highly Available Transactions"
-(VLDB 2013), for lost update; Elle, consistency_model.clj, for dirty-update, incompatible-order and internal.
+Sources: Adya, "Weak Consistency" (MIT 1999); Adya, Liskov, O'Neil, "Generalized Isolation Level Definitions"
+(ICDE 2000); Cerone and Gotsman, "Analysing Snapshot Isolation" (PODC 2016); Bailis et al., "Highly Available
+Transactions" (VLDB 2013), for lost update; Elle, consistency_model.clj, for dirty-update, incompatible-order
+and internal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ VARIANTS: Final = ("", "-process", "-realtime")
 """Edges a cycle may have besides dependencies: none, the order of one process, that of real time."""
 
 _READ_UNCOMMITTED = frozenset({"G0", "duplicate-elements", "cyclic-versions", "garbage-read"})
-_READ_COMMITTED = _READ_UNCOMMITTED | {"G1a", "G1b", "G1c", "dirty-update", "incompatible-order", "future-read"}
+_READ_COMMITTED = _READ_UNCOMMITTED | {
+    "G1a",
+    "G1b",
+    "G1c",
+    "dirty-update",
+    "incompatible-order",
+    "future-read",
+}
 _REPEATABLE_READ = _READ_COMMITTED | {"lost-update", "G-single", "G-nonadjacent", "G2-item"}
 _SNAPSHOT = _READ_COMMITTED | {"lost-update", "G-single", "G-nonadjacent", "internal"}
 _SERIALIZABLE = _REPEATABLE_READ | _SNAPSHOT
@@ -88,6 +95,4 @@ def strongest(anomalies: Iterable[str]) -> tuple[str, ...]:
     read-uncommitted is out."""
     out = ruled_out(anomalies)
     left = [level for level in LEVELS if level not in out]
-    return tuple(
-        level for level in left if not any(PROSCRIBED[level] < PROSCRIBED[other] for other in left)
-    )
+    return tuple(level for level in left if not any(PROSCRIBED[level] < PROSCRIBED[other] for other in left))

@@ -1,8 +1,8 @@
 """Dependency graphs of transactions, as arrays of edges.
 
 Nodes 0 … n − 1 are transactions. Further nodes only pass on: a *barrier* stands for a moment of real time, a
-*relay* for "all of these". They keep the graph linear in the history where plain edges would be quadratic. The
-edge that enters one says what kind of dependency it is; edges that leave one are STEPs of it.
+*relay* for "all of these". They keep the graph linear in the history where plain edges would be quadratic.
+The edge that enters one says what kind of dependency it is; edges that leave one are STEPs of it.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def add_real_time(builder: GraphBuilder, txns: Txns) -> None:
 
 
 def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
-    """Return the strongly connected component of each node. O(nodes + edges). Source: scipy.sparse.csgraph."""
+    """Return the strongly connected component of each node. O(nodes + edges). Source:
+    scipy.sparse.csgraph."""
     if not len(src):
         return np.arange(n_nodes, dtype=np.int64)
     matrix = csr_matrix((np.ones(len(src), dtype=np.int8), (src, dst)), shape=(n_nodes, n_nodes))

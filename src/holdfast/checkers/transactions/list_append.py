@@ -1,8 +1,9 @@
 """Dependencies between transactions that append to lists and read them.
 
 With the version order of each key known, every dependency follows: a version's append comes after the append
-before it (ww), a read after the append of the last element that it saw (wr), and before the append that came next
-(rw). An append that was never read comes after all that were. Source: Elle, list_append.clj; VLDB 2021, section 4.
+before it (ww), a read after the append of the last element that it saw (wr), and before the append that came
+next (rw). An append that was never read comes after all that were. Source: Elle, list_append.clj; VLDB 2021,
+section 4.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class AppendHistory:
         writer = np.where(versions.writer == NOBODY, 0, versions.writer)
         txn = txn_of_mop[writer] if len(txn_of_mop) else writer
         failed = txns.outcome[txn] == int(Outcome.FAIL) if len(txns) else txn < 0
-        return cls(txns, txn_of_mop, index, versions, np.where((versions.writer == NOBODY) | failed, NOBODY, txn))
+        return cls(
+            txns, txn_of_mop, index, versions, np.where((versions.writer == NOBODY) | failed, NOBODY, txn)
+        )
 
     def add_dependencies(self, builder: GraphBuilder) -> None:
         """Add all ww, wr and rw edges. O(m log m)."""

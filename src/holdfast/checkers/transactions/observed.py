@@ -1,4 +1,5 @@
-"""What a transaction checker has seen before any cycle is searched: anomalies, edges, and reasons for edges."""
+"""What a transaction checker has seen before any cycle is searched: anomalies, edges, and reasons for
+edges."""
 
 from __future__ import annotations
 
@@ -53,10 +54,11 @@ def case(anomaly: str, txns: Txns, members: Iterable[int], message: str, **detai
 def show(txns: Txns, txn: int) -> str:
     """Return a transaction as its client wrote it: ``append x 3, r y [1 2]``."""
     parts = []
+    verb = "append" if len(txns.elements) else "w"
     for mop in range(int(txns.mop_start[txn]), int(txns.mop_start[txn + 1])):
         key = txns.key_name(int(txns.key[mop]))
         if txns.is_write[mop]:
-            parts.append(f"write {key} {txns.value_name(int(txns.value[mop]))}")
+            parts.append(f"{verb} {key} {txns.value_name(int(txns.value[mop]))}")
         elif not txns.known[mop]:
             parts.append(f"r {key} ?")
         elif txns.list_start[mop + 1] > txns.list_start[mop]:

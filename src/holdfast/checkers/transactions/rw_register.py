@@ -1,10 +1,11 @@
 """Dependencies between transactions that write and read registers.
 
-Each value is written once a key, so a read tells its write (wr). The order of versions can only be inferred, in part:
-nil comes before every value; a transaction that reads one value of a key and then writes another puts the second
-after the first; and, for strict serializability only, a write that was acknowledged before another was invoked
-comes before it. Source: Elle, rw_register.clj (initial state, wfr-keys; its linearizable-keys also uses reads,
-where our real-time edges find the same stale reads with a better witness).
+Each value is written once a key, so a read tells its write (wr). The order of versions can only be inferred,
+in part: nil comes before every value; a transaction that reads one value of a key and then writes another
+puts the second after the first; and, for strict serializability only, a write that was acknowledged before
+another was invoked comes before it. Source: Elle, rw_register.clj (initial state, wfr-keys; its
+linearizable-keys also uses reads, where our real-time edges find the same stale reads with a better
+witness).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ Version = tuple[int, int]
 
 @dataclass(slots=True)
 class RegisterHistory:
-    """A register history. writer: by version, the transaction whose last write of the key it is; overwritten:
-    by version, the transaction that overwrote it itself; aborted: by version, the failed one. readers: by
-    version, who read it before writing the key. internal: transactions that contradict themselves, with the
-    read and what was due. updates: by version, who read it and then wrote the key. duplicate: (micro-operation,
-    transaction) of a value written twice."""
+    """A register history. writer: by version, the transaction whose last write of the key it is;
+    overwritten: by version, the transaction that overwrote it itself; aborted: by version, the failed one.
+    readers: by version, who read it before writing the key. internal: transactions that contradict
+    themselves, with the read and what was due. updates: by version, who read it and then wrote the key.
+    duplicate: (micro-operation, transaction) of a value written twice."""
 
     txns: Txns
     writer: dict[Version, int] = field(default_factory=dict)
@@ -48,7 +49,13 @@ class RegisterHistory:
         history = cls(txns)
         starts, outcomes = txns.mop_start.tolist(), txns.outcome.tolist()
         rows = list(
-            zip(txns.key.tolist(), txns.value.tolist(), txns.is_write.tolist(), txns.known.tolist(), strict=True)
+            zip(
+                txns.key.tolist(),
+                txns.value.tolist(),
+                txns.is_write.tolist(),
+                txns.known.tolist(),
+                strict=True,
+            )
         )
         for txn, outcome in enumerate(outcomes):
             history._read(txn, outcome, rows[starts[txn] : starts[txn + 1]], starts[txn])
@@ -70,6 +77,7 @@ class RegisterHistory:
                     continue
                 if key in wrote:
                     self.overwritten[key, wrote[key]] = txn
+                    self.writer.pop((key, wrote[key]), None)
                 state[key] = wrote[key] = value
                 # Noted at once, so that a value that one transaction writes twice is seen too.
                 self.writer[version] = txn
@@ -84,8 +92,6 @@ class RegisterHistory:
         for key, value in wrote.items():
             if acked and key in began:
                 self.updates[key, began[key]].append((txn, value))
-        for key, value in [each for each in self.overwritten if self.overwritten[each] == txn]:
-            self.writer.pop((key, value), None)
         if contradicts is not None and acked:
             self.internal.append(contradicts)
 
@@ -140,8 +146,8 @@ class RegisterHistory:
                     "lost-update",
                     txns,
                     [txn for txn, _ in group],
-                    f"{len(group)} transactions read {name(v[0])} = {value(v[1])} and then wrote it: all but one "
-                    "overwrote what they had not seen",
+                    f"{len(group)} transactions read {name(v[0])} = {value(v[1])} and then wrote it: "
+                    "all but one overwrote what they had not seen",
                 )
                 for v, group in lost
             ),
@@ -149,10 +155,12 @@ class RegisterHistory:
         return found
 
     def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, *, real_time: bool) -> None:
-        """Add the edges, and note keys whose versions come before themselves. real_time: infer from it too."""
+        """Add the edges, and note keys whose versions come before themselves. real_time: infer from it
+        too."""
         pairs = [(self.writer[v], txn) for txn, v in self.reads if v in self.writer]
         if pairs:
-            builder.add(*zip(*pairs, strict=True), WR)
+            writers, readers = zip(*pairs, strict=True)
+            builder.add(writers, readers, WR)
         order = self._version_order()
         self._note_cyclic(order, anomalies)
         self._add_order(builder, order, 0)
@@ -199,7 +207,8 @@ class RegisterHistory:
             return
         codes: dict[Version, int] = {}
         edges = np.array(
-            [[codes.setdefault(a, len(codes)), codes.setdefault(b, len(codes))] for a, b in order], dtype=np.int32
+            [[codes.setdefault(a, len(codes)), codes.setdefault(b, len(codes))] for a, b in order],
+            dtype=np.int32,
         )
         labels = components(len(codes), edges[:, 0], edges[:, 1])
         cyclic = np.flatnonzero(np.bincount(labels) > 1).tolist()
@@ -254,7 +263,8 @@ class RegisterHistory:
         for key, before in earlier:
             if key in wrote_b and wrote_b[key] != before:
                 return Reason(
-                    f"{{a}} {verb} {name(key)} = {value(before)}, and {{b}} wrote {value(wrote_b[key])} after it",
+                    f"{{a}} {verb} {name(key)} = {value(before)}, and {{b}} wrote {value(wrote_b[key])} "
+                    "after it",
                     {"key": name(key), "value": value(before), "next": value(wrote_b[key])},
                 )
         return Reason("{b} depends on {a}", {})

@@ -1,7 +1,8 @@
 """The order in which a list's elements were appended, recovered from reads.
 
-A list read tells its whole past, so the longest read of each key is its version order, and every other read should
-be a prefix of it. Source: Kingsbury and Alvaro, "Elle" (VLDB 2021), section 3 (traceability, recoverability).
+A list read tells its whole past, so the longest read of each key is its version order, and every other read
+should be a prefix of it. Source: Kingsbury and Alvaro, "Elle" (VLDB 2021), section 3 (traceability,
+recoverability).
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def index_appends(txns: Txns) -> AppendIndex:
     lowest = int(values.min())
     span = int(values.max()) - lowest + 1
     if span * (txns.key_count + 1) >= 1 << 62:
-        raise OverflowError(f"elements from {lowest} to {lowest + span} of {txns.key_count} keys are too many")
+        raise OverflowError(
+            f"elements from {lowest} to {lowest + span} of {txns.key_count} keys are too many"
+        )
     codes = txns.key[appends] * span + (values - lowest)
     order = np.argsort(codes, kind="stable")
     codes, appends = codes[order], appends[order]
@@ -105,7 +108,9 @@ def version_order(txns: Txns, txn_of_mop: I64, index: AppendIndex) -> Versions:
     total = int(raw_start[-1])
     raw_key = np.repeat(np.arange(keys), longest_length)
     offset = np.arange(total) - raw_start[raw_key]
-    raw_element = txns.elements[txns.list_start[longest[raw_key]] + offset] if total else np.zeros(0, np.int64)
+    raw_element = (
+        txns.elements[txns.list_start[longest[raw_key]] + offset] if total else np.zeros(0, np.int64)
+    )
     raw_writer = index.find(raw_key, raw_element)
 
     repeats = _repeats(raw_key, raw_element)
@@ -133,16 +138,15 @@ def version_order(txns: Txns, txn_of_mop: I64, index: AppendIndex) -> Versions:
         wrote = index.find(txns.key[unusual], last)
         of_read[unusual] = np.where(wrote == NOBODY, ELSEWHERE, of_append[wrote])
         of_read[unusual[of_read[unusual] == NOBODY]] = ELSEWHERE
-    return Versions(
-        key, element, writer, start, of_append, of_read, reads, is_prefix, first_repeat, longest
-    )
+    return Versions(key, element, writer, start, of_append, of_read, reads, is_prefix, first_repeat, longest)
 
 
 def _repeats(key: I64, element: I64) -> I64:
     """Return the places whose (key, element) came before."""
     order = np.lexsort((np.arange(len(key)), element, key))
     same = (key[order[1:]] == key[order[:-1]]) & (element[order[1:]] == element[order[:-1]])
-    return order[1:][same]
+    repeats: I64 = order[1:][same]
+    return repeats
 
 
 def _prefixes(
@@ -153,7 +157,9 @@ def _prefixes(
     begins = txns.list_start[reads]
     expected_at = raw_start[txns.key[reads]]
     cumulative = np.cumsum(length)
-    cuts = np.searchsorted(cumulative, np.arange(0, int(cumulative[-1]) if len(reads) else 0, _CHUNK_ELEMENTS))
+    cuts = np.searchsorted(
+        cumulative, np.arange(0, int(cumulative[-1]) if len(reads) else 0, _CHUNK_ELEMENTS)
+    )
     bounds = np.unique(np.concatenate([[0], cuts, [len(reads)]]))
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         sizes = length[low:high]

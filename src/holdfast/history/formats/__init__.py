@@ -24,8 +24,8 @@ FORMATS: Final = ("holdfast", *_READERS)
 def read_history(path: str | Path, format: str) -> History:
     """Return the history in a file.
 
-    format: one of FORMATS. A foreign history has ops only. Raises HistoryError, naming file and line, when the
-    file cannot be read or makes no sense. Cost: about 2 µs an EDN token; our own store far less.
+    format: one of FORMATS. A foreign history has ops only. Raises HistoryError, naming file and line, when
+    the file cannot be read or makes no sense. Cost: about 2 µs an EDN token; our own store far less.
     """
     if format not in FORMATS:
         raise HistoryError(f"there is no format {format}", hint=f"the formats are {', '.join(FORMATS)}")

@@ -1,8 +1,8 @@
 """A reader of EDN, the notation of Clojure's histories.
 
-Clojure's values become Python's: nil None, keywords and symbols ``Keyword`` (a str without the colon), vectors
-and lists list, maps dict, sets frozenset. Tags (``#jepsen.history.Op{…}``) are dropped and their value kept.
-Source: the EDN specification, github.com/edn-format/edn.
+Clojure's values become Python's: nil None, keywords and symbols ``Keyword`` (a str without the colon),
+vectors and lists list, maps dict, sets frozenset. Tags (``#jepsen.history.Op{…}``) are dropped and their
+value kept. Source: the EDN specification, github.com/edn-format/edn.
 """
 
 from __future__ import annotations

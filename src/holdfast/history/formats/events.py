@@ -126,7 +126,7 @@ class EventPairer:
             )
         if time_ns is not None and row[11] is not None and time_ns < row[11]:
             raise HistoryError(
-                f"time goes backwards: process {process} completes at {time_ns}, before it invoked at {row[11]}",
+                f"time goes backwards: process {process} completes at {time_ns}, invoked at {row[11]}",
                 file=self.file,
                 line=line,
             )
@@ -148,7 +148,7 @@ class EventPairer:
     def ops(self) -> Ops:
         """Return all ops, ordered by invocation. Ops still open never complete. O(n)."""
         n = len(self._rows)
-        columns = list(zip(*self._rows, strict=True)) if n else [[] for _ in range(12)]
+        columns: list[Any] = list(zip(*self._rows, strict=True)) if n else [()] * 12
         payload = columns[10]
         integral = all(type(key) is int for key in self._keys)
         key = np.array(columns[2], dtype=np.int64)

@@ -1,9 +1,9 @@
 """Jepsen's histories: one EDN map an event, bare, in [ ] or in ( ), with comments.
 
 As their authors treat them: only processes that are integers are clients (nemeses and loggers go unseen); a
-client's ``:info`` without an open op is a remark; an op that ends ``:info`` may take effect at any later time,
-and so may one that never ends. An event without any :process belongs to one nameless client (Elle's paper
-prints histories so). Sources: jepsen.history client-op?, knossos.history, knossos.cli read-history.
+client's ``:info`` without an open op is a remark; an op that ends ``:info`` may take effect at any later
+time, and so may one that never ends. An event without any :process belongs to one nameless client (Elle's
+paper prints histories so). Sources: jepsen.history client-op?, knossos.history, knossos.cli read-history.
 """
 
 from __future__ import annotations

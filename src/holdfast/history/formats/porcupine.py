@@ -1,9 +1,9 @@
 """Porcupine's two text formats: Jepsen's console log of etcd, and its key-value log.
 
-As Porcupine reads them: in etcd logs a cas that *fails* was served and its comparison missed (it says something
-about the register), a read of nil saw a register never written, and a timed-out op stays open. We write the
-missed cas as an acknowledged cas of one value, ``[expected]``, and the read of nil as ``[null]``, since a plain
-nil is Knossos' read of something unknown. Source: anishathalye/porcupine, porcupine_test.go.
+As Porcupine reads them: in etcd logs a cas that *fails* was served and its comparison missed (it says
+something about the register), a read of nil saw a register never written, and a timed-out op stays open. We
+write the missed cas as an acknowledged cas of one value, ``[expected]``, and the read of nil as ``[null]``,
+since a plain nil is Knossos' read of something unknown. Source: anishathalye/porcupine, porcupine_test.go.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def read_porcupine_etcd(text: str, file: str | None = None) -> Ops:
         elif f == "cas":
             _complete_cas(pairer, process, kind, [int(op["a"]), int(op["b"])] if op["a"] else None, number)
         else:
-            value = int(op["value"]) if op["value"] else [None]
-            pairer.complete(process, _TYPES[kind], value, f=f, line=number)
+            saw = int(op["value"]) if op["value"] else [None]
+            pairer.complete(process, _TYPES[kind], saw, f=f, line=number)
     return pairer.ops()
 
 
@@ -70,7 +70,8 @@ def _complete_cas(pairer: EventPairer, process: int, kind: str, value: list[int]
 def read_porcupine_kv(text: str, file: str | None = None) -> Ops:
     """Return the ops (get, put, append on string keys) of Porcupine's key-value log.
 
-    A key is "" until it is written. Raises HistoryError, naming the line, for a line that is no op. O(length).
+    A key is "" until it is written. Raises HistoryError, naming the line, for a line that is no op.
+    O(length).
     """
     pairer = EventPairer(file)
     for number, line in _lines(text):
