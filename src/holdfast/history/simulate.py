@@ -193,7 +193,7 @@ def _apply(
     after: dict[int, Any] = {}
     result = []
     for f, key, value in mops:
-        current = after.get(key, store.get(key, () if lists else None))
+        current: Any = after.get(key, store.get(key, () if lists else None))
         if f == "r":
             result.append([f, key, list(current) if lists else current])
         else:

@@ -1,0 +1,254 @@
+"""Cycles are named as brute force names them, correct stores are spared, levels follow the table."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.checkers.transactions.check import ListAppend, RwRegister
+from holdfast.checkers.transactions.consistency import LEVELS, PROSCRIBED, implied_by, ruled_out, strongest
+from holdfast.checkers.transactions.cycles import classify, find_cycles
+from holdfast.checkers.transactions.graph import (
+    RW,
+    STEP,
+    WR,
+    WW,
+    Graph,
+    GraphBuilder,
+    add_process_order,
+    add_real_time,
+)
+from holdfast.checkers.transactions.list_append import AppendHistory
+from holdfast.checkers.transactions.observed import Anomalies
+from holdfast.checkers.transactions.rw_register import RegisterHistory
+from holdfast.clock import deadline_ns
+from holdfast.history.formats.events import EventPairer
+from holdfast.history.history import History
+from holdfast.history.op import Ops, Outcome
+from holdfast.history.simulate import list_append_history, serial_history
+from holdfast.history.sketch import sketch
+from holdfast.history.txn import transactions
+
+CLEAN = int(os.environ.get("HOLDFAST_CLEAN_HISTORIES", "150"))
+
+
+def careless_history(rng: random.Random, lists: bool) -> Ops:
+    """Return a few transactions on a store whose reads see any recent state."""
+    pairer, store, waiting = EventPairer(), defaultdict(list), {}
+    total, begun, written = rng.randint(3, 9), 0, 0
+    while begun < total or waiting:
+        process = rng.randrange(4)
+        if process not in waiting:
+            if begun < total:
+                begun += 1
+                waiting[process] = True
+                pairer.invoke(process, "txn", None, [])
+            continue
+        del waiting[process]
+        result: list[list[Any]] = []
+        for _ in range(rng.randint(1, 4)):
+            key = rng.randrange(3)
+            if rng.random() < 0.5:
+                written += 1
+                store[key].append(written)
+                result.append(["append" if lists else "w", key, written])
+            else:
+                seen = store[key][: rng.randint(max(0, len(store[key]) - 2), len(store[key]))]
+                result.append(["r", key, seen if lists else seen[-1] if seen else None])
+        pairer.complete(process, Outcome.OK, result, f="txn")
+    return pairer.ops()
+
+
+def dependency_graph(ops: Ops, lists: bool) -> Graph:
+    txns = transactions(ops, lists=lists)
+    builder = GraphBuilder(len(txns))
+    if lists:
+        AppendHistory.of(txns).add_dependencies(builder)
+    else:
+        RegisterHistory.of(txns).add_dependencies(builder, Anomalies(), real_time=True)
+    add_process_order(builder, txns)
+    add_real_time(builder, txns)
+    return builder.graph()
+
+
+def plain_edges(graph: Graph) -> dict[int, set[tuple[int, int]]]:
+    """Return (later, kind) by transaction, relays and barriers followed through."""
+    out = defaultdict(list)
+    for a, b, kind in zip(graph.src.tolist(), graph.dst.tolist(), graph.kind.tolist(), strict=True):
+        out[a].append((b, kind))
+    edges = defaultdict(set)
+    for start in range(graph.n_txns):
+        seen, todo = set(), list(out[start])
+        while todo:
+            node, kind = step = todo.pop()
+            if step in seen:
+                continue
+            seen.add(step)
+            if node < graph.n_txns:
+                edges[start].add(step) if node != start else None
+            else:
+                todo += [(target, kind) for target, label in out[node] if label == STEP]
+    return edges
+
+
+def names_by_brute_force(graph: Graph) -> set[str]:
+    edges, names = plain_edges(graph), set()
+
+    def walk(start: int, node: int, path: set[int], kinds: list[int]) -> None:
+        for target, kind in edges[node]:
+            if target == start:
+                names.add(classify([*kinds, kind]))
+            elif target > start and target not in path:
+                walk(start, target, path | {target}, [*kinds, kind])
+
+    for start in range(graph.n_txns):
+        walk(start, start, {start}, [])
+    return names
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_cycles_are_those_of_brute_force(seed: int, lists: bool) -> None:
+    graph = dependency_graph(careless_history(random.Random(seed), lists), lists)
+    found = find_cycles(graph, deadline_ns(20), 4)
+    every = names_by_brute_force(graph)
+    assert found.unfinished is None
+    assert set(found.counts) <= every
+    implied = {name for each in found.counts for name in implied_by(each) | {each}}
+    assert every <= implied
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32))
+def test_random_graphs_have_the_cycles_of_brute_force(seed: int) -> None:
+    rng = random.Random(seed)
+    n, builder = rng.randint(2, 6), GraphBuilder(6)
+    for _ in range(rng.randint(2, 12)):
+        builder.add([rng.randrange(n)], [rng.randrange(n)], rng.choice((WW, WW, WR, RW, 8, 16)))
+    graph = builder.graph()
+    every = {name for name in names_by_brute_force(graph) if name.split("-")[0] != "none"}
+    found = find_cycles(graph, deadline_ns(20), 4)
+    # Cycles of process and real-time edges alone cannot arise: time does not run in circles.
+    if any(set(kinds) <= {8, 16} for kinds in _cycles_of_order(graph)):
+        return
+    implied = {name for each in found.counts for name in implied_by(each) | {each}}
+    assert set(found.counts) <= every <= implied
+
+
+def _cycles_of_order(graph: Graph) -> list[tuple[int, ...]]:
+    order = graph.only(8 | 16)
+    return [(8, 16)] if names_by_brute_force(order) else []
+
+
+@settings(max_examples=CLEAN, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_serial_store_is_never_accused(seed: int, lists: bool) -> None:
+    rng = random.Random(seed)
+    ops = serial_history(
+        rng.randint(1, 40),
+        lists=lists,
+        processes=rng.randint(1, 8),
+        keys=rng.randint(1, 4),
+        seed=seed,
+        ok_share=rng.choice((1.0, 0.85, 0.5)),
+    )
+    finding = (ListAppend() if lists else RwRegister()).check(History(ops), deadline_ns(20))
+    assert (finding.verdict, finding.anomalies) == ("pass", {})
+
+
+def test_columnar_store_is_never_accused() -> None:
+    assert ListAppend().judge(list_append_history(5_000), deadline_ns(20)).anomalies == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_relays_connect_all_pairs_but_nothing_to_itself(seed: int) -> None:
+    rng = random.Random(seed)
+    src = [rng.randrange(12) for _ in range(rng.randint(1, 12))]
+    dst = sorted(rng.sample(range(12), rng.randint(1, 12)))
+    builder = GraphBuilder(12)
+    builder.add_all_pairs(src, dst, RW)
+    edges = plain_edges(builder.graph())
+    assert {(a, b) for a in edges for b, _ in edges[a]} == {(a, b) for a in src for b in dst if a != b}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_barriers_order_exactly_what_real_time_orders(seed: int) -> None:
+    txns = transactions(serial_history(12, lists=True, seed=seed), lists=True)
+    builder = GraphBuilder(len(txns))
+    add_real_time(builder, txns)
+    edges = plain_edges(builder.graph())
+    expected = {
+        (a, b)
+        for a in range(len(txns))
+        for b in range(len(txns))
+        if txns.outcome[a] == Outcome.OK
+        and txns.outcome[b] != Outcome.FAIL
+        and txns.complete_pos[a] < txns.invoke_pos[b]
+    }
+    assert {(a, b) for a in edges for b, _ in edges[a]} == expected
+
+
+def test_each_level_proscribes_what_weaker_ones_do() -> None:
+    assert list(PROSCRIBED) == list(LEVELS)
+    for weaker, stronger in (
+        ("read-uncommitted", "read-committed"),
+        ("read-committed", "repeatable-read"),
+        ("read-committed", "snapshot-isolation"),
+        ("repeatable-read", "serializable"),
+        ("snapshot-isolation", "serializable"),
+        ("serializable", "strict-serializable"),
+    ):
+        assert PROSCRIBED[weaker] < PROSCRIBED[stronger]
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "holds"),
+    [
+        ("G0", ()),
+        ("G1c", ("read-uncommitted",)),
+        ("G-single", ("read-committed",)),
+        ("internal", ("repeatable-read",)),
+        ("G2-item", ("snapshot-isolation",)),
+        ("G2-item-realtime", ("serializable",)),
+        ("lost-update", ("read-committed",)),
+    ],
+)
+def test_strongest_level_left(anomaly: str, holds: tuple[str, ...]) -> None:
+    assert strongest([anomaly]) == holds
+    assert "strict-serializable" in ruled_out([anomaly])
+
+
+def test_write_skew_passes_snapshot_isolation_and_says_what_it_allows() -> None:
+    ops = sketch(
+        '0 invoke txn\n1 invoke txn\n0 ok txn [["r","x",[]],["append","y",1]]\n'
+        '1 ok txn [["r","y",[]],["append","x",2]]'
+    )
+    finding = ListAppend("snapshot-isolation").check(History(ops), deadline_ns(5))
+    assert finding.verdict == "pass"
+    assert finding.anomalies == {"G2-item": 1}
+    assert "it allows G2-item (1)" in finding.summary
+    assert finding.evidence[-1].details["strongest"] == ["snapshot-isolation"]
+
+
+def test_deadline_gives_unknown_or_what_is_certain() -> None:
+    ops = careless_history(random.Random(3), True)
+    finding = ListAppend().check(History(ops), 0)
+    assert finding.verdict in ("fail", "unknown", "pass")
+    assert np.array_equal(ops.outcome, np.zeros(len(ops), dtype=np.uint8))
+
+
+def test_one_value_written_twice_is_no_verdict() -> None:
+    for checker, f in ((ListAppend(), "append"), (RwRegister(), "w")):
+        ops = sketch(f'0 does txn [["{f}","x",1]]\n1 does txn [["{f}","x",1]]')
+        finding = checker.check(History(ops), deadline_ns(5))
+        assert finding.verdict == "unknown"
+        assert "1 was written to x more than once" in finding.summary
