@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ class LogPatterns:
     """
 
     logs: Mapping[str, Path]
-    patterns: Mapping[str, str] = POSTGRESQL
+    patterns: Mapping[str, str] = field(default_factory=lambda: POSTGRESQL)
     allowed: tuple[str, ...] = ()
 
     @property

@@ -125,6 +125,8 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
         if token in _CLOSER:
             stack.append((token, items, found.start()))
             items = []
+            if depth == 0:
+                inner_starts = []
             depth += 1
             continue
         start = found.start()
@@ -175,6 +177,8 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
         raise HistoryError(
             f"the {opener} is never closed: the file is cut short", file=file, line=line_of(text, start)
         )
+    if forms and forms[-1] is _DISCARD:
+        raise HistoryError("#_ or ^ with nothing after it", file=file, line=line_of(text, len(text)))
     if len(forms) == 1 and isinstance(forms[0], list):
         return list(zip(forms[0], inner_starts, strict=True))
     return list(zip(forms, starts, strict=True))
