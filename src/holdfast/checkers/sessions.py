@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.checkers.base import Evidence, Finding, Verdict
-from holdfast.checkers.values import any_of, nothing_to_judge
+from holdfast.checkers.values import any_of, nothing_to_judge, place_of
 from holdfast.history.history import History
 from holdfast.history.op import NONE, Outcome
 
@@ -73,10 +73,10 @@ class SessionGuarantees:
 def _case(history: History, name: str, read: int, before: int) -> Evidence:
     ops = history.ops
     did = "read" if name == "non-monotonic-read" else "written"
-    node = ops.node_name(read)
+    place = place_of(ops, read)
     shown = "nothing" if int(ops.value[read]) == NONE else str(int(ops.value[read]))
     return Evidence(
         f"process {int(ops.process[read])} had {did} {int(ops.value[before])} and then read {shown}"
-        + (f" at {node}" if node else ""),
+        + (f" at {place}" if place else ""),
         ops=(before, read),
     )

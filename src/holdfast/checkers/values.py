@@ -11,6 +11,7 @@ import numpy as np
 from holdfast.checkers.base import Finding, Verdict
 from holdfast.errors import HistoryError
 from holdfast.history.op import I64, NONE, Ops, Outcome
+from holdfast.units import format_lsn
 
 
 def value_of(ops: Ops, index: int) -> Any:
@@ -61,6 +62,13 @@ def each_key(ops: Ops, indices: I64) -> Iterator[tuple[int, I64]]:
     for part in np.split(order, np.flatnonzero(np.diff(ops.key[order])) + 1):
         if len(part):
             yield int(ops.key[part[0]]), part
+
+
+def place_of(ops: Ops, index: int) -> str:
+    """Return where op number index was served: ``pg-node-1, timeline 2, LSN 0/3000148``; "" when unknown."""
+    node, timeline, lsn = ops.node_name(index), int(ops.timeline[index]), int(ops.lsn[index])
+    parts = [node or "", f"timeline {timeline}" if timeline else "", f"LSN {format_lsn(lsn)}" if lsn else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def nothing_to_judge(name: str, ops: Ops) -> Finding | None:

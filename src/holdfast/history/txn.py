@@ -128,7 +128,9 @@ class _Flat:
         for offset, mops in enumerate(decoded):
             try:
                 self.lengths.append(len(mops))
-                for f, key, value in mops:
+                for mop in mops:
+                    # A read that was not answered may be written without a result: ["r", k].
+                    f, key, value = (*mop, None) if len(mop) == 2 and mop[0] in _READS else mop
                     if f in _WRITES:
                         self.is_write.append(1)
                         self.known.append(1)

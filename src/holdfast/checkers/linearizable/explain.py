@@ -9,6 +9,7 @@ from holdfast.checkers.base import Evidence
 from holdfast.checkers.linearizable.models import UNKNOWN, Call
 from holdfast.checkers.linearizable.prepare import ObjectHistory, crashed_classes
 from holdfast.checkers.linearizable.search import OPEN, Search
+from holdfast.checkers.values import place_of
 from holdfast.history.op import Ops
 
 _SHOWN_OPS = 8
@@ -100,5 +101,5 @@ def describe(ops: Ops, number: int, call: Call) -> str:
         did = f"{call.f} {sorted(value, key=repr)}"
     else:
         did = call.f if value == UNKNOWN else f"{call.f} {'nil' if value is None else value}"
-    node = ops.node_name(number)
-    return f"process {int(ops.process[number])} {did}" + (f" at {node}" if node else "")
+    place = place_of(ops, number)
+    return f"process {int(ops.process[number])} {did}" + (f" at {place}" if place else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from holdfast.checkers.transactions.graph import (
 from holdfast.checkers.transactions.list_append import AppendHistory
 from holdfast.checkers.transactions.observed import CASES_SHOWN, Anomalies, Explainer, show
 from holdfast.checkers.transactions.rw_register import RegisterHistory
+from holdfast.checkers.values import place_of
 from holdfast.history.history import JSON, History
-from holdfast.history.op import Outcome
+from holdfast.history.op import Ops, Outcome
 from holdfast.history.txn import Txns, transactions
 
 _ORDER = {
@@ -57,7 +58,8 @@ class ListAppend:
         Raises HistoryError for ops that are no transactions. Linear in micro-operations and elements, plus
         sorting. Source: Kingsbury and Alvaro, "Elle" (VLDB 2021).
         """
-        return self.judge(transactions(history.ops, lists=True), deadline)
+        ops = history.ops
+        return _placed(self.judge(transactions(ops, lists=True), deadline), ops)
 
     def judge(self, txns: Txns, deadline: int) -> Finding:
         """Judge transactions that are columnar already."""
@@ -88,7 +90,8 @@ class RwRegister:
     def check(self, history: History, deadline: int) -> Finding:
         """Judge history, as ListAppend does. A register's versions are only partly ordered, so that absence
         of anomalies says less than with lists. O(m log m)."""
-        return self.judge(transactions(history.ops, lists=False), deadline)
+        ops = history.ops
+        return _placed(self.judge(transactions(ops, lists=False), deadline), ops)
 
     def judge(self, txns: Txns, deadline: int) -> Finding:
         """Judge transactions that are columnar already."""
@@ -100,6 +103,15 @@ class RwRegister:
         anomalies = known.find_direct()
         known.add_dependencies(builder, anomalies, real_time=self.consistency == "strict-serializable")
         return _judge(self.name, self.consistency, txns, anomalies, builder, known.explain, deadline)
+
+
+def _placed(finding: Finding, ops: Ops) -> Finding:
+    """Return the finding with node, timeline and LSN of each op in evidence, where the history knows them."""
+    evidence = []
+    for each in finding.evidence:
+        places: dict[str, JSON] = {str(op): place for op in each.ops if (place := place_of(ops, op))}
+        evidence.append(replace(each, details={**each.details, "served_by": places}) if places else each)
+    return replace(finding, evidence=tuple(evidence))
 
 
 def _twice(name: str, txns: Txns, mop: int, txn: int) -> Finding:

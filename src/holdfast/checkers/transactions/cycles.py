@@ -32,10 +32,12 @@ from holdfast.checkers.transactions.graph import (
 )
 from holdfast.history.op import I64, Mask
 
-_SEARCH_NODES = 200_000
-"""Nodes that one breadth-first search may visit."""
-_STARTS = 64
-"""Edges of one component that are tried as the beginning of a witness of one kind."""
+_SEARCH_NODES = 400_000
+"""Nodes that the breadth-first searches for one kind in one component may visit together."""
+_LANDINGS = 64
+"""Transactions behind one relay that are tried."""
+_WITNESSES = 3
+"""Witnesses of one kind in one component, of which the shortest is kept."""
 _DATA = WW | WR
 
 
@@ -177,6 +179,7 @@ class _Adjacency:
     def __init__(self, graph: Graph) -> None:
         order = np.lexsort((graph.kind, graph.src))  # data dependencies before process and real time
         self.n_txns = graph.n_txns
+        self.budget = _SEARCH_NODES
         self.first = np.searchsorted(graph.src[order], np.arange(graph.n_nodes + 1)).tolist()
         self.dst: list[int] = graph.dst[order].tolist()
         self.kind: list[int] = graph.kind[order].tolist()
@@ -196,8 +199,9 @@ class _Adjacency:
         begin = (start[0], start[1] & RW if nonadjacent else 0)
         came: dict[tuple[int, int], tuple[tuple[int, int], int]] = {begin: (begin, 0)}
         queue = deque([begin])
-        while queue and len(came) < _SEARCH_NODES:
+        while queue and self.budget > 0:
             state = queue.popleft()
+            self.budget -= 1
             node, after_rw = state
             for edge in range(first[node], first[node + 1]):
                 label, target = kind[edge], dst[edge]
@@ -234,10 +238,16 @@ class _Adjacency:
 def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts: I64) -> Cycle | None:
     """Return a cycle of the kind through one of these edges, or None."""
     data = {"G0": WW, "G1c": _DATA}.get(base, _DATA)
-    if len(starts) > _STARTS:
-        span = np.abs(graph.src[starts].astype(np.int64) - graph.dst[starts])
-        starts = starts[np.argsort(span, kind="stable")]
-    for edge in starts[:_STARTS].tolist():
+    # Some edge of a cycle goes back in time, mostly an rw edge: the further back, the likelier.
+    target = np.minimum(graph.dst[starts], graph.n_txns - 1).astype(np.int64)
+    starts = starts[np.argsort(target - graph.src[starts], kind="stable")]
+    adjacency.budget = _SEARCH_NODES
+    shortest: Cycle | None = None
+    found = 0
+    for edge in starts.tolist():
+        if adjacency.budget <= 0:
+            break
+        adjacency.budget -= 1
         u, v, label = int(graph.src[edge]), int(graph.dst[edge]), int(graph.kind[edge])
         if base == "G2-item":
             cycle = _adjacent_pair(adjacency, u, v, label, extra)
@@ -247,8 +257,12 @@ def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts:
             cycle = None if way is None else _named(adjacency, u, [(v, label), *way])
         # A search for nonadjacent ones may end with a single rw edge that an earlier, bounded search missed.
         if cycle is not None and (cycle.name.startswith(base) or base == "G-nonadjacent"):
-            return cycle
-    return None
+            found += 1
+            if shortest is None or len(cycle.steps) < len(shortest.steps):
+                shortest = cycle
+            if len(shortest.steps) <= 3 or found == _WITNESSES:
+                break
+    return shortest
 
 
 def _adjacent_pair(adjacency: _Adjacency, u: int, v: int, label: int, extra: int) -> Cycle | None:
@@ -261,7 +275,7 @@ def _adjacent_pair(adjacency: _Adjacency, u: int, v: int, label: int, extra: int
             (adjacency.dst[edge], [*way, (adjacency.dst[edge], adjacency.kind[edge])])
             for edge in range(adjacency.first[node], adjacency.first[node + 1])
         ]
-        if len(landing) > _STARTS:
+        if len(landing) > _LANDINGS:
             break
     for node, way in landing:
         if node >= adjacency.n_txns or node == u:

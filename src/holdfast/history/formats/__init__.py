@@ -45,5 +45,5 @@ def _read_store(path: Path) -> History:
     # The store needs pyarrow, which takes a tenth of a second to import; foreign histories do without.
     from importlib import import_module
 
-    read: Callable[[Path], History] = import_module("holdfast.history.store").read_history
-    return read(path)
+    load: Callable[[Path], tuple[History, object]] = import_module("holdfast.history.store").load_run
+    return load(path)[0]
