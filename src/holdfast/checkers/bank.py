@@ -40,7 +40,9 @@ class Bank:
         evidence: list[Evidence] = []
         for read in reads:
             balances = value_of(ops, read)
-            if not isinstance(balances, dict):
+            if not isinstance(balances, dict) or not all(
+                balance is None or type(balance) is int for balance in balances.values()
+            ):
                 raise HistoryError(f"op {read} read {str(balances)[:60]!r} where balances by account are due")
             missing = [account for account, balance in balances.items() if balance is None]
             amount = sum(balance for balance in balances.values() if balance is not None)

@@ -121,9 +121,13 @@ def _against_time(
 def _entries(ops: Ops, read: int) -> tuple[list[int] | None, list[Hashable]]:
     """Return (offsets, values) of a read; no offsets when it gives values only."""
     entries = list_of(ops, read)
-    if entries and all(isinstance(entry, list) and len(entry) == 2 for entry in entries):
-        return [int(entry[0]) for entry in entries], [freeze(entry[1]) for entry in entries]
+    if entries and all(_has_offset(entry) for entry in entries):
+        return [entry[0] for entry in entries], [freeze(entry[1]) for entry in entries]
     return None, [freeze(entry) for entry in entries]
+
+
+def _has_offset(entry: object) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int
 
 
 def _shown(value: Hashable) -> str:

@@ -149,7 +149,7 @@ class _Flat:
                     else:
                         raise ValueError(f"{f} is neither a read nor a write")
                     self.keys.append(codes.setdefault(_hashable(key), len(codes)))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, KeyError) as error:
                 shown = json.dumps(mops)[:80]
                 raise HistoryError(f"op {begin + offset} is no transaction: {shown}: {error}") from None
 

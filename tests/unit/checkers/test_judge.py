@@ -63,6 +63,7 @@ def test_findings_are_json() -> None:
         json.dumps(dict(finding.anomalies))
 
 
+EXAMPLES = 300
 _VALUES = st.recursive(
     st.none() | st.integers(-3, 3) | st.text("ab", max_size=2) | st.booleans(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=1), inner, max_size=2),
@@ -71,7 +72,7 @@ _VALUES = st.recursive(
 _FUNCTIONS = ["read", "write", "cas", "add", "txn", "append", "get", "enqueue", "dequeue", "drain", "acquire"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(_FUNCTIONS), _VALUES, st.sampled_from(["does", "fails", "maybe"])),

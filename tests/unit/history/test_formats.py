@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from holdfast.errors import HistoryError
 from holdfast.history.formats import read_history
 from holdfast.history.formats.jepsen_edn import read_jepsen_edn
 from holdfast.history.formats.porcupine import read_porcupine_etcd, read_porcupine_kv
-from holdfast.history.op import NEVER, NONE, Outcome
+from holdfast.history.op import NEVER, NONE, Ops, Outcome
+
+Reader = Callable[[str, str | None], Ops]
 
 
 def test_only_integer_processes_are_clients() -> None:
@@ -96,3 +99,16 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         read_history(tmp_path / "binary", "csv")
     (tmp_path / "empty").write_text("")
     assert len(read_history(tmp_path / "empty", "jepsen-edn").ops) == 0
+
+
+_EDN = '[{:process 0, :type :invoke, :f :write, :value [1 "a"]}\n {:process 0, :type :ok, :f :write, :value #{2}}]'
+_ETCD = "INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 0\t:fail\t:cas\t[1 2]\n"
+
+
+@pytest.mark.parametrize(("read", "text"), [(read_jepsen_edn, _EDN), (read_porcupine_etcd, _ETCD)])
+def test_a_file_cut_anywhere_is_read_or_refused_by_line(read: Reader, text: str) -> None:
+    for cut in range(len(text)):
+        try:
+            read(text[:cut], "cut")
+        except HistoryError as error:
+            assert error.line is not None
