@@ -56,6 +56,24 @@ def test_weaker_consistency_asks_a_set_only_for_what_is_lost() -> None:
     assert (weak.verdict, dict(weak.anomalies)) == ("pass", {"stale": 1})
 
 
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("cas-register", "0 does cas 1"),
+        ("counter", '0 does add "one"'),
+        ("multi-register", "0 does txn 7"),
+        ("bank", "0 does read 7"),
+        ("set", "0 does add 1\n0 does read 7"),
+        ("log", "0 does append 1\n0 does read 7"),
+        ("list-append", "0 does txn [7]"),
+        ("rw-register", '0 does txn [["x",1,2]]'),
+    ],
+)
+def test_value_that_a_model_cannot_take_is_refused(model: str, text: str) -> None:
+    with pytest.raises(HistoryError):
+        judge(History(sketch(text)), model, deadline=deadline_ns(10))
+
+
 def test_findings_are_json() -> None:
     history = History(sketch('0 does txn [["append","x",1]]\n1 does txn [["r","x",[]]]'))
     for finding in judge(history, "list-append", deadline=deadline_ns(10)):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from holdfast.checkers.base import Finding
 from holdfast.checkers.linearizable import search
 from holdfast.checkers.linearizable.check import Linearizable
-from holdfast.checkers.linearizable.models import MODELS, Call
+from holdfast.checkers.linearizable.models import MODELS, Call, freeze
 from holdfast.clock import deadline_ns
 from holdfast.history.formats.events import EventPairer
 from holdfast.history.formats.jepsen_edn import read_jepsen_edn
@@ -54,6 +54,8 @@ def linearizable_by_brute_force(model: str, ops: list[Op]) -> bool:
 
 
 def _random_value(rng: random.Random, model: str, f: str) -> Any:
+    if f == "txn":
+        return [[rng.choice("rw"), rng.choice("xy"), rng.randrange(2)] for _ in range(rng.randint(1, 2))]
     if f == "cas":
         return [rng.randrange(3), rng.randrange(3)][: 1 + (rng.random() < 0.7)]
     if f == "get":
@@ -67,8 +69,9 @@ def _random_value(rng: random.Random, model: str, f: str) -> Any:
 
 def random_history(rng: random.Random) -> tuple[str, Ops, list[Op]]:
     """Return a model and a small random history of it, both as ops and for brute force."""
-    model = rng.choice(["register", "cas-register", "counter", "mutex", "queue", "set", "kv"])
+    model = rng.choice(sorted(MODELS))
     functions = sorted(MODELS[model].functions - {"remove", "increment", "inc", "dec", "decrement"})
+    functions = ["txn"] if model == "multi-register" else functions
     reads = ("read", "get", "dequeue")
     pairer, rows, waiting = EventPairer(), [], {}
     clients = list(range(rng.randint(2, 4)))
@@ -98,7 +101,7 @@ def random_history(rng: random.Random) -> tuple[str, Ops, list[Op]]:
 
 
 def _call(f: str, value: Any) -> Call:
-    return Call(f, tuple(value) if isinstance(value, list) else value)
+    return Call(f, freeze(value))
 
 
 @settings(max_examples=400, deadline=None)

@@ -101,7 +101,9 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     assert len(read_history(tmp_path / "empty", "jepsen-edn").ops) == 0
 
 
-_EDN = '[{:process 0, :type :invoke, :f :write, :value [1 "a"]}\n {:process 0, :type :ok, :f :write, :value #{2}}]'
+_EDN = (
+    '[{:process 0, :type :invoke, :f :add, :value [1 "a"]}\n {:process 0, :type :ok, :f :add, :value #{2}}]'
+)
 _ETCD = "INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 0\t:fail\t:cas\t[1 2]\n"
 
 

@@ -51,7 +51,9 @@ class Model:
     show: Callable[[Any], str] = str
 
     def is_pure(self, call: Call) -> bool:
-        """Whether the call leaves every state as it is."""
+        """Whether the call only reads: it leaves every state as it is, or binds what was never written."""
+        if self.name == "multi-register" and isinstance(call.value, tuple):
+            return all(isinstance(mop, tuple) and mop and mop[0] in ("r", "read") for mop in call.value)
         return call.f in self.pure or (call.f == "cas" and is_miss(call))
 
     def says_nothing(self, call: Call) -> bool:

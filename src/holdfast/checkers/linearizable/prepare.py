@@ -214,6 +214,8 @@ def _encode(model: Model, ops: Ops, happened: Mask, inner: list[Any] | None) -> 
 
 
 def _intern(model: Model, f: str, number: int | None, text: str | None, seen: dict[Call, int]) -> int:
+    if text is None and number is not None and (f in model.matches or f in model.overwrites):
+        return seen.setdefault(Call(f, number), len(seen))
     try:
         call = Call(f, decode(model.name, f, number, text))
         model.step(model.initial, call)

@@ -8,8 +8,8 @@ class (same call, same effect), and tried last.
 
 What keeps the search small:
 
-- An op that never changes any state (a read) is taken at once where it is legal: whatever follows could
-  follow it too. A write of the value that is there already is not taken so: it may be needed later.
+- An op that only reads is taken at once where it is legal: whatever follows could follow it too. A write of
+  the value that is there already is not taken so: it may be needed later.
 - Configurations seen before are not entered again (Lowe's cache), nor are those that differ from one seen
   only in having used up more crashed ops.
 - A crashed op must pay: an op directly after it that would have led to the same state without it is not
@@ -49,7 +49,6 @@ class Row(dict[int, int]):
     __slots__ = ("_state", "_step")
 
     def __init__(self, state: int, step: Callable[[int, int], int]) -> None:
-        super().__init__()
         self._state = state
         self._step = step
 
@@ -101,7 +100,7 @@ class Search:
     """One object's search, run in slices.
 
     invoked, returned: event positions of the required ops, ascending by invoked. calls: their codes, those of
-    ops that never change a state below n_pure. crashed: classes, by first invocation. rows: the transition
+    ops that only read below n_pure. crashed: classes, by first invocation. rows: the transition
     table, shared by searches of one model: rows[state][call]. targets: a short cut, by call: the one state in
     which a pure call is legal, or the state to which any other call leads from everywhere; −1 asks the table.
     """
@@ -237,11 +236,15 @@ class Search:
                 call = calls[index]
                 target = targets[call]
                 if call < n_pure:
-                    if target == state or (target < 0 and row[call] >= 0):
+                    following = target if target >= 0 else row[call]
+                    if following == state:
                         taken |= bit
-                    elif returned[index] < bound:
-                        bound = returned[index]
-                        urgent = call
+                    else:
+                        if returned[index] < bound:
+                            bound = returned[index]
+                            urgent = call
+                        if target < 0 <= following:
+                            choices.append(index)  # it binds an initial value: see multi-register
                 else:
                     if returned[index] < bound:
                         bound = returned[index]
@@ -253,7 +256,7 @@ class Search:
         if before >= 0:
             earlier = self.rows[before]
             if any(
-                taken >> offset & 1 and earlier[calls[low + offset]] < 0
+                taken >> offset & 1 and earlier[calls[low + offset]] != before
                 for offset in range(taken.bit_length())
             ):
                 before = -1  # an op was taken that only the crashed op made legal: it has paid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,7 +174,7 @@ def _evidence(
     return tuple(found)
 
 
-def explain_cycle(txns: Txns, cycle: Cycle, explain: Callable[[int, int, int], object]) -> Evidence:
+def explain_cycle(txns: Txns, cycle: Cycle, explain: Explainer) -> Evidence:
     """Return a cycle as evidence: its transactions T1 …, and for each edge the reason why it must be."""
     members = [txn for txn, _ in cycle.steps]
     names = {txn: f"T{number}" for number, txn in enumerate(members, 1)}
@@ -190,7 +189,7 @@ def explain_cycle(txns: Txns, cycle: Cycle, explain: Callable[[int, int, int], o
             text = "{a} was acknowledged before {b} was invoked"
         else:
             reason = explain(a, b, RW if kind & RW else kind)
-            text, details = reason.text, reason.details  # type: ignore[attr-defined]
+            text, details = reason.text, reason.details
         label = "rw" if kind & RW else KIND_NAMES[kind]
         sentence = text.format(a=names[a], b=names[b])
         sentences.append(sentence)
