@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from holdfast.collector import collector_paused
 from holdfast.errors import HistoryError
 from holdfast.history.op import I32, I64, NONE, U8, Mask, Ops, Outcome
 
@@ -85,6 +86,11 @@ def transactions(ops: Ops, *, lists: bool) -> Txns:
     transactions without micro-operations. Raises HistoryError, naming the op, for a payload that is no
     transaction. About 1 µs a micro-operation and 30 ns an element.
     """
+    with collector_paused():
+        return _flatten(ops, lists)
+
+
+def _flatten(ops: Ops, lists: bool) -> Txns:
     flat = _Flat(lists)
     texts = ops.payload if ops.payload is not None else [None] * len(ops)
     for begin in range(0, len(ops), _CHUNK_OPS):

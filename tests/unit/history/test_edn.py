@@ -46,6 +46,12 @@ def test_value(text: str, value: object) -> None:
     assert one(text) == value
 
 
+def test_white_space_and_comments_may_end_a_file() -> None:
+    for end in ("\n", " ,\n ", "; a comment {", "\n; one\n;; two"):
+        assert [form for form, _ in read_forms("{:a 1}" + end)] == [{"a": 1}]
+    assert read_forms("; nothing") == []
+
+
 def test_comments_and_wrapping_do_not_matter() -> None:
     bare = "{:a 1} ; one\n{:a 2}"
     assert [form for form, _ in read_forms(bare)] == [{"a": 1}, {"a": 2}]

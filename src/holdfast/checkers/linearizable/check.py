@@ -7,11 +7,8 @@ found.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +21,7 @@ from holdfast.checkers.linearizable.prepare import (
     UnknownFunctionError,
     object_histories,
 )
+from holdfast.collector import collector_paused
 from holdfast.history.history import History
 from holdfast.history.op import Ops, Outcome
 
@@ -53,7 +51,7 @@ class Linearizable:
         Raises HistoryError for values that the model cannot take. Exponential in the number of ops open at
         once at worst, about 2 µs an op on healthy histories. Sources: see search.py.
         """
-        with _collector_paused():
+        with collector_paused():
             return self._check(history.ops, deadline)
 
     def _check(self, ops: Ops, deadline: int) -> Finding:
@@ -91,19 +89,6 @@ class Linearizable:
             anomalies={"not-linearizable": 1},
             evidence=(evidence,),
         )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python from looking for reference cycles: a search makes many objects and not one cycle, and the
-    looking would cost a third of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _passed(ops: Ops, scope: str, steps: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from holdfast.collector import collector_paused
 from holdfast.errors import HistoryError
 from holdfast.history.formats.jepsen_edn import read_jepsen_edn
 from holdfast.history.formats.porcupine import read_porcupine_etcd, read_porcupine_kv
@@ -38,7 +39,8 @@ def read_history(path: str | Path, format: str) -> History:
         raise HistoryError(f"not text: {error.reason} at byte {error.start}", file=str(path)) from None
     except OSError as error:
         raise HistoryError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    return History(ops=_READERS[format](text, str(path)))
+    with collector_paused():
+        return History(ops=_READERS[format](text, str(path)))
 
 
 def _read_store(path: Path) -> History:

@@ -14,14 +14,15 @@ from typing import Any, Final
 from holdfast.errors import HistoryError
 
 _TOKEN: Final = re.compile(
-    r"""[^\s,()\[\]{}"\\;\#^]+      # numbers, keywords, symbols: most of any history
+    r"""(?:[\s,]+ | ;[^\n]*)*+(       # commas are white space
+        [^\s,()\[\]{}"\\;\#^]+      # numbers, keywords, symbols: most of any history
       | [()\[\]{}]
       | "(?:[^"\\]|\\.)*"
-      | ;[^\n]*
       | \#\{ | \#_ | \#\#\w+ | \#[^\s,()\[\]{}"\\;]+ | \^
       | \\(?:newline|space|tab|return|formfeed|backspace|u[0-9A-Fa-f]{4}|.)
-      | [\s,]+
-      | .                           # anything else is an error, with a place
+      | [^\s,]                      # anything else is an error, with a place
+      | \Z
+      )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -118,18 +119,18 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
     items, depth = forms, 0
     atoms: dict[str, Any] = {}
     for found in _TOKEN.finditer(text):
-        token = found[0]
+        token = found[1]
+        if not token:
+            break
         first = token[0]
-        if first in " \n\t\r,;\f\v" or token.isspace():
-            continue
         if token in _CLOSER:
-            stack.append((token, items, found.start()))
+            stack.append((token, items, found.start(1)))
             items = []
             if depth == 0:
                 inner_starts = []
             depth += 1
             continue
-        start = found.start()
+        start = found.start(1)
         if token in (")", "]", "}"):
             if not stack:
                 raise HistoryError(f"{token} closes nothing", file=file, line=line_of(text, start))
@@ -139,7 +140,7 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
                 raise HistoryError(
                     f"{token} cannot close the {opener} of line {where}",
                     file=file,
-                    line=line_of(text, found.start()),
+                    line=line_of(text, found.start(1)),
                 )
             value = _close(opener, items, text, start, file)
             items = outer
