@@ -16,11 +16,13 @@ from holdfast.checkers.set_full import SetFull
 from holdfast.checkers.total_queue import TotalQueue
 from holdfast.checkers.transactions.check import ListAppend, RwRegister
 from holdfast.checkers.transactions.consistency import LEVELS
-from holdfast.clock import seconds_until
+from holdfast.clock import deadline_ns, seconds_until
 from holdfast.errors import ConfigError, HistoryError
 from holdfast.history.history import History
 
 STRICT: Final = "strict-serializable"
+DEFAULT_TIMEOUT_S: Final = 600.0
+"""How long all checkers of a history may take together, when nothing else is said."""
 CONSISTENCIES: Final = tuple(reversed(LEVELS))
 """What ``--consistency`` takes, strongest first."""
 
@@ -70,13 +72,16 @@ def checkers_for(history: History, model: str, consistency: str = STRICT) -> tup
     return (Linearizable(model),)
 
 
-def judge(history: History, model: str, consistency: str = STRICT, *, deadline: int) -> tuple[Finding, ...]:
+def judge(
+    history: History, model: str, consistency: str = STRICT, deadline: int | None = None
+) -> tuple[Finding, ...]:
     """Return the findings of a model's checkers on a history.
 
-    model: one of MODELS. consistency: one of CONSISTENCIES. deadline: monotonic ns, for all of them together.
-    A checker that crashes or runs out of time or memory gives ``unknown``. Raises ConfigError for an unknown
-    name, HistoryError for values that the model cannot take.
+    model: one of MODELS. consistency: one of CONSISTENCIES. deadline: monotonic ns, for all of them
+    together; None gives them DEFAULT_TIMEOUT_S. A checker that crashes or runs out of time or memory gives
+    ``unknown``. Raises ConfigError for an unknown name, HistoryError for values that the model cannot take.
     """
+    deadline = deadline_ns(DEFAULT_TIMEOUT_S) if deadline is None else deadline
     return tuple(
         run_checker(checker, history, seconds_until(deadline), passing=(HistoryError,))
         for checker in checkers_for(history, model, consistency)

@@ -33,10 +33,10 @@ from holdfast.checkers.transactions.rw_register import RegisterHistory
 from holdfast.clock import deadline_ns
 from holdfast.history.formats.events import EventPairer
 from holdfast.history.history import History
-from holdfast.history.op import Ops, Outcome
+from holdfast.history.op import NEVER, Ops, Outcome
 from holdfast.history.simulate import list_append_history, serial_history
 from holdfast.history.sketch import sketch
-from holdfast.history.txn import transactions
+from holdfast.history.txn import Txns, transactions
 
 CLEAN = int(os.environ.get("HOLDFAST_CLEAN_HISTORIES", "150"))
 
@@ -245,6 +245,41 @@ def test_deadline_gives_unknown_or_what_is_certain() -> None:
     finding = ListAppend().check(History(ops), 0)
     assert finding.verdict in ("fail", "unknown", "pass")
     assert np.array_equal(ops.outcome, np.zeros(len(ops), dtype=np.uint8))
+
+
+def test_elements_may_be_any_integers() -> None:
+    low, high = -(2**62), 2**62
+    ops = sketch(
+        f'0 does txn [["append",1,{low}],["append",2,{high}]]\n0 does txn [["r",1,[{low}]],["r",2,[]]]'
+    )
+    finding = ListAppend().check(History(ops), deadline_ns(5))
+    assert set(finding.anomalies) == {"G-single"}
+    assert f"append of {high}" in finding.evidence[0].message
+
+
+def test_many_appends_that_nobody_read_stay_linear() -> None:
+    n, readers = 200_000, 300
+    total = readers + n
+    at = np.arange(total)
+    acked = at < readers
+    many = Txns(
+        op=at,
+        process=at.astype(np.int32),
+        invoke_pos=np.where(acked, 2 * at, readers + at),
+        complete_pos=np.where(acked, 2 * at + 1, NEVER),
+        outcome=np.where(acked, int(Outcome.OK), int(Outcome.INFO)).astype(np.uint8),
+        mop_start=np.arange(total + 1),
+        is_write=~acked,
+        key=np.zeros(total, dtype=np.int64),
+        value=at,
+        known=np.ones(total, dtype=np.bool_),
+        list_start=np.zeros(total + 1, dtype=np.int64),
+        elements=np.zeros(0, dtype=np.int64),
+    )
+    builder = GraphBuilder(total)
+    AppendHistory.of(many).add_dependencies(builder)
+    assert len(builder.graph().src) < 5 * total
+    assert ListAppend().judge(many, deadline_ns(30)).verdict == "pass"
 
 
 def test_one_value_written_twice_is_no_verdict() -> None:

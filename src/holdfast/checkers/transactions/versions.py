@@ -27,7 +27,8 @@ ELSEWHERE = -2
 class AppendIndex:
     """Finds the append of (key, element): appends (a) sorted by code, their micro-operations beside.
 
-    duplicates: appends whose key and element an earlier append had already.
+    duplicates: appends whose key and element an earlier append had already. ranks: all elements, ascending,
+    where they are too far apart to be codes themselves: then their places stand for them.
     """
 
     appends: I64
@@ -35,11 +36,15 @@ class AppendIndex:
     lowest: int
     span: int
     duplicates: I64
+    ranks: I64 | None = None
 
     def find(self, key: I64, element: I64) -> I64:
         """Return the micro-operation that appended each (key, element), NOBODY where none did. O(q log a)."""
         if not len(self.codes):
             return np.full(len(key), NOBODY, dtype=np.int64)
+        if self.ranks is not None:
+            rank = np.minimum(np.searchsorted(self.ranks, element), len(self.ranks) - 1)
+            element = np.where(self.ranks[rank] == element, rank, -1)
         inside = (element >= self.lowest) & (element < self.lowest + self.span)
         code = np.where(inside, key * self.span + (element - self.lowest), -1)
         place = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
@@ -53,17 +58,16 @@ def index_appends(txns: Txns) -> AppendIndex:
         none = np.zeros(0, dtype=np.int64)
         return AppendIndex(none, none, 0, 1, none)
     values = txns.value[appends]
+    ranks = None
+    if (int(values.max()) - int(values.min()) + 1) * (txns.key_count + 1) >= 1 << 62:
+        ranks, values = np.unique(values, return_inverse=True)
     lowest = int(values.min())
     span = int(values.max()) - lowest + 1
-    if span * (txns.key_count + 1) >= 1 << 62:
-        raise OverflowError(
-            f"elements from {lowest} to {lowest + span} of {txns.key_count} keys are too many"
-        )
     codes = txns.key[appends] * span + (values - lowest)
     order = np.argsort(codes, kind="stable")
     codes, appends = codes[order], appends[order]
     repeated = np.flatnonzero(codes[1:] == codes[:-1]) + 1
-    return AppendIndex(appends, codes, lowest, span, appends[repeated])
+    return AppendIndex(appends, codes, lowest, span, appends[repeated], ranks)
 
 
 @dataclass(frozen=True, slots=True)
