@@ -87,15 +87,20 @@ class Checker(Protocol):
         ...
 
 
-def run_checker(checker: Checker, history: History, timeout_s: float) -> Finding:
+def run_checker(
+    checker: Checker, history: History, timeout_s: float, *, passing: tuple[type[Exception], ...] = ()
+) -> Finding:
     """Run one checker and return its finding with its elapsed time.
 
     A checker that crashes or runs out of memory gives ``unknown`` with the place it crashed: it has not
-    shown anything. Source: Jepsen checker.clj, check-safe.
+    shown anything. passing: exceptions that are the caller's to report. Source: Jepsen checker.clj,
+    check-safe.
     """
     start = time.monotonic_ns()
     try:
         finding = checker.check(history, start + int(timeout_s * NS_PER_S))
+    except passing:
+        raise
     except MemoryError:
         finding = Finding(checker.name, Verdict.UNKNOWN, "ran out of memory")
     except Exception as error:  # noqa: BLE001 - any crash of a checker is a verdict of its own

@@ -53,6 +53,7 @@ class Ops:
     an Outcome. node: index into node_names of the node that answered, −1 unknown. timeline: that node's,
     0 unknown. lsn: 0 unknown. error: index into error_names, −1 none. payload: one structured value an op
     (micro-operations of a transaction, foreign values) as JSON text, or None for the whole column.
+    key_names: what the keys stand for when they are codes 0, 1, … of names, None when they are themselves.
     """
 
     process: I32
@@ -72,6 +73,7 @@ class Ops:
     error: I32
     error_names: tuple[str, ...]
     payload: Sequence[str | None] | None = field(default=None, repr=False)
+    key_names: tuple[str, ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.process)
@@ -89,6 +91,10 @@ class Ops:
         """Return the name of the node that answered op number index, None when unknown."""
         code = int(self.node[index])
         return None if code < 0 else self.node_names[code]
+
+    def key_name(self, key: int) -> str:
+        """Return how a key is written for a person."""
+        return str(key) if self.key_names is None else self.key_names[key]
 
     def error_text(self, index: int) -> str | None:
         """Return the error of op number index, None when it had none."""

@@ -1,0 +1,1 @@
+"""Linearizability: one object, one order, within real time."""

@@ -1,0 +1,246 @@
+"""Sequential specifications: what each object does when nothing is concurrent.
+
+A model is pure: ``step(state, call)`` gives the next state, or None when the call cannot have happened in it.
+States and calls are hashable. A state of None is legal, so the answer is wrapped: ``(state,)`` or None.
+Sources: knossos.model (register, cas-register, mutex, multi-register; a read of nil there is a read of
+something unknown), Porcupine's etcd and kv models, Herlihy and Wing (TOPLAS 1990) for the FIFO queue.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final
+
+State = Hashable
+Next = tuple[State] | None
+
+UNKNOWN: Final = "unknown"
+"""The value of a read that was not told what it saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asked and was told. f: the function. value: its value, hashable. Equal calls do the
+    same."""
+
+    f: str
+    value: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A sequential specification.
+
+    initial: the first state. step: see above. pure: the functions that never change any state. functions:
+    all that it knows. matches: pure functions that are legal in exactly the state that equals their value.
+    overwrites: functions that are legal everywhere and lead to the same state from everywhere. by_key:
+    whether ops on different keys are independent objects (P-compositionality). show: how a state is written
+    for a person.
+    """
+
+    name: str
+    initial: State
+    step: Callable[[Any, Call], Next]
+    functions: frozenset[str]
+    pure: frozenset[str] = frozenset({"read"})
+    matches: frozenset[str] = frozenset({"read"})
+    overwrites: frozenset[str] = frozenset()
+    by_key: bool = True
+    show: Callable[[Any], str] = str
+
+    def is_pure(self, call: Call) -> bool:
+        """Whether the call only reads: it leaves every state as it is, or binds what was never written."""
+        if self.name == "multi-register" and isinstance(call.value, tuple):
+            return all(isinstance(mop, tuple) and mop and mop[0] in ("r", "read") for mop in call.value)
+        return call.f in self.pure or (call.f == "cas" and is_miss(call))
+
+    def says_nothing(self, call: Call) -> bool:
+        """Whether the call is pure and legal everywhere: it can be left out."""
+        return call.f in self.pure and call.value == UNKNOWN
+
+
+def is_miss(call: Call) -> bool:
+    """Whether a cas was served and missed: its value is (expected,) only."""
+    return isinstance(call.value, tuple) and len(call.value) == 1
+
+
+def _register(state: Any, call: Call) -> Next:
+    if call.f == "write":
+        return (call.value,)
+    return (state,) if call.value in (UNKNOWN, state) else None
+
+
+def _cas_register(state: Any, call: Call) -> Next:
+    if call.f != "cas":
+        return _register(state, call)
+    if not isinstance(call.value, tuple) or not 1 <= len(call.value) <= 2:
+        raise ValueError(f"a cas takes [expected new], not {call.value!r}")
+    if is_miss(call):
+        return (state,) if call.value[0] != state else None
+    expected, new = call.value
+    return (new,) if expected == state else None
+
+
+def _multi_register(state: frozenset[tuple[Any, Any]], call: Call) -> Next:
+    """A map of registers. A register that was never written may hold anything until a read shows what: the
+    first values are the test's choice and no history carries them."""
+    if call.value == UNKNOWN or call.value is None:
+        return (state,)
+    registers = dict(state)
+    mops: Any = call.value
+    for f, key, value in mops:
+        if f in ("w", "write"):
+            registers[key] = value
+        elif value is not None and registers.setdefault(key, value) != value:
+            return None
+    return (frozenset(registers.items()),)
+
+
+def _kv(state: str, call: Call) -> Next:
+    if call.f == "put":
+        return (call.value,)
+    if call.f == "append":
+        return (state + str(call.value),)
+    return (state,) if call.value in (UNKNOWN, state) else None
+
+
+def _mutex(state: bool, call: Call) -> Next:
+    taking = call.f == "acquire"
+    return None if taking == state else (taking,)
+
+
+def _queue(state: tuple[Any, ...], call: Call) -> Next:
+    if call.f == "enqueue":
+        return ((*state, call.value),)
+    if call.value == UNKNOWN:
+        return (state[1:],)
+    if call.value is None:
+        return (state,) if not state else None
+    return (state[1:],) if state and state[0] == call.value else None
+
+
+def _set(state: frozenset[Any], call: Call) -> Next:
+    if call.f == "add":
+        return (state | {call.value},)
+    if call.f == "remove":
+        return (state - {call.value},)
+    return (state,) if call.value == UNKNOWN or call.value == state else None
+
+
+def _counter(state: int, call: Call) -> Next:
+    if call.f == "read":
+        return (state,) if call.value in (UNKNOWN, state) else None
+    amount = 1 if call.value in (None, UNKNOWN) else call.value
+    if not isinstance(amount, int):
+        raise ValueError(f"a counter adds integers, not {amount!r}")
+    return (state - amount,) if call.f in ("decrement", "dec") else (state + amount,)
+
+
+def _plain(state: object) -> str:
+    return "nil" if state is None else str(state)
+
+
+MODELS: Final[dict[str, Model]] = {
+    model.name: model
+    for model in (
+        Model(
+            "register",
+            None,
+            _register,
+            frozenset({"read", "write"}),
+            overwrites=frozenset({"write"}),
+            show=_plain,
+        ),
+        Model(
+            "cas-register",
+            None,
+            _cas_register,
+            frozenset({"read", "write", "cas"}),
+            overwrites=frozenset({"write"}),
+            show=_plain,
+        ),
+        Model(
+            "multi-register",
+            frozenset(),
+            _multi_register,
+            frozenset({"txn", "read", "write"}),
+            pure=frozenset(),
+            matches=frozenset(),
+            by_key=False,
+            show=lambda state: str(dict(sorted(state, key=repr))),
+        ),
+        Model(
+            "kv",
+            "",
+            _kv,
+            frozenset({"get", "put", "append"}),
+            pure=frozenset({"get"}),
+            matches=frozenset({"get"}),
+            overwrites=frozenset({"put"}),
+            show=repr,
+        ),
+        Model(
+            "mutex",
+            False,
+            _mutex,
+            frozenset({"acquire", "release"}),
+            pure=frozenset(),
+            matches=frozenset(),
+            show=lambda held: "held" if held else "free",
+        ),
+        Model(
+            "queue",
+            (),
+            _queue,
+            frozenset({"enqueue", "dequeue"}),
+            pure=frozenset(),
+            matches=frozenset(),
+            show=lambda state: str(list(state)),
+        ),
+        Model(
+            "set",
+            frozenset(),
+            _set,
+            frozenset({"add", "remove", "read"}),
+            show=lambda state: str(sorted(state, key=repr)),
+        ),
+        Model(
+            "counter",
+            0,
+            _counter,
+            frozenset({"read", "add", "increment", "inc", "decrement", "dec"}),
+        ),
+    )
+}
+"""The models by name."""
+
+
+def freeze(value: Any) -> Hashable:
+    """Return a decoded JSON value as something hashable: lists as tuples, maps as sorted tuples of pairs."""
+    if isinstance(value, list):
+        return tuple(freeze(item) for item in value)
+    if isinstance(value, dict):
+        return tuple(sorted((key, freeze(item)) for key, item in value.items()))
+    return value  # type: ignore[no-any-return]
+
+
+def decode(model: str, f: str, value: int | None, payload: str | None) -> Hashable:
+    """Return the value of a call.
+
+    value: the op's integer, None when it has none. payload: its JSON text, which goes before value. A read
+    without either is UNKNOWN; ``[null]`` is how Porcupine's logs say that a read saw nil.
+    """
+    if payload is None:
+        return UNKNOWN if value is None and f in ("read", "get", "dequeue") else value
+    decoded = json.loads(payload)
+    if f == "read" and model in ("register", "cas-register") and decoded == [None]:
+        return None
+    if f == "read" and model == "set":
+        return (
+            frozenset(freeze(item) for item in decoded)
+            if len(set(map(repr, decoded))) == len(decoded)
+            else freeze(decoded)
+        )
+    return freeze(decoded)

@@ -1,0 +1,1 @@
+"""Transactional consistency, after Adya and Elle: dependency graphs whose cycles are anomalies."""

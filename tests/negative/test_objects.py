@@ -1,0 +1,189 @@
+"""For each checker of single objects and invariants, a history that breaks it in exactly one way, and a
+sound one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from holdfast.checkers.bank import Bank
+from holdfast.checkers.base import Checker, Verdict
+from holdfast.checkers.counter import CounterBounds
+from holdfast.checkers.lag import Lag
+from holdfast.checkers.linearizable.check import Linearizable
+from holdfast.checkers.log import Log
+from holdfast.checkers.log_patterns import LogPatterns
+from holdfast.checkers.long_fork import LongFork
+from holdfast.checkers.sessions import SessionGuarantees
+from holdfast.checkers.set_full import SetFull
+from holdfast.checkers.total_queue import TotalQueue
+from holdfast.checkers.unique_ids import UniqueIds
+from holdfast.clock import deadline_ns
+from holdfast.history.history import History, NodeObservation
+from holdfast.history.sketch import sketch
+
+SOUND: list[tuple[Checker, str]] = [
+    (Linearizable("register"), "0 does write 1\n1 invoke write 2\n2 does read 1\n2 does read 2\n1 ok"),
+    (Linearizable("cas-register"), "0 does write 1\n0 does cas [1,2]\n1 does cas [1]\n1 does read 2"),
+    (Linearizable("multi-register"), '0 does txn [["r","x",0]]\n0 does txn [["w","x",1],["r","y",5]]'),
+    (Linearizable("kv"), '0 does get x: ""\n0 does append x: "a"\n0 does append x: "b"\n0 does get x: "ab"'),
+    (Linearizable("mutex"), "0 does acquire\n1 invoke acquire\n0 does release\n1 ok"),
+    (Linearizable("queue"), "0 does enqueue 1\n0 does enqueue 2\n1 does dequeue 1\n1 does dequeue 2"),
+    (Linearizable("set"), "0 does add 1\n1 invoke add 2\n0 does read [2,1]\n1 ok"),
+    (
+        Linearizable("counter"),
+        "0 does add 2\n1 invoke add 3\n0 does read 5\n0 does decrement 1\n1 ok\n0 does read 4",
+    ),
+    (UniqueIds(), '0 does generate 1\n1 does generate "1"'),
+    (SetFull(), "0 does add 1\n0 maybe add 2\n1 does read [1]\n2 does read [1,2]"),
+    (SetFull(linearizable=False), "0 does add 1\n0 does read []\n0 does read [1]"),
+    (
+        CounterBounds(),
+        "0 does add 5\n1 invoke add 3\n2 does read 8\n2 does read 5\n3 does add -2\n2 does read 3",
+    ),
+    (Bank(), '0 does read {"a":5,"b":5}\n0 maybe transfer\n0 does read {"a":4,"b":6}'),
+    (
+        LongFork(),
+        '0 does txn [["w","x",1]]\n1 does txn [["r","x",1],["r","y",null]]\n0 does txn [["w","y",1]]',
+    ),
+    (SessionGuarantees(), "0 does write x: 1\n1 does read x: null\n0 does read x: 1\n0 does read x: 4"),
+    (
+        Log(),
+        "0 does append 1\n0 maybe append 2\n0 does append 3\n1 does read [[0,1],[1,3]]",
+    ),
+    (TotalQueue(), "0 does enqueue 1\n0 maybe enqueue 2\n1 does dequeue 2\n1 does drain [1]"),
+]
+
+BROKEN: list[tuple[Checker, str, dict[str, int]]] = [
+    (Linearizable("register"), "0 does write 1\n0 does read 2", {"not-linearizable": 1}),
+    (Linearizable("register"), "0 does write 1\n0 does write 2\n1 does read 1", {"not-linearizable": 1}),
+    (Linearizable("cas-register"), "0 does write 1\n0 does cas [2,3]", {"not-linearizable": 1}),
+    (Linearizable("cas-register"), "0 does write 1\n0 does cas [1]", {"not-linearizable": 1}),
+    (Linearizable("cas-register"), "0 does write 1\n0 does read [null]", {"not-linearizable": 1}),
+    (
+        Linearizable("multi-register"),
+        '0 does txn [["w","x",1],["w","y",1]]\n1 does txn [["r","x",1],["r","y",2]]',
+        {"not-linearizable": 1},
+    ),
+    (
+        Linearizable("kv"),
+        '0 does put x: "a"\n0 does append x: "b"\n1 does get x: "ba"',
+        {"not-linearizable": 1},
+    ),
+    (Linearizable("mutex"), "0 does acquire\n1 does acquire", {"not-linearizable": 1}),
+    (Linearizable("queue"), "0 does enqueue 1\n0 does enqueue 2\n1 does dequeue 2", {"not-linearizable": 1}),
+    (Linearizable("set"), "0 does add 1\n0 does read []", {"not-linearizable": 1}),
+    (Linearizable("set"), "0 does add 1\n0 does read [1,1]", {"not-linearizable": 1}),
+    (Linearizable("counter"), "0 does add 2\n0 does read 3", {"not-linearizable": 1}),
+    (UniqueIds(), "0 does generate 1\n1 does generate 1", {"duplicate-id": 1}),
+    (SetFull(), "0 does add 1\n0 does read [1]\n0 does read []", {"lost": 1}),
+    (SetFull(), "0 does add 1\n0 does read []\n0 does read [1]", {"stale": 1}),
+    (SetFull(), "0 does add 1\n0 does read [1,2]", {"unexpected": 1}),
+    (SetFull(), "0 does add 1\n0 does read [1,1]", {"duplicated": 1}),
+    (CounterBounds(), "0 does add 5\n0 does read 4", {"out-of-bounds": 1}),
+    (CounterBounds(), "0 maybe add -1\n0 does read -2", {"out-of-bounds": 1}),
+    (Bank(), '0 does read {"a":5,"b":5}\n0 does read {"a":4,"b":5}', {"wrong-total": 1}),
+    (Bank(), '0 does read {"a":5,"b":5}\n0 does read {"a":-1,"b":11}', {"negative-balance": 1}),
+    (Bank(), '0 does read {"a":5,"b":5}\n0 does read {"a":10,"b":null}', {"missing-balance": 1}),
+    (
+        LongFork(),
+        '0 does txn [["w","x",1]]\n1 does txn [["w","y",1]]\n2 does txn [["r","x",1],["r","y",null]]\n'
+        '3 does txn [["r","y",1],["r","x",null]]',
+        {"long-fork": 1},
+    ),
+    (SessionGuarantees(), "0 does read x: 4\n0 does read x: 3", {"non-monotonic-read": 1}),
+    (SessionGuarantees(), "0 does write x: 4\n0 does read x: 3", {"missed-own-write": 1}),
+    (Log(), "0 does append 1\n0 does append 2\n1 does read [1]", {"lost": 1}),
+    (Log(), "0 does append 1\n1 does read [1,1]", {"duplicated": 1}),
+    (Log(), "0 does append 1\n0 does append 2\n1 does read [2,1]", {"reordered": 1}),
+    (Log(), "0 does append 1\n0 does append 2\n1 does read [[0,1],[2,2]]", {"gap": 1}),
+    (Log(), "0 does append 1\n1 does read [1,9]", {"garbage": 1}),
+    (TotalQueue(), "0 does enqueue 1\n0 does drain []", {"lost": 1}),
+    (TotalQueue(), "0 does enqueue 1\n0 does dequeue 1\n0 does dequeue 2", {"unexpected": 1}),
+    (TotalQueue(), "0 does enqueue 1\n0 does dequeue 1\n0 does dequeue 1", {"duplicated": 1}),
+]
+
+
+@pytest.mark.parametrize(("checker", "text"), SOUND, ids=lambda each: getattr(each, "name", ""))
+def test_sound_history_passes(checker: Checker, text: str) -> None:
+    finding = checker.check(History(sketch(text)), deadline_ns(10))
+    assert finding.verdict is Verdict.PASS, finding.summary
+
+
+@pytest.mark.parametrize(("checker", "text", "anomalies"), BROKEN, ids=lambda each: getattr(each, "name", ""))
+def test_broken_history_has_exactly_its_anomaly(
+    checker: Checker, text: str, anomalies: dict[str, int]
+) -> None:
+    finding = checker.check(History(sketch(text)), deadline_ns(10))
+    assert finding.verdict is Verdict.FAIL
+    assert dict(finding.anomalies) == anomalies
+    assert finding.evidence
+
+
+@pytest.mark.parametrize("checker", [each[0] for each in SOUND], ids=lambda each: each.name)
+def test_history_without_client_ops_is_a_pass_that_says_so(checker: Checker) -> None:
+    finding = checker.check(History(sketch("")), deadline_ns(10))
+    assert (finding.verdict, finding.summary) == (Verdict.PASS, "no client operations: nothing to judge")
+
+
+@pytest.mark.parametrize(
+    ("checker", "text", "why"),
+    [
+        (SetFull(), "0 does add 1", "never read"),
+        (Log(), "0 does append 1", "never read"),
+        (Bank(), "0 does transfer 1", "never read"),
+        (LongFork(), '0 does txn [["w","x",1]]\n0 does txn [["w","x",2]]', "more than once"),
+    ],
+)
+def test_history_that_shows_nothing_is_unknown(checker: Checker, text: str, why: str) -> None:
+    finding = checker.check(History(sketch(text)), deadline_ns(10))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert why in finding.summary
+
+
+def _seen(at_s: int, node: str, role: str, lsn: int) -> NodeObservation:
+    return NodeObservation(at_s * 10**9, node, "node", role, 1, lsn)
+
+
+def test_lag_over_its_limit_is_found_once_it_lasts() -> None:
+    empty = sketch("")
+    slow = [_seen(0, "a", "primary", 5000), _seen(1, "b", "standby", 1000), _seen(4, "b", "standby", 1000)]
+    history = History(empty, observations=tuple(slow))
+    assert Lag(4000).check(history, 0).verdict is Verdict.PASS
+    finding = Lag(3999).check(history, 0)
+    assert (finding.verdict, finding.value) == (Verdict.FAIL, 4000)
+    assert "b stood at 0/3E8, 4000 bytes behind 0/1388" in finding.summary
+    assert Lag(3999, grace_s=2).check(history, 0).verdict is Verdict.FAIL
+    assert Lag(3999, grace_s=4).check(history, 0).verdict is Verdict.PASS
+    assert Lag(1).check(History(empty), 0).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "anomaly"),
+    [
+        ("2020 PANIC:  could not locate a valid checkpoint record", "panic"),
+        ("2020 ERROR:  invalid page in block 7 of relation base/5/16384", "corruption"),
+        ('2020 FATAL:  could not open file "base/5/1": No such file or directory', "lost-file"),
+        ("2020 LOG:  server process (PID 3) was terminated by signal 11: Segmentation fault", "crash"),
+    ],
+)
+def test_log_line_that_must_not_be_is_found(tmp_path: Path, line: str, anomaly: str) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(f"LOG:  database system is ready\n{line}\n")
+    history = History(sketch(""))
+    finding = LogPatterns({"a": log}).check(history, deadline_ns(10))
+    assert dict(finding.anomalies) == {anomaly: 1}
+    assert finding.evidence[0].details["line"] == 2
+    assert LogPatterns({"a": log}, allowed=("2020",)).check(history, deadline_ns(10)).verdict is Verdict.PASS
+    absent = LogPatterns({"a": tmp_path / "absent"}).check(history, deadline_ns(10))
+    assert absent.verdict is Verdict.UNKNOWN
+
+
+def test_negative_suite_breaks_every_model() -> None:
+    from holdfast.checkers.linearizable.models import MODELS
+
+    broken = {checker.model for checker, *_ in BROKEN if isinstance(checker, Linearizable)}
+    assert broken == set(MODELS)
+    assert np.all([anomalies for *_, anomalies in BROKEN])
