@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One server on 127.0.0.1. name: its cluster_name. Settings are ``-c`` options; fsync is off."""
+    """One server on 127.0.0.1. name: its holdfast.node. Settings are ``-c`` options; fsync is off."""
 
     def __init__(self, folder: Path, name: str, **settings: str) -> None:
         found = programs()
@@ -64,7 +64,7 @@ class Server:
         self.settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "cluster_name": name,
+            "holdfast.node": name,
             "fsync": "off",
             "max_connections": "100",
             "wal_level": "replica",

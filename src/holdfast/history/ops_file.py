@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from holdfast.errors import HistoryError
@@ -69,7 +68,7 @@ def load_ops(path: Path) -> Ops:
 
 
 def _ops(table: pa.Table) -> Ops:
-    columns: dict[str, npt.NDArray[Any]] = {}
+    columns: dict[str, Any] = {}  # numpy arrays; mypy cannot tell which field each of them fills
     names: dict[str, tuple[str, ...]] = {}
     for name, dtype in _PLAIN.items():
         columns[name] = table.column(name).chunk(0).to_numpy(zero_copy_only=False).astype(dtype)

@@ -11,7 +11,7 @@ PROCESS_SHIFT: Final = 40
 
 SERVED_BY: Final = (
     "pg_current_wal_insert_lsn(), "
-    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || current_setting('holdfast.node')"
+    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || coalesce(current_setting('holdfast.node', true), '')"
 )
 """The two columns by which a reply says where, on which timeline and by which node it was served.
 

@@ -48,7 +48,7 @@ class Cluster:
 async def cluster_of_three(name: str = "net") -> AsyncIterator[Cluster]:
     """Two nodes, one etcd member and one client."""
     spec = ClusterSpec(nodes=2, dcs=1)
-    lab = await NetnsLab.create(labs_folder() / name, spec.subnet, tied=True)
+    lab = await NetnsLab.create(labs_folder() / name, spec.subnet)
     try:
         for member in spec.members():
             await lab.add_host(member.name, member.address)
