@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from holdfast.hosts.base import Host
@@ -20,6 +21,8 @@ REST_PORT: Final = 8008
 REPLICATOR: Final = "replicator"
 REST_USER: Final = "patroni"
 FAILOVER_MARGIN_S: Final = 5.0
+WATCHDOG_MARGIN_S: Final = 5
+"""The watchdog fires this long before the leader's key expires: Patroni's own default."""
 
 Document = dict[str, object]
 
@@ -164,10 +167,27 @@ def member_document(
             "parameters": {"unix_socket_directories": SOCKET_DIR, NODE_SETTING: node.name},
             "basebackup": [{"checkpoint": "fast"}, "no-sync"],
         },
-        "watchdog": {"mode": "off"},
+        "watchdog": watchdog_document(spec, host),
         "tags": tags,
     }
     return merge(document, spec.patroni)
+
+
+def watchdog_pipe(host: Host) -> Path:
+    """Return the named pipe that stands for a host's watchdog device."""
+    return host.folder / "watchdog"
+
+
+def watchdog_document(spec: ClusterSpec, host: Host) -> Document:
+    """Return the watchdog's settings. ``required``: a node without a working one may not lead."""
+    if not spec.watchdog:
+        return {"mode": "off"}
+    return {
+        "mode": "required",
+        "driver": "testing",
+        "device": str(watchdog_pipe(host)),
+        "safety_margin": WATCHDOG_MARGIN_S,
+    }
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Document:
