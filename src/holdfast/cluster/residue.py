@@ -7,6 +7,8 @@ the lab is gone the machine is searched for each of them.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +21,22 @@ _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…]."""
+    """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
+
+    taken_ticks: when, in clock ticks since boot.
+    """
 
     folder: Path
     processes: frozenset[tuple[int, int]]
     namespaces: frozenset[str]
+    taken_ticks: int
 
 
 def take_census(folder: Path) -> Census:
     """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
     root = _init_pid(folder)
     if root is None:
-        return Census(folder, frozenset(), frozenset())
+        return Census(folder, frozenset(), frozenset(), _now_ticks())
     members = _descendants(root)
     mine = {kind: _namespace("self", kind) for kind in _KINDS}
     spaces = {
@@ -45,7 +51,7 @@ def take_census(folder: Path) -> Census:
             processes.add((pid, process_start_ticks(pid)))
         except ProcessLookupError:
             continue  # ended while we counted
-    return Census(folder, frozenset(processes), frozenset(spaces))
+    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks())
 
 
 def find_residue(census: Census) -> list[str]:
@@ -57,20 +63,38 @@ def find_residue(census: Census) -> list[str]:
                 found.append(f"process {pid}")
         except ProcessLookupError:
             continue
-    alive = {
-        space
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and not _is_zombie(int(entry.name))
-        for kind in _KINDS
-        if (space := _namespace(entry.name, kind)) is not None
-    }
-    found += [f"namespace {space}" for space in sorted(census.namespaces & alive)]
+    found += [f"namespace {space}" for space in sorted(_held(census))]
     folder = str(census.folder)
     found += [f"mount {point}" for point in _mounts_below(folder)]
     found += [f"loop device {device}" for device in _loops_below(folder)]
     if census.folder.exists():
         found.append(f"folder {folder}")
     return found
+
+
+def _held(census: Census) -> set[str]:
+    """Return the census's namespaces that a process still holds.
+
+    The kernel gives the number of a namespace that is gone to the next one that is made, so a process that started
+    after the census does not count: one of the lab's own would have a parent in it that is older.
+    """
+    held = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        pid = int(entry.name)
+        spaces = {_namespace(entry.name, kind) for kind in _KINDS} & census.namespaces
+        try:
+            if spaces and not _is_zombie(pid) and process_start_ticks(pid) <= census.taken_ticks:
+                held |= {space for space in spaces if space is not None}
+        except ProcessLookupError:
+            continue
+    return held
+
+
+def _now_ticks() -> int:
+    """Return the time since boot in clock ticks, the unit of process_start_ticks."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def _init_pid(folder: Path) -> int | None:

@@ -64,7 +64,7 @@ class PatroniSystem:
             etcd.etcd_program()
         except UnavailableError as error:
             return error.message
-        return None
+        return settings.illegal_timing(spec) or None
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PatroniCluster:
         """Return the cluster that runs in a lab that was deployed before."""
@@ -75,6 +75,8 @@ class PatroniSystem:
         install = find(spec.version)
         users = (SUPERUSER, settings.REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
+        for service in spec.services:
+            progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
@@ -91,6 +93,8 @@ class PatroniSystem:
         for node in spec.nodes:
             await servers[node.name].host.power_on()
             await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+            if (rest := spec.ports.get(f"{node.name}/rest")) is not None:
+                await lab.publish(f"{node.name}/rest", node.address, settings.REST_PORT, rest)
         if seed is None:
             seed = await make_seed(servers[spec.primary().name].host, install, checksums=spec.checksums)
             await asyncio.gather(*(copy_seed(lab, seed, place) for place in data))
@@ -115,7 +119,7 @@ class PatroniSystem:
         progress(f"{len(others)} standbys join")
         await asyncio.gather(*(cluster.start_patroni(name) for name in others))
         await asyncio.gather(*(self._until_replica(cluster, name) for name in others))
-        wanted = settings.TIMINGS[spec.profile]
+        wanted = settings.timing(spec)
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
         await self._until(
