@@ -12,12 +12,11 @@ second whether a server that it has started accepts connections.
 from __future__ import annotations
 
 import asyncio
-import io
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from patroni.dcs import slot_name_from_member_name
-from ruamel.yaml import YAML
 
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Lab, Program
@@ -82,7 +81,8 @@ class PatroniSystem:
         for node in spec.nodes:
             host = await lab.add_host(node.name, node.address, power=False)
             document = settings.member_document(spec, node, install, cluster.credentials, host)
-            await host.put("patroni.yml", _yaml(document))
+            # JSON is YAML too, and leaves no word to be read as something else: "on", "0600".
+            await host.put("patroni.yml", json.dumps(document, indent=1).encode())
             await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
             servers[node.name] = PostgresServer(host, install)
         seed = cached_seed(install, checksums=spec.checksums)
@@ -260,9 +260,3 @@ def _literal(text: str) -> str:
 
 def _identifier(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def _yaml(document: settings.Document) -> bytes:
-    stream = io.BytesIO()
-    YAML(typ="safe").dump(document, stream)
-    return stream.getvalue()
