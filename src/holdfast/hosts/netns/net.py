@@ -11,6 +11,7 @@ from holdfast.errors import HostError
 from holdfast.hosts.base import Host
 from holdfast.hosts.netns import wire
 from holdfast.hosts.netns.channel import Channel
+from holdfast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE
 from holdfast.hosts.netns.wires import SOCKET_NAME
 from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Rule
 
@@ -23,10 +24,28 @@ class NetnsNet:
     def __init__(self, folder: Path, hosts: Mapping[str, Host]) -> None:
         self._folder = folder
         self._hosts = hosts
+        self._mechanisms: wire.Message | None = None
 
     def unavailable(self, conditions: Conditions) -> str | None:
-        """Return why this kernel or user can't make the conditions."""
-        return None
+        """Return why this kernel or user can't make the conditions. Blocks for some milliseconds, once."""
+        needed = {
+            DROP: conditions.cuts,
+            LOSS: 0 < conditions.loss_percent < 100,
+            QUEUE: conditions.holds or conditions.corrupt_percent > 0,
+            DUPLICATE: conditions.duplicate_percent > 0,
+            RATE: conditions.rate_kbit > 0,
+        }
+        missing = self._missing()
+        return next((str(missing[name]) for name, is_needed in needed.items() if is_needed and missing[name]), None)
+
+    def _missing(self) -> wire.Message:
+        if self._mechanisms is None:
+            with wire.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:
+                wire.send(connection, {"op": "net_mechanisms"})
+                self._mechanisms, _fds = wire.receive(connection)
+        if self._mechanisms is None or "error" in self._mechanisms:
+            raise HostError(f"{self._folder.name}: the lab does not say what its network can do")
+        return self._mechanisms
 
     async def apply(self, rules: Sequence[Rule]) -> Applied:
         """Put all rules into force at once."""
@@ -52,6 +71,11 @@ class NetnsNet:
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
         """Remove rules by id, None for all."""
         reply = await self._ask({"op": "net_heal", "ids": None if ids is None else list(ids)})
+        if died := _numbers(reply["died"]):
+            raise HostError(
+                f"{self._folder.name}: what held packets back for rules {list(died)} had ended before its time",
+                hint="they are healed; the fault was not in force until its end",
+            )
         return _numbers(reply["ids"])
 
     async def active(self) -> tuple[Rule, ...]:
