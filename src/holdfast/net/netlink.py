@@ -74,7 +74,7 @@ class Message:
 
 
 class Netlink:
-    """A netlink socket, to the packet filter or another part, in the network namespace in which it was made."""
+    """A netlink socket, to the packet filter or another part, in the network namespace it was made in."""
 
     def __init__(self, protocol: int = NETLINK_NETFILTER) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
@@ -134,7 +134,10 @@ class Netlink:
 
 
 def bundle_segments(index: int, most: int) -> None:
-    """Set how many segments a device of this network namespace may send as one (rtnetlink(7)). Raises OSError."""
+    """Set how many segments a device of this network namespace may send as one (rtnetlink(7)).
+
+    Raises OSError.
+    """
     header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
     body = header + attribute(_IFLA_GSO_MAX_SEGS, struct.pack("=I", most))
     with Netlink(NETLINK_ROUTE) as route:

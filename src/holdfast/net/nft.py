@@ -21,7 +21,7 @@ HOOK_FORWARD: Final = 2
 HOOK_EGRESS: Final = 1  # of a device, in FAMILY_NETDEV
 
 _SUBSYSTEM: Final = 10
-_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _NEWSET, _NEWSETELEM = 0, 2, 3, 6, 9, 12
+_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _DELRULE, _NEWSET, _NEWSETELEM = 0, 2, 3, 6, 8, 9, 12
 _REGISTER: Final = 1
 _VERDICT_REGISTER: Final = 0
 _LIST_ELEMENT: Final = 1
@@ -88,6 +88,11 @@ def new_rule(family: int, table: str, chain: str, expressions: Iterable[Expressi
     """Return the message that appends a rule to a chain."""
     body = text(1, table) + text(2, chain) + nested(4, *(nested(_LIST_ELEMENT, one) for one in expressions))
     return Message(_SUBSYSTEM, _NEWRULE, family, body, NLM_F_CREATE | NLM_F_APPEND)
+
+
+def delete_rules(family: int, table: str, chain: str) -> Message:
+    """Return the message that empties a chain."""
+    return Message(_SUBSYSTEM, _DELRULE, family, text(1, table) + text(2, chain))
 
 
 # what a packet must be

@@ -1,9 +1,9 @@
 """Holds packets back, or damages them: the kernel queues them to us and waits for our verdict (NFQUEUE).
 
-A queue lives in a host's namespace, hooked in before routing, where a packet no longer counts against its sender's
-buffer. Of each packet only its number comes to us, so a verdict is a few bytes, and one verdict releases all packets up to
-a number. Should we die, the kernel lets packets pass (bypass); should we be too slow, likewise (fail open).
-Source: linux/netfilter/nfnetlink_queue.h, libnetfilter_queue.
+A queue lives in a host's namespace, hooked in before routing, where a packet no longer counts against its
+sender's buffer. Of each packet only its number comes to us, so a verdict is a few bytes, and one verdict
+releases all packets up to a number. Should we die, the kernel lets packets pass (bypass); should we be too
+slow, likewise (fail open). Source: linux/netfilter/nfnetlink_queue.h, libnetfilter_queue.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ _SO_RCVBUFFORCE: Final = 33
 _PACKETS_MAX: Final = 1_000_000
 _BUFFER_BYTES: Final = 64 * 1024 * 1024
 _BURST: Final = 256  # packets taken before those that are due are let go
-_ID_PLACE: Final = HEADER.size + 4 + 4  # after the netlink header, the family header and the first attribute's
+_STRAGGLERS_S: Final = 0.003
+_LAST_ID: Final = 0x7FFFFFFF
+_ID_PLACE: Final = (
+    HEADER.size + 4 + 4
+)  # after the netlink header, the family header and the first attribute's
 _ATTRIBUTES_PLACE: Final = HEADER.size + 4
 _packet_id = struct.Struct(">I").unpack_from
 
@@ -46,8 +50,8 @@ _packet_id = struct.Struct(">I").unpack_from
 class Queue:
     """One queue of the network namespace in which it is made.
 
-    whole: see packets in full, one as the wire has it. host: a pidfd of the host's init; with it we end, for our
-    socket alone would keep the namespace alive.
+    whole: see packets in full, one as the wire has it. host: a pidfd of the host's init; with it we end, for
+    our socket alone would keep the namespace alive.
     """
 
     def __init__(self, queue: int, *, whole: bool, host: int | None = None) -> None:
@@ -57,7 +61,7 @@ class Queue:
         self.socket = self.netlink.socket
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-            # Beyond the machine's own limit; refused without privilege on the machine, where the limit is enough.
+            # Beyond the machine's own limit; refused to an ordinary user, for whom the limit has to do.
             self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         self.socket.setsockopt(_SOL_NETLINK, _NETLINK_NO_ENOBUFS, 1)
         copy = (0xFFFF, _COPY_PACKET) if whole else (0, _COPY_META)
@@ -90,6 +94,18 @@ class Queue:
         for start in range(0, len(packets), _BURST):
             self.socket.send(b"".join(self._answer(_VERDICT, one) for one in packets[start : start + _BURST]))
 
+    def release_all(self) -> None:
+        """Let everything pass, and what still comes for a moment after the rule has gone."""
+        until = time.monotonic() + _STRAGGLERS_S
+        while True:
+            self.release_up_to(_LAST_ID)
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return
+            select.select([self.socket], [], [], left_s)
+            for _ in self.waiting():
+                pass
+
     def replace(self, packet: int, payload: bytes) -> None:
         """Let a packet pass with other content."""
         self.socket.send(self._answer(_VERDICT, packet, attribute(_ATTR_PAYLOAD, payload)))
@@ -99,11 +115,41 @@ class Queue:
         return Message(_SUBSYSTEM, kind, _AF_UNSPEC, body, resource=self.number).encode(0, NLM_F_REQUEST)
 
 
+class Wander:
+    """A delay that wanders between points drawn uniformly from delay ± jitter, in straight lines.
+
+    From one point to the next it takes twice the jitter, so it never falls faster than time goes by: packets
+    keep their order, and yet the delay is spread evenly around its middle.
+    """
+
+    def __init__(self, delay_ns: int, jitter_ns: int, rng: random.Random) -> None:
+        self._delay = delay_ns
+        self._jitter = jitter_ns
+        self._rng = rng
+        self._from = self._to = delay_ns
+        self._from_at = 0
+        self._to_at = 0
+
+    def delay_ns(self, now_ns: int) -> int:
+        """Return the delay now; times must not go back."""
+        if not self._jitter:
+            return self._delay
+        while now_ns >= self._to_at:
+            # After a pause the line goes on from now: packets before it have long gone.
+            self._from, self._from_at = self._to, max(self._to_at, now_ns - 2 * self._jitter)
+            self._to = self._delay + self._rng.randint(-self._jitter, self._jitter)
+            self._to_at = self._from_at + 2 * self._jitter
+            if self._to_at <= now_ns:
+                self._to_at = now_ns + 1
+        share = (now_ns - self._from_at) / (self._to_at - self._from_at)
+        return max(0, int(self._from + (self._to - self._from) * share))
+
+
 class _Stop(Exception):
     """Healed: let everything go and end."""
 
 
-def hold_back(queue: Queue, conditions: Conditions, seed: int) -> NoReturn:
+def hold_back(queue: Queue, conditions: Conditions, seed: int) -> None:
     """Delay every packet of a queue until SIGTERM, then let those still held pass and end."""
     _stop_on_sigterm()
     try:
@@ -112,24 +158,19 @@ def hold_back(queue: Queue, conditions: Conditions, seed: int) -> NoReturn:
         else:
             _hold_in_order(queue, conditions, random.Random(seed))
     except _Stop:
-        queue.release_up_to(0xFFFFFFFF >> 1)
-        raise SystemExit(0) from None
+        queue.release_all()
 
 
 def _hold_in_order(queue: Queue, conditions: Conditions, rng: random.Random) -> NoReturn:
     """Due times never go back, so one verdict serves all that are due."""
     held: deque[tuple[int, int]] = deque()  # due ns, packet
-    delay, jitter = int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6)
+    wander = Wander(int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6), rng)
     clock = time.monotonic_ns
-    last_due = 0
     while True:
         _wait(queue, held[0][0] if held else None)
-        now = clock()
-        due = now + delay
         for raw in queue.waiting():
-            if jitter:
-                due = last_due = max(last_due, now + max(0, delay + rng.randint(-jitter, jitter)))
-            held.append((due, _packet_id(raw, _ID_PLACE)[0]))
+            now = clock()
+            held.append((now + wander.delay_ns(now), _packet_id(raw, _ID_PLACE)[0]))
         now = clock()
         newest = None
         while held and held[0][0] <= now:
@@ -144,9 +185,8 @@ def _hold_in_any_order(queue: Queue, conditions: Conditions, rng: random.Random)
     delay, jitter = int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6)
     while True:
         _wait(queue, held[0][0] if held else None)
-        now = time.monotonic_ns()
         for raw in queue.waiting():
-            due = now + max(0, delay + rng.randint(-jitter, jitter))
+            due = time.monotonic_ns() + max(0, delay + rng.randint(-jitter, jitter))
             heapq.heappush(held, (due, _packet_id(raw, _ID_PLACE)[0]))
         now = time.monotonic_ns()
         ready = []
@@ -155,7 +195,7 @@ def _hold_in_any_order(queue: Queue, conditions: Conditions, rng: random.Random)
         queue.release(ready)
 
 
-def damage(queue: Queue, seed: int) -> NoReturn:
+def damage(queue: Queue, seed: int) -> None:
     """Flip one bit behind the IP header of every packet of a queue; its checksums stay as they were."""
     _stop_on_sigterm()
     rng = random.Random(seed)
@@ -165,12 +205,14 @@ def damage(queue: Queue, seed: int) -> NoReturn:
             for raw in queue.waiting():
                 queue.replace(_packet_id(raw, _ID_PLACE)[0], flip_a_bit(_payload(raw), rng))
     except _Stop:
-        queue.release_up_to(0xFFFFFFFF >> 1)
-        raise SystemExit(0) from None
+        queue.release_all()
 
 
 def flip_a_bit(packet: bytes, rng: random.Random) -> bytes:
-    """Return an IPv4 packet with one bit behind its header flipped; one without content comes back as it is."""
+    """Return an IPv4 packet with one bit behind its header flipped.
+
+    One without content comes back as it is.
+    """
     start = (packet[0] & 0x0F) * 4
     if len(packet) <= start:
         return packet

@@ -1,4 +1,7 @@
-"""Bandwidth between hosts: classes of a qdisc (tc-htb(8)) on the bridge's ports, made and removed as rules want."""
+"""Bandwidth between hosts.
+
+Classes of a qdisc (tc-htb(8)) on the bridge's ports, made and removed as rules want.
+"""
 
 from __future__ import annotations
 

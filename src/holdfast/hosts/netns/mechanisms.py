@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
 from holdfast.hosts.netns import wire
-from holdfast.net import nft
+from holdfast.net import nft, sockets
 from holdfast.net.base import Conditions
 from holdfast.net.netlink import Message, Netlink
 from holdfast.net.queue import Queue
@@ -18,7 +20,7 @@ _LOOPBACK: Final = 1
 _TRIAL_QUEUE: Final = 0xFFFF
 _TRIAL_HANDLE: Final = 0x10000
 
-DROP, LOSS, QUEUE, DUPLICATE, RATE = "drop", "loss", "queue", "duplicate", "rate"
+DROP, LOSS, QUEUE, DUPLICATE, RATE, RESET = "drop", "loss", "queue", "duplicate", "rate", "reset"
 
 
 class Mechanisms:
@@ -29,7 +31,7 @@ class Mechanisms:
 
     def to_document(self) -> wire.Message:
         """Return for each mechanism why it can't be had, None when it can."""
-        return {name: self._missing[name] for name in (DROP, LOSS, QUEUE, DUPLICATE, RATE)}
+        return dict(self._missing)
 
     @property
     def native_queue(self) -> bool:
@@ -64,6 +66,7 @@ class Mechanisms:
             ),
             QUEUE: self._queue_missing(),
             RATE: _reason("the htb qdisc", self._try_htb),
+            RESET: _reason("way to break connections", _try_destroy),
         }
 
     @cached_property
@@ -90,6 +93,17 @@ class Mechanisms:
 
 def _try_queue(*, native: bool) -> None:
     _try(nft.FAMILY_IPV4, nft.HOOK_PREROUTING, nft.queue(_TRIAL_QUEUE, native=native))
+
+
+def _try_destroy() -> None:
+    """Make a connection to ourselves and break it."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as trial,
+    ):
+        mine = [one for one in sockets.established() if one.port == trial.getsockname()[1]]
+        if not mine or not sockets.destroy(mine[0]):
+            raise OSError(errno.EOPNOTSUPP, "its own connection was not found")
 
 
 def _try(family: int, hook: int, expressions: Sequence[nft.Expression], device: str | None = None) -> None:

@@ -11,7 +11,7 @@ from holdfast.errors import HostError
 from holdfast.hosts.base import Host
 from holdfast.hosts.netns import wire
 from holdfast.hosts.netns.channel import Channel
-from holdfast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE
+from holdfast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
 from holdfast.hosts.netns.wires import SOCKET_NAME
 from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Rule
 
@@ -36,7 +36,13 @@ class NetnsNet:
             RATE: conditions.rate_kbit > 0,
         }
         missing = self._missing()
-        return next((str(missing[name]) for name, is_needed in needed.items() if is_needed and missing[name]), None)
+        why = [missing[name] for name, is_needed in needed.items() if is_needed and missing[name]]
+        return str(why[0]) if why else None
+
+    def unavailable_reset(self) -> str | None:
+        """Return why this kernel or user can't break connections."""
+        missing = self._missing()[RESET]
+        return None if missing is None else str(missing)
 
     def _missing(self) -> wire.Message:
         if self._mechanisms is None:
@@ -121,11 +127,17 @@ class NetnsNet:
         )
         return _measurement(src, dst, found)
 
-    async def probe_rate(self, src: str, dst: str, *, duration_ms: float = 500.0) -> Measurement:
+    async def probe_rate(
+        self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
+    ) -> Measurement:
         """Send as fast as the wire takes it and see how much reaches dst."""
-        found = await self._measure(
-            src, dst, {"kind": "rate", "duration_ms": duration_ms}, duration_ms / 1000
-        )
+        asked: wire.Message = {
+            "kind": "rate",
+            "duration_ms": duration_ms,
+            "size_bytes": size_bytes,
+            "port": port,
+        }
+        found = await self._measure(src, dst, asked, duration_ms / 1000)
         return _measurement(src, dst, found)
 
     async def converse(
@@ -138,11 +150,31 @@ class NetnsNet:
             src, dst, _figure(found["connect_ms"]), _figure(found["answer_ms"]), _figure(found["close_ms"])
         )
 
+    async def connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Return the established TCP connections between two groups."""
+        return await self._connections(sources, destinations, ports, breaks=False)
+
     async def reset(
         self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
-    ) -> int:
-        """Break every established TCP connection between two groups."""
-        raise NotImplementedError
+    ) -> tuple[str, ...]:
+        """Break the established TCP connections between two groups."""
+        return await self._connections(sources, destinations, ports, breaks=True)
+
+    async def _connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int], *, breaks: bool
+    ) -> tuple[str, ...]:
+        reply = await self._ask(
+            {
+                "op": "net_connections",
+                "sources": [self._address(name) for name in sources],
+                "destinations": [self._address(name) for name in destinations],
+                "ports": list(ports),
+                "breaks": breaks,
+            }
+        )
+        return tuple(_words(reply["connections"]))
 
     async def _measure(self, src: str, dst: str, asked: wire.Message, lasts_s: float) -> wire.Message:
         ends: wire.Message = {"source": self._address(src), "destination": self._address(dst)}
