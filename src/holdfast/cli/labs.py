@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Final
 
 import click
-from rich.text import Text
 
 from holdfast.cli.output import (
     ERR,
@@ -27,6 +26,7 @@ from holdfast.cli.output import (
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
 from holdfast.history.history import JSON
+from holdfast.report.plain import plain
 from holdfast.spec import load_cluster
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
 from holdfast.systems.postgres.install import find
@@ -186,7 +186,7 @@ async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> 
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})
             if not as_json:
-                ERR.print(Text(f"== {name}: {log} ({path})", style="bold"))
+                ERR.print(plain(f"== {name}: {log} ({path})", "bold"))
                 for line in last:
                     say(str(line))
     if as_json:
@@ -226,9 +226,9 @@ def print_view(view: ClusterView, cluster: Cluster) -> None:
     for node in view.nodes:
         lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
         shown.add_row(
-            Text(node.name),
+            plain(node.name),
             node.role,
-            Text(node.state if node.healthy else f"{node.state} (!)"),
+            plain(node.state if node.healthy else f"{node.state} (!)"),
             str(node.timeline or ""),
             lag,
             node.sync or "",

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Final
 
 import click
-from rich.text import Text
 
 from holdfast.cli.output import OUT, json_option, print_json, table
 from holdfast.cluster import lifecycle
@@ -15,6 +14,7 @@ from holdfast.cluster.systems import system_names
 from holdfast.faults.registry import faults
 from holdfast.history.history import JSON
 from holdfast.hosts.state import runs_folder
+from holdfast.report.plain import plain
 from holdfast.spec import drill_suites, preset_names, settings
 
 
@@ -69,7 +69,7 @@ def ls(kind: str, as_json: bool) -> None:
     columns = list(dict.fromkeys(key for one in found for key in one if not isinstance(one[key], list)))
     shown = table(*columns)
     for one in found:
-        shown.add_row(*(Text("" if one.get(key) is None else str(one[key])) for key in columns))
+        shown.add_row(*(plain("" if one.get(key) is None else str(one[key])) for key in columns))
     OUT.print(shown)
 
 

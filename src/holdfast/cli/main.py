@@ -14,6 +14,7 @@ import holdfast
 from holdfast.cli import drills, judging, labs, listing, operations
 from holdfast.cli.output import ERR
 from holdfast.errors import HoldfastError
+from holdfast.report.plain import plain
 
 USAGE: Final = 64
 OUR_FAULT: Final = 70
@@ -78,9 +79,9 @@ def run(arguments: list[str]) -> int:
 
 def complain(message: str, hint: str | None) -> None:
     """Print an error and its hint to stderr, taken literally."""
-    ERR.print(Text.assemble(("error: ", "bold red"), message))
+    ERR.print(Text.assemble(("error: ", "bold red"), plain(message)))
     if hint:
-        ERR.print(Text.assemble(("hint: ", "bold"), hint))
+        ERR.print(Text.assemble(("hint: ", "bold"), plain(hint)))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from typing import Any, Final, TypeVar
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from holdfast.checkers.base import Verdict
 from holdfast.history.history import JSON
+from holdfast.report.plain import plain
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a file or a pipe, where nothing wraps."""
@@ -54,7 +54,7 @@ def print_json(document: JSON) -> None:
 
 def say(text: str) -> None:
     """Print a line for a person to stdout, taken literally: no markup in names or messages has an effect."""
-    OUT.print(Text(text))
+    OUT.print(plain(text))
 
 
 class Reporter:
@@ -63,7 +63,7 @@ class Reporter:
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         self._title = title
         self._quiet = quiet
-        self._status = None if quiet or not ERR.is_terminal else ERR.status(Text(title))
+        self._status = None if quiet or not ERR.is_terminal else ERR.status(plain(title))
 
     def __enter__(self) -> Reporter:
         if self._status is not None:
@@ -79,9 +79,9 @@ class Reporter:
         if self._quiet:
             return
         if self._status is not None:
-            self._status.update(Text(f"{self._title}: {words}"))
+            self._status.update(plain(f"{self._title}: {words}"))
         else:
-            ERR.print(Text(f"{self._title}: {words}"))
+            ERR.print(plain(f"{self._title}: {words}"))
 
 
 def table(*columns: str) -> Table:
