@@ -7,12 +7,14 @@ nothing here may depend on time, chance or this node.
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from raftlog.core.membership import ConfigChange, Op
 from raftlog.core.types import Entry
 from raftlog.errors import ProtocolError
 from raftlog.store import commands
@@ -119,6 +121,14 @@ class Machine:
             return Outcome("", 0)
         self.registers[key] = value
         return Outcome("", 1)
+
+    def note_addresses(self, change: ConfigChange) -> None:
+        """Keep where an added node is found, which its membership change carries as JSON."""
+        for one in change.changes:
+            if one.op == Op.REMOVE:
+                self.addresses.pop(one.node, None)
+            elif change.context:
+                self.addresses[one.node] = json.loads(change.context)
 
     # --- reading ------------------------------------------------------------------------------------------
 
