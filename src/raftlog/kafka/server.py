@@ -13,7 +13,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from raftlog.config import split_address
 from raftlog.errors import ProtocolError
@@ -53,8 +53,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is none of asyncio's
         connections = self._server.connections
         if len(connections) >= self._broker.settings.connections_max:
             transport.close()

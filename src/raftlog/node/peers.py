@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from raftlog.config import split_address
 from raftlog.core.types import Kind, Message, SnapshotPoint
@@ -117,8 +117,7 @@ class Inbound(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class is none of asyncio's
         self._peers.inbound.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
