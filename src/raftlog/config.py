@@ -79,6 +79,9 @@ class SnapshotSettings(_Model):
     enabled: bool = True
     log_threshold: int = Field(default=10_000, ge=1)
     time_threshold_secs: float = Field(default=300.0, gt=0)
+    min_interval_secs: float = Field(default=5.0, ge=0)
+    """No two are taken sooner after each other by entries alone: under load, that would be several a
+    second."""
     max_concurrent: int = Field(default=2, ge=1, le=16)
     compression: Literal["none", "gzip", "zstd"] = "zstd"
     retention_count: int = Field(default=3, ge=1, le=1_000)

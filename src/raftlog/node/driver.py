@@ -182,15 +182,18 @@ class Driver:
             if core.raft.role == Role.LEADER:
                 self.network.send([m for m in ready.messages if m.kind == Kind.APPEND])
                 ready.messages = [m for m in ready.messages if m.kind != Kind.APPEND]
-            if ready.must_sync:
-                self._write(ready)
+            if ready.must_sync and not self._write(ready):
                 return
             self._finish(ready)
 
-    def _write(self, ready: Ready) -> None:
-        self._busy = True
+    def _write(self, ready: Ready) -> bool:
+        """Store a batch; return whether it is durable now, else _written is called once it is."""
         data = self.wal.stage(ready.entries, ready.hard or self.core.raft.hard_state)
-        self._writer.submit(data, lambda seconds, error: self._written(ready, seconds, error))
+        done = self._writer.submit(data, lambda seconds, error: self._written(ready, seconds, error))
+        if done:
+            self.append_seconds.observe(self._writer.last_s)
+        self._busy = not done
+        return done
 
     def _written(self, ready: Ready, seconds: float, error: RaftlogError | None) -> None:
         self._busy = False

@@ -142,6 +142,7 @@ class Node:
                 uncommitted_bytes_max=128 << 20,
                 applying_bytes_max=4 << 20,
                 applied=applied,
+                eager_commit=False,
             )
         )
 

@@ -40,7 +40,7 @@ class Taker:
         self.taken = self.freed_bytes = 0
         self._driver, self._folder, self._settings = driver, folder, settings
         self._fail, self._saved = fail, saved
-        self._since = time.monotonic()
+        self._since = time.monotonic() - settings.min_interval_secs
         self._task: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
@@ -49,8 +49,9 @@ class Taker:
         behind = driver.applied - self.newest.index
         raft = driver.core.raft
         if settings.enabled and behind > 0:
-            old = time.monotonic() - self._since >= settings.time_threshold_secs
-            if behind >= settings.log_threshold or old or raft.snapshot_wanted:
+            since = time.monotonic() - self._since
+            many = behind >= settings.log_threshold and since >= settings.min_interval_secs
+            if many or since >= settings.time_threshold_secs or raft.snapshot_wanted:
                 self.take()
         self._compact()
 
