@@ -19,6 +19,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,9 @@ from raftlog.errors import ConfigError, RaftlogError
 
 UNSAFE_NO_SYNC = "RAFTLOG_UNSAFE_NO_FSYNC"
 """Set to 1, nothing is synced: power loss then loses acked messages. Only for tests that show just that."""
+
+FILE_BYTES_MAX = "RAFTLOG_TEST_FILE_BYTES_MAX"
+"""No file may grow beyond so many bytes: a full disk, for tests, without filling one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     config = load(options.config)
+    if FILE_BYTES_MAX in os.environ:
+        limit = int(os.environ[FILE_BYTES_MAX])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         import uvloop
     except ImportError:

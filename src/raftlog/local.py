@@ -190,9 +190,10 @@ class LocalCluster:
             node.kill()
 
     def start(self, *numbers: int) -> LocalCluster:
-        """Start the numbered nodes, all when none is named."""
+        """Start the numbered nodes, all when none is named; those that run are left alone."""
         for number in numbers or tuple(self.nodes):
-            self.nodes[number].start()
+            if not self.nodes[number].running:
+                self.nodes[number].start()
         return self
 
     @property
@@ -203,8 +204,10 @@ class LocalCluster:
     def leader(self, timeout_s: float = 20.0) -> Process:
         """Return the node that leads the highest term, once there is one and its followers agree."""
 
+        seen: list[tuple[Process, dict[str, Any]]] = []
+
         def look() -> Process | None:
-            seen = []
+            seen.clear()
             for node in self.nodes.values():
                 if node.running:
                     with contextlib.suppress(OSError):
@@ -216,7 +219,12 @@ class LocalCluster:
             follow = sum(state["leader"] == leader.id and state["term"] == term for _, state in seen)
             return leader if follow * 2 > len(seen) else None
 
-        found: Process = wait_for("a leader", look, timeout_s)
+        try:
+            found: Process = wait_for("a leader", look, timeout_s)
+        except NotInTime as error:
+            keys = ("role", "term", "leader", "commit_index", "applied_index", "last_index", "voters")
+            states = {node.id: [state[key] for key in keys] for node, state in seen}
+            raise NotInTime(f"{error.message}; {keys} by node: {states}") from None
         return found
 
     def followers(self) -> list[Process]:

@@ -270,10 +270,10 @@ class Driver:
             notify()
 
     def _change_membership(self, entry: Entry) -> Outcome:
-        change = ConfigChange.decode(entry.data)
         try:
+            change = ConfigChange.decode(entry.data)
             self.core.apply_change(change)
-        except MembershipError as error:
+        except (MembershipError, ValueError) as error:
             return Outcome(str(error))
         self.machine.note_addresses(change)
         return Outcome("", 1)

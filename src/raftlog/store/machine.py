@@ -7,8 +7,10 @@ nothing here may depend on time, chance or this node.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +71,7 @@ class Machine:
             if code == Code.PRODUCER_ID:
                 self.next_producer += 1
                 return Outcome("", self.next_producer - 1)
-        except (ProtocolError, ValueError, IndexError):
+        except (ProtocolError, ValueError, IndexError, struct.error):
             return Outcome("INVALID_REQUEST")
         return Outcome("INVALID_REQUEST")
 
@@ -128,7 +130,8 @@ class Machine:
             if one.op == Op.REMOVE:
                 self.addresses.pop(one.node, None)
             elif change.context:
-                self.addresses[one.node] = json.loads(change.context)
+                with contextlib.suppress(ValueError):
+                    self.addresses[one.node] = json.loads(change.context)
 
     # --- reading ------------------------------------------------------------------------------------------
 

@@ -407,6 +407,7 @@ def storage_error(what: str, error: OSError) -> StorageError:
     """Return an OSError as what a person can act on."""
     hints = {
         errno.ENOSPC: "the disk is full: free some space and start the node again",
+        errno.EFBIG: "the file may grow no more: raise the limit and start the node again",
         errno.EROFS: "the disk is read-only: mount it writable and start the node again",
         errno.EACCES: "the user that runs this node may not write there",
     }
