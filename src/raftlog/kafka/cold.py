@@ -7,6 +7,7 @@ begins with. Which versions satisfy which client: docs/raftlog.md.
 from __future__ import annotations
 
 import io
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import lru_cache
@@ -18,7 +19,6 @@ from kio.schema.errors import ErrorCode
 from kio.serial import entity_reader, entity_writer
 
 from raftlog.config import split_address
-from raftlog.core.types import NOBODY
 from raftlog.errors import ProtocolError
 from raftlog.kafka.errors import code
 from raftlog.store import commands
@@ -264,21 +264,16 @@ async def create_topics(broker: Broker, request: Any, types: ModuleType) -> Any:
     return make(types.CreateTopicsResponse, throttle_time=_NO_THROTTLE, topics=tuple(results))
 
 
-async def init_producer_id(broker: Broker, request: Any, types: ModuleType) -> Any:
-    """Give an idempotent producer its id. Transactions are refused."""
-    outcome = Outcome("TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
-    if request.transactional_id is None:
-        outcome = Outcome("NOT_LEADER_OR_FOLLOWER")
-        if broker.leads:
-            outcome = await broker.propose(commands.producer_id(), 10.0)
-        elif broker.leader != NOBODY:
-            outcome = Outcome("NOT_CONTROLLER")
+async def init_producer_id(_broker: Broker, request: Any, types: ModuleType) -> Any:
+    """Give an idempotent producer an id that nobody else has: 62 random bits need no agreement. No
+    transactions."""
+    refused = request.transactional_id is not None
     return make(
         types.InitProducerIdResponse,
         throttle_time=_NO_THROTTLE,
-        error_code=_error(outcome.error),
-        producer_id=outcome.value if not outcome.error else -1,
-        producer_epoch=0 if not outcome.error else -1,
+        error_code=_error("TRANSACTIONAL_ID_AUTHORIZATION_FAILED" if refused else ""),
+        producer_id=-1 if refused else secrets.randbits(62),
+        producer_epoch=-1 if refused else 0,
     )
 
 

@@ -19,7 +19,6 @@ class Code(IntEnum):
     CREATE_TOPIC = 2
     KV_SET = 3
     KV_CAS = 4
-    PRODUCER_ID = 5
 
 
 class Outcome(NamedTuple):
@@ -79,8 +78,3 @@ def read_kv(data: bytes) -> tuple[bytes, bytes | None, bytes]:
     if length < 0:
         return key, None, data[at:]
     return key, data[at : at + length], data[at + length :]
-
-
-def producer_id() -> bytes:
-    """Give out a producer id that nobody has."""
-    return bytes((Code.PRODUCER_ID,))

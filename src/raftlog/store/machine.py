@@ -47,7 +47,6 @@ class Machine:
         self.folder = folder
         self.topics: dict[bytes, Topic] = {}
         self.registers: dict[bytes, bytes] = {}
-        self.next_producer = 1
         self.addresses: dict[int, dict[str, Any]] = {}
         """Where nodes that were added later are found, by id; what add-node was given."""
         self._touched: set[Partition] = set()
@@ -68,9 +67,6 @@ class Machine:
                 return self._create_topic(*commands.read_create_topic(data))
             if code in (Code.KV_SET, Code.KV_CAS):
                 return self._write(code, *commands.read_kv(data))
-            if code == Code.PRODUCER_ID:
-                self.next_producer += 1
-                return Outcome("", self.next_producer - 1)
         except (ProtocolError, ValueError, IndexError, struct.error):
             return Outcome("INVALID_REQUEST")
         return Outcome("INVALID_REQUEST")
@@ -161,7 +157,6 @@ class Machine:
                 for name, topic in self.topics.items()
             },
             "registers": {_text(key): _text(value) for key, value in self.registers.items()},
-            "next_producer": self.next_producer,
             "addresses": {str(node): address for node, address in self.addresses.items()},
         }
 
@@ -182,7 +177,6 @@ class Machine:
                 if folder.name.encode() not in self.topics:
                     shutil.rmtree(folder)
         self.registers = {_bytes(key): _bytes(value) for key, value in state["registers"].items()}
-        self.next_producer = state["next_producer"]
         self.addresses = {int(node): address for node, address in state["addresses"].items()}
 
     def sync(self) -> None:
