@@ -11,7 +11,7 @@ from raftlog.core.types import Role
 from raftlog.errors import ProtocolError
 from raftlog.kafka import hot
 from raftlog.kafka.errors import code
-from raftlog.node.driver import NOT_LEADER, UNKNOWN
+from raftlog.node.driver import NOT_LEADER, UNKNOWN, Answer
 from raftlog.node.node import Node
 from raftlog.store import batch as batches
 from raftlog.store import commands
@@ -101,7 +101,9 @@ class KafkaBroker:
 
         if not asked:
             finish()
-        refused = self._refusal(produce)
+        refused = self._refusal(produce.acks)
+        if produce.transactional:
+            refused = Outcome("TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
         for position, one in enumerate(asked):
             outcome = refused or self._check(one, position, reasons)
             if outcome is not None:
@@ -111,15 +113,21 @@ class KafkaBroker:
             self._driver.propose(command, lambda outcome, position=position: answered(position, outcome))  # type: ignore[misc]
         return finish
 
-    def _refusal(self, produce: hot.Produce) -> Outcome | None:
+    def produce_one(self, acks: int, asked: hot.PartitionData, answer: Answer) -> None:
+        """Propose one batch."""
+        outcome = self._refusal(acks) or self._check(asked, 0, {})
+        if outcome is not None:
+            answer(outcome)
+        else:
+            self._driver.propose(commands.append(*asked), answer)
+
+    def _refusal(self, acks: int) -> Outcome | None:
         if not self.leads:
             return NOT_LEADER
-        if produce.transactional:
-            return Outcome("TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
-        if produce.acks not in (-1, 0, 1):
+        if acks not in (-1, 0, 1):
             return Outcome("INVALID_REQUIRED_ACKS")
         wanted = self.node.config.min_insync
-        if produce.acks == -1 and wanted and len(self.in_sync()) < wanted:
+        if acks == -1 and wanted and len(self.in_sync()) < wanted:
             return Outcome("NOT_ENOUGH_REPLICAS")
         return None
 

@@ -73,6 +73,38 @@ class Reader:
         return max(0, count)
 
 
+_ONE_HEAD: Final = struct.Struct(">hhiih")
+_ONE_PARTITION: Final = struct.Struct(">iii")
+_ONE_ANSWER: Final = struct.Struct(">iihqqqi")
+_ONE_ANSWER_OLD: Final = struct.Struct(">iihqqi")
+
+
+def read_produce_of_one(data: bytes, at: int) -> tuple[int, int, PartitionData] | None:
+    """Return acks, time-out in ms and batch of a Produce with a single batch, as most are; None for any
+    other."""
+    end = len(data)
+    if end < at + _ONE_HEAD.size:
+        return None
+    transactional, acks, timeout_ms, topics, length = _ONE_HEAD.unpack_from(data, at)
+    name = at + _ONE_HEAD.size
+    at = name + length
+    if transactional != -1 or topics != 1 or length < 0 or end < at + _ONE_PARTITION.size:
+        return None
+    count, partition, size = _ONE_PARTITION.unpack_from(data, at)
+    start = at + _ONE_PARTITION.size
+    if count != 1 or start + size != end:
+        return None
+    return acks, timeout_ms, PartitionData(data[name:at], partition, data[start:])
+
+
+def write_produce_of_one(version: int, asked: PartitionData, error: int, offset: int) -> bytes:
+    """Return the response to a Produce of one batch, versions 3 to 7."""
+    topic = b"\0\0\0\1" + _I16.pack(len(asked.topic)) + asked.topic
+    if version < 5:
+        return topic + _ONE_ANSWER_OLD.pack(1, asked.partition, error, offset, -1, 0)
+    return topic + _ONE_ANSWER.pack(1, asked.partition, error, offset, -1, -1 if error else 0, 0)
+
+
 def read_produce(data: bytes, at: int) -> Produce:
     """Return the Produce request in data from at on."""
     reader = Reader(data, at)

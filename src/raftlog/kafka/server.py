@@ -20,6 +20,8 @@ from raftlog.errors import ProtocolError
 from raftlog.kafka import cold, hot
 from raftlog.kafka.broker import KafkaBroker
 from raftlog.kafka.errors import code
+from raftlog.node.driver import UNKNOWN
+from raftlog.store.commands import Outcome
 
 log = logging.getLogger("raftlog")
 
@@ -39,6 +41,28 @@ class Slot:
         self.answer: bytes | None = None
         self.deadline: float | None = None
         self.late: Callable[[], None] | None = None
+
+
+class ProduceSlot(Slot):
+    """A Produce of one batch; the driver answers it directly."""
+
+    __slots__ = ("asked", "connection", "head", "version")
+
+    def __init__(self, connection: Connection, head: bytes, version: int, asked: hot.PartitionData) -> None:
+        super().__init__()
+        self.connection, self.head, self.version, self.asked = connection, head, version, asked
+
+    def answered(self, outcome: Outcome) -> None:
+        """Send the outcome; the first one counts."""
+        if self.answer is None:
+            error = code(outcome.error)
+            offset = -1 if error else outcome.value
+            body = hot.write_produce_of_one(self.version, self.asked, error, offset)
+            self.connection.fill(self, self.head + body)
+
+    def time_out(self) -> None:
+        """Say that it took too long; it may be done yet."""
+        self.answered(UNKNOWN)
 
 
 class Connection(asyncio.Protocol):
@@ -122,13 +146,27 @@ class Connection(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _produce(self, version: int, head: bytes, request: bytes, at: int) -> None:
+        one = hot.read_produce_of_one(request, at) if version < 8 else None
+        if one is not None and one[0] != 0:
+            acks, timeout_ms, asked = one
+            slot = ProduceSlot(self, head, version, asked)
+            self._slots.append(slot)
+            slot.deadline = time.monotonic() + self._bounded(timeout_ms)
+            slot.late = slot.time_out
+            self._broker.produce_one(acks, asked, slot.answered)
+        else:
+            self._produce_many(version, head, request, at)
+
+    def _bounded(self, timeout_ms: int) -> float:
+        return min(max(timeout_ms, 1), self._broker.settings.produce_timeout_ms_max) / 1000
+
+    def _produce_many(self, version: int, head: bytes, request: bytes, at: int) -> None:
         produce = hot.read_produce(request, at)
         if produce.acks == 0:
             self._broker.produce(produce, lambda results, reasons: None)
             return
         slot = self._slot()
-        timeout_ms = min(max(produce.timeout_ms, 1), self._broker.settings.produce_timeout_ms_max)
-        slot.deadline = time.monotonic() + timeout_ms / 1000
+        slot.deadline = time.monotonic() + self._bounded(produce.timeout_ms)
 
         def done(results: list[tuple[hot.PartitionData, int, int]], reasons: dict[int, str]) -> None:
             self.fill(slot, head + hot.write_produce(version, results, reasons))
@@ -156,6 +194,7 @@ class Connection(asyncio.Protocol):
         if slot.answer is not None:
             return
         slot.answer = len(answer).to_bytes(4, "big") + answer
+        slot.late = None  # it holds the slot: without this, each request would be a cycle for the collector
         slots = self._slots
         if self._transport is None or slots[0] is not slot:
             return

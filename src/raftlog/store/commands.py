@@ -39,11 +39,11 @@ def append(topic: bytes, partition: int, batch: bytes) -> bytes:
     return _APPEND.pack(Code.APPEND, len(topic), partition) + topic + batch
 
 
-def read_append(data: bytes) -> tuple[bytes, int, bytes]:
-    """Return topic, partition and batch."""
+def read_append(data: bytes) -> tuple[bytes, int, memoryview]:
+    """Return topic, partition and batch, the batch without copying it."""
     _, length, partition = _APPEND.unpack_from(data)
     at = _APPEND.size + length
-    return data[_APPEND.size : at], partition, data[at:]
+    return data[_APPEND.size : at], partition, memoryview(data)[at:]
 
 
 def create_topic(topic: bytes, partitions: int) -> bytes:

@@ -20,7 +20,7 @@ from raftlog.core.membership import ConfigChange, Op
 from raftlog.core.types import Entry
 from raftlog.errors import ProtocolError
 from raftlog.store import commands
-from raftlog.store.batch import parse
+from raftlog.store.batch import last_delta_and_producer, parse
 from raftlog.store.commands import Code, Outcome
 from raftlog.store.partition import Partition, Piece
 from raftlog.store.producers import Producers
@@ -76,14 +76,16 @@ class Machine:
         topic = self.topics.get(name)
         if topic is None or not 0 <= number < len(topic.partitions):
             return Outcome("UNKNOWN_TOPIC_OR_PARTITION")
-        head = parse(batch)
-        if head.producer >= 0:
+        last_delta, producer = last_delta_and_producer(batch)
+        partition = topic.partitions[number]
+        if producer < 0:
+            offset = partition.append(batch, last_delta, term)
+        else:
+            head = parse(batch)
             seen = topic.producers[number].check(head)
             if seen is not None:
                 return seen
-        partition = topic.partitions[number]
-        offset = partition.append(batch, head.last_delta, term)
-        if head.producer >= 0:
+            offset = partition.append(batch, last_delta, term)
             topic.producers[number].note(head, offset)
         self._touched.add(partition)
         return Outcome("", offset)

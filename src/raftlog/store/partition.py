@@ -61,21 +61,20 @@ class Partition:
         self.start = 0
         self.end = 0
         self._files: list[_File] = []
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | memoryview] = []
         self._buffered = 0
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def append(self, data: bytes, last_delta: int, epoch: int) -> int:
+    def append(self, data: memoryview, last_delta: int, epoch: int) -> int:
         """Take a batch; return the offset of its first record. It reaches the file on flush()."""
         if not self._files or self._files[-1].length + self._buffered >= FILE_BYTES:
             self.flush()
             self._open(self.end, create=True)
         file, base = self._files[-1], self.end
-        placed = batches.place(data, base, epoch)
         file.index(base, file.length + self._buffered)
-        self._buffer.append(placed)
-        self._buffered += len(placed)
+        self._buffer += batches.place(data, base, epoch)
+        self._buffered += len(data)
         self.end = base + last_delta + 1
         return base
 
