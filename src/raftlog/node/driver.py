@@ -262,7 +262,6 @@ class Driver:
                 mine = index == entry.index and term == entry.term
                 self.commit_seconds.observe(time.perf_counter() - since)
                 told.append((answer, outcome if mine else NOT_LEADER))
-        machine.flush()
         self.applied, self.applied_term = entries[-1].index, entries[-1].term
         for answer, outcome in told:
             answer(outcome)

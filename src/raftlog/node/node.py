@@ -241,6 +241,10 @@ class Node:
             return
         self.driver.tick()
         if not self.driver.stopped:
+            try:
+                self.machine.flush()
+            except RaftlogError as error:
+                self._fail(error)
             self.taker.tick()
             self._watch_snapshots()
             self._know_peers()

@@ -91,7 +91,7 @@ class Machine:
         return Outcome("", offset)
 
     def flush(self) -> None:
-        """Hand what was applied to the operating system; called once after a run of entries."""
+        """Hand what was applied to the operating system; called on every tick."""
         for partition in self._touched:
             partition.flush()
         self._touched.clear()

@@ -23,6 +23,8 @@ FILE_BYTES: Final = 32 << 20
 """A file takes no batch once it is this long. The same on every node, so that files are the same too."""
 _INDEX_BYTES: Final = 8 << 10
 _READ_BYTES: Final = 64 << 10
+_BUFFER_BYTES: Final = 256 << 10
+"""Taken batches are written once there are so many bytes of them, when one is read, and on every tick."""
 
 
 class Piece(NamedTuple):
@@ -76,6 +78,8 @@ class Partition:
         self._buffer += batches.place(data, base, epoch)
         self._buffered += len(data)
         self.end = base + last_delta + 1
+        if self._buffered >= _BUFFER_BYTES:
+            self.flush()
         return base
 
     def flush(self) -> None:
