@@ -136,9 +136,11 @@ class Node:
                 random.Random(secrets.randbits(64)),
                 election_ticks=config.tick("election_ticks"),
                 heartbeat_ticks=config.tick("heartbeat_ticks"),
-                append_bytes_max=1 << 20,
+                append_bytes_max=512 << 10,
                 inflight_max=256,
-                inflight_bytes_max=32 << 20,
+                # What is under way to a follower is what it must work through before it hears of anything
+                # else.
+                inflight_bytes_max=4 << 20,
                 uncommitted_bytes_max=128 << 20,
                 applying_bytes_max=4 << 20,
                 applied=applied,

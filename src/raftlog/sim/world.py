@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from raftlog.core.rawnode import RawNode
 from raftlog.core.types import Message, SnapshotPoint
+from raftlog.errors import CorruptError
 from raftlog.sim.invariants import Invariants, Violation
 from raftlog.sim.node import SimNode
 from raftlog.wire import decode_message, encode_message
@@ -103,7 +104,7 @@ class World:
                 self.now_us, _, action = heapq.heappop(self._queue)
                 action()
                 self.counts["events"] += 1
-        except (AssertionError, KeyError, IndexError) as error:
+        except (AssertionError, KeyError, IndexError, CorruptError) as error:
             raise Violation(f"seed {self.seed}, at {self.now_us / 1e6:.3f} s: {error}") from error
         self.now_us = end
 
