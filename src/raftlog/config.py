@@ -78,6 +78,8 @@ class SnapshotSettings(_Model):
 
     enabled: bool = True
     log_threshold: int = Field(default=10_000, ge=1)
+    log_bytes_threshold: int = Field(default=128 << 20, ge=1 << 20)
+    """Large entries fill a disk long before there are many of them."""
     time_threshold_secs: float = Field(default=300.0, gt=0)
     min_interval_secs: float = Field(default=5.0, ge=0)
     """No two are taken sooner after each other by entries alone: under load, that would be several a

@@ -50,7 +50,8 @@ class Taker:
         raft = driver.core.raft
         if settings.enabled and behind > 0:
             since = time.monotonic() - self._since
-            many = behind >= settings.log_threshold and since >= settings.min_interval_secs
+            large = driver.wal.bytes_about >= settings.log_bytes_threshold
+            many = (behind >= settings.log_threshold or large) and since >= settings.min_interval_secs
             if many or since >= settings.time_threshold_secs or raft.snapshot_wanted:
                 self.take()
         self._compact()

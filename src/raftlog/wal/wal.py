@@ -385,6 +385,11 @@ class Wal:
         return freed
 
     @property
+    def bytes_about(self) -> int:
+        """About as many bytes as the segments take, without asking the disk."""
+        return (len(self._last_of_segment) - 1) * self._segment_bytes + self._offset
+
+    @property
     def bytes_on_disk(self) -> int:
         """Bytes that the segments take."""
         total = 0
