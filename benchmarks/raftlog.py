@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
 
+from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
 from raftlog.local import LocalCluster, Process, free_ports, wait_for
 
 ROUNDS = 5

@@ -253,10 +253,7 @@ class Driver:
         machine, waiting = self.machine, self._waiting
         told: list[tuple[Answer, Outcome]] = []
         for entry in entries:
-            if entry.kind == EntryKind.NORMAL:
-                outcome = machine.apply(entry)
-            else:
-                outcome = self._change_membership(entry)
+            outcome = machine.apply(entry) if entry.kind == EntryKind.NORMAL else self._change_membership(entry)
             while waiting and waiting[0][0] <= entry.index:
                 index, term, since, answer = waiting.popleft()
                 mine = index == entry.index and term == entry.term
