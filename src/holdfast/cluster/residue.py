@@ -2,11 +2,16 @@
 
 A census is taken while the lab lives: its processes (by pid and start time), their namespaces, its folder. After
 the lab is gone the machine is searched for each of them.
+
+The kernel gives the number of a namespace that has gone to the next that is made. So a namespace counts as left
+only when a process is in it that is older than the census: a younger one came into another namespace, of that number.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +24,23 @@ _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…]."""
+    """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
+
+    at_ticks: when it was taken, clock ticks since boot.
+    """
 
     folder: Path
+    at_ticks: int
     processes: frozenset[tuple[int, int]]
     namespaces: frozenset[str]
 
 
 def take_census(folder: Path) -> Census:
     """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
+    at_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     root = _init_pid(folder)
     if root is None:
-        return Census(folder, frozenset(), frozenset())
+        return Census(folder, at_ticks, frozenset(), frozenset())
     members = _descendants(root)
     mine = {kind: _namespace("self", kind) for kind in _KINDS}
     spaces = {
@@ -45,7 +55,7 @@ def take_census(folder: Path) -> Census:
             processes.add((pid, process_start_ticks(pid)))
         except ProcessLookupError:
             continue  # ended while we counted
-    return Census(folder, frozenset(processes), frozenset(spaces))
+    return Census(folder, at_ticks, frozenset(processes), frozenset(spaces))
 
 
 def find_residue(census: Census) -> list[str]:
@@ -60,7 +70,7 @@ def find_residue(census: Census) -> list[str]:
     alive = {
         space
         for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and not _is_zombie(int(entry.name))
+        if entry.name.isdecimal() and _is_older(int(entry.name), census.at_ticks)
         for kind in _KINDS
         if (space := _namespace(entry.name, kind)) is not None
     }
@@ -108,6 +118,14 @@ def _namespace(pid: str, kind: str) -> str | None:
         return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
     except OSError:
         return None
+
+
+def _is_older(pid: int, ticks: int) -> bool:
+    """Whether a process started before that moment, and still runs."""
+    try:
+        return process_start_ticks(pid) <= ticks and not _is_zombie(pid)
+    except ProcessLookupError:
+        return False
 
 
 def _is_zombie(pid: int) -> bool:
