@@ -23,7 +23,10 @@ from rich.text import Text
 from holdfast.checkers.base import Verdict
 from holdfast.history.history import JSON
 
-OUT: Final = Console(highlight=False, soft_wrap=True)
+PLAIN_WIDTH: Final = 160
+"""Columns of a table that goes to a file or a pipe, where nothing wraps."""
+
+OUT: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 ERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2, Verdict.INVALID: 2}

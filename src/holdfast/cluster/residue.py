@@ -2,9 +2,6 @@
 
 A census is taken while the lab lives: its processes (by pid and start time), their namespaces, its folder. After
 the lab is gone the machine is searched for each of them.
-
-The kernel gives the number of a namespace that has gone to the next that is made. So a namespace counts as left
-only when a process is in it that is older than the census: a younger one came into another namespace, of that number.
 """
 
 from __future__ import annotations
@@ -26,21 +23,20 @@ _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 class Census:
     """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
 
-    at_ticks: when it was taken, clock ticks since boot.
+    taken_ticks: when, in clock ticks since boot.
     """
 
     folder: Path
-    at_ticks: int
     processes: frozenset[tuple[int, int]]
     namespaces: frozenset[str]
+    taken_ticks: int
 
 
 def take_census(folder: Path) -> Census:
     """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
-    at_ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     root = _init_pid(folder)
     if root is None:
-        return Census(folder, at_ticks, frozenset(), frozenset())
+        return Census(folder, frozenset(), frozenset(), _now_ticks())
     members = _descendants(root)
     mine = {kind: _namespace("self", kind) for kind in _KINDS}
     spaces = {
@@ -55,7 +51,7 @@ def take_census(folder: Path) -> Census:
             processes.add((pid, process_start_ticks(pid)))
         except ProcessLookupError:
             continue  # ended while we counted
-    return Census(folder, at_ticks, frozenset(processes), frozenset(spaces))
+    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks())
 
 
 def find_residue(census: Census) -> list[str]:
@@ -67,20 +63,38 @@ def find_residue(census: Census) -> list[str]:
                 found.append(f"process {pid}")
         except ProcessLookupError:
             continue
-    alive = {
-        space
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and _is_older(int(entry.name), census.at_ticks)
-        for kind in _KINDS
-        if (space := _namespace(entry.name, kind)) is not None
-    }
-    found += [f"namespace {space}" for space in sorted(census.namespaces & alive)]
+    found += [f"namespace {space}" for space in sorted(_held(census))]
     folder = str(census.folder)
     found += [f"mount {point}" for point in _mounts_below(folder)]
     found += [f"loop device {device}" for device in _loops_below(folder)]
     if census.folder.exists():
         found.append(f"folder {folder}")
     return found
+
+
+def _held(census: Census) -> set[str]:
+    """Return the census's namespaces that a process still holds.
+
+    The kernel gives the number of a namespace that is gone to the next one that is made, so a process that started
+    after the census does not count: one of the lab's own would have a parent in it that is older.
+    """
+    held = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        pid = int(entry.name)
+        spaces = {_namespace(entry.name, kind) for kind in _KINDS} & census.namespaces
+        try:
+            if spaces and not _is_zombie(pid) and process_start_ticks(pid) <= census.taken_ticks:
+                held |= {space for space in spaces if space is not None}
+        except ProcessLookupError:
+            continue
+    return held
+
+
+def _now_ticks() -> int:
+    """Return the time since boot in clock ticks, the unit of process_start_ticks."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def _init_pid(folder: Path) -> int | None:
@@ -118,14 +132,6 @@ def _namespace(pid: str, kind: str) -> str | None:
         return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
     except OSError:
         return None
-
-
-def _is_older(pid: int, ticks: int) -> bool:
-    """Whether a process started before that moment, and still runs."""
-    try:
-        return process_start_ticks(pid) <= ticks and not _is_zombie(pid)
-    except ProcessLookupError:
-        return False
 
 
 def _is_zombie(pid: int) -> bool:

@@ -25,6 +25,7 @@ LINKS_MAX: Final = 24
 BEFORE_MAX: Final = 4
 _TOGETHER: Final = 8
 _WORDS_MAX: Final = 4
+_SLACK_MS: Final = 10.0  # a busy machine's
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +42,13 @@ class Link:
     def __str__(self) -> str:
         at = f" port {self.port}" if self.port else ""
         return f"{self.source} → {self.destination}{at}"
+
+    @classmethod
+    def parse(cls, text: str) -> Link:
+        """Read what str wrote."""
+        ends, _, port = text.partition(" port ")
+        source, _, destination = ends.partition(" → ")
+        return cls(source, destination, int(port or 0))
 
 
 class NetFault(ABC):
@@ -74,7 +82,7 @@ class NetFault(ABC):
         """Measure some of the links, then put all rules into force at once."""
         rules = self.rules(cluster, targets, params, rng)
         links = spread([link for link, _rule in links_of(rules)], BEFORE_MAX)
-        before = await together(links, lambda link: _delay_before(cluster, link))
+        before = await together(links, lambda link: _delay_now(cluster, link))
         applied = await cluster.lab.net.apply(rules)
         details: dict[str, JSON] = {
             "rules": list(applied.ids),
@@ -110,6 +118,22 @@ class NetFault(ABC):
         await cluster.lab.net.heal(rule_ids(injection))
         if left := await self.in_force(cluster, injection):
             raise HostError(f"{self.name}: rules {[rule.id for rule in left]} are in force after healing")
+
+    async def restored(self, cluster: Cluster, injection: Injection) -> Effect:
+        """Measure after healing the links that were measured before: they must be as they were."""
+        before = injection.details.get("before_ms")
+        links = [Link.parse(text) for text in before] if isinstance(before, dict) else []
+
+        async def look(link: Link) -> Effect:
+            earlier = before.get(str(link)) if isinstance(before, dict) else None
+            now_ms = await _delay_now(cluster, link)
+            if not isinstance(earlier, int | float) or now_ms is None:
+                lost = earlier is not None and now_ms is None
+                return Effect(False if lost else None, f"{link}: nothing arrives")
+            words = f"{link}: {now_ms:.1f} ms again{was(float(earlier))}"
+            return Effect(now_ms <= 2 * earlier + _SLACK_MS, words)
+
+        return joined(await together(links, look))
 
     async def in_force(self, cluster: Cluster, injection: Injection) -> list[Rule]:
         """Return those of the injection's rules that the lab has."""
@@ -166,7 +190,12 @@ def joined(effects: Sequence[Effect]) -> Effect:
     return Effect(False if missed else True if known else None, words)
 
 
-async def _delay_before(cluster: Cluster, link: Link) -> float | None:
+def was(delay_ms: float | None) -> str:
+    """Say what a delay was before."""
+    return "" if delay_ms is None else f", was {delay_ms:.1f} ms"
+
+
+async def _delay_now(cluster: Cluster, link: Link) -> float | None:
     net = cluster.lab.net
     try:
         found = await net.probe(

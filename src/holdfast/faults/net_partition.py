@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.errors import ConfigError, HostError
 from holdfast.faults.base import Effect, Fault, Injection, Param
-from holdfast.faults.net import CLIENT_PREFIX, Link, NetFault, joined, links_of, spread, together
+from holdfast.faults.net import CLIENT_PREFIX, Link, NetFault, joined, links_of, spread, together, was
 from holdfast.history.history import JSON
 from holdfast.net.base import Rule
 from holdfast.systems.base import Cluster
@@ -99,10 +99,9 @@ class NetPartition(NetFault):
         found = await cluster.lab.net.probe(
             link.source, link.destination, count=_PROBE_COUNT, patience_ms=_PATIENCE_MS, port=link.port
         )
-        earlier = "" if was_ms is None else f", was {was_ms:.1f} ms"
         if found.reaches:
             return Effect(False, f"{link}: {found.received} of {found.sent} datagrams arrived")
-        return Effect(True, f"{link}: {found.sent} of {found.sent} datagrams vanished{earlier}")
+        return Effect(True, f"{link}: {found.sent} of {found.sent} datagrams vanished{was(was_ms)}")
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """What is to be cut is cut, and what a one-way partition leaves open is open."""

@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 from holdfast.errors import ConfigError
-from holdfast.faults import host_power_off, net_partition, process_signal
+from holdfast.faults import (
+    host_power_off,
+    net_blackhole,
+    net_corrupt,
+    net_delay,
+    net_duplicate,
+    net_jitter,
+    net_loss,
+    net_partition,
+    net_rate,
+    net_reset,
+    net_slow_close,
+    operator_act,
+    process_signal,
+)
 from holdfast.faults.base import Fault
 
-_MODULES = (host_power_off, net_partition, process_signal)
+_MODULES = (
+    host_power_off,
+    net_blackhole,
+    net_corrupt,
+    net_delay,
+    net_duplicate,
+    net_jitter,
+    net_loss,
+    net_partition,
+    net_rate,
+    net_reset,
+    net_slow_close,
+    operator_act,
+    process_signal,
+)
 _FAULTS: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 
 

@@ -163,6 +163,10 @@ class Net(Protocol):
         """
         ...
 
+    def unavailable_reset(self) -> str | None:
+        """Return why this kernel or user can't break connections, None when it can."""
+        ...
+
     async def apply(self, rules: Sequence[Rule]) -> Applied:
         """Put all rules into force at once, beside those already there.
 
@@ -206,7 +210,9 @@ class Net(Protocol):
         """
         ...
 
-    async def probe_rate(self, src: str, dst: str, *, duration_ms: float = 500.0) -> Measurement:
+    async def probe_rate(
+        self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
+    ) -> Measurement:
         """Send as fast as the wire takes it and see how much reaches dst."""
         ...
 
@@ -216,11 +222,21 @@ class Net(Protocol):
         """Connect from src to a listener of our own on dst, ask, be answered, and be closed upon."""
         ...
 
+    async def connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Return the established TCP connections between two groups, a thousand at most: ``ip:port ↔
+        ip:port``.
+
+        ports: of either end, () for all.
+        """
+        ...
+
     async def reset(
         self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
-    ) -> int:
-        """Break every established TCP connection between two groups with an RST.
+    ) -> tuple[str, ...]:
+        """Break the established TCP connections between two groups, at both ends, and return them.
 
-        Returns how many there were.
+        Raises HostError when the kernel can't.
         """
         ...

@@ -29,8 +29,13 @@ class FakeNet:
         self._last_id = 0
         self.deaf = deaf
         self.refuses = refuses
+        self.open_connections: list[str] = []
 
     def unavailable(self, conditions: Conditions) -> str | None:
+        """Return the reason it was made with."""
+        return self.refuses
+
+    def unavailable_reset(self) -> str | None:
         """Return the reason it was made with."""
         return self.refuses
 
@@ -90,10 +95,12 @@ class FakeNet:
             src, dst, count, received, duplicates, corrupted, 0, (delay_ms,) * received, rate_kbit=None
         )
 
-    async def probe_rate(self, src: str, dst: str, *, duration_ms: float = 500.0) -> Measurement:
+    async def probe_rate(
+        self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
+    ) -> Measurement:
         """Return the tightest rate."""
         rates = [
-            rule.conditions.rate_kbit for rule in self._meeting(src, dst, 0) if rule.conditions.rate_kbit
+            rule.conditions.rate_kbit for rule in self._meeting(src, dst, port) if rule.conditions.rate_kbit
         ]
         return Measurement(src, dst, 1, 1, 0, 0, 0, (), float(min(rates, default=10_000_000)))
 
@@ -108,11 +115,20 @@ class FakeNet:
         close_ms = WIRE_MS + sum(rule.conditions.delay_ms for rule in back if rule.packets is Packets.CLOSE)
         return Conversation(src, dst, WIRE_MS, None if silent else WIRE_MS, close_ms)
 
+    async def connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Return the connections that were put here."""
+        return tuple(self.open_connections)
+
     async def reset(
         self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
-    ) -> int:
-        """There are no connections."""
-        return 0
+    ) -> tuple[str, ...]:
+        """Break the connections that were put here, unless deaf."""
+        found = tuple(self.open_connections)
+        if not self.deaf:
+            self.open_connections.clear()
+        return found
 
     def _meeting(self, src: str, dst: str, port: int) -> list[Rule]:
         return [

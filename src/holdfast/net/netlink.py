@@ -1,4 +1,4 @@
-"""Netlink to the packet filter: messages in, an answer or OSError out.
+"""Netlink: messages in, an answer or OSError out.
 
 pyroute2 serves for links and addresses; here a whole ruleset is one atomic batch and a queue takes tens of
 thousands of packets a second, which wants neither objects nor an event loop. Sources: netlink(7),
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+NETLINK_ROUTE: Final = 0
 NETLINK_NETFILTER: Final = 12
 NLM_F_REQUEST: Final = 0x1
 NLM_F_ACK: Final = 0x4
@@ -27,6 +28,8 @@ _BATCH_END: Final = 0x11
 _NESTED: Final = 0x8000
 _RECEIVE_BYTES: Final = 64 * 1024
 _TIMEOUT_S: Final = 5.0
+_RTM_NEWLINK: Final = 16
+_IFLA_GSO_MAX_SEGS: Final = 40
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -70,13 +73,11 @@ class Message:
         )
 
 
-class Netfilter:
-    """A netlink socket in the network namespace in which it was made."""
+class Netlink:
+    """A netlink socket, to the packet filter or another part, in the network namespace it was made in."""
 
-    def __init__(self) -> None:
-        self.socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
-        )
+    def __init__(self, protocol: int = NETLINK_NETFILTER) -> None:
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self.socket.bind((0, 0))
         self.socket.settimeout(_TIMEOUT_S)
 
@@ -84,7 +85,7 @@ class Netfilter:
         """Close the socket; the kernel drops what a queue on it still held."""
         self.socket.close()
 
-    def __enter__(self) -> Netfilter:
+    def __enter__(self) -> Netlink:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +93,11 @@ class Netfilter:
 
     def request(self, message: Message) -> None:
         """Send one request and wait until the kernel has carried it out. Raises OSError."""
-        self.socket.send(message.encode(1, NLM_F_REQUEST | NLM_F_ACK))
+        self.request_raw(message.encode(1, NLM_F_REQUEST | NLM_F_ACK))
+
+    def request_raw(self, raw: bytes) -> None:
+        """Send one request, whose sequence number is 1 and which asks for an answer. Raises OSError."""
+        self.socket.send(raw)
         self._acknowledged(1)
 
     def batch(self, messages: Sequence[Message]) -> None:
@@ -122,10 +127,21 @@ class Netfilter:
                 if kind == NLMSG_ERROR:
                     code = -struct.unpack_from("=i", raw, place + HEADER.size)[0]
                     if code:
-                        raise OSError(code, f"the packet filter said no: {os.strerror(code)}")
+                        raise OSError(code, os.strerror(code))
                     if answered == sequence:
                         return
                 place += (length + 3) & ~3
+
+
+def bundle_segments(index: int, most: int) -> None:
+    """Set how many segments a device of this network namespace may send as one (rtnetlink(7)).
+
+    Raises OSError.
+    """
+    header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
+    body = header + attribute(_IFLA_GSO_MAX_SEGS, struct.pack("=I", most))
+    with Netlink(NETLINK_ROUTE) as route:
+        route.request_raw(_encode(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, body))
 
 
 def _encode(kind: int, flags: int, sequence: int, body: bytes) -> bytes:

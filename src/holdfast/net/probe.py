@@ -16,9 +16,9 @@ from typing import Final
 
 _STAMP: Final = struct.Struct("=QQ")  # number of the datagram, monotonic ns at which it was sent
 _COUNT_MAX: Final = 100_000
-_QUIET_NS: Final = 15_000_000  # duplicates follow their original closely
+_QUIET_NS: Final = 5_000_000  # duplicates follow their original closely
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
-_DATAGRAM_BYTES: Final = 1400
+_HEADERS_BYTES: Final = 8 + 20 + 14  # of UDP, IP and Ethernet, which bandwidth counts too
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,15 @@ def _received(receiver: socket.socket) -> list[tuple[int, float]]:
             found.append((number, (time.monotonic_ns() - sent_ns) / 1e6))
 
 
-def measure_rate(sender: socket.socket, receiver: socket.socket, duration_ns: int) -> dict[str, object]:
+def measure_rate(
+    sender: socket.socket, receiver: socket.socket, duration_ns: int, size_bytes: int
+) -> dict[str, object]:
     """Send as much as goes for a while; the rate is taken over the second half, when all buffers are full."""
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     receiver.setblocking(False)
     sender.setblocking(False)
     target = receiver.getsockname()
-    payload = b"\0" * _DATAGRAM_BYTES
+    payload = b"\0" * size_bytes
     started = time.monotonic_ns()
     half, end = started + duration_ns // 2, started + duration_ns
     sent = received = counted = 0
@@ -117,11 +119,12 @@ def measure_rate(sender: socket.socket, receiver: socket.socket, duration_ns: in
             except BlockingIOError:
                 break
             received += 1
+            now = time.monotonic_ns()
             if now >= half:
                 first = first or now
                 counted += bool(last)
                 last = now
-    bits = counted * (_DATAGRAM_BYTES + 28) * 8
+    bits = counted * (size_bytes + _HEADERS_BYTES) * 8
     rate_kbit = bits * 1e6 / (last - first) if last > first else 0.0
     return {
         "sent": sent,

@@ -9,12 +9,13 @@ from holdfast.checkers.base import Checker
 from holdfast.checkers.fault_effects import FaultEffects
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
+from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replicas_equal import ReplicasEqual
 from holdfast.checkers.split_brain import SplitBrain
 from holdfast.errors import ConfigError
 from holdfast.spec import DrillSpec
 
-CHECKS: Final = ("acked_lost", "two_writers_s", "replicas_equal", "outage_s", "availability")
+CHECKS: Final = ("acked_lost", "two_writers_s", "replicas_equal", "outage_s", "availability", "rejoin_s")
 """The figures that a drill's ``checks`` may hold to a limit."""
 
 
@@ -43,6 +44,8 @@ def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tupl
         ]
         if "availability" in limits:
             made.append(Availability(workload, float(limits["availability"])))
+    if "rejoin_s" in limits:
+        made.append(Rejoin(float(limits["rejoin_s"])))
     if limits.get("replicas_equal", True):
         made.append(ReplicasEqual())
     return tuple(made)

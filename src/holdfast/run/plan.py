@@ -32,19 +32,20 @@ class Step:
 def make_plan(drill: DrillSpec) -> tuple[Step, ...]:
     """Return a drill's steps in order of time, repeated ones written out.
 
-    Raises ConfigError for an unknown fault, an unknown parameter or a step that has no fault. The same drill gives
-    the same plan.
+    Raises ConfigError, with the entry's place, for an unknown fault or parameter. The same drill gives the
+    same plan.
     """
     steps = []
     for place, entry in enumerate(drill.timeline):
-        if entry.fault is None:
+        name = entry.fault or str(entry.action)  # what an operator does is planned like a fault
+        try:
+            params = with_defaults(fault(name), entry.params)
+        except ConfigError as error:
             raise ConfigError(
-                f"the action {entry.action} cannot be planned by this version",
-                key=f"timeline[{place}].action",
-            )
-        params = with_defaults(fault(entry.fault), entry.params)
+                error.reason, file=f"drill {drill.name}", key=f"timeline.{place}", hint=error.hint
+            ) from error
         steps += [
-            Step(at_s, entry.fault, str(entry.on), params, entry.heal)
+            Step(at_s, name, entry.on or "primary", params, entry.heal if entry.fault else 0.0)
             for at_s in entry.times_s(drill.duration_s)
         ]
     return tuple(sorted(steps, key=lambda step: step.at_s))

@@ -206,6 +206,10 @@ class Restartable(Protocol):
         """Restart a node's server through its manager. Raises ClusterError when that fails."""
         ...
 
+    async def started_at(self, node: str) -> str | None:
+        """Return when a node's server started, as it says itself; None when it does not answer."""
+        ...
+
 
 @runtime_checkable
 class HasConsensus(Protocol):

@@ -1,4 +1,4 @@
-"""The truth about a lab's rules: holds them, tells the kernel, and measures what came of it.
+"""The truth about a lab's rules: holds them, and makes the kernel do what they say.
 
 Part of the wires process, so that rules outlive the tool, any other process can heal them, and a host that is
 switched on again meets them again. What the kernel has is always made from all rules at once, never patched.
@@ -6,65 +6,74 @@ switched on again meets them again. What the kernel has is always made from all 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from holdfast.hosts.netns import syscalls, wire
-from holdfast.hosts.netns.server import Server, answer
-from holdfast.net import probe
+from holdfast.hosts.netns import probing, wire
+from holdfast.hosts.netns.attached import Attached
+from holdfast.hosts.netns.bandwidth import Bandwidth
+from holdfast.hosts.netns.mechanisms import Mechanisms
+from holdfast.hosts.netns.queues import Queues, jobs
+from holdfast.hosts.netns.server import Server
 from holdfast.net.base import Rule
-from holdfast.net.netlink import Netfilter
-from holdfast.net.ruleset import bridge_table
+from holdfast.net.netlink import Message, Netlink, bundle_segments
+from holdfast.net.ruleset import bridge_table, counts_packets, pairs, port_table, rate_classes
 
 RULES_MAX: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """A host with a cable. process: its init as a pidfd, which holds no namespace alive; port.
-
-    Of the bridge.
-    """
-
-    name: str
-    address: str
-    process: int
-    port: str
+_SEGMENTS_MAX: Final = 65535  # what a device bundles unless told otherwise
+_BRIDGE: Final = "the bridge"
+_PORTS: Final = "its ports"
 
 
 class Links:
-    """Rules by id, and the hosts that they are about, by address."""
+    """Rules by id, and the hosts that they are about, by address. ip.
 
-    def __init__(self) -> None:
+    Pyroute2's IPRoute in the lab's namespace.
+    """
+
+    def __init__(self, ip: Any) -> None:
         self._rules: dict[int, Rule] = {}
         self._last_id = 0
         self._hosts: dict[str, Attached] = {}
+        self._mechanisms = Mechanisms(ip)
+        self._bandwidth = Bandwidth(ip)
+        self._queues = Queues()
+        self._told: dict[str, list[Message]] = {}  # what the lab's own packet filter was last told
+        self._netlink: Netlink | None = None
+        self._unbundled: set[Attached] = set()
+        self._lives = 0
 
     def serve_on(self, server: Server) -> None:
         """Answer the requests of the tool's net."""
-        # Children (probes) are not waited for.
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # probes and workers are not waited for
         server.handlers |= {
             "net_apply": lambda message, _fds, _caller: self._apply(message),
             "net_heal": lambda message, _fds, _caller: self._heal(message),
             "net_active": lambda _message, _fds, _caller: {
                 "rules": [rule.to_document() for rule in self._rules.values()]
             },
+            "net_mechanisms": lambda _message, _fds, _caller: self._mechanisms.to_document(),
             "net_probe": self._probe,
+            "net_connections": self._connections,
         }
 
-    def attached(self, name: str, address: str, pid: int, port: str) -> None:
+    def attached(self, name: str, address: str, pid: int, port: str, cable: int) -> None:
         """Take note that a host has been wired, and put it under the rules that are in force."""
-        old = self._hosts.pop(address, None)
+        old = self._hosts.get(address)
+        self._lives += 1
+        self._hosts[address] = Attached(self._lives, name, address, os.pidfd_open(pid), port, cable)
+        if self._rules:
+            self._tell_kernel()
         if old is not None:
-            os.close(old.process)
-        self._hosts[address] = Attached(name, address, os.pidfd_open(pid), port)
+            self._unbundled.discard(old)
+            os.close(old.process)  # only now: its number would be taken for the new host's
+
+    # requests
 
     def _apply(self, message: wire.Message) -> wire.Message:
         given = message["rules"]
@@ -78,112 +87,91 @@ class Links:
         self._rules |= {rule.id: rule for rule in new}
         try:
             self._tell_kernel()
-        except OSError:
+        except BaseException:
             self._rules = before
             self._tell_kernel()
             raise
-        return {"ids": [rule.id for rule in new], "mechanisms": ["nftables drop at the bridge"]}
+        words = sorted({word for rule in new for word in self._mechanisms.words(rule.conditions)})
+        return {"ids": [rule.id for rule in new], "mechanisms": words}
 
     def _heal(self, message: wire.Message) -> wire.Message:
+        """Remove rules. died: rules whose worker ended early, so that they were not in force all the time."""
         wanted = message.get("ids")
         ids = list(self._rules) if not isinstance(wanted, list) else [int(str(one)) for one in wanted]
         gone = [one for one in ids if one in self._rules]
+        died = sorted({job.rule.id for job in self._queues.dead() if job.rule.id in gone})
         before = dict(self._rules)
         for one in gone:
             del self._rules[one]
         if gone:
             try:
                 self._tell_kernel()
-            except OSError:
+            except BaseException:
                 self._rules = before
                 raise
-        return {"ids": gone}
+        return {"ids": gone, "died": died}
+
+    # telling the kernel
 
     def _tell_kernel(self) -> None:
-        with Netfilter() as netfilter:
-            netfilter.batch(bridge_table(list(self._rules.values())))
+        rules = list(self._rules.values())
+        devices = {name: index for index, name in socket.if_nameindex()}
+        on = [host for host in self._hosts.values() if host.port in devices and host.is_on]
+        ports = {host.address: (host.port, devices[host.port]) for host in on}
+        self._bandwidth.make(rate_classes(rules), {address: index for address, (_, index) in ports.items()})
+        self._tell(_PORTS, port_table(rules, ports))
+        wanted = []
+        for host in on:
+            try:
+                self._bundle(host, rules)
+                mine = jobs(rules, host)
+                if mine:
+                    self._queues.start(mine, native=self._mechanisms.native_queue)
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+                continue  # switched off a moment ago: nothing left to tell
+            wanted += mine
+        self._tell(_BRIDGE, bridge_table(rules))
+        self._queues.stop_all_but(wanted)
 
-    # probing
+    def _tell(self, place: str, messages: list[Message]) -> None:
+        """Replace a table of the lab's namespace, unless it is so already."""
+        is_empty = len(messages) <= 2
+        if self._told.get(place, []) == ([] if is_empty else messages):
+            return
+        self._netlink = self._netlink or Netlink()
+        self._netlink.batch(messages)
+        self._told[place] = [] if is_empty else messages
+
+    def _bundle(self, host: Attached, rules: Sequence[Rule]) -> None:
+        """Have a host send packets one by one where a rule counts them, and else as ever."""
+        single = any(
+            counts_packets(rule) and any(source == host.address for source, _ in pairs(rule))
+            for rule in rules
+        )
+        if single == (host in self._unbundled):
+            return
+        with host.network():
+            bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
+        (self._unbundled.add if single else self._unbundled.discard)(host)
+
+    # measuring
 
     def _probe(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
         """Measure in a child, which answers by itself: a lost packet must not keep other requests waiting."""
-        source, destination = self._host(message, "source"), self._host(message, "destination")
+        source, destination = self._host(message["source"]), self._host(message["destination"])
+        keep = (source.process, destination.process)
+        probing.in_child(lambda: probing.measure(message, source, destination), caller, keep)
 
-        def work() -> wire.Message:
-            return self._measure(message, source, destination)
+    def _connections(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
+        """List or break connections, in a child for the same reason."""
+        wanted = probing.ConnectionsWanted.read(message)
+        hosts = [host for host in self._hosts.values() if host.address in wanted.addresses and host.is_on]
+        keep = tuple(host.process for host in hosts)
+        probing.in_child(lambda: probing.connections(wanted, hosts), caller, keep)
 
-        _in_child(work, caller)
-
-    def _measure(self, message: wire.Message, source: Attached, destination: Attached) -> wire.Message:
-        stream = message["kind"] == "converse"
-        kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-        with self.inside(destination), socket.socket(socket.AF_INET, kind) as far:
-            far.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            far.bind((destination.address, int(str(message.get("port", 0)))))
-            if stream:
-                far.listen(1)
-            errors = probe.checksum_errors()
-            with self.inside(source), socket.socket(socket.AF_INET, kind) as near:
-                near.bind((source.address, 0))
-                found = _carry_out(message, near, far)
-            return {**found, "corrupted": probe.checksum_errors() - errors}
-
-    def _host(self, message: wire.Message, key: str) -> Attached:
-        address = str(message[key])
+    def _host(self, address: object) -> Attached:
         if address not in self._hosts:
             raise ValueError(f"no host with the address {address} was ever switched on")
-        return self._hosts[address]
-
-    @contextmanager
-    def inside(self, host: Attached) -> Iterator[None]:
-        """Be in a host's network namespace for a while. Raises OSError when it is off."""
-        now = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            try:
-                syscalls.setns(host.process, syscalls.CLONE_NEWNET)
-            except ProcessLookupError as error:
-                raise OSError(error.errno, f"{host.name} is off") from error
-            try:
-                yield
-            finally:
-                syscalls.setns(now, syscalls.CLONE_NEWNET)
-        finally:
-            os.close(now)
-
-
-def _carry_out(message: wire.Message, near: socket.socket, far: socket.socket) -> wire.Message:
-    def number(key: str) -> float:
-        return float(str(message[key]))
-
-    match message["kind"]:
-        case "datagrams":
-            plan = probe.Plan(
-                int(number("count")),
-                int(number("interval_ms") * 1e6),
-                int(number("patience_ms") * 1e6),
-                int(number("size_bytes")),
-            )
-            return probe.measure(near, far, plan)
-        case "rate":
-            return probe.measure_rate(near, far, int(number("duration_ms") * 1e6))
-        case "converse":
-            return probe.converse(near, far, int(number("patience_ms") * 1e6))
-        case other:
-            raise ValueError(f"no such probe: {other!r}")
-
-
-def _in_child(work: Callable[[], wire.Message], caller: socket.socket) -> None:
-    """Fork a process that does work, answers the caller and ends."""
-    if os.fork():
-        return
-    try:
-        reply = work()
-    except (OSError, ValueError, KeyError) as error:
-        reply = {"error": f"{error}"}
-    except BaseException as error:  # noqa: BLE001 - the child must end here, whatever happened
-        traceback.print_exc()
-        reply = {"error": f"{type(error).__name__}: {error}"}
-    try:
-        answer(caller, reply)
-    finally:
-        os._exit(0)
+        return self._hosts[str(address)]

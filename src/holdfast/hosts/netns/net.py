@@ -11,6 +11,7 @@ from holdfast.errors import HostError
 from holdfast.hosts.base import Host
 from holdfast.hosts.netns import wire
 from holdfast.hosts.netns.channel import Channel
+from holdfast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
 from holdfast.hosts.netns.wires import SOCKET_NAME
 from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Rule
 
@@ -23,10 +24,34 @@ class NetnsNet:
     def __init__(self, folder: Path, hosts: Mapping[str, Host]) -> None:
         self._folder = folder
         self._hosts = hosts
+        self._mechanisms: wire.Message | None = None
 
     def unavailable(self, conditions: Conditions) -> str | None:
-        """Return why this kernel or user can't make the conditions."""
-        return None
+        """Return why this kernel or user can't make the conditions. Blocks for some milliseconds, once."""
+        needed = {
+            DROP: conditions.cuts,
+            LOSS: 0 < conditions.loss_percent < 100,
+            QUEUE: conditions.holds or conditions.corrupt_percent > 0,
+            DUPLICATE: conditions.duplicate_percent > 0,
+            RATE: conditions.rate_kbit > 0,
+        }
+        missing = self._missing()
+        why = [missing[name] for name, is_needed in needed.items() if is_needed and missing[name]]
+        return str(why[0]) if why else None
+
+    def unavailable_reset(self) -> str | None:
+        """Return why this kernel or user can't break connections."""
+        missing = self._missing()[RESET]
+        return None if missing is None else str(missing)
+
+    def _missing(self) -> wire.Message:
+        if self._mechanisms is None:
+            with wire.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:
+                wire.send(connection, {"op": "net_mechanisms"})
+                self._mechanisms, _fds = wire.receive(connection)
+        if self._mechanisms is None or "error" in self._mechanisms:
+            raise HostError(f"{self._folder.name}: the lab does not say what its network can do")
+        return self._mechanisms
 
     async def apply(self, rules: Sequence[Rule]) -> Applied:
         """Put all rules into force at once."""
@@ -52,6 +77,11 @@ class NetnsNet:
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
         """Remove rules by id, None for all."""
         reply = await self._ask({"op": "net_heal", "ids": None if ids is None else list(ids)})
+        if died := _numbers(reply["died"]):
+            raise HostError(
+                f"{self._folder.name}: what held packets back for rules {list(died)} had ended before its time",
+                hint="they are healed; the fault was not in force until its end",
+            )
         return _numbers(reply["ids"])
 
     async def active(self) -> tuple[Rule, ...]:
@@ -97,11 +127,17 @@ class NetnsNet:
         )
         return _measurement(src, dst, found)
 
-    async def probe_rate(self, src: str, dst: str, *, duration_ms: float = 500.0) -> Measurement:
+    async def probe_rate(
+        self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
+    ) -> Measurement:
         """Send as fast as the wire takes it and see how much reaches dst."""
-        found = await self._measure(
-            src, dst, {"kind": "rate", "duration_ms": duration_ms}, duration_ms / 1000
-        )
+        asked: wire.Message = {
+            "kind": "rate",
+            "duration_ms": duration_ms,
+            "size_bytes": size_bytes,
+            "port": port,
+        }
+        found = await self._measure(src, dst, asked, duration_ms / 1000)
         return _measurement(src, dst, found)
 
     async def converse(
@@ -114,11 +150,31 @@ class NetnsNet:
             src, dst, _figure(found["connect_ms"]), _figure(found["answer_ms"]), _figure(found["close_ms"])
         )
 
+    async def connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Return the established TCP connections between two groups."""
+        return await self._connections(sources, destinations, ports, breaks=False)
+
     async def reset(
         self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
-    ) -> int:
-        """Break every established TCP connection between two groups."""
-        raise NotImplementedError
+    ) -> tuple[str, ...]:
+        """Break the established TCP connections between two groups."""
+        return await self._connections(sources, destinations, ports, breaks=True)
+
+    async def _connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int], *, breaks: bool
+    ) -> tuple[str, ...]:
+        reply = await self._ask(
+            {
+                "op": "net_connections",
+                "sources": [self._address(name) for name in sources],
+                "destinations": [self._address(name) for name in destinations],
+                "ports": list(ports),
+                "breaks": breaks,
+            }
+        )
+        return tuple(_words(reply["connections"]))
 
     async def _measure(self, src: str, dst: str, asked: wire.Message, lasts_s: float) -> wire.Message:
         ends: wire.Message = {"source": self._address(src), "destination": self._address(dst)}

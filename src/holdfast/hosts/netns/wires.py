@@ -35,7 +35,7 @@ class Wires:
 
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._ip: Any = IPRoute()
-        self._links = Links()
+        self._links = Links(self._ip)
         server = Server(wire.listen(self._folder / SOCKET_NAME))
         server.handlers = {
             "bridge": lambda message, _fds, _caller: self.bridge(str(message["address"])),
@@ -84,7 +84,7 @@ class Wires:
                 far = there.link_lookup(ifname=PORT)[0]
                 there.addr("add", index=far, address=str(interface.ip), prefixlen=interface.network.prefixlen)
                 there.link("set", index=far, state="up")
-        self._links.attached(host, str(interface.ip), pid, near)
+        self._links.attached(host, str(interface.ip), pid, near, far)
         return {"mac": mac}
 
     def link(self, host: str, up: bool) -> wire.Message:

@@ -24,6 +24,7 @@ from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
+WATCHDOG: Final = "watchdog"
 LOOK_TIMEOUT_S: Final = 2.0
 MOVE_TIMEOUT_S: Final = 90.0
 
@@ -127,7 +128,8 @@ class PatroniCluster:
         folder = self.lab.hosts[node].folder
         if any(node == member.name for member in self.spec.dcs):
             return {"etcd": folder / etcd.LOG}
-        return {"patroni": folder / "log/patroni.log", "postgresql": folder / server.LOG}
+        logs = {"patroni": folder / "log/patroni.log", "postgresql": folder / server.LOG}
+        return {**logs, "watchdog": folder / "log/watchdog.log"} if self.spec.watchdog else logs
 
     # processes
 
@@ -160,6 +162,16 @@ class PatroniCluster:
     async def start_patroni(self, node: str) -> None:
         """Start Patroni on a node, as a fork of its host's init, which has imported it already."""
         host = self.lab.hosts[node]
+        if self.spec.watchdog and not await self.process_ids(node, WATCHDOG):
+            await host.spawn(
+                Program(
+                    WATCHDOG,
+                    ["holdfast.systems.patroni.watchdog:main", str(settings.watchdog_pipe(host))],
+                    "log/watchdog.log",
+                    module=True,
+                )
+            )
+            await until(lambda: _exists(settings.watchdog_pipe(host)), LOOK_TIMEOUT_S, f"{node}'s watchdog")
         await host.spawn(
             Program(
                 PROCESS,
@@ -211,6 +223,11 @@ class PatroniCluster:
         answer = await self.rest(node, "POST", "/restart", {}, timeout_s=MOVE_TIMEOUT_S)
         if answer.status != 200:
             raise ClusterError(f"Patroni did not restart {node}: {answer.status} {answer.body}")
+
+    async def started_at(self, node: str) -> str | None:
+        """Return when a node's server started; None when its manager or it does not answer."""
+        answer = await self._manager(node)
+        return None if answer is None else str(answer.field("postmaster_start_time"))
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
@@ -326,3 +343,7 @@ class PatroniCluster:
     def _published(self, node: str) -> int | None:
         port = self.lab.published.get(node)
         return port.port if port else None
+
+
+async def _exists(path: Path) -> str:
+    return "" if path.exists() else f"there is no {path.name}"

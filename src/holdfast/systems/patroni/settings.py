@@ -4,7 +4,8 @@ Configuration Settings"."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from holdfast.hosts.base import Host
@@ -20,6 +21,8 @@ REST_PORT: Final = 8008
 REPLICATOR: Final = "replicator"
 REST_USER: Final = "patroni"
 FAILOVER_MARGIN_S: Final = 5.0
+WATCHDOG_MARGIN_S: Final = 5
+"""The watchdog fires this long before the leader's key expires: Patroni's own default."""
 
 Document = dict[str, object]
 
@@ -38,17 +41,59 @@ TIMINGS: Final[Mapping[str, PatroniTiming]] = {
     "fast": PatroniTiming(20, 1, 3),
 }
 
+DYNAMIC_KEYS: Final = frozenset(
+    (
+        "ttl",
+        "loop_wait",
+        "retry_timeout",
+        "maximum_lag_on_failover",
+        "maximum_lag_on_syncnode",
+        "max_timelines_history",
+        "primary_start_timeout",
+        "primary_stop_timeout",
+        "synchronous_mode",
+        "synchronous_mode_strict",
+        "synchronous_node_count",
+        "failsafe_mode",
+        "check_timeline",
+        "member_slots_ttl",
+        "slots",
+        "ignore_slots",
+        "standby_cluster",
+    )
+)
+"""Settings that Patroni keeps in the DCS. ``postgresql`` may stand in both places; a node's own file wins."""
+
 BRING_UP_TIMING: Final = TIMINGS["fast"]
 """While a cluster is brought up the loop is short, whatever the profile: less waiting for the next round."""
 
 
 def outage_model(spec: ClusterSpec) -> OutageModel:
     """Return what the settings promise: the leader's key expires, a round of the loop passes, a promotion."""
-    timing = TIMINGS[spec.profile]
+    pace = timing(spec)
     return OutageModel(
-        timing.ttl + timing.loop_wait + FAILOVER_MARGIN_S,
-        f"ttl {timing.ttl} s + loop_wait {timing.loop_wait} s + {FAILOVER_MARGIN_S:g} s",
+        pace.ttl + pace.loop_wait + FAILOVER_MARGIN_S,
+        f"ttl {pace.ttl} s + loop_wait {pace.loop_wait} s + {FAILOVER_MARGIN_S:g} s",
     )
+
+
+def timing(spec: ClusterSpec) -> PatroniTiming:
+    """Return the timing of a cluster: the person's own ``patroni`` settings over the profile's."""
+    profile = asdict(TIMINGS[spec.profile])
+    return PatroniTiming(**{key: int(str(spec.patroni.get(key, value))) for key, value in profile.items()})
+
+
+def illegal_timing(spec: ClusterSpec) -> str:
+    """Say what Patroni would silently raise, because then nothing it promises would hold; "" when all is legal."""
+    try:
+        pace = timing(spec)
+    except ValueError:
+        return "patroni.ttl, loop_wait and retry_timeout are whole seconds"
+    if pace.ttl < 20 or pace.loop_wait < 1 or pace.retry_timeout < 3:
+        return f"Patroni wants ttl ≥ 20, loop_wait ≥ 1 and retry_timeout ≥ 3, not {pace}"
+    if pace.loop_wait + 2 * pace.retry_timeout > pace.ttl:
+        return f"Patroni wants loop_wait + 2 × retry_timeout ≤ ttl, not {pace}"
+    return ""
 
 
 def scope(spec: ClusterSpec) -> str:
@@ -107,21 +152,19 @@ def listen_addresses(node: NodeSpec) -> str:
     return f"{node.address},127.0.0.1"
 
 
-def dynamic_document(spec: ClusterSpec, timing: PatroniTiming) -> Document:
-    """Return the part of the configuration that lives in the DCS."""
+def dynamic_document(spec: ClusterSpec, pace: PatroniTiming) -> Document:
+    """Return the part of the configuration that lives in the DCS, the person's own settings last."""
     parameters = server_parameters(spec)
     parameters.pop("cluster_name")  # Patroni sets it itself, to the scope
     parameters.pop("unix_socket_directories")
     document: Document = {
-        "ttl": timing.ttl,
-        "loop_wait": timing.loop_wait,
-        "retry_timeout": timing.retry_timeout,
         "maximum_lag_on_failover": 1048576,
         "synchronous_mode": {"off": False, "on": True, "strict": True, "quorum": "quorum"}[spec.sync],
         "synchronous_mode_strict": spec.sync == "strict",
         "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters},
     }
-    return document
+    own = {key: value for key, value in spec.patroni.items() if key in DYNAMIC_KEYS}
+    return {**merge(document, own), **asdict(pace)}
 
 
 def member_document(
@@ -164,10 +207,28 @@ def member_document(
             "parameters": {"unix_socket_directories": SOCKET_DIR, NODE_SETTING: node.name},
             "basebackup": [{"checkpoint": "fast"}, "no-sync"],
         },
-        "watchdog": {"mode": "off"},
+        "watchdog": watchdog_document(spec, host),
         "tags": tags,
     }
-    return merge(document, spec.patroni)
+    own = {key: value for key, value in spec.patroni.items() if key not in DYNAMIC_KEYS}
+    return merge(document, own)
+
+
+def watchdog_pipe(host: Host) -> Path:
+    """Return the named pipe that stands for a host's watchdog device."""
+    return host.folder / "watchdog"
+
+
+def watchdog_document(spec: ClusterSpec, host: Host) -> Document:
+    """Return the watchdog's settings. ``required``: a node without a working one may not lead."""
+    if not spec.watchdog:
+        return {"mode": "off"}
+    return {
+        "mode": "required",
+        "driver": "testing",
+        "device": str(watchdog_pipe(host)),
+        "safety_margin": WATCHDOG_MARGIN_S,
+    }
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Document:

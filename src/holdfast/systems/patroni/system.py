@@ -12,12 +12,11 @@ second whether a server that it has started accepts connections.
 from __future__ import annotations
 
 import asyncio
-import io
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from patroni.dcs import slot_name_from_member_name
-from ruamel.yaml import YAML
 
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Lab, Program
@@ -64,7 +63,7 @@ class PatroniSystem:
             etcd.etcd_program()
         except UnavailableError as error:
             return error.message
-        return None
+        return settings.illegal_timing(spec) or None
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PatroniCluster:
         """Return the cluster that runs in a lab that was deployed before."""
@@ -75,12 +74,15 @@ class PatroniSystem:
         install = find(spec.version)
         users = (SUPERUSER, settings.REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
+        for service in spec.services:
+            progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
             host = await lab.add_host(node.name, node.address, power=False)
             document = settings.member_document(spec, node, install, cluster.credentials, host)
-            await host.put("patroni.yml", _yaml(document))
+            # JSON is YAML too, and leaves no word to be read as something else: "on", "0600".
+            await host.put("patroni.yml", json.dumps(document, indent=1).encode())
             await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
             servers[node.name] = PostgresServer(host, install)
         seed = cached_seed(install, checksums=spec.checksums)
@@ -91,6 +93,8 @@ class PatroniSystem:
         for node in spec.nodes:
             await servers[node.name].host.power_on()
             await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+            if (rest := spec.ports.get(f"{node.name}/rest")) is not None:
+                await lab.publish(f"{node.name}/rest", node.address, settings.REST_PORT, rest)
         if seed is None:
             seed = await make_seed(servers[spec.primary().name].host, install, checksums=spec.checksums)
             await asyncio.gather(*(copy_seed(lab, seed, place) for place in data))
@@ -115,7 +119,7 @@ class PatroniSystem:
         progress(f"{len(others)} standbys join")
         await asyncio.gather(*(cluster.start_patroni(name) for name in others))
         await asyncio.gather(*(self._until_replica(cluster, name) for name in others))
-        wanted = settings.TIMINGS[spec.profile]
+        wanted = settings.timing(spec)
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
         await self._until(
@@ -256,9 +260,3 @@ def _literal(text: str) -> str:
 
 def _identifier(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
-
-
-def _yaml(document: settings.Document) -> bytes:
-    stream = io.BytesIO()
-    YAML(typ="safe").dump(document, stream)
-    return stream.getvalue()

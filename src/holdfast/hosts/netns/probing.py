@@ -1,0 +1,133 @@
+"""Probes between hosts: sockets of ours in two hosts' namespaces, in a child of the wires process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast.hosts.netns import wire
+from holdfast.hosts.netns.attached import Attached
+from holdfast.hosts.netns.children import run_in_child
+from holdfast.hosts.netns.server import answer
+from holdfast.net import probe, sockets
+from holdfast.net.sockets import Connection
+
+_CONNECTIONS_SHOWN: Final = 1000  # a message has room for them
+
+
+def measure(message: wire.Message, source: Attached, destination: Attached) -> wire.Message:
+    """Carry out the probe that a message asks for.
+
+    Raises OSError when a host is off, ValueError for nonsense.
+    """
+    stream = message["kind"] == "converse"
+    kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+    port = int(str(message.get("port", 0)))
+    with destination.network(), socket.socket(socket.AF_INET, kind) as far:
+        is_free = _bind(far, destination.address, port)
+        if not is_free:
+            far.bind((destination.address, 0))
+        if stream:
+            far.listen(1)
+        errors = probe.checksum_errors()
+        with source.network(), socket.socket(socket.AF_INET, kind) as near:
+            # A rule about a port is about either end's: where a server has it, the client's own will do.
+            if not _bind(near, source.address, 0 if is_free else port):
+                raise OSError(errno.EADDRINUSE, f"port {port} is in use at both ends, so it cannot be probed")
+            found = _carry_out(message, near, far)
+        return {**found, "corrupted": probe.checksum_errors() - errors}
+
+
+def _bind(sock: socket.socket, address: str, port: int) -> bool:
+    """Bind a socket; False when the port is in use."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsWanted:
+    """Established TCP connections between two groups of addresses, at these ports of either end.
+
+    No ports are all ports. breaks: break them too.
+    """
+
+    sources: frozenset[str]
+    destinations: frozenset[str]
+    ports: frozenset[int]
+    breaks: bool
+
+    @classmethod
+    def read(cls, message: wire.Message) -> ConnectionsWanted:
+        """Read it from a message. Raises ValueError."""
+        sources, destinations, ports = message["sources"], message["destinations"], message["ports"]
+        if not isinstance(sources, list) or not isinstance(destinations, list) or not isinstance(ports, list):
+            raise ValueError("net_connections wants sources, destinations and ports")
+        return cls(frozenset(sources), frozenset(destinations), frozenset(ports), bool(message["breaks"]))
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Return all addresses in question."""
+        return self.sources | self.destinations
+
+    def match(self, one: Connection) -> bool:
+        """Whether a connection, seen from either end, is wanted."""
+        ends = ((one.address, one.peer), (one.peer, one.address))
+        between = any(a in self.sources and b in self.destinations for a, b in ends)
+        return between and (not self.ports or bool(self.ports & {one.port, one.peer_port}))
+
+
+def connections(wanted: ConnectionsWanted, hosts: Sequence[Attached]) -> wire.Message:
+    """Return the wanted connections of the hosts, each once; those found broken, when that is asked for."""
+    found: dict[str, None] = {}
+    for host in hosts:
+        with host.network():
+            for one in sockets.established():
+                if wanted.match(one) and (not wanted.breaks or sockets.destroy(one)):
+                    found[str(one)] = None
+    return {"connections": list(found)[:_CONNECTIONS_SHOWN], "count": len(found)}
+
+
+def _carry_out(message: wire.Message, near: socket.socket, far: socket.socket) -> wire.Message:
+    def number(key: str) -> float:
+        return float(str(message[key]))
+
+    match message["kind"]:
+        case "datagrams":
+            plan = probe.Plan(
+                int(number("count")),
+                int(number("interval_ms") * 1e6),
+                int(number("patience_ms") * 1e6),
+                int(number("size_bytes")),
+            )
+            return probe.measure(near, far, plan)
+        case "rate":
+            return probe.measure_rate(near, far, int(number("duration_ms") * 1e6), int(number("size_bytes")))
+        case "converse":
+            return probe.converse(near, far, int(number("patience_ms") * 1e6))
+        case other:
+            raise ValueError(f"no such probe: {other!r}")
+
+
+def in_child(work: Callable[[], wire.Message], caller: socket.socket, keep: tuple[int, ...] = ()) -> None:
+    """Fork a process that does work, answers the caller and ends."""
+    if os.fork():
+        return
+
+    def reply() -> None:
+        try:
+            said = work()
+        except (OSError, ValueError, KeyError) as error:
+            said = {"error": str(error)}
+        answer(caller, said)
+
+    run_in_child(reply, (caller.fileno(), *keep))
