@@ -218,6 +218,29 @@ class PatroniCluster:
         await self._ask_to_move(leader or target, "/failover", {"candidate": target})
         return await self._new_leader(leader)
 
+    async def obstacles(self) -> Mapping[str, str]:
+        """Return why Patroni would not promote a standby: what its member and its tags say, and the pause.
+
+        Source: Patroni's Ha.is_failover_possible and Patroni.nofailover.
+        """
+        looks = await asyncio.gather(*(self._look(node) for node in self.spec.nodes))
+        found = {}
+        for node, look in zip(self.spec.nodes, looks, strict=True):
+            if look.server is not None and not look.server.in_recovery:
+                continue
+            tags = look.manager.field("tags") if look.manager is not None else None
+            if not self.lab.hosts[node.name].is_on:
+                found[node.name] = "its host is off"
+            elif look.manager is None:
+                found[node.name] = "its Patroni does not answer"
+            elif look.manager.field("pause"):
+                found[node.name] = "Patroni is paused: it does nothing by itself"
+            elif look.server is None:
+                found[node.name] = "its PostgreSQL does not answer"
+            elif isinstance(tags, Mapping) and tags.get("nofailover"):
+                found[node.name] = "it is tagged nofailover"
+        return found
+
     async def restart(self, node: str) -> None:
         """Have Patroni restart a node's server. Raises ClusterError when it refuses."""
         answer = await self.rest(node, "POST", "/restart", {}, timeout_s=MOVE_TIMEOUT_S)
