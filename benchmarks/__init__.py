@@ -1,4 +1,1 @@
-"""What ``holdfast bench`` runs, beside its peers.
-
-Each module has ``cases()``, which returns rows of {"case", "ours", "peer", "peer_name", "unit", "ratio"}.
-"""
+"""What ``holdfast bench`` runs, beside its peers. Each bench is a module with ``cases() -> list[Case]``."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from dataclasses import dataclass
 
 
-class Case(TypedDict):
-    """ours, peer: in unit; ratio: ours / peer; peer, its name and ratio are None without a peer."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What was measured, ours and, where there is one, a peer's that does the same work with the same settings.
+
+    ours, peer: in unit. peer_name: the peer, by the program or script it is.
+    """
 
     case: str
-    ours: float
-    peer: float | None
-    peer_name: str | None
     unit: str
-    ratio: float | None
+    ours: float
+    peer: float | None = None
+    peer_name: str | None = None
 
-
-def case(name: str, unit: str, ours: float, peer: float | None = None, peer_name: str | None = None) -> Case:
-    """Return a case with its ratio."""
-    ratio = ours / peer if peer else None
-    return Case(case=name, ours=ours, peer=peer, peer_name=peer_name, unit=unit, ratio=ratio)
+    @property
+    def ratio(self) -> float | None:
+        """Ours / peer; None without a peer."""
+        return self.ours / self.peer if self.peer else None

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
+from benchmarks.case import Case
 from holdfast.checkers.base import Verdict
 from holdfast.checkers.linearizable.check import Linearizable
 from holdfast.clock import deadline_ns
@@ -25,8 +25,8 @@ N = 100_000
 _ROUNDS = 3
 
 
-def cases() -> list[dict[str, Any]]:
-    """Return one row a case. About ten seconds."""
+def cases() -> list[Case]:
+    """Return the cases. About ten seconds."""
     return [_valid(), _invalid(), *_etcd_logs()]
 
 
@@ -42,30 +42,30 @@ def _seconds(history: History, model: str, expected: Verdict | None) -> float:
     return best
 
 
-def _valid() -> dict[str, Any]:
+def _valid() -> Case:
     seconds = _seconds(History(register_history(N)), "register", Verdict.PASS)
-    return _row("register-100k", N / seconds, "ops/s")
+    return Case("register-100k", "ops/s", N / seconds)
 
 
-def _invalid() -> dict[str, Any]:
+def _invalid() -> Case:
     seconds = _seconds(History(register_history(N, stale_at=N // 2)), "register", Verdict.FAIL)
-    return _row("register-100k-invalid", seconds, "s")
+    return Case("register-100k-invalid", "s", seconds)
 
 
-def _etcd_logs() -> list[dict[str, Any]]:
-    """Return a row for each etcd log in $HOLDFAST_SAMPLES/porcupine or Porcupine's own folder."""
+def _etcd_logs() -> list[Case]:
+    """Return a case for each etcd log in $HOLDFAST_SAMPLES/porcupine or Porcupine's own folder."""
     source = os.environ.get("PORCUPINE")
     folders = [Path(source) / "test_data/jepsen"] if source else []
     if "HOLDFAST_SAMPLES" in os.environ:
         folders.append(Path(os.environ["HOLDFAST_SAMPLES"]) / "porcupine")
     logs = sorted(log for folder in folders[:1] for log in folder.glob("etcd_*.log"))
     peers = _porcupine(Path(source)) if source and shutil.which("go") else {}
-    rows = []
+    found = []
     for log in logs:
         seconds = _seconds(read_history(log, "porcupine-etcd"), "cas-register", None)
         peer = peers.get(log.stem.removeprefix("etcd_"))
-        rows.append(_row(log.stem, seconds, "s", peer, "porcupine"))
-    return rows
+        found.append(Case(log.stem, "s", seconds, peer, None if peer is None else "porcupine"))
+    return found
 
 
 def _porcupine(source: Path) -> dict[str, float]:
@@ -74,17 +74,3 @@ def _porcupine(source: Path) -> dict[str, float]:
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300, check=False)
     found = re.findall(r"BenchmarkEtcdJepsen(\d+)\S*\s+\d+\s+([\d.]+) ns/op", done.stdout)
     return {number: float(ns) / 1e9 for number, ns in found}
-
-
-def _row(
-    case: str, ours: float, unit: str, peer: float | None = None, peer_name: str | None = None
-) -> dict[str, Any]:
-    ratio = None if peer is None else ours / peer
-    return {
-        "case": case,
-        "ours": ours,
-        "peer": peer,
-        "peer_name": peer_name if peer is not None else None,
-        "unit": unit,
-        "ratio": ratio,
-    }

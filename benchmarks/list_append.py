@@ -7,17 +7,17 @@ Everything is included but parsing. There is no peer on this machine: Elle needs
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from benchmarks.case import Case
 from holdfast.checkers.base import Verdict
 from holdfast.checkers.transactions.check import ListAppend
 from holdfast.clock import deadline_ns
 from holdfast.history.simulate import list_append_history
 
 
-def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[dict[str, Any]]:
-    """Return a row for each number of transactions. About ten seconds and 900 MiB for a million."""
-    rows = []
+def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[Case]:
+    """Return a case for each number of transactions. About ten seconds and 900 MiB for a million."""
+    found = []
     for n in sizes:
         txns = list_append_history(n)
         best = float("inf")
@@ -27,9 +27,7 @@ def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[dict[st
             best = min(best, time.perf_counter() - start)
             if finding.verdict is not Verdict.PASS:
                 raise AssertionError(f"a clean history was accused: {finding.summary}")
-        case = f"list-append-{n // 1000}k" if n < 1_000_000 else f"list-append-{n // 1_000_000}m"
+        name = f"list-append-{n // 1000}k" if n < 1_000_000 else f"list-append-{n // 1_000_000}m"
         unit, ours = ("s", best) if n == 100_000 else ("txn/s", n / best)
-        rows.append(
-            {"case": case, "ours": ours, "peer": None, "peer_name": None, "unit": unit, "ratio": None}
-        )
-    return rows
+        found.append(Case(name, unit, ours))
+    return found

@@ -1,13 +1,10 @@
-"""Workload ``append`` at full speed against ``pgbench -M prepared`` with the same statement and clients.
-
-    python -m benchmarks.load
+"""``bench load``: ``append`` at full speed against ``pgbench -M prepared``, same statement, same clients.
 
 Both run against one server (fsync off), in turns, each time on an emptied table. Ours records every op.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import subprocess
@@ -16,8 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.bare_postgres import Server, running
-from benchmarks.case import Case, case
-
+from benchmarks.case import Case
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.op import Outcome
 from holdfast.history.reading import read_ops
@@ -73,7 +69,7 @@ def pgbench(server: Server, folder: Path, clients: int, workers: int, seconds: f
     return float(found[1])
 
 
-def run(clients: int = 8, workers: int = 1, seconds: float = 5, rounds: int = 3) -> list[Case]:
+def cases(clients: int = 8, workers: int = 1, seconds: float = 5, rounds: int = 3) -> list[Case]:
     """Return the case, the median of some rounds in which the two take turns to go first."""
     mine: list[float] = []
     theirs: list[float] = []
@@ -88,8 +84,4 @@ def run(clients: int = 8, workers: int = 1, seconds: float = 5, rounds: int = 3)
             for measure, results in turns if number % 2 == 0 else reversed(turns):
                 results.append(measure(server, folder, clients, workers, seconds))
     median = statistics.median
-    return [case(f"append, {clients} clients", "ops/s", median(mine), median(theirs), "pgbench -M prepared")]
-
-
-if __name__ == "__main__":
-    print(json.dumps({"bench": "load", "cases": run()}, indent=1))
+    return [Case(f"append, {clients} clients", "ops/s", median(mine), median(theirs), "pgbench -M prepared")]

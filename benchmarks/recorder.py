@@ -1,19 +1,14 @@
-"""What recording costs: time an op, memory of a long recording, time to read it again.
-
-python -m benchmarks.recorder
-"""
+"""``bench recorder``: what recording costs: time an op, memory of a long recording, time to read it again."""
 
 from __future__ import annotations
 
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.case import Case, case
-
+from benchmarks.case import Case
 from holdfast.clock import now_ns
 from holdfast.history.op import Outcome
 from holdfast.history.reading import read_ops
@@ -65,7 +60,7 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def run(ops: int = 1_000_000, memory_ops: int = 10_000_000) -> list[Case]:
+def cases(ops: int = 1_000_000, memory_ops: int = 10_000_000) -> list[Case]:
     """Return the cases; each time is the best of three, since other load only ever adds to it."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -77,12 +72,8 @@ def run(ops: int = 1_000_000, memory_ops: int = 10_000_000) -> list[Case]:
             assert len(read_ops(root / "clock0")) == ops
             reading.append((now_ns() - start_ns) / 1e9)
     return [
-        case("record an op", "ns", plain),
-        case("record an op, clock included", "ns", clock),
-        case(f"read {ops} ops", "s", min(reading)),
-        case(f"memory to record {memory_ops} ops", "MiB", memory_mib(memory_ops)),
+        Case("record an op", "ns", plain),
+        Case("record an op, clock included", "ns", clock),
+        Case(f"read {ops} ops", "s", min(reading)),
+        Case(f"memory to record {memory_ops} ops", "MiB", memory_mib(memory_ops)),
     ]
-
-
-if __name__ == "__main__":
-    print(json.dumps({"bench": "recorder", "cases": run()}, indent=1))

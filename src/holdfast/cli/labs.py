@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -25,11 +25,13 @@ from holdfast.cli.output import (
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
-from holdfast.history.history import JSON
 from holdfast.report.plain import plain
 from holdfast.spec import load_cluster
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
 from holdfast.systems.postgres.install import find
+
+if TYPE_CHECKING:
+    from holdfast.history.history import JSON
 
 FOLLOW_POLL_S: Final = 0.3
 

@@ -1,24 +1,43 @@
-"""``holdfast ls``: what there is to choose from."""
+"""``holdfast ls``: what there is to choose from. Each kind imports the room it lists, so that no list waits for all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from holdfast.cli.output import OUT, json_option, print_json, table
-from holdfast.cluster import lifecycle
-from holdfast.cluster.systems import system_names
-from holdfast.faults.registry import faults
-from holdfast.history.history import JSON
-from holdfast.hosts.state import runs_folder
+from holdfast.hosts.state import labs_folder, runs_folder
 from holdfast.report.plain import plain
-from holdfast.spec import drill_suites, preset_names, settings
+
+if TYPE_CHECKING:
+    from holdfast.history.history import JSON
+
+
+def _presets() -> list[dict[str, JSON]]:
+    from holdfast.spec import preset_names
+
+    return [{"name": name} for name in preset_names()]
+
+
+def _systems() -> list[dict[str, JSON]]:
+    from holdfast.cluster.systems import system_names
+
+    return [{"name": name} for name in system_names()]
+
+
+def _drills() -> list[dict[str, JSON]]:
+    from holdfast.spec import drill_suites
+
+    return [{"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names]
 
 
 def _faults() -> list[dict[str, JSON]]:
+    from holdfast.faults.registry import faults
+
     return [
         {
             "name": fault.name,
@@ -30,30 +49,24 @@ def _faults() -> list[dict[str, JSON]]:
     ]
 
 
-def _drills() -> list[dict[str, JSON]]:
-    return [{"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names]
-
-
 def _settings() -> list[dict[str, JSON]]:
+    from holdfast.spec import settings
+
     return [asdict(one) for one in settings()]
 
 
-def _named(names: Callable[[], tuple[str, ...]]) -> Callable[[], list[dict[str, JSON]]]:
-    return lambda: [{"name": name} for name in names()]
-
-
-def _runs() -> tuple[str, ...]:
-    return tuple(sorted(folder.name for folder in runs_folder().iterdir() if folder.is_dir()))
+def _folders(parent: Path) -> list[dict[str, JSON]]:
+    return [{"name": folder.name} for folder in sorted(parent.iterdir()) if folder.is_dir()]
 
 
 KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
-    "presets": _named(preset_names),
-    "systems": _named(system_names),
+    "presets": _presets,
+    "systems": _systems,
     "drills": _drills,
     "faults": _faults,
     "settings": _settings,
-    "labs": _named(lifecycle.labs),
-    "runs": _named(_runs),
+    "labs": lambda: _folders(labs_folder()),
+    "runs": lambda: _folders(runs_folder()),
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Final
 
 import click
 from rich.text import Text
 
 import holdfast
-from holdfast.cli import drills, judging, labs, listing, operations
 from holdfast.cli.output import ERR
 from holdfast.errors import HoldfastError
 from holdfast.report.plain import plain
@@ -21,7 +22,49 @@ OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+COMMANDS: Final[Mapping[str, str]] = {
+    "up": "labs",
+    "status": "labs",
+    "down": "labs",
+    "psql": "labs",
+    "logs": "labs",
+    "credentials": "labs",
+    "exec": "operations",
+    "validate": "operations",
+    "switchover": "operations",
+    "failover": "operations",
+    "restart": "operations",
+    "drill": "drills",
+    "check": "judging",
+    "report": "judging",
+    "ls": "listing",
+    "bench": "bench",
+    "doctor": "doctor",
+}
+"""Each command and the module beside this one whose ``COMMANDS`` holds it."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when that command is asked for: most need only a part of the house.
+
+    Source: click's documentation, "Lazily Loading Subcommands".
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, from its module; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        commands: tuple[click.Command, ...] = import_module(f"holdfast.cli.{COMMANDS[cmd_name]}").COMMANDS
+        return next(command for command in commands if command.name == cmd_name)
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(holdfast.__version__, package_name="holdfast")
 @click.option("-v", "--verbose", is_flag=True, help="Say more; show where an error comes from.")
 @click.pass_context
@@ -31,11 +74,6 @@ def holdfast_command(context: click.Context, verbose: bool) -> None:
     Bring up a real cluster, drive a recorded workload through it, break it on purpose, judge the history.
     """
     context.obj = verbose
-
-
-for module in (labs, operations, drills, judging, listing):
-    for command in module.COMMANDS:
-        holdfast_command.add_command(command)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,12 +12,14 @@ from holdfast.cli.output import Reporter, asynchronous, json_option, lab_option,
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, UnavailableError
-from holdfast.history.history import JSON
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.spec import DrillSpec, load_any
 from holdfast.systems.base import Cluster, Restartable, Switchable
 from holdfast.systems.wait import until_whole
+
+if TYPE_CHECKING:
+    from holdfast.history.history import JSON
 
 WHOLE_TIMEOUT_S: Final = 120.0
 

@@ -12,16 +12,17 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from holdfast.checkers.base import Verdict
-from holdfast.history.history import JSON
 from holdfast.report.plain import plain
+
+if TYPE_CHECKING:
+    from holdfast.history.history import JSON
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a file or a pipe, where nothing wraps."""
@@ -29,7 +30,8 @@ PLAIN_WIDTH: Final = 160
 OUT: Final = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 ERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
-EXIT_CODES: Final = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 2, Verdict.INVALID: 2}
+EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "invalid": 2}
+"""By verdict."""
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")

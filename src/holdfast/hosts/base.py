@@ -173,7 +173,7 @@ class Lab(Protocol):
         """
         ...
 
-    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+    async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
         ...
 

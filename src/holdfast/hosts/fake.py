@@ -168,11 +168,11 @@ class FakeLab:
             await host.power_on()
         return host
 
-    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+    async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program in the lab's folder."""
         host = FakeHost(self.folder, self.name, "")
         host.is_on = True
-        return await host.run(program, timeout_s=timeout_s)
+        return await host.run(program, timeout_s=timeout_s, stdin=stdin)
 
     async def preload(self, modules: Sequence[str]) -> None:
         """Nothing to share between plain processes."""

@@ -199,6 +199,15 @@ class Switchable(Protocol):
 
 
 @runtime_checkable
+class Promotable(Protocol):
+    """Can say what keeps its standbys from being promoted."""
+
+    async def obstacles(self) -> Mapping[str, str]:
+        """Return for each standby that the manager would not promote now the reason, in a few words."""
+        ...
+
+
+@runtime_checkable
 class Restartable(Protocol):
     """Can restart one server in order."""
 
@@ -238,6 +247,7 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 CAPABILITIES: Final[Mapping[str, type]] = {
     "has-servers": HasServers,
     "killable": Killable,
+    "promotable": Promotable,
     "restartable": Restartable,
     "switchable": Switchable,
     "has-primary": HasPrimary,

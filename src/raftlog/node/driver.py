@@ -253,7 +253,9 @@ class Driver:
         machine, waiting = self.machine, self._waiting
         told: list[tuple[Answer, Outcome]] = []
         for entry in entries:
-            outcome = machine.apply(entry) if entry.kind == EntryKind.NORMAL else self._change_membership(entry)
+            outcome = (
+                machine.apply(entry) if entry.kind == EntryKind.NORMAL else self._change_membership(entry)
+            )
             while waiting and waiting[0][0] <= entry.index:
                 index, term, since, answer = waiting.popleft()
                 mine = index == entry.index and term == entry.term

@@ -134,9 +134,9 @@ class NetnsLab:
         self.is_released = True
         self._save()
 
-    async def run(self, program: Program, *, timeout_s: float) -> Completed:
+    async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
-        return await Programs(self.folder, self.name).run(program, timeout_s=timeout_s)
+        return await Programs(self.folder, self.name).run(program, timeout_s=timeout_s, stdin=stdin)
 
     async def add_host(self, name: str, address: str, *, power: bool = True) -> NetnsHost:
         """Make a host and its folder, and switch it on unless told not to.

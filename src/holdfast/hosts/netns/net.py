@@ -44,6 +44,10 @@ class NetnsNet:
         missing = self._missing()[RESET]
         return None if missing is None else str(missing)
 
+    def mechanisms(self) -> dict[str, str | None]:
+        """Return for each of the kernel's parts why it can't be had here, None when it can."""
+        return {name: None if why is None else str(why) for name, why in self._missing().items()}
+
     def _missing(self) -> wire.Message:
         if self._mechanisms is None:
             with wire.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +52,11 @@ class PatroniCluster:
 
     async def view(self) -> ClusterView:
         """Return what every node shows now, all asked at once."""
-        looks, members, leader = await asyncio.gather(
+        looks, members, leader, synchronous = await asyncio.gather(
             asyncio.gather(*(self._look(node) for node in self.spec.nodes)),
             asyncio.gather(*(etcd.is_healthy(self.lab, member) for member in self.spec.dcs)),
             self._leader_or_none(),
+            self._sync_record(),
         )
         by_name = {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}
         primary = self._believed_primary(by_name, leader)
@@ -72,7 +74,7 @@ class PatroniCluster:
             )
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
-        missing = self._missing(nodes, primary)
+        missing = self._missing(nodes, primary, synchronous)
         return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
 
     async def primary(self) -> str | None:
@@ -218,6 +220,29 @@ class PatroniCluster:
         await self._ask_to_move(leader or target, "/failover", {"candidate": target})
         return await self._new_leader(leader)
 
+    async def obstacles(self) -> Mapping[str, str]:
+        """Return why Patroni would not promote a standby: what its member and its tags say, and the pause.
+
+        Source: Patroni's Ha.is_failover_possible and Patroni.nofailover.
+        """
+        looks = await asyncio.gather(*(self._look(node) for node in self.spec.nodes))
+        found = {}
+        for node, look in zip(self.spec.nodes, looks, strict=True):
+            if look.server is not None and not look.server.in_recovery:
+                continue
+            tags = look.manager.field("tags") if look.manager is not None else None
+            if not self.lab.hosts[node.name].is_on:
+                found[node.name] = "its host is off"
+            elif look.manager is None:
+                found[node.name] = "its Patroni does not answer"
+            elif look.manager.field("pause"):
+                found[node.name] = "Patroni is paused: it does nothing by itself"
+            elif look.server is None:
+                found[node.name] = "its PostgreSQL does not answer"
+            elif isinstance(tags, Mapping) and tags.get("nofailover"):
+                found[node.name] = "it is tagged nofailover"
+        return found
+
     async def restart(self, node: str) -> None:
         """Have Patroni restart a node's server. Raises ClusterError when it refuses."""
         answer = await self.rest(node, "POST", "/restart", {}, timeout_s=MOVE_TIMEOUT_S)
@@ -280,6 +305,14 @@ class PatroniCluster:
         except OSError:
             return None
 
+    async def _sync_record(self) -> str:
+        """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
+        try:
+            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
+            return str(json.loads(record or "{}").get("sync_standby") or "")
+        except (ConnectionError, ValueError):
+            return ""
+
     async def _leader_or_none(self) -> str | None:
         try:
             return await self.leader_record()
@@ -322,7 +355,7 @@ class PatroniCluster:
             slot_active=said.slot_active if said else None,
         )
 
-    def _missing(self, nodes: list[NodeView], primary: str | None) -> str:
+    def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
         if primary is None:
             return "no node accepts writes"
@@ -338,6 +371,8 @@ class PatroniCluster:
             counts = {"sync", "quorum"}
             if not any(node.sync in counts for node in nodes):
                 return "no standby is synchronous yet"
+            if not synchronous:  # the store's word is the one that decides who may be promoted
+                return "Patroni has not recorded its synchronous standby yet"
         return ""
 
     def _published(self, node: str) -> int | None:

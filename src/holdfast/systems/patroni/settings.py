@@ -14,7 +14,7 @@ from holdfast.systems.base import Credentials, OutageModel
 from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER
-from holdfast.systems.postgres.server import NODE_SETTING, SOCKET_DIR
+from holdfast.systems.postgres.server import NODE_SETTING, SOCKET_DIR, quote
 
 POSTGRES_PORT: Final = 5432
 REST_PORT: Final = 8008
@@ -23,6 +23,10 @@ REST_USER: Final = "patroni"
 FAILOVER_MARGIN_S: Final = 5.0
 WATCHDOG_MARGIN_S: Final = 5
 """The watchdog fires this long before the leader's key expires: Patroni's own default."""
+
+NODE_CONF: Final = "node.conf"
+"""Included by a node's postgresql.conf: its name. As a parameter of Patroni's it would cost each node a reload and a
+second's pause at the start, because servers do not list settings like ours in pg_settings, where Patroni looks."""
 
 Document = dict[str, object]
 
@@ -134,6 +138,11 @@ def own_parameters(spec: ClusterSpec, node: NodeSpec) -> dict[str, str]:
     return {**server_parameters(spec), "listen_addresses": listen_addresses(node), NODE_SETTING: node.name}
 
 
+def node_conf(node: NodeSpec) -> str:
+    """Return the file that tells a node's server its name."""
+    return f"{NODE_SETTING} = {quote(node.name)}\n"
+
+
 def hba_lines(spec: ClusterSpec) -> list[str]:
     """Return pg_hba.conf: the person's lines first, then passwords for all of the lab and nobody else."""
     return [
@@ -204,7 +213,8 @@ def member_document(
                 "superuser": {"username": SUPERUSER, "password": credentials.password(SUPERUSER)},
                 "replication": {"username": REPLICATOR, "password": credentials.password(REPLICATOR)},
             },
-            "parameters": {"unix_socket_directories": SOCKET_DIR, NODE_SETTING: node.name},
+            "parameters": {"unix_socket_directories": SOCKET_DIR},
+            "custom_conf": str(folder / NODE_CONF),
             "basebackup": [{"checkpoint": "fast"}, "no-sync"],
         },
         "watchdog": watchdog_document(spec, host),

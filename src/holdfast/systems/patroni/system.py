@@ -1,7 +1,7 @@
 """Brings a Patroni cluster up.
 
-    etcd ───────────────────────────────┐
-    seed ─▶ copies ─▶ roles ─▶ servers ─┴─▶ Patroni adopts the primary ─▶ and the standbys ─▶ profile
+    etcd, import Patroni ─▶ hosts ─┐
+    seed ─▶ copies, roles ─────────┴─▶ servers ─▶ Patroni adopts the primary ─▶ and the standbys ─▶ profile
 
 The servers are started by us, while etcd elects. All start from copies of one stopped server, so a standby can follow
 the primary from its first byte and needs no base backup. Patroni then takes over running servers, as its
@@ -15,8 +15,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
-
-from patroni.dcs import slot_name_from_member_name
 
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Lab, Program
@@ -83,21 +81,10 @@ class PatroniSystem:
             document = settings.member_document(spec, node, install, cluster.credentials, host)
             # JSON is YAML too, and leaves no word to be read as something else: "on", "0600".
             await host.put("patroni.yml", json.dumps(document, indent=1).encode())
+            await host.put(settings.NODE_CONF, settings.node_conf(node).encode())
             await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
             servers[node.name] = PostgresServer(host, install)
-        seed = cached_seed(install, checksums=spec.checksums)
-        data = [server.data for server in servers.values()]
-        await asyncio.gather(
-            self._start_etcd(cluster), *(copy_seed(lab, seed, place) for place in data if seed is not None)
-        )
-        for node in spec.nodes:
-            await servers[node.name].host.power_on()
-            await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
-            if (rest := spec.ports.get(f"{node.name}/rest")) is not None:
-                await lab.publish(f"{node.name}/rest", node.address, settings.REST_PORT, rest)
-        if seed is None:
-            seed = await make_seed(servers[spec.primary().name].host, install, checksums=spec.checksums)
-            await asyncio.gather(*(copy_seed(lab, seed, place) for place in data))
+        await asyncio.gather(self._start_hosts(cluster), _make_data(cluster, servers))
         await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
         first = spec.primary()
@@ -127,14 +114,9 @@ class PatroniSystem:
         )
         if wanted != settings.BRING_UP_TIMING:
             await self._configure(cluster, first, wanted)
-        for node in spec.nodes:
-            # Patroni includes what it found as a base configuration; from now on its own is the only one.
-            host = cluster.lab.hosts[node.name]
-            if (host.folder / "data/postgresql.base.conf").exists():
-                await host.put("data/postgresql.base.conf", b"")
 
-    async def _start_etcd(self, cluster: PatroniCluster) -> None:
-        """Start etcd; while it elects, have the lab import Patroni once for all nodes."""
+    async def _start_hosts(self, cluster: PatroniCluster) -> None:
+        """Start etcd; while it elects, have the lab import Patroni once for all nodes, then switch them on."""
         spec, lab = cluster.spec, cluster.lab
         pace = etcd.timing(len(spec.dcs), spec.profile)
         for member in spec.dcs:
@@ -142,14 +124,22 @@ class PatroniSystem:
             await etcd.start_member(host, spec.dcs, pace)
             await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
         await lab.preload(PRELOAD)
+        for node in spec.nodes:
+            await lab.hosts[node.name].power_on()
+            await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+            if (rest := spec.ports.get(f"{node.name}/rest")) is not None:
+                await lab.publish(f"{node.name}/rest", node.address, settings.REST_PORT, rest)
 
     async def _start_servers(self, cluster: PatroniCluster, servers: Mapping[str, PostgresServer]) -> None:
         """Start all servers from their copies of the seed: the others follow the primary from its first byte."""
+        from patroni.dcs import (
+            slot_name_from_member_name,
+        )  # here: most commands need nothing of Patroni's code
+
         spec = cluster.spec
         primary = spec.primary()
         first = servers[primary.name]
         others = [node for node in spec.nodes if node is not primary]
-        await _create_roles(cluster, first)
         for node in spec.nodes:
             await servers[node.name].configure(settings.own_parameters(spec, node), settings.hba_lines(spec))
         await first.start(PRIMARY_TIMEOUT_S)
@@ -232,12 +222,25 @@ async def _not_streaming(connection: Connection, standbys: Iterable[str]) -> str
     return next((f"{name} is {states.get(name)}" for name in standbys if states.get(name) != "streaming"), "")
 
 
+async def _make_data(cluster: PatroniCluster, servers: Mapping[str, PostgresServer]) -> None:
+    """Give every node its copy of the seed; the primary's is first, so that roles are made during the others'."""
+    lab, spec = cluster.lab, cluster.spec
+    primary = servers[spec.primary().name]
+    install = primary.install
+    seed = cached_seed(install, checksums=spec.checksums)
+    if seed is None:
+        seed = await make_seed(lab, install, checksums=spec.checksums)
+    await copy_seed(lab, seed, primary.data)
+    others = (server.data for server in servers.values() if server is not primary)
+    await asyncio.gather(_create_roles(cluster, primary), *(copy_seed(lab, seed, data) for data in others))
+
+
 async def _create_roles(cluster: PatroniCluster, server: PostgresServer) -> None:
     """Give the superuser its password and make the other roles and the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
-    spec, words, host = cluster.spec, cluster.credentials, server.host
+    spec, words = cluster.spec, cluster.credentials
     statements = [
         f"ALTER ROLE {SUPERUSER} PASSWORD {_literal(words.password(SUPERUSER))}",
         f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {_literal(words.password(settings.REPLICATOR))}",
@@ -245,13 +248,13 @@ async def _create_roles(cluster: PatroniCluster, server: PostgresServer) -> None
         f"CREATE DATABASE {_identifier(spec.database)} OWNER {_identifier(spec.user)}",
     ]
     argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
-    done = await host.run(
-        Program("postgres", argv, "log/roles.log", uid=POSTGRES_UID),
+    done = await cluster.lab.run(
+        Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
         timeout_s=PRIMARY_TIMEOUT_S,
         stdin="".join(f"{statement};\n" for statement in statements).encode(),
     )
     if done.code != 0 or "ERROR" in done.stderr:
-        raise ClusterError(f"the roles could not be made on {host.name}: {done.stderr.strip()}")
+        raise ClusterError(f"the roles could not be made on {server.host.name}: {done.stderr.strip()}")
 
 
 def _literal(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import ClusterError
-from holdfast.hosts.base import Host, Lab, Program
+from holdfast.hosts.base import Lab, Program
 from holdfast.hosts.state import cache_folder
 from holdfast.systems.postgres.install import PostgresInstall
 
@@ -38,13 +38,13 @@ def cached_seed(install: PostgresInstall, *, checksums: bool) -> Path | None:
     return place if place.is_dir() else None
 
 
-async def make_seed(host: Host, install: PostgresInstall, *, checksums: bool) -> Path:
-    """Run initdb on a host and keep what it made in the cache.
+async def make_seed(lab: Lab, install: PostgresInstall, *, checksums: bool) -> Path:
+    """Run initdb in a lab and keep what it made in the cache.
 
     Raises ClusterError with initdb's words when it fails.
     """
     place = seed_path(install, checksums=checksums)
-    made = host.folder / "seed"
+    made = lab.folder / "seed"
     argv = [
         install.program("initdb"),
         f"--pgdata={made}",
@@ -59,11 +59,9 @@ async def make_seed(host: Host, install: PostgresInstall, *, checksums: bool) ->
         argv.append("--data-checksums")
     elif install.major >= 18:  # where they have become the default
         argv.append("--no-data-checksums")
-    done = await host.run(
-        Program("initdb", argv, "log/initdb.log", uid=POSTGRES_UID), timeout_s=INITDB_TIMEOUT_S
-    )
+    done = await lab.run(Program("initdb", argv, "initdb.log", uid=POSTGRES_UID), timeout_s=INITDB_TIMEOUT_S)
     if done.code != 0:
-        raise ClusterError(f"initdb failed on {host.name}: {done.stderr.strip() or done.stdout.strip()}")
+        raise ClusterError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = place.with_name(f"{place.name}.{os.getpid()}")
     _sweep(place)

@@ -1,0 +1,85 @@
+"""``bench bringup``: from nothing to all nodes streaming, and with ``bench destroy`` back to nothing again.
+
+Ours is the whole of it: namespaces, wires, passwords, etcd, Patroni in charge, a synchronous standby named. The peer
+is benchmarks/bare_cluster.py. Both use the same PostgreSQL and seed, in the same run, in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bare_cluster import bare_cluster
+from benchmarks.case import Case
+from holdfast.clock import now_ns, seconds_between
+from holdfast.cluster import lifecycle
+from holdfast.spec import load_cluster
+from holdfast.systems.postgres.install import find
+from holdfast.systems.postgres.seed import seed_path
+
+PRESETS = {"patroni-3": "patroni", "six-node": "six-node"}
+ROUNDS = 5
+PEER = "bare PostgreSQL"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Seconds that it took to come up and to be removed."""
+
+    up_s: float
+    down_s: float
+
+
+def cases(rounds: int = ROUNDS) -> list[Case]:
+    """Return the medians of some rounds for each preset. About a minute and a half."""
+    found = []
+    for name, preset in PRESETS.items():
+        ours, peers = turns(preset, rounds)
+        mine = statistics.median(turn.up_s for turn in ours)
+        found.append(Case(name, "s", mine, statistics.median(turn.up_s for turn in peers), PEER))
+    return found
+
+
+def turns(preset: str, rounds: int) -> tuple[list[Turn], list[Turn]]:
+    """Return our turns and the peer's; the two take turns to go first. One round before them warms the caches."""
+    nodes = len(load_cluster(preset).nodes)
+    ours: list[Turn] = []
+    peers: list[Turn] = []
+    with tempfile.TemporaryDirectory() as folder:
+        our_turn(preset)
+        for number in range(rounds):
+            if number % 2:
+                peers.append(peer_turn(Path(folder) / str(number), nodes))
+            ours.append(our_turn(preset))
+            if not number % 2:
+                peers.append(peer_turn(Path(folder) / str(number), nodes))
+    return ours, peers
+
+
+def our_turn(preset: str) -> Turn:
+    """Bring a preset up and down."""
+
+    async def turn() -> Turn:
+        name = lifecycle.free_name("bench")
+        up = await lifecycle.bring_up(load_cluster(preset), name, lambda _words: None, keep=False)
+        start = now_ns()
+        removed = await lifecycle.take_down(name)
+        if removed.residue:
+            raise RuntimeError(f"left behind: {', '.join(removed.residue)}")
+        return Turn(up.ready_s, seconds_between(start, now_ns()))
+
+    return asyncio.run(turn())
+
+
+def peer_turn(folder: Path, nodes: int) -> Turn:
+    """Bring bare servers up and down, from the seed that our own bring-up has made."""
+    install = find(None)
+    with bare_cluster(folder, install, seed_path(install, checksums=True), nodes) as cluster:
+        start = now_ns()
+        cluster.up()
+        whole = now_ns()
+        cluster.down()
+        return Turn(seconds_between(start, whole), seconds_between(whole, now_ns()))

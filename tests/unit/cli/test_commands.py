@@ -1,0 +1,33 @@
+"""The table of commands and what asking for one costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import click
+import pytest
+
+from holdfast.cli.main import COMMANDS, holdfast_command
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_is_in_its_module(name: str) -> None:
+    found = holdfast_command.get_command(click.Context(holdfast_command), name)
+    assert found is not None and found.name == name
+
+
+def test_every_command_of_a_module_is_in_the_table() -> None:
+    for module in set(COMMANDS.values()):
+        names = {command.name for command in import_module(f"holdfast.cli.{module}").COMMANDS}
+        assert names == {name for name, place in COMMANDS.items() if place == module}
+
+
+def test_a_list_of_labs_needs_no_heavy_library() -> None:
+    code = (
+        "import sys; from holdfast.cli.main import run; run(['ls', 'labs']);"
+        "print({'numpy', 'pyarrow', 'psycopg', 'pydantic', 'patroni'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
