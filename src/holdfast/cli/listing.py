@@ -15,19 +15,21 @@ from holdfast.cluster.systems import system_names
 from holdfast.faults.registry import faults
 from holdfast.history.history import JSON
 from holdfast.hosts.state import runs_folder
-from holdfast.spec import drill_suites, preset_names, settings
+from holdfast.spec import drill_suites, load_cluster, preset_names, settings
 
 
 def _faults() -> list[dict[str, JSON]]:
-    return [
-        {
-            "name": fault.name,
-            "available": True,
-            "about": fault.about,
-            "params": [asdict(param) for param in fault.params],
-        }
-        for fault in faults()
-    ]
+    """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
+    with lifecycle.imagined(load_cluster("patroni")) as cluster:
+        return [
+            {
+                "name": fault.name,
+                "available": fault.available(cluster) or True,
+                "about": fault.about,
+                "params": [asdict(param) for param in fault.params],
+            }
+            for fault in faults()
+        ]
 
 
 def _drills() -> list[dict[str, JSON]]:

@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 import holdfast
-from holdfast.cli import drills, judging, labs, listing, operations
+from holdfast.cli import chaos, drills, judging, labs, listing, operations
 from holdfast.cli.output import ERR
 from holdfast.errors import HoldfastError
 
@@ -32,7 +32,7 @@ def holdfast_command(context: click.Context, verbose: bool) -> None:
     context.obj = verbose
 
 
-for module in (labs, operations, drills, judging, listing):
+for module in (labs, operations, drills, chaos, judging, listing):
     for command in module.COMMANDS:
         holdfast_command.add_command(command)
 

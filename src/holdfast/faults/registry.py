@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 from holdfast.errors import ConfigError
-from holdfast.faults import host_power_off, net_partition, process_signal
+from holdfast.faults import (
+    backend_terminate,
+    crash_loop,
+    dcs,
+    host_frozen,
+    host_power_off,
+    host_restart,
+    long_transaction,
+    net_partition,
+    process_signal,
+    promote_behind_manager,
+    replay_pause,
+    slot_drop,
+    starved,
+    stop_all,
+    walreceiver_block,
+)
 from holdfast.faults.base import Fault
 
-_MODULES = (host_power_off, net_partition, process_signal)
+_MODULES = (
+    backend_terminate,
+    crash_loop,
+    dcs,
+    host_frozen,
+    host_power_off,
+    host_restart,
+    long_transaction,
+    net_partition,
+    process_signal,
+    promote_behind_manager,
+    replay_pause,
+    slot_drop,
+    starved,
+    stop_all,
+    walreceiver_block,
+)
 _FAULTS: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 
 

@@ -21,6 +21,16 @@ REPLICATOR: Final = "replicator"
 REST_USER: Final = "patroni"
 FAILOVER_MARGIN_S: Final = 5.0
 
+DYNAMIC_KEYS: Final = (
+    "failsafe_mode",
+    "maximum_lag_on_failover",
+    "maximum_lag_on_syncnode",
+    "check_timeline",
+    "primary_start_timeout",
+    "primary_stop_timeout",
+)
+"""What Patroni reads from the DCS alone: a person's ``patroni.failsafe_mode`` belongs there."""
+
 Document = dict[str, object]
 
 
@@ -121,7 +131,7 @@ def dynamic_document(spec: ClusterSpec, timing: PatroniTiming) -> Document:
         "synchronous_mode_strict": spec.sync == "strict",
         "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters},
     }
-    return document
+    return document | {key: spec.patroni[key] for key in DYNAMIC_KEYS if key in spec.patroni}
 
 
 def member_document(
@@ -167,7 +177,7 @@ def member_document(
         "watchdog": {"mode": "off"},
         "tags": tags,
     }
-    return merge(document, spec.patroni)
+    return merge(document, {key: value for key, value in spec.patroni.items() if key not in DYNAMIC_KEYS})
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Document:
