@@ -36,17 +36,21 @@ def _drills() -> list[dict[str, JSON]]:
 
 
 def _faults() -> list[dict[str, JSON]]:
+    """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
+    from holdfast.cluster import lifecycle
     from holdfast.faults.registry import faults
+    from holdfast.spec import load_cluster
 
-    return [
-        {
-            "name": fault.name,
-            "available": True,
-            "about": fault.about,
-            "params": [asdict(param) for param in fault.params],
-        }
-        for fault in faults()
-    ]
+    with lifecycle.imagined(load_cluster("patroni")) as cluster:
+        return [
+            {
+                "name": fault.name,
+                "available": fault.available(cluster) or True,
+                "about": fault.about,
+                "params": [asdict(param) for param in fault.params],
+            }
+            for fault in faults()
+        ]
 
 
 def _settings() -> list[dict[str, JSON]]:

@@ -11,7 +11,8 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableErr
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
+from holdfast.systems import credentials
 from holdfast.systems.base import Cluster, Progress
 
 SPEC_NAME: Final = "cluster.json"
@@ -134,6 +136,15 @@ def attach(name: str | None) -> Cluster:
         raise HostError(f"lab {name} is not complete", hint=f"holdfast down --lab {name}") from error
     found: Cluster = system(spec.system).attach(lab, spec)
     return found
+
+
+@contextlib.contextmanager
+def imagined(spec: ClusterSpec) -> Iterator[Cluster]:
+    """Yield a cluster that is not up, to ask what could be done to it."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as place:
+        credentials.generate(Path(place), ())
+        found: Cluster = system(spec.system).attach(NetnsLab.nameless(Path(place)), spec)
+        yield found
 
 
 async def take_down(name: str) -> Removed:
