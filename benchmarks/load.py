@@ -17,7 +17,6 @@ from pathlib import Path
 
 from benchmarks.bare_postgres import Server, running
 from benchmarks.case import Case, case
-
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.op import Outcome
 from holdfast.history.reading import read_ops

@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.case import Case, case
-
 from holdfast.clock import now_ns
 from holdfast.history.op import Outcome
 from holdfast.history.reading import read_ops
