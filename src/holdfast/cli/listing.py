@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import OUT, json_option, print_json, table
+from holdfast.cli.output import OUT, json_option, print_json, run_async, table
+from holdfast.errors import UnavailableError
 from holdfast.hosts.state import labs_folder, runs_folder
 from holdfast.report.plain import plain
 
 if TYPE_CHECKING:
+    from holdfast.faults.base import Fault
     from holdfast.history.history import JSON
 
 
@@ -41,16 +43,23 @@ def _faults() -> list[dict[str, JSON]]:
     from holdfast.faults.registry import faults
     from holdfast.spec import load_cluster
 
-    with lifecycle.imagined(load_cluster("patroni")) as cluster:
-        return [
-            {
-                "name": fault.name,
-                "available": fault.available(cluster) or True,
-                "about": fault.about,
-                "params": [asdict(param) for param in fault.params],
-            }
-            for fault in faults()
-        ]
+    async def ask() -> list[dict[str, JSON]]:
+        try:
+            async with lifecycle.imagined(load_cluster("patroni")) as cluster:
+                return [_fault(fault, fault.available(cluster)) for fault in faults()]
+        except UnavailableError as error:
+            return [_fault(fault, error.message) for fault in faults()]
+
+    return run_async(ask())
+
+
+def _fault(fault: Fault, reason: str | None) -> dict[str, JSON]:
+    return {
+        "name": fault.name,
+        "available": reason or True,
+        "about": fault.about,
+        "params": [asdict(param) for param in fault.params],
+    }
 
 
 def _settings() -> list[dict[str, JSON]]:

@@ -11,8 +11,7 @@ import contextlib
 import json
 import re
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -138,13 +137,20 @@ def attach(name: str | None) -> Cluster:
     return found
 
 
-@contextlib.contextmanager
-def imagined(spec: ClusterSpec) -> Iterator[Cluster]:
-    """Yield a cluster that is not up, to ask what could be done to it."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as place:
-        credentials.generate(Path(place), ())
-        found: Cluster = system(spec.system).attach(NetnsLab.nameless(Path(place)), spec)
+@contextlib.asynccontextmanager
+async def imagined(spec: ClusterSpec) -> AsyncIterator[Cluster]:
+    """Yield a cluster that is not up, on a lab without hosts, to ask what could be done to it here.
+
+    The lab is real, because what the kernel lets this user do is tried, not guessed. Raises UnavailableError when it
+    refuses labs altogether.
+    """
+    lab = await NetnsLab.create(lab_folder(f"asked-{secrets.token_hex(4)}"), spec.subnet)
+    try:
+        credentials.generate(lab.folder, ())
+        found: Cluster = system(spec.system).attach(lab, spec)
         yield found
+    finally:
+        await asyncio.shield(take_down(lab.name))
 
 
 async def take_down(name: str) -> Removed:

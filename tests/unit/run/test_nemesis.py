@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,11 +48,12 @@ class Toy:
 
 
 class ToyCluster:
-    lab = SimpleNamespace(hosts={"n1": None})
     model = SimpleNamespace(outage_s=0.2)
 
     def __init__(self, primary: str = "n2") -> None:
         self._primary = primary
+        self._folder = tempfile.TemporaryDirectory()
+        self.lab = SimpleNamespace(hosts={"n1": None}, folder=Path(self._folder.name))
 
     async def primary(self) -> str:
         return self._primary
@@ -101,7 +104,7 @@ async def test_a_fault_that_did_not_bite_is_looked_at_for_a_while_and_said(monke
 async def test_what_cannot_be_injected_looked_at_or_healed_is_a_record(monkeypatch: Any) -> None:
     monkeypatch.setattr("holdfast.run.nemesis.EFFECT_TIMEOUT_S", 0.1)
     (record,) = (await run(Toy("inject"))).records
-    assert (record.effective, record.healed_ns) == (False, None)
+    assert record.effective is False
     assert "no such wire" in record.evidence
     (record,) = (await run(Toy("effective"))).records
     assert record.effective is None
