@@ -186,6 +186,16 @@ async def test_hosts_reach_each_other_and_the_machine_reaches_what_is_published(
 
 
 @real_lab
+async def test_the_machines_files_cannot_be_written_from_a_lab(make_lab: LabMaker) -> None:
+    async with make_lab() as lab:
+        host = await lab.add_host("h1", "172.28.0.11")
+        mine = Path(__file__).resolve()
+        for where in (lab, host):
+            done = await where.run(python("import sys; open(sys.argv[1], 'a')", str(mine)), timeout_s=15)
+            assert "Read-only file system" in done.stderr
+
+
+@real_lab
 async def test_a_pinned_port_in_use_is_refused_with_a_hint(make_lab: LabMaker) -> None:
     async with make_lab() as lab:
         host = await lab.add_host("h1", "172.28.0.11")

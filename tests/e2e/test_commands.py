@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from program import USERS, holdfast
@@ -25,7 +26,7 @@ def test_a_cluster_comes_up_answers_and_goes_without_a_trace(user: str) -> None:
         assert roles == ["primary", "standby", "standby", "dcs"]
         standbys = [node for node in shown["nodes"] if node["role"] == "standby"]
         assert all(node["state"] == "streaming" and node["slot_active"] for node in standbys)
-        assert sum(node["sync"] == "sync" for node in standbys) == 1
+        (sync,) = [node["name"] for node in standbys if node["sync"] == "sync"]
         for node in shown["nodes"][:3]:
             asked = holdfast(
                 "psql", "--node", node["name"], "-At", "-c", "select inet_server_addr()", user=user
@@ -33,12 +34,15 @@ def test_a_cluster_comes_up_answers_and_goes_without_a_trace(user: str) -> None:
             assert asked.out.strip() == node["address"], asked.err
         wrote = holdfast("psql", "-c", "create table t as select 1 as x", user=user)
         assert wrote.code == 0, wrote.err
-        moved = holdfast("switchover", "--to", "pg-node-3", "--json", user=user)
+        moved = holdfast("switchover", "--to", sync, "--json", user=user)
         assert moved.code == 0, moved.err
-        assert moved.json["primary"] == "pg-node-3"
-        assert holdfast("status", "--json", user=user).json["primary"] == "pg-node-3"
+        assert moved.json["primary"] == sync
+        assert holdfast("status", "--json", user=user).json["primary"] == sync
         lines = holdfast("logs", "pg-node-3", "--json", user=user).json["logs"]
         assert any("pg-node-3" in line for log in lines for line in log["lines"])
+        watched = holdfast("status", "--watch", "--for", "0.5", user=user)
+        assert watched.code == 0, watched.err
+        assert f"{sync} primary running" in watched.out
         inside = holdfast("exec", "pg-node-1", "hostname", user=user)
         assert (inside.code, inside.out) == (0, "pg-node-1\n")
     finally:
@@ -57,11 +61,19 @@ def test_a_drill_prints_its_verdict_and_can_be_reported_and_judged_again(user: s
         "timeline:\n  - {at: 1s, fault: process_kill, on: primary}\n"
         "duration: 5s\n"
     )
-    ran = holdfast("drill", str(drill), "--profile", "fast", "--seed", "5", "--json", user=user)
+    report = tmp_path / "report.xml"
+    words = ("--profile", "fast", "--seed", "5", "--json", "--junit", str(report))
+    ran = holdfast("drill", str(drill), *words, user=user)
     assert ran.code == 0, ran.err
     document = ran.json
     assert (document["verdict"], document["acked_lost"], document["replicas_equal"]) == ("pass", 0, True)
     assert document["replay"].endswith("--seed 5")
+    suite = ElementTree.parse(report).getroot()[0]
+    assert suite.get("failures") == suite.get("errors") == "0"
+    assert [case.get("name") for case in suite.iter("testcase")] == [
+        *(check["name"] for check in document["checks"]),
+        "verdict",
+    ]
     assert document["ops"]["ok"] == document["acked"] > 100
     store = document["store"]
     assert holdfast("check", store, "--json", user=user).json["verdict"] == "pass"

@@ -26,6 +26,7 @@ from holdfast.cluster import lifecycle
 from holdfast.history.history import JSON
 from holdfast.hosts.state import runs_folder
 from holdfast.report.json import run_document
+from holdfast.report.junit import junit
 from holdfast.report.terminal import print_run
 from holdfast.run.experiment import Outcome, run_drill
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, split_overrides
@@ -41,6 +42,7 @@ SEED_BITS: Final = 31
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
 @set_option
@@ -51,6 +53,7 @@ async def drill(
     system: str | None,
     profile: str | None,
     seed: int | None,
+    junit_file: str | None,
     keep: bool,
     lab: str | None,
     sets: Sequence[str],
@@ -83,6 +86,8 @@ async def drill(
         documents.append(document)
         if not as_json:
             print_run(OUT, document)
+    if junit_file is not None:
+        Path(junit_file).write_text(junit(documents))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})

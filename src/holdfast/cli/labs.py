@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
+from rich.table import Table
 
 from holdfast.cli.output import (
     ERR,
     OUT,
     Reporter,
+    Watcher,
     asynchronous,
     json_option,
     lab_option,
@@ -23,17 +26,19 @@ from holdfast.cli.output import (
     set_option,
     table,
 )
+from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
 from holdfast.report.plain import plain
-from holdfast.spec import load_cluster
+from holdfast.spec import load_cluster, load_env_file
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
 from holdfast.systems.postgres.install import find
+from holdfast.systems.postgres.seed import SUPERUSER
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
 
-FOLLOW_POLL_S: Final = 0.3
+WATCH_S: Final = 1.0
 
 
 @click.command()
@@ -43,18 +48,30 @@ FOLLOW_POLL_S: Final = 0.3
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
+@click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
 @set_option
 @json_option
 @asynchronous
 async def up(
-    what: str, config: str | None, name: str | None, profile: str | None, sets: Sequence[str], as_json: bool
+    what: str,
+    config: str | None,
+    name: str | None,
+    profile: str | None,
+    env_file: str | None,
+    sets: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Bring up a cluster on a lab of its own."""
     overrides = [*sets, *([f"profile={profile}"] if profile else [])]
     spec = load_cluster(config or what, overrides)
+    passwords: dict[str, str] = {}
+    if env_file is not None:
+        env = load_env_file(env_file)
+        spec = env.applied_to(spec)
+        passwords = env.passwords(spec.user, SUPERUSER)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
-        found = await lifecycle.bring_up(spec, lab, progress, keep=True)
+        found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
         view = await found.cluster.view()
     if as_json:
         print_json(
@@ -68,16 +85,25 @@ async def up(
         )
         return
     say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
-    print_view(view, found.cluster)
+    OUT.print(node_table(view))
 
 
 @click.command()
 @lab_option
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.option(
+    "--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End a --watch after that."
+)
 @json_option
 @asynchronous
-async def status(lab: str | None, as_json: bool) -> int:
+async def status(lab: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
     """Show the nodes of a lab, their roles and lags."""
     cluster = lifecycle.attach(lab)
+    if watch:
+        if as_json:
+            raise ConfigError("--watch and --json do not go together")
+        await _watch(cluster, for_s)
+        return 0
     view = await cluster.view()
     if as_json:
         print_json(
@@ -94,10 +120,27 @@ async def status(lab: str | None, as_json: bool) -> int:
             }
         )
     else:
-        state = "whole" if view.ready else view.missing
-        say(f"{cluster.lab.name}: {cluster.spec.system}, profile {cluster.spec.profile}, {state}")
-        print_view(view, cluster)
+        say(headline(view, cluster))
+        OUT.print(node_table(view))
     return 0
+
+
+async def _watch(cluster: Cluster, for_s: float | None) -> None:
+    """Show the cluster every second: in place on a terminal, elsewhere a line whenever something has changed."""
+    end_ns = deadline_ns(for_s) if for_s is not None else None
+    with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
+        while True:
+            view = await cluster.view()
+            show(headline(view, cluster), node_table(view), _watch_line(view))
+            if end_ns is not None and now_ns() >= end_ns:
+                return
+            await asyncio.sleep(WATCH_S)
+
+
+def _watch_line(view: ClusterView) -> str:
+    return ", ".join(
+        f"{node.name} {node.role} {node.state}{'' if node.healthy else ' (!)'}" for node in view.nodes
+    )
 
 
 @click.command()
@@ -222,8 +265,14 @@ def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
     return [asdict(node) for node in (*view.nodes, *clients)]
 
 
-def print_view(view: ClusterView, cluster: Cluster) -> None:
-    """Print the nodes as a table."""
+def headline(view: ClusterView, cluster: Cluster) -> str:
+    """Return a lab's state in a line."""
+    state = "whole" if view.ready else view.missing
+    return f"{cluster.lab.name}: {cluster.spec.system}, profile {cluster.spec.profile}, {state}"
+
+
+def node_table(view: ClusterView) -> Table:
+    """Return the nodes as a table."""
     shown = table("node", "role", "state", "timeline", "lag", "sync", "address", "published")
     for node in view.nodes:
         lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
@@ -237,7 +286,7 @@ def print_view(view: ClusterView, cluster: Cluster) -> None:
             f"{node.address}:{node.port}",
             f"127.0.0.1:{node.published_port}" if node.published_port else "",
         )
-    OUT.print(shown)
+    return shown
 
 
 COMMANDS: Final = (up, status, down, psql, logs, credentials)

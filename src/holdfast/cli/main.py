@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
@@ -20,6 +21,7 @@ from holdfast.report.plain import plain
 USAGE: Final = 64
 OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -107,16 +109,28 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0  # the reader of our output had enough
-    except Exception as error:  # noqa: BLE001 - the last resort: our own fault, said in one line
-        if verbose:
-            traceback.print_exc()
-        place = traceback.extract_tb(error.__traceback__)[-1]
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            return our_fault(error, verbose)
         complain(
-            f"holdfast itself failed: {type(error).__name__}: {error} ({place.filename}:{place.lineno})",
-            "please report this; -v shows where it comes from",
+            f"the disk is full: {error.filename or error}", "free some, or set HOLDFAST_STATE to another disk"
         )
-        return OUR_FAULT
+        return USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort
+        return our_fault(error, verbose)
     return result if isinstance(result, int) else 0
+
+
+def our_fault(error: Exception, verbose: bool) -> int:
+    """Say in one line what went wrong in our own code; returns the exit code."""
+    if verbose:
+        traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    complain(
+        f"holdfast itself failed: {type(error).__name__}: {error} ({place.filename}:{place.lineno})",
+        "please report this; -v shows where it comes from",
+    )
+    return OUR_FAULT
 
 
 def complain(message: str, hint: str | None) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 
 from holdfast.report.plain import plain
@@ -84,6 +85,31 @@ class Reporter:
             self._status.update(plain(f"{self._title}: {words}"))
         else:
             ERR.print(plain(f"{self._title}: {words}"))
+
+
+class Watcher:
+    """Shows something that changes: in place on a terminal; elsewhere a line whenever its words are new."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=OUT, auto_refresh=False) if OUT.is_terminal else None
+        self._last = ""
+
+    def __enter__(self) -> Watcher:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, headline: str, body: Table, words: str) -> None:
+        """Show headline and body, or headline and words where nothing can be overwritten."""
+        if self._live is not None:
+            self._live.update(Group(Text(headline), body), refresh=True)
+        elif (line := f"{headline}; {words}") != self._last:
+            self._last = line
+            say(line)
 
 
 def table(*columns: str) -> Table:

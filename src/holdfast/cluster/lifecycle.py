@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,8 +64,16 @@ def lab_folder(name: str) -> Path:
     return labs_folder() / name
 
 
-async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, keep: bool) -> BroughtUp:
+async def bring_up(
+    spec: ClusterSpec,
+    name: str,
+    progress: Progress,
+    *,
+    keep: bool,
+    passwords: Mapping[str, str] | None = None,
+) -> BroughtUp:
     """Bring a cluster up on a new lab. keep: it outlives this process once it is up; without, it ends with it.
+    passwords: a person's own, by user; the others are generated.
 
     On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
     ClusterError, HostError.
@@ -83,6 +91,8 @@ async def bring_up(spec: ClusterSpec, name: str, progress: Progress, *, keep: bo
     start = now_ns()
     lab = await NetnsLab.create(folder, spec.subnet)
     try:
+        if passwords:
+            credentials.choose(folder, passwords)
         (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()

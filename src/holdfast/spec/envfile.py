@@ -76,6 +76,11 @@ class EnvSettings:
             spec = replace(spec, postgresql=postgresql)
         return replace(spec, environment={**spec.environment, **self.autoctl})
 
+    def passwords(self, user: str, superuser: str) -> dict[str, str]:
+        """Return the passwords that the file sets, by user. user: the application's."""
+        chosen = {user: self.app_password, superuser: self.postgres_password}
+        return {name: password for name, password in chosen.items() if password is not None}
+
 
 def load_env_file(path: str | Path) -> EnvSettings:
     """Return the settings in an env file. Raises ConfigError naming file, key and line, never a value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +16,20 @@ FILE: Final = "credentials.json"
 PASSFILE: Final = "pgpass"
 
 
+def choose(folder: Path, passwords: Mapping[str, str]) -> None:
+    """Keep a person's own passwords, by user, for the generate of a lab in folder that is still to be deployed."""
+    _write(folder / FILE, json.dumps(dict(passwords)))
+
+
 def generate(folder: Path, users: Iterable[str]) -> Credentials:
-    """Make a password for each user and write them below folder, mode 0600."""
-    passwords = {user: secrets.token_urlsafe(18) for user in users}
+    """Make a password for each user that has none yet and write them below folder, mode 0600."""
+    chosen = load(folder).passwords if (folder / FILE).exists() else {}
+    passwords = {user: chosen.get(user) or secrets.token_urlsafe(18) for user in users}
     _write(folder / FILE, json.dumps(passwords))
-    _write(folder / PASSFILE, "".join(f"*:*:*:{user}:{word}\n" for user, word in passwords.items()))
+    _write(
+        folder / PASSFILE,
+        "".join(f"*:*:*:{_escaped(user)}:{_escaped(word)}\n" for user, word in passwords.items()),
+    )
     return Credentials(passwords, folder / PASSFILE)
 
 
@@ -30,6 +39,11 @@ def load(folder: Path) -> Credentials:
         return Credentials(json.loads((folder / FILE).read_text()), folder / PASSFILE)
     except (OSError, ValueError) as error:
         raise HostError(f"the credentials in {folder} cannot be read: {error}") from error
+
+
+def _escaped(text: str) -> str:
+    """Return a field of a libpq password file."""
+    return text.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def _write(path: Path, text: str) -> None:

@@ -61,6 +61,8 @@ def main(folder: Path) -> int:
     plan = LaunchPlan.load(folder)
     os.chdir(folder)
     uid, gid = os.geteuid(), os.getegid()
+    # Opened on the machine's own mount: a file open for writing would keep the lab's copy of it from being read-only.
+    log = os.open(folder / "init.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         _leave_machine(uid, gid)
     except OSError as error:
@@ -76,7 +78,7 @@ def main(folder: Path) -> int:
         if os.read(go_reader, 1) != b"g":
             os._exit(1)  # the launcher died before it could write down who we are
         os.close(go_reader)
-        _become_init(folder, plan, ready_writer, lifeline)
+        _become_init(folder, plan, log, ready_writer, lifeline)
     os.close(ready_writer)
     # Written before the lab's init does anything: whatever happens next, it can be found again.
     place = folder / PID_NAME
@@ -102,10 +104,9 @@ def _leave_machine(uid: int, gid: int) -> None:
     syscalls.map_user(0, uid, gid)
 
 
-def _become_init(folder: Path, plan: LaunchPlan, ready: int, lifeline: int) -> NoReturn:
+def _become_init(folder: Path, plan: LaunchPlan, log: int, ready: int, lifeline: int) -> NoReturn:
     """In the first process of the new namespaces: make the lab's own processes and serve."""
     null = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(folder / "init.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for fd, place in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, place)
     os.setsid()

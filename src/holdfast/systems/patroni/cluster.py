@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
 LOOK_TIMEOUT_S: Final = 2.0
 MOVE_TIMEOUT_S: Final = 90.0
+SYNC_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,8 @@ class PatroniCluster:
             )
         if target == leader:
             raise ClusterError(f"{target} is the primary already")
+        with contextlib.suppress(ClusterError):  # then Patroni says itself what it lacks
+            await until(self._sync_unknown, SYNC_TIMEOUT_S, "Patroni to write down its synchronous standby")
         await self._ask_to_move(leader, "/switchover", {"leader": leader, "candidate": target})
         return await self._new_leader(leader)
 
@@ -262,6 +266,16 @@ class PatroniCluster:
             raise ClusterError(f"Patroni on {asked} did not answer: {error}") from error
         if answer.status != 200:
             raise ClusterError(f"Patroni refused the {path[1:]}: {answer.status} {answer.body}")
+
+    async def _sync_unknown(self) -> str:
+        """Return "" once the synchronous standby stands in etcd, seconds after it has become one.
+
+        Patroni moves the primary to no other. https://patroni.readthedocs.io/en/latest/replication_modes.html
+        """
+        if self.spec.sync == "off":
+            return ""
+        value = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
+        return "" if value and json.loads(value).get("sync_standby") else f"it says {value}"
 
     async def _new_leader(self, old: str | None) -> str:
         """Wait until another node than old leads and takes writes; return it."""

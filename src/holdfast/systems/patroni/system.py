@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.errors import ClusterError, UnavailableError
@@ -30,9 +31,18 @@ from holdfast.systems.postgres.server import PostgresServer, last_lines
 from holdfast.systems.postgres.views import Connection, standby_views
 from holdfast.systems.wait import until
 
-DCS_TIMEOUT_S: Final = 60.0
-PRIMARY_TIMEOUT_S: Final = 120.0
-REPLICA_TIMEOUT_S: Final = 90.0
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each part of a bring-up may take, seconds. Generous: what comes up in two may take thirty on a busy
+    machine, and a wait ends as soon as it may."""
+
+    dcs_s: float = 60.0
+    primary_s: float = 120.0
+    replica_s: float = 90.0
+
+
+PATIENCE: Final = Patience()
 
 # All that Patroni imports while it starts, without patroni.__main__ itself, which runs as the program.
 PRELOAD: Final = (
@@ -53,6 +63,9 @@ class PatroniSystem:
     """PostgreSQL under Patroni."""
 
     name = "patroni"
+
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
@@ -84,14 +97,16 @@ class PatroniSystem:
             await host.put(settings.NODE_CONF, settings.node_conf(node).encode())
             await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
             servers[node.name] = PostgresServer(host, install)
-        await asyncio.gather(self._start_hosts(cluster), _make_data(cluster, servers))
+        await asyncio.gather(
+            self._start_hosts(cluster), _make_data(cluster, servers, self._patience.primary_s)
+        )
         await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
         first = spec.primary()
         await cluster.start_patroni(first.name)
         await self._until(
             lambda: self._answers(cluster, first.name, "/leader"),
-            PRIMARY_TIMEOUT_S,
+            self._patience.primary_s,
             f"Patroni on {first.name} to lead",
             cluster,
             first.name,
@@ -110,7 +125,11 @@ class PatroniSystem:
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
         await self._until(
-            lambda: self._missing(cluster), REPLICA_TIMEOUT_S, "the cluster to be whole", cluster, *others
+            lambda: self._missing(cluster),
+            self._patience.replica_s,
+            "the cluster to be whole",
+            cluster,
+            *others,
         )
         if wanted != settings.BRING_UP_TIMING:
             await self._configure(cluster, first, wanted)
@@ -142,7 +161,7 @@ class PatroniSystem:
         others = [node for node in spec.nodes if node is not primary]
         for node in spec.nodes:
             await servers[node.name].configure(settings.own_parameters(spec, node), settings.hba_lines(spec))
-        await first.start(PRIMARY_TIMEOUT_S)
+        await first.start(self._patience.primary_s)
         slots = {node.name: slot_name_from_member_name(node.name) for node in others}
         connection = await cluster.connect(primary.name, timeout_s=10.0)
         try:
@@ -150,11 +169,11 @@ class PatroniSystem:
                 await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
             for name, slot in slots.items():
                 await servers[name].become_standby_of(primary.address, settings.REPLICATOR, slot)
-            await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in slots))
+            await asyncio.gather(*(servers[name].start(self._patience.replica_s) for name in slots))
             # A slot in use survives Patroni's first look, which drops the slots of members it does not know yet.
             await self._until(
                 lambda: _not_streaming(connection, slots),
-                REPLICA_TIMEOUT_S,
+                self._patience.replica_s,
                 "the standbys to stream",
                 cluster,
                 *slots,
@@ -166,12 +185,12 @@ class PatroniSystem:
         async def elected() -> str:
             return "" if await etcd.leader(cluster.lab, cluster.spec.dcs) else "no member leads"
 
-        await self._until(elected, DCS_TIMEOUT_S, "etcd to elect", cluster, cluster.spec.dcs[0].name)
+        await self._until(elected, self._patience.dcs_s, "etcd to elect", cluster, cluster.spec.dcs[0].name)
 
     async def _until_replica(self, cluster: PatroniCluster, node: str) -> None:
         await self._until(
             lambda: self._answers(cluster, node, "/replica"),
-            REPLICA_TIMEOUT_S,
+            self._patience.replica_s,
             f"{node} to follow",
             cluster,
             node,
@@ -222,7 +241,9 @@ async def _not_streaming(connection: Connection, standbys: Iterable[str]) -> str
     return next((f"{name} is {states.get(name)}" for name in standbys if states.get(name) != "streaming"), "")
 
 
-async def _make_data(cluster: PatroniCluster, servers: Mapping[str, PostgresServer]) -> None:
+async def _make_data(
+    cluster: PatroniCluster, servers: Mapping[str, PostgresServer], timeout_s: float
+) -> None:
     """Give every node its copy of the seed; the primary's is first, so that roles are made during the others'."""
     lab, spec = cluster.lab, cluster.spec
     primary = servers[spec.primary().name]
@@ -232,10 +253,12 @@ async def _make_data(cluster: PatroniCluster, servers: Mapping[str, PostgresServ
         seed = await make_seed(lab, install, checksums=spec.checksums)
     await copy_seed(lab, seed, primary.data)
     others = (server.data for server in servers.values() if server is not primary)
-    await asyncio.gather(_create_roles(cluster, primary), *(copy_seed(lab, seed, data) for data in others))
+    await asyncio.gather(
+        _create_roles(cluster, primary, timeout_s), *(copy_seed(lab, seed, data) for data in others)
+    )
 
 
-async def _create_roles(cluster: PatroniCluster, server: PostgresServer) -> None:
+async def _create_roles(cluster: PatroniCluster, server: PostgresServer, timeout_s: float) -> None:
     """Give the superuser its password and make the other roles and the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
@@ -250,7 +273,7 @@ async def _create_roles(cluster: PatroniCluster, server: PostgresServer) -> None
     argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
     done = await cluster.lab.run(
         Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
-        timeout_s=PRIMARY_TIMEOUT_S,
+        timeout_s=timeout_s,
         stdin="".join(f"{statement};\n" for statement in statements).encode(),
     )
     if done.code != 0 or "ERROR" in done.stderr:

@@ -1,0 +1,110 @@
+"""What goes wrong while a cluster comes up ends in bounded time, with the reason, and leaves nothing.
+
+The disk that is full is a small tmpfs on the state folder, in a mount namespace that ends with the test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import holdfast
+
+from holdfast.clock import now_ns, seconds_between
+from holdfast.cluster import lifecycle, systems
+from holdfast.errors import ClusterError
+from holdfast.hosts.base import Host
+from holdfast.hosts.state import labs_folder, state_folder
+from holdfast.spec import load_cluster
+from holdfast.systems.etcd import member as etcd
+from holdfast.systems.patroni.system import Patience, PatroniSystem
+
+pytestmark = pytest.mark.lab
+
+SHORT = Patience(dcs_s=1.0, primary_s=15.0, replica_s=15.0)
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(systems._SYSTEMS, "patroni", PatroniSystem(SHORT))
+
+
+async def failing(*sets: str) -> tuple[str, float]:
+    """Bring a cluster up that cannot come up; return the error and the seconds it took. Nothing may stay."""
+    start = now_ns()
+    with pytest.raises(ClusterError) as caught:
+        await lifecycle.bring_up(load_cluster("patroni", sets), "bad", lambda _words: None, keep=True)
+    assert list(labs_folder().iterdir()) == []
+    return caught.value.message, seconds_between(start, now_ns())
+
+
+async def test_a_server_that_does_not_start_is_reported_with_its_own_last_words(short_patience: None) -> None:
+    words, _took_s = await failing("postgresql.parameters={shared_preload_libraries: nowhere}")
+    assert "PostgreSQL did not start on pg-node-1" in words
+    assert 'FATAL:  could not access file "nowhere"' in words
+
+
+async def test_a_store_that_does_not_elect_is_given_up_with_its_own_last_words(
+    short_patience: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_member = etcd.start_member
+
+    async def first_alone(host: Host, *args: Any) -> None:
+        if host.name == "etcd-node-1":
+            await start_member(host, *args)
+
+    monkeypatch.setattr(etcd, "start_member", first_alone)
+    words, took_s = await failing("dcs=3")
+    assert "waited 1 s for etcd to elect; last seen: no member leads" in words
+    assert "--- etcd on etcd-node-1" in words and "etcd-node" in words.partition("--- etcd")[2]
+    assert took_s < 60
+
+
+def test_the_program_says_so_too_and_exits_1() -> None:
+    done = holdfast("up", "patroni", "--set", "postgresql.parameters={shared_preload_libraries: nowhere}")
+    assert done.code == 1
+    assert "could not access file" in done.err and "Traceback" not in done.err
+    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+
+
+def on_small_disk(mib: int, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell script with a tmpfs of that size on the state folder; ``$H`` is the program."""
+    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    mounted = f'mount -t tmpfs -o size={mib}m none "$HOLDFAST_STATE"; {script}'
+    program = f"{sys.executable} -m holdfast.cli.main"
+    return subprocess.run(
+        ["unshare", *root, "--mount", "sh", "-c", mounted],
+        env={**os.environ, "H": program, "HOLDFAST_STATE": str(state_folder())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("mib", [1, 30, 70])
+def test_a_disk_that_fills_while_a_cluster_comes_up_is_named_and_nothing_stays(mib: int) -> None:
+    done = on_small_disk(mib, '$H up patroni --profile fast; echo "exit $?"; $H ls labs --json')
+    code, labs = done.stdout.splitlines()[-2:]
+    assert code in ("exit 1", "exit 64"), done.stderr
+    assert "No space left on device" in done.stderr or "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(labs) == {"labs": []}
+
+
+def test_a_disk_that_fills_later_is_found_by_the_doctor_and_the_lab_goes_cleanly(tmp_path: Path) -> None:
+    script = (
+        "$H up patroni --profile fast --json >/dev/null || exit 1;"
+        'dd if=/dev/zero of="$HOLDFAST_STATE/fill" bs=1M 2>/dev/null;'
+        "$H doctor --lab patroni --json; $H down --json"
+    )
+    done = on_small_disk(400, script)
+    examined, down = map(json.loads, done.stdout.splitlines())
+    found = {one["check"]: one for one in examined["checks"] if one["state"] == "bad"}
+    assert "disk full" in found and "0 of 400 MiB free" in found["disk full"]["said"]
+    assert down["residue"] == []

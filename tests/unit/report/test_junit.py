@@ -1,0 +1,81 @@
+"""JUnit output: what a CI server reads of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree as xml
+
+from holdfast.report.json import Document
+from holdfast.report.junit import EVIDENCE_MAX, junit
+
+
+def check(name: str, verdict: str, *messages: str) -> Any:
+    evidence = [{"message": message, "ops": [], "details": {}} for message in messages]
+    return {
+        "name": name,
+        "verdict": verdict,
+        "summary": f"{name} says {verdict}",
+        "elapsed_s": 0.25,
+        "evidence": evidence,
+    }
+
+
+def run(verdict: str, *checks: Any) -> Document:
+    return {
+        "drill": "power-off",
+        "title": "Cut the power",
+        "system": "patroni",
+        "profile": "fast",
+        "sync": "on",
+        "verdict": verdict,
+        "seed": 7,
+        "replay": "holdfast drill power-off --seed 7",
+        "store": "runs/x",
+        "started": "2026-01-01T00:00:00Z",
+        "duration_s": 12.5,
+        "acked": 10,
+        "acked_lost": 1,
+        "outage_s": 2.0,
+        "two_writers_s": 0.0,
+        "checks": list(checks),
+    }
+
+
+def test_each_check_and_each_drill_is_a_case_and_only_pass_is_clean() -> None:
+    root = xml.fromstring(
+        junit([
+            run("fail", check("lost_writes", "fail", "write 3 on node-1 is lost"), check("outage", "pass"),
+                check("fault_effects", "invalid"), check("replicas_equal", "unknown")),
+            run("pass", check("outage", "pass")),
+        ]).encode()
+    )  # fmt: skip
+    assert root.tag == "testsuites"
+    first, second = root.findall("testsuite")
+    assert (first.get("tests"), first.get("failures"), first.get("errors")) == ("5", "2", "2")
+    assert (second.get("tests"), second.get("failures"), second.get("errors")) == ("2", "0", "0")
+    cases = {case.get("name"): case for case in first.findall("testcase")}
+    failure = cases["lost_writes"].find("failure")
+    assert failure is not None and failure.get("message") == "lost_writes says fail"
+    assert "write 3 on node-1 is lost" in (failure.text or "")
+    assert list(cases["outage"]) == []
+    assert cases["replicas_equal"].find("error") is not None
+    verdict = cases["verdict"].find("failure")
+    assert verdict is not None and "holdfast drill power-off --seed 7" in (verdict.text or "")
+    for suite in (first, second):
+        for case in suite.findall("testcase"):
+            assert case.get("classname") == "holdfast.power-off"
+            assert float(case.get("time", "")) >= 0
+
+
+def test_any_message_of_a_server_makes_valid_xml() -> None:
+    nasty = "\x00 \x1b[31m <&> ]]> \ud800 \U0001f600 \ufffe"
+    root = xml.fromstring(junit([run("fail", check("log", "fail", nasty))]).encode())
+    told = "".join(root.itertext())
+    assert "<&> ]]>" in told and "\U0001f600" in told
+
+
+def test_much_evidence_is_cut_and_said_to_be() -> None:
+    many = [f"lost {i}" for i in range(EVIDENCE_MAX + 5)]
+    text = junit([run("fail", check("lost_writes", "fail", *many))])
+    assert f"lost {EVIDENCE_MAX - 1}\n" in text and f"lost {EVIDENCE_MAX}\n" not in text
+    assert "and 5 more in the store" in text
