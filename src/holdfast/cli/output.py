@@ -106,7 +106,7 @@ class Watcher:
     def __call__(self, headline: str, body: Table, words: str) -> None:
         """Show headline and body, or headline and words where nothing can be overwritten."""
         if self._live is not None:
-            self._live.update(Group(Text(headline), body), refresh=True)
+            self._live.update(Group(plain(headline), body), refresh=True)
         elif (line := f"{headline}; {words}") != self._last:
             self._last = line
             say(line)
