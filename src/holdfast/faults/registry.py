@@ -1,74 +1,34 @@
-"""All faults, by name. A new fault is one file with its FAULTS and one line here."""
+"""All faults, by name: whatever the modules of this package list as ``FAULTS``. A new fault is one file."""
 
 from __future__ import annotations
 
-from holdfast.errors import ConfigError
-from holdfast.faults import (
-    backend_terminate,
-    crash_loop,
-    dcs,
-    host_frozen,
-    host_power_off,
-    host_restart,
-    long_transaction,
-    net_blackhole,
-    net_corrupt,
-    net_delay,
-    net_duplicate,
-    net_jitter,
-    net_loss,
-    net_partition,
-    net_rate,
-    net_reset,
-    net_slow_close,
-    operator_act,
-    process_signal,
-    promote_behind_manager,
-    replay_pause,
-    slot_drop,
-    starved,
-    stop_all,
-    walreceiver_block,
-)
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+import holdfast.faults as package
+from holdfast.errors import ConfigError, HarnessError
 from holdfast.faults.base import Fault
 
-_MODULES = (
-    backend_terminate,
-    crash_loop,
-    dcs,
-    host_frozen,
-    host_power_off,
-    host_restart,
-    long_transaction,
-    net_blackhole,
-    net_corrupt,
-    net_delay,
-    net_duplicate,
-    net_jitter,
-    net_loss,
-    net_partition,
-    net_rate,
-    net_reset,
-    net_slow_close,
-    operator_act,
-    process_signal,
-    promote_behind_manager,
-    replay_pause,
-    slot_drop,
-    starved,
-    stop_all,
-    walreceiver_block,
-)
-_FAULTS: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
+
+@cache
+def _all() -> dict[str, Fault]:
+    found: dict[str, Fault] = {}
+    for module in iter_modules(package.__path__):
+        for one in getattr(import_module(f"{package.__name__}.{module.name}"), "FAULTS", ()):
+            if one.name in found:
+                raise HarnessError(f"two faults are called {one.name}; the second is in {module.name}")
+            found[one.name] = one
+    return dict(sorted(found.items()))
 
 
 def faults() -> tuple[Fault, ...]:
     """Return all faults, by name."""
-    return tuple(_FAULTS[name] for name in sorted(_FAULTS))
+    return tuple(_all().values())
 
 
 def fault(name: str) -> Fault:
     """Return a fault by name. Raises ConfigError naming those there are."""
-    if name not in _FAULTS:
-        raise ConfigError(f"there is no fault {name}", hint=f"there is: {', '.join(sorted(_FAULTS))}")
-    return _FAULTS[name]
+    if name not in _all():
+        raise ConfigError(f"there is no fault {name}", hint=f"there is: {', '.join(_all())}")
+    return _all()[name]
