@@ -16,6 +16,7 @@ class NetReset:
 
     name = "net_reset"
     about = "established connections of the targets are reset"
+    lasts = False
     params = (
         Param("peers", "all", "", "with whom: all, nodes, dcs, clients, or names with commas"),
         Param("ports", "", "", "only connections from or to these ports, with commas; empty for all"),

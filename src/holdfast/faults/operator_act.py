@@ -4,94 +4,90 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from holdfast.errors import ClusterError, HostError
-from holdfast.faults.base import Effect, Fault, Injection, Param
+from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, of_target
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, HasPrimary, Restartable, Switchable
 
 
-@dataclass(frozen=True, slots=True)
-class MovePrimary:
-    """The manager is asked to move the primary. The target is where it is now; it goes to the manager's choice."""
+class MovePrimary(Staged):
+    """The manager is asked to move the primary; it goes to the manager's choice unless ``to`` names a node."""
 
-    name: str
-    about: str
-    params: tuple[Param, ...] = (Param("to", None, "", "the node to lead; the manager's choice by default"),)
+    params = (Param("to", None, "", "the node to lead; the manager's choice by default"),)
+    lasts = False
+
+    def __init__(self, name: str, about: str) -> None:
+        self.name = name
+        self.about = about
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs a manager that moves the primary on demand."""
-        return (
-            None
-            if isinstance(cluster, Switchable)
-            else f"{cluster.spec.system} cannot move its primary on demand"
-        )
+        able = isinstance(cluster, Switchable) and isinstance(cluster, HasPrimary)
+        return None if able else f"{cluster.spec.system} cannot move its primary on demand"
 
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
+        """Note who is primary now."""
+        return Injection(self.name, targets, params, {"old": await _primary(cluster)})
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Ask, and wait until another node leads."""
-        if not isinstance(cluster, Switchable) or not isinstance(cluster, HasPrimary):
+        if not isinstance(cluster, Switchable):
             raise HostError(f"{cluster.spec.system} cannot move its primary")
-        old = await cluster.primary()
-        to = None if params["to"] is None else str(params["to"])
+        to = injection.params.get("to")
         move = cluster.switchover if self.name == "switchover" else cluster.failover
         try:
-            new = await move(to)
+            await move(None if to is None else str(to))
         except ClusterError as error:
             raise HostError(error.message) from error
-        return Injection(self.name, targets, params, {"old": old, "new": new})
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Another node takes writes."""
-        primary = await cluster.primary() if isinstance(cluster, HasPrimary) else None
-        old = injection.details["old"]
+        old, primary = injection.details.get("old"), await _primary(cluster)
         return Effect(primary not in (None, old), f"the primary was {old} and is {primary}")
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Nothing is broken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """The manager restarts a node's server in order."""
+class Restart(Staged):
+    """The manager restarts the servers of its targets in order."""
 
-    name: str = "restart"
-    about: str = "the manager restarts a node's server in order"
-    params: tuple[Param, ...] = ()
+    name = "restart"
+    about = "the manager restarts a node's server in order"
+    on = "one-standby"
+    lasts = False
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs a manager that restarts servers."""
-        return (
-            None
-            if isinstance(cluster, Restartable)
-            else f"{cluster.spec.system} cannot restart a server on demand"
-        )
+        able = isinstance(cluster, Restartable)
+        return None if able else f"{cluster.spec.system} cannot restart a server on demand"
 
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
+        """Note since when each server runs."""
+        since: dict[str, JSON] = {target: await _started_at(cluster, target) for target in targets}
+        return Injection(self.name, targets, params, {"since": since})
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Restart one target after another."""
         if not isinstance(cluster, Restartable):
             raise HostError(f"{cluster.spec.system} cannot restart a server")
-        before: dict[str, JSON] = {target: await cluster.started_at(target) for target in targets}
-        for target in targets:
+        for target in injection.targets:
             try:
                 await cluster.restart(target)
             except ClusterError as error:
                 raise HostError(error.message) from error
-        return Injection(self.name, targets, params, {"before": before})
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """The servers started later than they had before."""
-        before = injection.details["before"]
-        assert isinstance(before, dict)
-        assert isinstance(cluster, Restartable)
         for target in injection.targets:
-            now = await cluster.started_at(target)
-            if now is None or now == before[target]:
+            now = await _started_at(cluster, target)
+            if now is None or now == of_target(injection, "since", target):
                 return Effect(False, f"{target} has run since {now}")
         return Effect(True, f"{', '.join(injection.targets)} started anew")
 
@@ -99,6 +95,16 @@ class Restart:
         """Nothing is broken."""
 
 
-SWITCHOVER = MovePrimary("switchover", "an operator moves a healthy primary")
-FAILOVER = MovePrimary("failover", "an operator has a standby promoted, with or without a primary")
-FAULTS: Final[tuple[Fault, ...]] = (SWITCHOVER, FAILOVER, Restart())
+async def _primary(cluster: Cluster) -> str | None:
+    return await cluster.primary() if isinstance(cluster, HasPrimary) else None
+
+
+async def _started_at(cluster: Cluster, node: str) -> str | None:
+    return await cluster.started_at(node) if isinstance(cluster, Restartable) else None
+
+
+FAULTS: Final[tuple[Fault, ...]] = (
+    MovePrimary("switchover", "an operator moves a healthy primary"),
+    MovePrimary("failover", "an operator has a standby promoted, with or without a primary"),
+    Restart(),
+)
