@@ -173,9 +173,15 @@ class Links:
 
     def _probe(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
         """Measure in a child, which answers by itself: a lost packet must not keep other requests waiting."""
-        source, destination = self._host(message["source"]), self._host(message["destination"])
-        keep = (source.process, destination.process)
-        probing.in_child(lambda: probing.measure(message, source, destination), caller, keep)
+        asked = message["links"]
+        if not isinstance(asked, list):
+            raise ValueError("net_probe wants a list of links")
+        ends = [
+            probing.Ends(self._host(source), self._host(destination), int(port))
+            for source, destination, port in asked
+        ]
+        keep = {host.process for one in ends for host in (one.source, one.destination)}
+        probing.in_child(lambda: probing.measure(message, ends), caller, tuple(keep))
 
     def _connections(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
         """List or break connections, in a child for the same reason."""
