@@ -142,7 +142,7 @@ async def queue_cpu_s(lab: NetnsLab) -> float:
             if entry.name.isdecimal() and lab.init_pid is not None:
                 name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
                 fields = rest.split()
-                if name.startswith("queue:"):
+                if name.startswith("lab-queues"):
                     ticks += int(fields[11]) + int(fields[12])
     return ticks / 100
 

@@ -11,13 +11,12 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from holdfast.errors import HostError
 from holdfast.faults.base import Effect, Injection, Param
 from holdfast.history.history import JSON
-from holdfast.net.base import CUT, Conditions, Rule
+from holdfast.net.base import CUT, Conditions, Link, Rule
 from holdfast.systems.base import Cluster
 
 CLIENT_PREFIX: Final = "client-"
@@ -29,26 +28,6 @@ _SLACK_MS: Final = 10.0  # a busy machine's
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One direction of one pair. port: where to probe it, 0 for anywhere."""
-
-    source: str
-    destination: str
-    port: int = 0
-
-    def __str__(self) -> str:
-        at = f" port {self.port}" if self.port else ""
-        return f"{self.source} → {self.destination}{at}"
-
-    @classmethod
-    def parse(cls, text: str) -> Link:
-        """Read what str wrote."""
-        ends, _, port = text.partition(" port ")
-        source, _, destination = ends.partition(" → ")
-        return cls(source, destination, int(port or 0))
 
 
 class NetFault(ABC):
@@ -82,7 +61,7 @@ class NetFault(ABC):
         """Measure some of the links, then put all rules into force at once."""
         rules = self.rules(cluster, targets, params, rng)
         links = spread([link for link, _rule in links_of(rules)], BEFORE_MAX)
-        before = await together(links, lambda link: _delay_now(cluster, link))
+        before = await _delays(cluster, links)
         applied = await cluster.lab.net.apply(rules)
         details: dict[str, JSON] = {
             "rules": list(applied.ids),
@@ -124,16 +103,15 @@ class NetFault(ABC):
         before = injection.details.get("before_ms")
         links = [Link.parse(text) for text in before] if isinstance(before, dict) else []
 
-        async def look(link: Link) -> Effect:
+        effects = []
+        for link, now_ms in zip(links, await _delays(cluster, links), strict=True):
             earlier = before.get(str(link)) if isinstance(before, dict) else None
-            now_ms = await _delay_now(cluster, link)
-            if not isinstance(earlier, int | float) or now_ms is None:
-                lost = earlier is not None and now_ms is None
-                return Effect(False if lost else None, f"{link}: nothing arrives")
-            words = f"{link}: {now_ms:.1f} ms again{was(float(earlier))}"
-            return Effect(now_ms <= 2 * earlier + _SLACK_MS, words)
-
-        return joined(await together(links, look))
+            if now_ms is None:
+                effects.append(Effect(None if earlier is None else False, f"{link}: nothing arrives"))
+            elif isinstance(earlier, int | float):
+                words = f"{link}: {now_ms:.1f} ms again{was(float(earlier))}"
+                effects.append(Effect(now_ms <= 2 * earlier + _SLACK_MS, words))
+        return joined(effects)
 
     async def in_force(self, cluster: Cluster, injection: Injection) -> list[Rule]:
         """Return those of the injection's rules that the lab has."""
@@ -195,12 +173,7 @@ def was(delay_ms: float | None) -> str:
     return "" if delay_ms is None else f", was {delay_ms:.1f} ms"
 
 
-async def _delay_now(cluster: Cluster, link: Link) -> float | None:
-    net = cluster.lab.net
-    try:
-        found = await net.probe(
-            link.source, link.destination, count=3, interval_ms=0.5, patience_ms=50, port=link.port
-        )
-    except HostError:
-        return None  # a host that is off is no reason not to go on
-    return round(found.delay_ms, 3) if found.reaches else None
+async def _delays(cluster: Cluster, links: Sequence[Link]) -> list[float | None]:
+    """Return the delay of each link in ms; None where nothing arrives, or a host is off."""
+    found = await cluster.lab.net.probe_all(links, count=3, interval_ms=0.5, patience_ms=50)
+    return [round(one.delay_ms, 3) if one is not None and one.reaches else None for one in found]

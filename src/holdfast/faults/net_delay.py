@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.faults.base import Effect, Fault, Param
-from holdfast.faults.net import Link, was
+from holdfast.faults.net import was
 from holdfast.faults.net_links import LINK_PARAMS, LinkFault
 from holdfast.history.history import JSON
-from holdfast.net.base import Conditions, Rule
+from holdfast.net.base import Conditions, Link, Rule
 from holdfast.systems.base import Cluster
 
 _COUNT = 20

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.faults.base import Effect, Fault, Param
-from holdfast.faults.net import Link
 from holdfast.faults.net_links import LINK_PARAMS, LinkFault, agrees, enough_to_show
 from holdfast.history.history import JSON
-from holdfast.net.base import Conditions, Rule
+from holdfast.net.base import Conditions, Link, Rule
 from holdfast.systems.base import Cluster
 
 

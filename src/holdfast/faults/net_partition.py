@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import ConfigError, HostError
+from holdfast.errors import ConfigError
 from holdfast.faults.base import Effect, Fault, Injection, Param
-from holdfast.faults.net import CLIENT_PREFIX, Link, NetFault, joined, links_of, spread, together, was
+from holdfast.faults.net import CLIENT_PREFIX, NetFault, joined, links_of, spread, was
 from holdfast.history.history import JSON
-from holdfast.net.base import Rule
+from holdfast.net.base import Link, Rule
 from holdfast.systems.base import Cluster
 
 KINDS: Final = (
@@ -111,19 +111,13 @@ class NetPartition(NetFault):
         mine = await self.in_force(cluster, injection)
         if len(await cluster.lab.net.active()) > len(mine):
             return cut  # another injection may have cut the way back
-        back = [Link(link.destination, link.source) for link, _rule in links_of(mine)]
-
-        async def look(link: Link) -> Effect:
-            try:
-                found = await cluster.lab.net.probe(
-                    link.source, link.destination, count=_PROBE_COUNT, patience_ms=_PATIENCE_MS
-                )
-            except HostError as error:
-                return Effect(None, f"{link}: {error.message}")
-            words = "still reaches" if found.reaches else "does not arrive either, so it is not one-way"
-            return Effect(found.reaches, f"{link} {words}")
-
-        opened = joined(await together(spread(back, _CONTROLS_MAX), look))
+        back = spread([Link(link.destination, link.source) for link, _rule in links_of(mine)], _CONTROLS_MAX)
+        effects = []
+        for link, found in zip(back, await cluster.lab.net.probe_all(back), strict=True):
+            if found is not None:
+                words = "still reaches" if found.reaches else "does not arrive either, so it is not one-way"
+                effects.append(Effect(found.reaches, f"{link} {words}"))
+        opened = joined(effects)
         return Effect(opened.bit, f"{cut.words}; {opened.words}")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from holdfast.faults.base import Effect, Fault, Param
-from holdfast.faults.net import Link
 from holdfast.faults.net_links import LINK_PARAMS, LinkFault
 from holdfast.history.history import JSON
-from holdfast.net.base import Conditions, Packets, Rule
+from holdfast.net.base import Conditions, Link, Packets, Rule
 from holdfast.systems.base import Cluster
 
 _BIT_SHARE = 0.9

@@ -92,6 +92,26 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One direction of one pair of hosts. port: where to probe it, 0 for anywhere."""
+
+    source: str
+    destination: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        at = f" port {self.port}" if self.port else ""
+        return f"{self.source} → {self.destination}{at}"
+
+    @classmethod
+    def parse(cls, text: str) -> Link:
+        """Read what str wrote."""
+        ends, _, port = text.partition(" port ")
+        source, _, destination = ends.partition(" → ")
+        return cls(source, destination, int(port or 0))
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """What the lab made of rules. ids: one a rule; mechanisms: the kernel's parts in use, in words."""
 
@@ -209,6 +229,12 @@ class Net(Protocol):
 
         port: of the destination, 0 for any free one. Raises HostError when a host is off.
         """
+        ...
+
+    async def probe_all(
+        self, links: Sequence[Link], *, count: int = 5, interval_ms: float = 1.0, patience_ms: float = 250.0
+    ) -> tuple[Measurement | None, ...]:
+        """Send datagrams on several links at once; None for a link one of whose hosts is off."""
         ...
 
     async def probe_rate(

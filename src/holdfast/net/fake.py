@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from holdfast.errors import HostError
-from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Packets, Rule
+from holdfast.net.base import CUT, Applied, Conditions, Conversation, Link, Measurement, Packets, Rule
 
 WIRE_MS: Final = 0.1
 
@@ -95,6 +95,19 @@ class FakeNet:
         delays = tuple(delay_ms + (jitter_ms if turn % 2 else -jitter_ms) for turn in range(received))
         overtaken = received // 2 if any(one.reorder for one in met) else 0
         return Measurement(src, dst, count, received, duplicates, corrupted, overtaken, delays)
+
+    async def probe_all(
+        self, links: Sequence[Link], *, count: int = 5, interval_ms: float = 1.0, patience_ms: float = 250.0
+    ) -> tuple[Measurement | None, ...]:
+        """Probe one after the other."""
+        return tuple(
+            [
+                await self.probe(
+                    link.source, link.destination, count=count, patience_ms=patience_ms, port=link.port
+                )
+                for link in links
+            ]
+        )
 
     async def probe_rate(
         self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,71 +33,90 @@ class Plan:
     size_bytes: int
 
 
-def measure(sender: socket.socket, receiver: socket.socket, plan: Plan) -> dict[str, object]:
-    """Send from sender to receiver by plan; return the fields of a Measurement that packets show."""
+class Way:
+    """One direction between two hosts, with what was seen on it so far."""
+
+    def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
+        self._sender = sender
+        self.receiver = receiver
+        self._target = receiver.getsockname()
+        self._seen: dict[int, float] = {}
+        self._duplicates = self._overtaken = 0
+        self._newest = -1
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        receiver.setblocking(False)
+
+    def send(self, number: int, filling: bytes) -> None:
+        """Send a datagram that says when."""
+        self._sender.sendto(_STAMP.pack(number, time.monotonic_ns()) + filling, self._target)
+
+    def take(self) -> None:
+        """Take note of all datagrams that wait."""
+        while True:
+            try:
+                raw = self.receiver.recv(65536)
+            except BlockingIOError:
+                return
+            if len(raw) < _STAMP.size:
+                continue
+            number, sent_ns = _STAMP.unpack_from(raw)
+            if number in self._seen:
+                self._duplicates += 1
+                continue
+            self._overtaken += number < self._newest
+            self._newest = max(self._newest, number)
+            self._seen[number] = (time.monotonic_ns() - sent_ns) / 1e6
+
+    def has_all(self, count: int) -> bool:
+        """Whether so many different datagrams have come."""
+        return len(self._seen) == count
+
+    def found(self, sent: int) -> dict[str, object]:
+        """Return the fields of a Measurement that packets show."""
+        return {
+            "sent": sent,
+            "received": len(self._seen),
+            "duplicates": self._duplicates,
+            "overtaken": self._overtaken,
+            "delays_ms": [round(delay, 4) for delay in some(list(self._seen.values()))],
+        }
+
+
+def measure(ways: Sequence[Way], plan: Plan) -> None:
+    """Send by plan on all ways at once, and wait for what arrives."""
     if not 0 < plan.count <= _COUNT_MAX:
         raise ValueError(f"count must be from 1 to {_COUNT_MAX}, got {plan.count}")
-    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-    receiver.setblocking(False)
-    target = receiver.getsockname()
     filling = b"\0" * max(0, plan.size_bytes - _STAMP.size)
     poll = select.poll()
-    poll.register(receiver, select.POLLIN)
-    seen: dict[int, float] = {}
-    duplicates = overtaken = 0
-    newest = -1
-    started = time.monotonic_ns()
+    for way in ways:
+        poll.register(way.receiver, select.POLLIN)
+    started = now = time.monotonic_ns()
     sent = 0
-    quiet_until = 0
+    until = last_ns = quiet_until = 0
     while True:
-        now = time.monotonic_ns()
         while sent < plan.count and now >= started + sent * plan.interval_ns:
-            sender.sendto(_STAMP.pack(sent, time.monotonic_ns()) + filling, target)
+            for way in ways:
+                way.send(sent, filling)
             sent += 1
-            now = time.monotonic_ns()
+            now = last_ns = time.monotonic_ns()
         if sent < plan.count:
             until = started + sent * plan.interval_ns
         else:
-            last_ns = started + (plan.count - 1) * plan.interval_ns
             until = min(last_ns + plan.patience_ns, quiet_until or 1 << 62)
-            if now >= until:
-                break
-        poll.poll(max(0, (until - now) // 1_000_000))
-        for number, delay_ms in _received(receiver):
-            if number in seen:
-                duplicates += 1
-                continue
-            overtaken += number < newest
-            newest = max(newest, number)
-            seen[number] = delay_ms
-        if len(seen) == plan.count and not quiet_until:
-            quiet_until = time.monotonic_ns() + _QUIET_NS
-    return {
-        "sent": sent,
-        "received": len(seen),
-        "duplicates": duplicates,
-        "overtaken": overtaken,
-        "delays_ms": [round(delay, 4) for delay in some(list(seen.values()))],
-    }
+        poll.poll(max(0, -(-(until - now) // 1_000_000)))
+        now = time.monotonic_ns()
+        for way in ways:
+            way.take()
+        if sent == plan.count and now >= until:
+            return
+        if not quiet_until and all(way.has_all(plan.count) for way in ways):
+            quiet_until = now + _QUIET_NS
 
 
 def some(delays: list[float]) -> list[float]:
     """Return delays, of too many for an answer some that are spread evenly."""
     step = -(-len(delays) // _DELAYS_MAX)
     return delays[::step] if step > 1 else delays
-
-
-def _received(receiver: socket.socket) -> list[tuple[int, float]]:
-    """Return number and one-way delay in ms of all datagrams that wait."""
-    found: list[tuple[int, float]] = []
-    while True:
-        try:
-            raw = receiver.recv(65536)
-        except BlockingIOError:
-            return found
-        if len(raw) >= _STAMP.size:
-            number, sent_ns = _STAMP.unpack_from(raw)
-            found.append((number, (time.monotonic_ns() - sent_ns) / 1e6))
 
 
 def measure_rate(

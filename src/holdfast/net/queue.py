@@ -8,17 +8,18 @@ slow, likewise (fail open). Source: linux/netfilter/nfnetlink_queue.h, libnetfil
 
 from __future__ import annotations
 
+import array
 import contextlib
 import heapq
 import random
 import select
-import signal
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
-from typing import Final, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from holdfast.net.base import Conditions
 from holdfast.net.netlink import HEADER, NLM_F_REQUEST, Message, Netlink, attribute, number
@@ -71,7 +72,6 @@ class Queue:
         self._configure(number(_CFG_FLAGS, flags) + number(_CFG_MASK, _FLAG_FAIL_OPEN | _FLAG_GSO))
         self._configure(number(_CFG_MAXLEN, _PACKETS_MAX))
         self.socket.setblocking(False)
-        self.watched: list[socket.socket | int] = [self.socket, *([] if host is None else [host])]
 
     def _configure(self, body: bytes) -> None:
         self.netlink.request(Message(_SUBSYSTEM, _CONFIG, _AF_UNSPEC, body, resource=self.number))
@@ -93,18 +93,6 @@ class Queue:
         """Let some packets pass, in that order."""
         for start in range(0, len(packets), _BURST):
             self.socket.send(b"".join(self._answer(_VERDICT, one) for one in packets[start : start + _BURST]))
-
-    def release_all(self) -> None:
-        """Let everything pass, and what still comes for a moment after the rule has gone."""
-        until = time.monotonic() + _STRAGGLERS_S
-        while True:
-            self.release_up_to(_LAST_ID)
-            left_s = until - time.monotonic()
-            if left_s <= 0:
-                return
-            select.select([self.socket], [], [], left_s)
-            for _ in self.waiting():
-                pass
 
     def replace(self, packet: int, payload: bytes) -> None:
         """Let a packet pass with other content."""
@@ -145,67 +133,156 @@ class Wander:
         return max(0, int(self._from + (self._to - self._from) * share))
 
 
-class _Stop(Exception):
-    """Healed: let everything go and end."""
+class Handler(ABC):
+    """What becomes of the packets of one queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+
+    @property
+    @abstractmethod
+    def due_ns(self) -> int | None:
+        """When the next packet is to be let go, on the monotonic clock; None when none is held."""
+
+    @abstractmethod
+    def take(self) -> None:
+        """Take the packets that wait."""
+
+    @abstractmethod
+    def release(self, now_ns: int) -> None:
+        """Let go what is due."""
 
 
-def hold_back(queue: Queue, conditions: Conditions, seed: int) -> None:
-    """Delay every packet of a queue until SIGTERM, then let those still held pass and end."""
-    _stop_on_sigterm()
-    try:
-        if conditions.reorder:
-            _hold_in_any_order(queue, conditions, random.Random(seed))
-        else:
-            _hold_in_order(queue, conditions, random.Random(seed))
-    except _Stop:
-        queue.release_all()
+class HoldInOrder(Handler):
+    """Delays packets; due times never go back, so one verdict serves all that are due."""
 
+    def __init__(self, queue: Queue, conditions: Conditions, rng: random.Random) -> None:
+        super().__init__(queue)
+        self._held: deque[tuple[int, int]] = deque()  # due ns, packet
+        self._wander = Wander(int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6), rng)
 
-def _hold_in_order(queue: Queue, conditions: Conditions, rng: random.Random) -> NoReturn:
-    """Due times never go back, so one verdict serves all that are due."""
-    held: deque[tuple[int, int]] = deque()  # due ns, packet
-    wander = Wander(int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6), rng)
-    clock = time.monotonic_ns
-    while True:
-        _wait(queue, held[0][0] if held else None)
-        for raw in queue.waiting():
+    @property
+    def due_ns(self) -> int | None:
+        """When the oldest is due."""
+        return self._held[0][0] if self._held else None
+
+    def take(self) -> None:
+        """Give each its due time."""
+        clock, delay, hold = time.monotonic_ns, self._wander.delay_ns, self._held.append
+        for raw in self.queue.waiting():
             now = clock()
-            held.append((now + wander.delay_ns(now), _packet_id(raw, _ID_PLACE)[0]))
-        now = clock()
+            hold((now + delay(now), _packet_id(raw, _ID_PLACE)[0]))
+
+    def release(self, now_ns: int) -> None:
+        """Let go all up to the newest that is due."""
         newest = None
-        while held and held[0][0] <= now:
-            newest = held.popleft()[1]
+        while self._held and self._held[0][0] <= now_ns:
+            newest = self._held.popleft()[1]
         if newest is not None:
-            queue.release_up_to(newest)
+            self.queue.release_up_to(newest)
 
 
-def _hold_in_any_order(queue: Queue, conditions: Conditions, rng: random.Random) -> NoReturn:
-    """Each packet has a due time of its own."""
-    held: list[tuple[int, int]] = []
-    delay, jitter = int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6)
-    while True:
-        _wait(queue, held[0][0] if held else None)
-        for raw in queue.waiting():
-            due = time.monotonic_ns() + max(0, delay + rng.randint(-jitter, jitter))
-            heapq.heappush(held, (due, _packet_id(raw, _ID_PLACE)[0]))
-        now = time.monotonic_ns()
+class HoldInAnyOrder(Handler):
+    """Delays packets, each by a time of its own."""
+
+    def __init__(self, queue: Queue, conditions: Conditions, rng: random.Random) -> None:
+        super().__init__(queue)
+        self._held: list[tuple[int, int]] = []
+        self._delay, self._jitter = int(conditions.delay_ms * 1e6), int(conditions.jitter_ms * 1e6)
+        self._rng = rng
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the first is due."""
+        return self._held[0][0] if self._held else None
+
+    def take(self) -> None:
+        """Draw each its due time."""
+        for raw in self.queue.waiting():
+            delay = max(0, self._delay + self._rng.randint(-self._jitter, self._jitter))
+            heapq.heappush(self._held, (time.monotonic_ns() + delay, _packet_id(raw, _ID_PLACE)[0]))
+
+    def release(self, now_ns: int) -> None:
+        """Let go those that are due, in the order of their times."""
         ready = []
-        while held and held[0][0] <= now:
-            ready.append(heapq.heappop(held)[1])
-        queue.release(ready)
+        while self._held and self._held[0][0] <= now_ns:
+            ready.append(heapq.heappop(self._held)[1])
+        self.queue.release(ready)
 
 
-def damage(queue: Queue, seed: int) -> None:
-    """Flip one bit behind the IP header of every packet of a queue; its checksums stay as they were."""
-    _stop_on_sigterm()
-    rng = random.Random(seed)
-    try:
-        while True:
-            _wait(queue, None)
-            for raw in queue.waiting():
-                queue.replace(_packet_id(raw, _ID_PLACE)[0], flip_a_bit(_payload(raw), rng))
-    except _Stop:
-        queue.release_all()
+class Damage(Handler):
+    """Flips one bit of each packet; its checksums stay as they were."""
+
+    due_ns = None
+
+    def __init__(self, queue: Queue, rng: random.Random) -> None:
+        super().__init__(queue)
+        self._rng = rng
+
+    def take(self) -> None:
+        """Damage each and let it go."""
+        for raw in self.queue.waiting():
+            self.queue.replace(_packet_id(raw, _ID_PLACE)[0], flip_a_bit(_payload(raw), self._rng))
+
+    def release(self, now_ns: int) -> None:
+        """None is held."""
+
+
+def holding(queue: Queue, conditions: Conditions, rng: random.Random) -> Handler:
+    """Return what delays a queue's packets as conditions say."""
+    return (HoldInAnyOrder if conditions.reorder else HoldInOrder)(queue, conditions, rng)
+
+
+def serve(handlers: Mapping[int, Handler], control: socket.socket) -> None:
+    """Handle queues until each of them is over.
+
+    control: brings numbers of handlers whose queues are over, 32 bits each; their packets are let go, which
+    an empty answer confirms. When its other end is closed, all are over. With a host its queues end, for our
+    socket alone would keep its namespace alive.
+    """
+    live = dict(handlers)
+    while live:
+        files = {one.queue.socket: one for one in live.values()}
+        hosts = {one.queue.host: place for place, one in live.items() if one.queue.host is not None}
+        watched: list[socket.socket | int] = [control, *files, *hosts]
+        readable: list[socket.socket | int] = []
+        while control not in readable and not any(file in hosts for file in readable):
+            for file in readable:
+                files[file].take()  # type: ignore[index]
+            now = time.monotonic_ns()
+            due_ns = None
+            for one in live.values():
+                one.release(now)
+                due = one.due_ns
+                if due is not None and (due_ns is None or due < due_ns):
+                    due_ns = due
+            # select(2) for its microseconds
+            timeout_s = None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+            readable, _, _ = select.select(watched, [], [], timeout_s)
+        gone = {place for place, one in live.items() if one.queue.host in readable}
+        over: set[int] = set()
+        if control in readable:
+            raw = control.recv(65536)
+            over = set(array.array("I", raw)) & set(live) if raw else set(live)
+            release_all([live[place].queue for place in over - gone])
+            with contextlib.suppress(OSError):
+                control.send(b"done")
+        for place in gone | over:
+            live.pop(place).queue.netlink.close()
+
+
+def release_all(queues: Sequence[Queue]) -> None:
+    """Let everything pass, and what still comes for a moment after the rules have gone."""
+    until = time.monotonic() + _STRAGGLERS_S
+    while True:
+        for queue in queues:
+            for _ in queue.waiting():
+                pass
+            queue.release_up_to(_LAST_ID)
+        left_s = until - time.monotonic()
+        if left_s <= 0:
+            return
+        select.select([queue.socket for queue in queues], [], [], left_s)
 
 
 def flip_a_bit(packet: bytes, rng: random.Random) -> bytes:
@@ -229,18 +306,3 @@ def _payload(raw: bytes) -> bytes:
             return raw[place + 4 : place + length]
         place += (length + 3) & ~3
     raise ValueError("the kernel sent a packet without its content")
-
-
-def _wait(queue: Queue, due_ns: int | None) -> None:
-    """Wait for a packet, or until one is due. select(2) for its microseconds."""
-    timeout_s = None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
-    readable, _, _ = select.select(queue.watched, [], [], timeout_s)
-    if queue.host in readable:
-        raise SystemExit(0)
-
-
-def _stop_on_sigterm() -> None:
-    def stop(_number: int, _frame: object) -> None:
-        raise _Stop
-
-    signal.signal(signal.SIGTERM, stop)

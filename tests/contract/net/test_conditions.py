@@ -192,7 +192,7 @@ def is_worker(pid: int, cluster) -> bool:
     """Whether a process of the machine is a queue's worker of this very lab."""
     try:
         name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
-        return name.startswith("queue:") and parent_of(int(rest.split()[1])) == cluster.lab.init_pid
+        return name.startswith("lab-queues") and parent_of(int(rest.split()[1])) == cluster.lab.init_pid
     except OSError:
         return False
 

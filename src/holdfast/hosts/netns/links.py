@@ -133,18 +133,11 @@ class Links:
         ports = {host.address: (host.port, devices[host.port]) for host in on}
         self._bandwidth.make(rate_classes(rules), {address: index for address, (_, index) in ports.items()})
         self._tell(_PORTS, port_table(rules, ports))
-        wanted = []
         for host in on:
-            try:
-                self._bundle(host, rules)
-                mine = jobs(rules, host)
-                if mine:
-                    self._queues.start(mine, native=self._mechanisms.native_queue)
-            except OSError as error:
-                if error.errno != errno.ESRCH:
-                    raise
-                continue  # switched off a moment ago: nothing left to tell
-            wanted += mine
+            self._bundle(host, rules)
+        wanted = [job for host in on for job in jobs(rules, host)]
+        if wanted:
+            self._queues.start(wanted, native=self._mechanisms.native_queue)
         self._tell(_BRIDGE, bridge_table(rules))
         self._queues.stop_all_but(wanted)
 
@@ -165,17 +158,28 @@ class Links:
         )
         if single == (host in self._unbundled):
             return
-        with host.network():
-            bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
+        try:
+            with host.network():
+                bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
+        except OSError as error:
+            if error.errno != errno.ESRCH:
+                raise
+            return  # switched off a moment ago
         (self._unbundled.add if single else self._unbundled.discard)(host)
 
     # measuring
 
     def _probe(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
         """Measure in a child, which answers by itself: a lost packet must not keep other requests waiting."""
-        source, destination = self._host(message["source"]), self._host(message["destination"])
-        keep = (source.process, destination.process)
-        probing.in_child(lambda: probing.measure(message, source, destination), caller, keep)
+        asked = message["links"]
+        if not isinstance(asked, list):
+            raise ValueError("net_probe wants a list of links")
+        ends = [
+            probing.Ends(self._host(source), self._host(destination), int(port))
+            for source, destination, port in asked
+        ]
+        keep = {host.process for one in ends for host in (one.source, one.destination)}
+        probing.in_child(lambda: probing.measure(message, ends), caller, tuple(keep))
 
     def _connections(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
         """List or break connections, in a child for the same reason."""

@@ -13,7 +13,7 @@ from holdfast.hosts.netns import wire
 from holdfast.hosts.netns.channel import Channel
 from holdfast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
 from holdfast.hosts.netns.wires import SOCKET_NAME
-from holdfast.net.base import CUT, Applied, Conditions, Conversation, Measurement, Rule
+from holdfast.net.base import CUT, Applied, Conditions, Conversation, Link, Measurement, Rule
 
 _GRACE_S: Final = 10.0
 
@@ -116,7 +116,7 @@ class NetnsNet:
         size_bytes: int = 64,
     ) -> Measurement:
         """Send datagrams from src and see what reaches dst."""
-        found = await self._measure(
+        found = await self._measure_one(
             src,
             dst,
             {
@@ -124,32 +124,46 @@ class NetnsNet:
                 "count": count,
                 "interval_ms": interval_ms,
                 "patience_ms": patience_ms,
-                "port": port,
                 "size_bytes": size_bytes,
             },
+            port,
             (count * interval_ms + patience_ms) / 1000,
         )
         return _measurement(src, dst, found)
+
+    async def probe_all(
+        self, links: Sequence[Link], *, count: int = 5, interval_ms: float = 1.0, patience_ms: float = 250.0
+    ) -> tuple[Measurement | None, ...]:
+        """Send datagrams on several links at once."""
+        if not links:
+            return ()
+        asked: wire.Message = {
+            "kind": "datagrams",
+            "count": count,
+            "interval_ms": interval_ms,
+            "patience_ms": patience_ms,
+            "size_bytes": 64,
+        }
+        found = await self._measure(links, asked, (count * interval_ms + patience_ms) / 1000)
+        return tuple(
+            None if "error" in one else _measurement(link.source, link.destination, one)
+            for link, one in zip(links, found, strict=True)
+        )
 
     async def probe_rate(
         self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
     ) -> Measurement:
         """Send as fast as the wire takes it and see how much reaches dst."""
-        asked: wire.Message = {
-            "kind": "rate",
-            "duration_ms": duration_ms,
-            "size_bytes": size_bytes,
-            "port": port,
-        }
-        found = await self._measure(src, dst, asked, duration_ms / 1000)
+        asked: wire.Message = {"kind": "rate", "duration_ms": duration_ms, "size_bytes": size_bytes}
+        found = await self._measure_one(src, dst, asked, port, duration_ms / 1000)
         return _measurement(src, dst, found)
 
     async def converse(
         self, src: str, dst: str, *, patience_ms: float = 500.0, port: int = 0
     ) -> Conversation:
         """Connect from src to a listener of our own on dst, ask, be answered, and be closed upon."""
-        asked: wire.Message = {"kind": "converse", "patience_ms": patience_ms, "port": port}
-        found = await self._measure(src, dst, asked, 4 * patience_ms / 1000)
+        asked: wire.Message = {"kind": "converse", "patience_ms": patience_ms}
+        found = await self._measure_one(src, dst, asked, port, 4 * patience_ms / 1000)
         return Conversation(
             src, dst, _figure(found["connect_ms"]), _figure(found["answer_ms"]), _figure(found["close_ms"])
         )
@@ -180,9 +194,22 @@ class NetnsNet:
         )
         return tuple(_words(reply["connections"]))
 
-    async def _measure(self, src: str, dst: str, asked: wire.Message, lasts_s: float) -> wire.Message:
-        ends: wire.Message = {"source": self._address(src), "destination": self._address(dst)}
-        return await self._ask({"op": "net_probe", **ends, **asked}, timeout_s=lasts_s + _GRACE_S)
+    async def _measure_one(
+        self, src: str, dst: str, asked: wire.Message, port: int, lasts_s: float
+    ) -> wire.Message:
+        (found,) = await self._measure([Link(src, dst, port)], asked, lasts_s)
+        if "error" in found:
+            raise HostError(f"{self._folder.name}: {src} → {dst}: {found['error']}")
+        return found
+
+    async def _measure(
+        self, links: Sequence[Link], asked: wire.Message, lasts_s: float
+    ) -> list[wire.Message]:
+        ends = [[self._address(link.source), self._address(link.destination), link.port] for link in links]
+        reply = await self._ask({"op": "net_probe", "links": ends, **asked}, timeout_s=lasts_s + _GRACE_S)
+        found = reply["found"]
+        assert isinstance(found, list)
+        return found
 
     async def _ask(self, message: wire.Message, timeout_s: float = _GRACE_S) -> wire.Message:
         channel = Channel(self._folder / SOCKET_NAME)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,27 +20,63 @@ from holdfast.net.sockets import Connection
 _CONNECTIONS_SHOWN: Final = 1000  # a message has room for them
 
 
-def measure(message: wire.Message, source: Attached, destination: Attached) -> wire.Message:
-    """Carry out the probe that a message asks for.
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """One direction between two hosts. port: of the destination, 0 for any free one."""
 
-    Raises OSError when a host is off, ValueError for nonsense.
+    source: Attached
+    destination: Attached
+    port: int
+
+
+def measure(message: wire.Message, ends: Sequence[Ends]) -> wire.Message:
+    """Carry out the probe that a message asks for, on all ways at once.
+
+    Returns in ``found`` one document a way; one that could not be measured has an ``error``, a host that is
+    off for example. Raises ValueError for nonsense.
     """
     stream = message["kind"] == "converse"
+    found: list[wire.Message] = [{} for _ in ends]
+    with ExitStack() as opened:
+        pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
+        errors: dict[int, int] = {}
+        for place, one in enumerate(ends):
+            try:
+                pairs[place] = _open(opened, one, stream=stream)
+                errors[place] = _checksum_errors(one.destination)
+            except OSError as error:
+                pairs.pop(place, None)
+                found[place] = {"error": error.strerror or str(error)}
+        for place, document in _carry_out(message, pairs).items():
+            try:
+                corrupted = _checksum_errors(ends[place].destination) - errors[place]
+                found[place] = {**document, "corrupted": corrupted}
+            except OSError as error:
+                found[place] = {"error": error.strerror or str(error)}
+    return {"found": found}
+
+
+def _open(opened: ExitStack, ends: Ends, *, stream: bool) -> tuple[socket.socket, socket.socket]:
+    """Return a socket at the source and one at the destination."""
     kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-    port = int(str(message.get("port", 0)))
-    with destination.network(), socket.socket(socket.AF_INET, kind) as far:
-        is_free = _bind(far, destination.address, port)
+    with ends.destination.network():
+        far = opened.enter_context(socket.socket(socket.AF_INET, kind))
+        is_free = _bind(far, ends.destination.address, ends.port)
         if not is_free:
-            far.bind((destination.address, 0))
+            far.bind((ends.destination.address, 0))
         if stream:
             far.listen(1)
-        errors = probe.checksum_errors()
-        with source.network(), socket.socket(socket.AF_INET, kind) as near:
-            # A rule about a port is about either end's: where a server has it, the client's own will do.
-            if not _bind(near, source.address, 0 if is_free else port):
-                raise OSError(errno.EADDRINUSE, f"port {port} is in use at both ends, so it cannot be probed")
-            found = _carry_out(message, near, far)
-        return {**found, "corrupted": probe.checksum_errors() - errors}
+    with ends.source.network():
+        near = opened.enter_context(socket.socket(socket.AF_INET, kind))
+        # A rule about a port is about either end's: where a server has it, the client's own will do.
+        if not _bind(near, ends.source.address, 0 if is_free else ends.port):
+            raise OSError(errno.EADDRINUSE, f"port {ends.port} is in use at both ends and cannot be probed")
+    return near, far
+
+
+def _checksum_errors(host: Attached) -> int:
+    with host.network():
+        return probe.checksum_errors()
 
 
 def _bind(sock: socket.socket, address: str, port: int) -> bool:
@@ -97,7 +134,9 @@ def connections(wanted: ConnectionsWanted, hosts: Sequence[Attached]) -> wire.Me
     return {"connections": list(found)[:_CONNECTIONS_SHOWN], "count": len(found)}
 
 
-def _carry_out(message: wire.Message, near: socket.socket, far: socket.socket) -> wire.Message:
+def _carry_out(
+    message: wire.Message, pairs: Mapping[int, tuple[socket.socket, socket.socket]]
+) -> dict[int, wire.Message]:
     def number(key: str) -> float:
         return float(str(message[key]))
 
@@ -109,11 +148,16 @@ def _carry_out(message: wire.Message, near: socket.socket, far: socket.socket) -
                 int(number("patience_ms") * 1e6),
                 int(number("size_bytes")),
             )
-            return probe.measure(near, far, plan)
+            ways = {place: probe.Way(*pair) for place, pair in pairs.items()}
+            if ways:
+                probe.measure(list(ways.values()), plan)
+            return {place: way.found(plan.count) for place, way in ways.items()}
         case "rate":
-            return probe.measure_rate(near, far, int(number("duration_ms") * 1e6), int(number("size_bytes")))
+            size, duration_ns = int(number("size_bytes")), int(number("duration_ms") * 1e6)
+            return {place: probe.measure_rate(*pair, duration_ns, size) for place, pair in pairs.items()}
         case "converse":
-            return probe.converse(near, far, int(number("patience_ms") * 1e6))
+            patience_ns = int(number("patience_ms") * 1e6)
+            return {place: probe.converse(*pair, patience_ns) for place, pair in pairs.items()}
         case other:
             raise ValueError(f"no such probe: {other!r}")
 

@@ -1,18 +1,20 @@
-"""The queues of hosts: for each a table that hands packets over and a process that takes them.
+"""The queues of hosts: for each a table that hands packets over, and for those of one fault a process that
+takes them.
 
-Each has a table of its own, and none is removed while packets wait on its host: when a hook goes, the kernel
-drops all that is queued in its namespace (nfqnl_nf_hook_drop). So a queue that is over is first silenced,
-then its process lets its packets go, and the tables go with the last of the host's queues.
+Each queue has a table of its own, and none is removed while packets wait on its host: when a hook goes, the
+kernel drops all that is queued in its namespace (nfqnl_nf_hook_drop). So a queue that is over is first
+silenced, then its process lets its packets go, and the tables go with the last of the host's queues.
 """
 
 from __future__ import annotations
 
+import array
 import errno
 import gc
 import os
-import select
-import signal
-from collections.abc import Iterable, Iterator
+import random
+import socket
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +24,7 @@ from holdfast.hosts.netns.attached import Attached, is_alive
 from holdfast.hosts.netns.children import run_in_child
 from holdfast.net.base import Rule
 from holdfast.net.netlink import Message, Netlink
-from holdfast.net.queue import Queue, damage, hold_back
+from holdfast.net.queue import Damage, Handler, Queue, holding, serve
 from holdfast.net.ruleset import (
     damaged_queue,
     held_queue,
@@ -31,7 +33,8 @@ from holdfast.net.ruleset import (
     silence_queue_table,
 )
 
-_END_TIMEOUT_MS: Final = 1000
+_PROCESS: Final = "lab-queues"
+_ANSWER_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +60,87 @@ def jobs(rules: Iterable[Rule], host: Attached) -> list[Job]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What serves the queues that were started together. handle: a pidfd; places: the jobs' numbers in it."""
+
+    handle: int
+    control: socket.socket
+    places: Mapping[Job, int]
+
+    def tell_over(self, over: Iterable[Job]) -> None:
+        """Have it let the packets of some jobs go."""
+        with suppress(OSError):
+            self.control.send(array.array("I", [self.places[job] for job in over]).tobytes())
+
+    def wait_until_done(self) -> None:
+        """Wait until it has done what it was told, or is gone."""
+        with suppress(OSError):
+            self.control.recv(16)
+
+    def close(self) -> None:
+        """Forget it; what it still serves is over."""
+        self.control.close()
+        os.close(self.handle)
+
+
 class Queues:
     """All queues of a lab."""
 
     def __init__(self) -> None:
-        self._processes: dict[Job, int] = {}  # a pidfd each
+        self._serving: dict[Job, _Process] = {}
         self._silenced: dict[Attached, list[int]] = {}  # queues whose tables are still there
         self._used: list[Netlink] = []
 
     def start(self, wanted: Iterable[Job], *, native: bool) -> None:
-        """Start those that do not run. native: see nft.queue. Raises OSError when the kernel says no."""
+        """Start those that are not served; those of hosts that are off are left out.
+
+        native: see nft.queue. Raises OSError when the kernel says no.
+        """
+        opened: dict[Job, tuple[Queue, Netlink]] = {}
         for job in wanted:
-            if job not in self._processes:
+            if job in self._serving:
+                continue
+            try:
                 with self._told(job.host) as netlink:
-                    self._processes[job] = _start_process(job)
-                    netlink.batch(queue_table(job.rule, job.host.address, job.damages, native=native))
+                    queue = Queue(job.queue, whole=job.damages, host=job.host.process)
+                    opened[job] = queue, netlink
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+        if not opened:
+            return
+        process = _start_process({job: queue for job, (queue, _netlink) in opened.items()})
+        for job, (_queue, netlink) in opened.items():
+            self._serving[job] = process
+            netlink.batch(queue_table(job.rule, job.host.address, job.damages, native=native))
         self._close_used()
 
     def stop_all_but(self, wanted: Iterable[Job]) -> None:
         """Have those that are not wanted let their packets go and end."""
         keep = set(wanted)
-        over = {job: self._processes.pop(job) for job in list(self._processes) if job not in keep}
+        over = {job: self._serving.pop(job) for job in list(self._serving) if job not in keep}
         if not over:
             return
         for host in dict.fromkeys(job.host for job in over):
             mine = [job.queue for job in over if job.host == host]
             if self._tell(host, [silence_queue_table(queue) for queue in mine]):
                 self._silenced.setdefault(host, []).extend(mine)
-        for process in over.values():
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, signal.SIGTERM)
-        for process in over.values():
-            poll = select.poll()
-            poll.register(process, select.POLLIN)
-            poll.poll(_END_TIMEOUT_MS)
-            os.close(process)
-        busy = {job.host for job in self._processes}
+        processes = {id(process): process for process in over.values()}.values()
+        for process in processes:
+            process.tell_over(job for job, by in over.items() if by is process)
+        for process in processes:
+            process.wait_until_done()
+            if not any(by is process for by in self._serving.values()):
+                process.close()
+        busy = {job.host for job in self._serving}
         for host in [host for host in self._silenced if host not in busy]:
             self._tell(host, [remove_queue_table(queue) for queue in self._silenced.pop(host)])
         self._close_used()
 
     def dead(self) -> list[Job]:
-        """Return the jobs whose process has ended although it was not told to and its host is on."""
-        return [job for job, process in self._processes.items() if not is_alive(process) and job.host.is_on]
+        """Return the jobs that are not served although they are not over and their host is on."""
+        return [job for job, by in self._serving.items() if not is_alive(by.handle) and job.host.is_on]
 
     def _tell(self, host: Attached, messages: list[Message]) -> bool:
         """Tell a host's packet filter something.
@@ -135,21 +176,27 @@ class Queues:
         self._used.clear()
 
 
-def _start_process(job: Job) -> int:
-    """Start a queue's process in the namespace in which we are; return its pidfd."""
-    queue = Queue(job.queue, whole=job.damages, host=job.host.process)
+def _start_process(queues: Mapping[Job, Queue]) -> _Process:
+    """Start a process that serves queues."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here.settimeout(_ANSWER_TIMEOUT_S)
     gc.freeze()  # keeps the collector from touching, and so copying, what is shared with the child
     pid = os.fork()
     if pid == 0:
-        run_in_child(lambda: _work(job, queue), (queue.socket.fileno(), job.host.process))
-    queue.netlink.close()  # the child has it
-    return os.pidfd_open(pid)
+        keep = {there.fileno(), *(queue.socket.fileno() for queue in queues.values())}
+        run_in_child(lambda: _work(queues, there), keep | {job.host.process for job in queues})
+    there.close()
+    for queue in queues.values():
+        queue.netlink.close()  # the child has it
+    return _Process(os.pidfd_open(pid), here, {job: place for place, job in enumerate(queues)})
 
 
-def _work(job: Job, queue: Queue) -> None:
+def _work(queues: Mapping[Job, Queue], control: socket.socket) -> None:
     gc.disable()  # nothing below makes cycles, and a pause would delay packets
-    syscalls.set_process_name(f"queue:{job.queue}")
-    if job.damages:
-        damage(queue, job.rule.id)
-    else:
-        hold_back(queue, job.rule.conditions, job.rule.id)
+    syscalls.set_process_name(_PROCESS)
+    serve({place: _handler(job, queue) for place, (job, queue) in enumerate(queues.items())}, control)
+
+
+def _handler(job: Job, queue: Queue) -> Handler:
+    rng = random.Random(job.queue)
+    return Damage(queue, rng) if job.damages else holding(queue, job.rule.conditions, rng)
