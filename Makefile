@@ -17,11 +17,11 @@ dev: $(VENV)/.dev ## the same with the developers' tools
 
 $(VENV)/.installed: pyproject.toml
 	@sh tools/venv.sh $(PYTHON) $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -e '.[dev]'
 	@touch $@
 
 demo: install ## cut the power of a primary and say what was lost
@@ -35,7 +35,11 @@ check: dev ## format, lint, types, import contracts, unit tests: under a minute
 	@$(BIN)/pytest -q -n 2 tests/unit tests/tidy
 
 test: check ## all tests, real clusters included
-	@$(BIN)/pytest -q tests/contract tests/negative tests/drills tests/e2e
+	@$(BIN)/pytest -q tests/contract tests/negative tests/sim tests/drills tests/e2e
+
+proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments
+	@$(BIN)/pytest -q tests/proof
+	@HOLDFAST_KILLS=200 $(BIN)/pytest -q tests/e2e/test_nothing_left.py
 
 clean: ## remove labs, then the virtual environment
 	@if [ -x $(BIN)/holdfast ]; then $(BIN)/holdfast down --all; fi

@@ -21,6 +21,7 @@ from raftlog.core.membership import Change, Changer, Config, MembershipError, Op
 from raftlog.core.quorum import INFINITE, joint_committed, joint_vote
 from raftlog.scenario import Cluster
 
+_USAGE = "usage: python -m raftlog.conformance PATH…"
 _LOG_LEVELS = ("INFO ", "DEBUG ", "WARN ", "ERROR ")
 
 
@@ -170,13 +171,16 @@ class MembershipScenario:
 
 def main(paths: list[str]) -> int:
     """Run every scenario under the given paths; print what differs; return the exit code."""
+    if missing := [path for path in paths if not Path(path).exists()]:
+        print(f"no such file or folder: {missing[0]}; {_USAGE}", file=sys.stderr)
+        return 64
     files = [
         file
         for path in map(Path, paths)
         for file in (sorted(path.rglob("*.txt")) if path.is_dir() else [path])
     ]
     if not files:
-        print("no scenario found; usage: python -m raftlog.conformance PATH…", file=sys.stderr)
+        print(f"no scenario found; {_USAGE}", file=sys.stderr)
         return 64
     mismatches = [mismatch for file in files for mismatch in run_file(file)]
     for mismatch in mismatches:

@@ -16,7 +16,7 @@ from raftlog.sim.disk import SimDisk
 from raftlog.sim.invariants import Violation
 from raftlog.sim.world import STORM, Weather, World
 
-SEEDS = 40
+SEEDS = 100
 SECONDS = 12.0
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -166,6 +166,12 @@ def vote_leaves_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
 
 WEATHER: dict[str, Weather] = {
     "entry_of_an_older_term_is_committed_by_counting": STORM,
+    "vote_is_not_persisted": STORM,
+    "append_is_taken_without_looking_at_the_entry_before": replace(
+        STORM, membership=0.0, append_bytes_max=64
+    ),
+    "two_votes_in_one_term": STORM,
+    "vote_leaves_before_it_is_on_disk": STORM,
     "membership_changes_overlap": replace(STORM, membership=0.6, append_bytes_max=64, fault_every_s=0.05),
 }
 """Where the usual weather is too mild: these need leaders that change faster than logs settle."""

@@ -22,7 +22,7 @@ class FaultEffects:
     def check(self, history: History, deadline: int) -> Finding:
         """Judge the records of the faults. O(faults)."""
         faults = history.faults
-        unhealed = [fault for fault in faults if fault.healed_ns is None and fault.effective is not False]
+        unhealed = [fault for fault in faults if fault.healed_ns is None]
         toothless = [fault for fault in faults if fault.effective is False]
         unseen = [fault for fault in faults if fault.effective is None]
         evidence = tuple(

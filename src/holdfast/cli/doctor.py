@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.text import Text
 
 from holdfast.cli.output import OUT, asynchronous, json_option, print_json
 from holdfast.cluster import lifecycle
 from holdfast.cluster.diagnosis import State, is_well
 from holdfast.cluster.examine import examine
 from holdfast.cluster.machine import examine_machine
+from holdfast.report.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
@@ -32,9 +32,9 @@ async def doctor(lab: str | None, as_json: bool) -> int:
         print_json({"lab": lab, "well": is_well(found), "checks": checks})
     else:
         for one in found:
-            OUT.print(Text.assemble((f"{one.state:<8}", _STYLES[one.state]), f"{one.check}: {one.said}"))
+            OUT.print(plain(f"{one.state:<8}", _STYLES[one.state]) + plain(f"{one.check}: {one.said}"))
             if one.remedy:
-                OUT.print(Text(f"        → {one.remedy}"))
+                OUT.print(plain(f"        → {one.remedy}"))
     return 0 if is_well(found) else 1
 
 

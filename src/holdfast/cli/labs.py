@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from holdfast.cli.output import (
     ERR,
@@ -30,6 +29,7 @@ from holdfast.cli.output import (
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
+from holdfast.report.plain import plain
 from holdfast.spec import load_cluster, load_env_file
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
 from holdfast.systems.postgres.install import find
@@ -231,7 +231,7 @@ async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> 
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})
             if not as_json:
-                ERR.print(Text(f"== {name}: {log} ({path})", style="bold"))
+                ERR.print(plain(f"== {name}: {log} ({path})", "bold"))
                 for line in last:
                     say(str(line))
     if as_json:
@@ -277,9 +277,9 @@ def node_table(view: ClusterView) -> Table:
     for node in view.nodes:
         lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
         shown.add_row(
-            Text(node.name),
+            plain(node.name),
             node.role,
-            Text(node.state if node.healthy else f"{node.state} (!)"),
+            plain(node.state if node.healthy else f"{node.state} (!)"),
             str(node.timeline or ""),
             lag,
             node.sync or "",

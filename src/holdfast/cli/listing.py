@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.text import Text
 
-from holdfast.cli.output import OUT, json_option, print_json, table
+from holdfast.cli.output import OUT, json_option, print_json, run_async, table
+from holdfast.errors import UnavailableError
 from holdfast.hosts.state import labs_folder, runs_folder
+from holdfast.report.plain import plain
 
 if TYPE_CHECKING:
+    from holdfast.faults.base import Fault
     from holdfast.history.history import JSON
 
 
@@ -36,17 +38,28 @@ def _drills() -> list[dict[str, JSON]]:
 
 
 def _faults() -> list[dict[str, JSON]]:
+    """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
+    from holdfast.cluster import lifecycle
     from holdfast.faults.registry import faults
+    from holdfast.spec import load_cluster
 
-    return [
-        {
-            "name": fault.name,
-            "available": True,
-            "about": fault.about,
-            "params": [asdict(param) for param in fault.params],
-        }
-        for fault in faults()
-    ]
+    async def ask() -> list[dict[str, JSON]]:
+        try:
+            async with lifecycle.imagined(load_cluster("patroni")) as cluster:
+                return [_fault(fault, fault.available(cluster)) for fault in faults()]
+        except UnavailableError as error:
+            return [_fault(fault, error.message) for fault in faults()]
+
+    return run_async(ask())
+
+
+def _fault(fault: Fault, reason: str | None) -> dict[str, JSON]:
+    return {
+        "name": fault.name,
+        "available": reason or True,
+        "about": fault.about,
+        "params": [asdict(param) for param in fault.params],
+    }
 
 
 def _settings() -> list[dict[str, JSON]]:
@@ -82,7 +95,7 @@ def ls(kind: str, as_json: bool) -> None:
     columns = list(dict.fromkeys(key for one in found for key in one if not isinstance(one[key], list)))
     shown = table(*columns)
     for one in found:
-        shown.add_row(*(Text("" if one.get(key) is None else str(one[key])) for key in columns))
+        shown.add_row(*(plain("" if one.get(key) is None else str(one[key])) for key in columns))
     OUT.print(shown)
 
 

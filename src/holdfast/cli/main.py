@@ -16,6 +16,7 @@ from rich.text import Text
 import holdfast
 from holdfast.cli.output import ERR
 from holdfast.errors import HoldfastError
+from holdfast.report.plain import plain
 
 USAGE: Final = 64
 OUR_FAULT: Final = 70
@@ -36,6 +37,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "failover": "operations",
     "restart": "operations",
     "drill": "drills",
+    "chaos": "chaos",
+    "inject": "chaos",
+    "heal": "chaos",
+    "load": "chaos",
     "check": "judging",
     "report": "judging",
     "ls": "listing",
@@ -130,9 +135,9 @@ def our_fault(error: Exception, verbose: bool) -> int:
 
 def complain(message: str, hint: str | None) -> None:
     """Print an error and its hint to stderr, taken literally."""
-    ERR.print(Text.assemble(("error: ", "bold red"), message))
+    ERR.print(Text.assemble(("error: ", "bold red"), plain(message)))
     if hint:
-        ERR.print(Text.assemble(("hint: ", "bold"), hint))
+        ERR.print(Text.assemble(("hint: ", "bold"), plain(hint)))
 
 
 if __name__ == "__main__":

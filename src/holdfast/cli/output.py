@@ -19,7 +19,8 @@ import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
+
+from holdfast.report.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
@@ -56,7 +57,7 @@ def print_json(document: JSON) -> None:
 
 def say(text: str) -> None:
     """Print a line for a person to stdout, taken literally: no markup in names or messages has an effect."""
-    OUT.print(Text(text))
+    OUT.print(plain(text))
 
 
 class Reporter:
@@ -65,7 +66,7 @@ class Reporter:
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         self._title = title
         self._quiet = quiet
-        self._status = None if quiet or not ERR.is_terminal else ERR.status(Text(title))
+        self._status = None if quiet or not ERR.is_terminal else ERR.status(plain(title))
 
     def __enter__(self) -> Reporter:
         if self._status is not None:
@@ -81,9 +82,9 @@ class Reporter:
         if self._quiet:
             return
         if self._status is not None:
-            self._status.update(Text(f"{self._title}: {words}"))
+            self._status.update(plain(f"{self._title}: {words}"))
         else:
-            ERR.print(Text(f"{self._title}: {words}"))
+            ERR.print(plain(f"{self._title}: {words}"))
 
 
 class Watcher:
@@ -105,7 +106,7 @@ class Watcher:
     def __call__(self, headline: str, body: Table, words: str) -> None:
         """Show headline and body, or headline and words where nothing can be overwritten."""
         if self._live is not None:
-            self._live.update(Group(Text(headline), body), refresh=True)
+            self._live.update(Group(plain(headline), body), refresh=True)
         elif (line := f"{headline}; {words}") != self._last:
             self._last = line
             say(line)

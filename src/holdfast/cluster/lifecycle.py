@@ -147,6 +147,22 @@ def attach(name: str | None) -> Cluster:
     return found
 
 
+@contextlib.asynccontextmanager
+async def imagined(spec: ClusterSpec) -> AsyncIterator[Cluster]:
+    """Yield a cluster that is not up, on a lab without hosts, to ask what could be done to it here.
+
+    The lab is real, because what the kernel lets this user do is tried, not guessed. Raises UnavailableError when it
+    refuses labs altogether.
+    """
+    lab = await NetnsLab.create(lab_folder(f"asked-{secrets.token_hex(4)}"), spec.subnet)
+    try:
+        credentials.generate(lab.folder, ())
+        found: Cluster = system(spec.system).attach(lab, spec)
+        yield found
+    finally:
+        await asyncio.shield(take_down(lab.name))
+
+
 async def take_down(name: str) -> Removed:
     """Remove a lab, whatever state it is in, and look for what it left. Raises HostError when it won't end."""
     folder = lab_folder(name)

@@ -2,57 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
 from typing import Final
 
-from holdfast.faults.base import Effect, Fault, Injection, Param
+from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number
+from holdfast.faults.host_state import answers, bring_back, switch_off
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
 
-DIAL_TIMEOUT_S: Final = 0.3
 
-
-class HostPowerOff:
+class HostPowerOff(Staged):
     """SIGKILL to the host's init: the kernel ends all of it. Files stay as they are (see power_loss)."""
 
     name = "host_power_off"
     about = "a host loses its power; its unsynced files survive"
-    params: tuple[Param, ...] = ()
 
-    def available(self, cluster: Cluster) -> str | None:
-        """Always available: every host has a power switch."""
-        return None
-
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Switch the hosts off."""
-        for target in targets:
-            await cluster.lab.hosts[target].power_off()
+        """Nothing to decide."""
         return Injection(self.name, targets, params)
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Switch the hosts off, all at once."""
+        await switch_off(cluster, injection.targets)
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """A host that is off answers no packet."""
         for target in injection.targets:
-            address = cluster.lab.hosts[target].address
-            try:
-                # Any port: a host that is on accepts or refuses, one that is off is silent.
-                (await cluster.lab.dial(address, 1, DIAL_TIMEOUT_S)).close()
-            except OSError as error:
-                if "refused" in str(error):
-                    return Effect(False, f"{target} still answers")
-            else:
-                return Effect(False, f"{target} still accepts connections")
+            if how := await answers(cluster, target):
+                return Effect(False, f"{target} {how}")
         return Effect(True, f"{', '.join(injection.targets)}: no answer to any packet")
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Switch the hosts on and start what belongs on them."""
-        for target in injection.targets:
-            host = cluster.lab.hosts[target]
-            if not host.is_on:
-                await host.power_on()
-            await cluster.start_node(target)
+        await bring_back(cluster, injection.targets)
 
 
-FAULTS: Final[tuple[Fault, ...]] = (HostPowerOff(),)
+class Cascading(HostPowerOff):
+    """The same, one host after another."""
+
+    name = "cascading"
+    about = "hosts lose their power one after another and stay off"
+    params = (Param("gap_s", 2.0, "s", "between one host and the next"),)
+    on = "minority"
+
+    async def prepare(
+        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
+    ) -> Injection:
+        """Choose the order."""
+        number(params, "gap_s")
+        return Injection(self.name, tuple(rng.sample(targets, len(targets))), params)
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Switch one off, wait, switch the next off."""
+        for place, target in enumerate(injection.targets):
+            if place:
+                await asyncio.sleep(number(injection.params, "gap_s"))
+            await cluster.lab.hosts[target].power_off()
+
+
+FAULTS: Final[tuple[Fault, ...]] = (HostPowerOff(), Cascading())

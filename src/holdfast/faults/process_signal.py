@@ -9,45 +9,51 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from holdfast.errors import ConfigError, HostError
-from holdfast.faults.base import Effect, Fault, Injection, Param
+from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, pids_of
+from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
 _WHICH = Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd")
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessSignal:
+class ProcessSignal(Staged):
     """Send number to a process; it bit when the processes that were there are gone, or stopped."""
 
-    name: str
-    about: str
-    number: signal.Signals
     params: tuple[Param, ...] = (_WHICH,)
+
+    def __init__(self, name: str, about: str, number: signal.Signals) -> None:
+        self.name = name
+        self.about = about
+        self.number = number
+        self.lasts = number is signal.SIGSTOP
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs a system that can tell its processes apart."""
         return None if isinstance(cluster, Killable) else f"{cluster.spec.system} has no process to name"
 
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Signal the process on each target."""
-        hit: dict[str, JSON] = {}
+        """Find the process on each target."""
+        found: dict[str, JSON] = {}
         for target in targets:
-            pids = await _find(cluster, target, str(params["process"]))
-            hit[target] = list(await cluster.lab.hosts[target].signal(self.number, pids=pids))
-        return Injection(self.name, targets, params, {"pids": hit})
+            found[target] = list(await find(cluster, target, str(params["process"])))
+        return Injection(self.name, targets, params, {"pids": found})
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Signal the process on each target."""
+        for target in injection.targets:
+            await cluster.lab.hosts[target].signal(self.number, pids=pids_of(injection, "pids", target))
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Look at the state of the processes that were there."""
         count = 0
         for target in injection.targets:
-            pids = _hit(injection, target)
+            pids = pids_of(injection, "pids", target)
             if not pids:
                 return Effect(False, f"{injection.params['process']} did not run on {target}")
             states = {one.pid: one.state for one in await cluster.lab.hosts[target].processes()}
@@ -63,21 +69,15 @@ class ProcessSignal:
         for target in injection.targets:
             host = cluster.lab.hosts[target]
             if self.number is signal.SIGSTOP and host.is_on:
-                await host.signal(signal.SIGCONT, pids=_hit(injection, target))
-            await cluster.start_node(target)
+                await host.signal(signal.SIGCONT, pids=pids_of(injection, "pids", target))
+        await bring_back(cluster, injection.targets)
 
     def _shows(self, state: str | None) -> bool:
         """Whether a process in this state (None: gone, Z: gone but for its entry) shows the signal's effect."""
         return state in (None, "Z") or (self.number is signal.SIGSTOP and state in ("T", "t"))
 
 
-def _hit(injection: Injection, target: str) -> list[int]:
-    pids = injection.details["pids"]
-    found = pids.get(target) if isinstance(pids, Mapping) else None
-    return [int(str(pid)) for pid in found] if isinstance(found, list) else []
-
-
-async def _find(cluster: Cluster, node: str, process: str) -> list[int]:
+async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
     if not isinstance(cluster, Killable):
         raise HostError(f"{cluster.spec.system} has no process to name")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from holdfast.errors import ConfigError
 from holdfast.faults import (
+    backend_terminate,
+    crash_loop,
+    dcs,
+    host_frozen,
     host_power_off,
+    host_restart,
+    long_transaction,
     net_blackhole,
     net_corrupt,
     net_delay,
@@ -17,11 +23,23 @@ from holdfast.faults import (
     net_slow_close,
     operator_act,
     process_signal,
+    promote_behind_manager,
+    replay_pause,
+    slot_drop,
+    starved,
+    stop_all,
+    walreceiver_block,
 )
 from holdfast.faults.base import Fault
 
 _MODULES = (
+    backend_terminate,
+    crash_loop,
+    dcs,
+    host_frozen,
     host_power_off,
+    host_restart,
+    long_transaction,
     net_blackhole,
     net_corrupt,
     net_delay,
@@ -34,6 +52,12 @@ _MODULES = (
     net_slow_close,
     operator_act,
     process_signal,
+    promote_behind_manager,
+    replay_pause,
+    slot_drop,
+    starved,
+    stop_all,
+    walreceiver_block,
 )
 _FAULTS: dict[str, Fault] = {fault.name: fault for module in _MODULES for fault in module.FAULTS}
 

@@ -23,6 +23,7 @@ async def resolve(target: str, cluster: Cluster, rng: random.Random) -> tuple[st
             )
         return (target,)
     names = [node.name for node in cluster.spec.nodes]
+    dcs = [member.name for member in cluster.spec.dcs]
     match target:
         case "all":
             return tuple(names)
@@ -33,6 +34,12 @@ async def resolve(target: str, cluster: Cluster, rng: random.Random) -> tuple[st
             return tuple(sorted(rng.sample(names, (len(names) - 1) // 2))) or _some((), target)
         case "majority":
             return tuple(sorted(rng.sample(names, len(names) // 2 + 1)))
+        case "dcs-member":
+            return _some(tuple(rng.sample(dcs, 1)) if dcs else (), target)
+        case "dcs-majority":
+            return _some(tuple(sorted(rng.sample(dcs, len(dcs) // 2 + 1))) if dcs else (), target)
+        case "dcs-all":
+            return _some(tuple(dcs), target)
         case "dcs-leader":
             leader = await cluster.dcs_leader() if isinstance(cluster, HasConsensus) else None
             return _some((leader,) if leader else (), target)

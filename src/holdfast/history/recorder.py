@@ -37,6 +37,7 @@ from holdfast.history.tail import (
     pack_completion,
     pack_invocation,
     pack_key,
+    pack_value,
 )
 
 ROW_COLUMNS: Final = ("client", "f", "key", "value", "invoke_ns", "complete_ns", "lsn", "tag")
@@ -157,6 +158,10 @@ class Recorder:
     def complete(self, client: int, tag: int, lsn: int, at_ns: int) -> None:
         """Record that the client's open op ended: tag says how; an lsn of 0 is unknown."""
         pack_completion(self._completions, self._open_rows[client], lsn, at_ns, tag)
+
+    def answer(self, client: int, value: int) -> None:
+        """Give the client's open op the integer that it read, before it is completed."""
+        pack_value(self._values, self._open_rows[client], value)
 
     def attach(self, client: int, payload: str) -> None:
         """Give the client's open op a payload (JSON text), in place of any earlier one.

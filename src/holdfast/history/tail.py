@@ -50,6 +50,7 @@ ROW_BYTES: Final = ROW.itemsize
 VALUE_AT: Final = 8
 COMPLETION_AT: Final = 32
 pack_key: Final = struct.Struct("<q").pack_into
+pack_value: Final = struct.Struct("<q").pack_into
 pack_invocation: Final = struct.Struct("<qiiq").pack_into  # value, client, f, invoke_ns
 pack_completion: Final = struct.Struct("<qqi").pack_into  # lsn, complete_ns, tag
 

@@ -124,6 +124,10 @@ class Host(Protocol):
         """Start the host again, with its files and address; no program runs."""
         ...
 
+    async def plug(self, plugged: bool) -> None:
+        """Plug the cable in, or pull it: packets vanish, and no process hears of it."""
+        ...
+
     @property
     def is_on(self) -> bool:
         """Whether power_on was the last of the two to succeed."""

@@ -57,6 +57,9 @@ class FakeHost:
         self._started.clear()
         self.is_on = False
 
+    async def plug(self, plugged: bool) -> None:
+        """There is no cable: nothing happens."""
+
     async def spawn(self, program: Program) -> FakeProcess:
         """Start a program that writes to its log."""
         with self._inside(program.log).open("ab") as log:

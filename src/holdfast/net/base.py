@@ -103,8 +103,9 @@ class Applied:
 class Measurement:
     """What datagrams from one host to another met. received counts each datagram once, duplicates the rest.
 
-    delays_ms: one-way, of those received, in order of arrival. corrupted: what the receiver's kernel dropped
-    for a wrong checksum. overtaken: arrived after one that was sent later. rate_kbit: None unless measured.
+    delays_ms: one-way, of those received (of thousands: of some), in order of arrival. corrupted: what the
+    receiver's kernel dropped for a wrong checksum. overtaken: arrived after one that was sent later.
+    rate_kbit: None unless measured.
     """
 
     source: str

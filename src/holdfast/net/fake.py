@@ -81,7 +81,7 @@ class FakeNet:
         port: int = 0,
         size_bytes: int = 64,
     ) -> Measurement:
-        """Return what the rules say a datagram meets; shares are met exactly, jitter is not shown."""
+        """Return what the rules say a datagram meets; shares are met exactly, jitter by turns."""
         met = [rule.conditions for rule in self._meeting(src, dst, port) if rule.packets is Packets.ALL]
         delay_ms = WIRE_MS + sum(one.delay_ms for one in met)
         kept = 1.0
@@ -91,9 +91,10 @@ class FakeNet:
         duplicates = round(received * sum(one.duplicate_percent for one in met) / 100)
         corrupted = round(received * sum(one.corrupt_percent for one in met) / 100)
         received -= corrupted
-        return Measurement(
-            src, dst, count, received, duplicates, corrupted, 0, (delay_ms,) * received, rate_kbit=None
-        )
+        jitter_ms = sum(one.jitter_ms for one in met)
+        delays = tuple(delay_ms + (jitter_ms if turn % 2 else -jitter_ms) for turn in range(received))
+        overtaken = received // 2 if any(one.reorder for one in met) else 0
+        return Measurement(src, dst, count, received, duplicates, corrupted, overtaken, delays)
 
     async def probe_rate(
         self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0

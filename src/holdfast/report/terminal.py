@@ -14,6 +14,7 @@ from rich.text import Text
 
 from holdfast.history.history import JSON
 from holdfast.report.json import Document
+from holdfast.report.plain import plain
 
 EVIDENCE_MAX: Final = 5
 _STYLES: Final = {
@@ -30,24 +31,24 @@ def print_run(console: Console, run: Document) -> None:
     console.print(
         Text.assemble(
             (verdict.upper(), _STYLES.get(verdict, "bold")),
-            f"  {run['drill']} on {run['system']}, profile {run['profile']}, sync {run['sync']}",
+            plain(f"  {run['drill']} on {run['system']}, profile {run['profile']}, sync {run['sync']}"),
         )
     )
     if run["title"]:
-        console.print(Text(f"      {run['title']}", style="dim"))
+        console.print(plain(f"      {run['title']}", "dim"))
     console.print(_figures(run))
     for fault in _list(run["faults"]):
         healed = "not healed" if fault["healed_s"] is None else f"healed at {fault['healed_s']} s"
         console.print(
-            Text(
+            plain(
                 f"  fault  {fault['fault']} on {', '.join(map(str, _plain(fault['targets'])))} at {fault['at_s']} s, "
                 f"{healed}; effective: {_yes(fault['effective'])} ({fault['evidence']})"
             )
         )
     for check in _list(run["checks"]):
         _print_check(console, check)
-    console.print(Text(f"  store  {run['store']}"))
-    console.print(Text(f"  repeat {run['replay']}"))
+    console.print(plain(f"  store  {run['store']}"))
+    console.print(plain(f"  repeat {run['replay']}"))
 
 
 def _figures(run: Document) -> Table:
@@ -82,7 +83,7 @@ def _figures(run: Document) -> Table:
     ]
     for name, value, limit, words in rows:
         shown = "not measured" if value is None else _figure(value)
-        table.add_row(Text(f"  {name}"), Text(shown, style="bold"), Text(limit), Text(words))
+        table.add_row(plain(f"  {name}"), plain(shown, "bold"), plain(limit), plain(words))
     return table
 
 
@@ -90,16 +91,16 @@ def _print_check(console: Console, check: Document) -> None:
     verdict = str(check["verdict"])
     console.print(
         Text.assemble(
-            "  check  ", (verdict, _STYLES.get(verdict, "")), f"  {check['name']}: {check['summary']}"
+            "  check  ", (verdict, _STYLES.get(verdict, "")), plain(f"  {check['name']}: {check['summary']}")
         )
     )
     if verdict == "pass":
         return
     evidence = _list(check["evidence"])
     for one in evidence[:EVIDENCE_MAX]:
-        console.print(Text(f"           {one['message']}"))
+        console.print(plain(f"           {one['message']}"))
     if len(evidence) > EVIDENCE_MAX:
-        console.print(Text(f"           … and {len(evidence) - EVIDENCE_MAX} more in the store"))
+        console.print(plain(f"           … and {len(evidence) - EVIDENCE_MAX} more in the store"))
 
 
 def _figure(value: JSON) -> str:

@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from holdfast.checkers.acknowledged import Acknowledged
 from holdfast.checkers.availability import Availability
+from holdfast.checkers.bank import Bank
 from holdfast.checkers.base import Checker
+from holdfast.checkers.counter import CounterBounds
 from holdfast.checkers.fault_effects import FaultEffects
+from holdfast.checkers.linearizable.check import Linearizable
+from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replicas_equal import ReplicasEqual
+from holdfast.checkers.set_full import SetFull
 from holdfast.checkers.split_brain import SplitBrain
+from holdfast.checkers.transactions.check import ListAppend, RwRegister
 from holdfast.errors import ConfigError
 from holdfast.spec import DrillSpec
+from holdfast.spec.drill import Limit
+from holdfast.workloads import WORKLOADS
+from holdfast.workloads.bank import TOTAL
 
 CHECKS: Final = ("acked_lost", "two_writers_s", "replicas_equal", "outage_s", "availability", "rejoin_s")
 """The figures that a drill's ``checks`` may hold to a limit."""
 
+CONSISTENCY: Final[Mapping[str, str]] = {
+    "read-committed": "read-committed",
+    "repeatable-read": "snapshot-isolation",
+    "serializable": "serializable",
+}
+"""What PostgreSQL promises at each isolation level. Source: its manual, "Transaction Isolation": its repeatable read
+is snapshot isolation, its serializable adds the detection of dangerous structures (Ports, Grittner, VLDB 2012)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the checkers of one workload are held to."""
+
+    workload: str
+    limits: Mapping[str, Limit]
+    model_outage_s: float
+    consistency: str
+
+
+_MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
+    "lost_writes": lambda held: LostWrites(held.workload, int(held.limits.get("acked_lost", 0))),
+    "outage": lambda held: Outage(held.workload, float(held.limits.get("outage_s", held.model_outage_s))),
+    "split_brain": lambda held: SplitBrain(held.workload, float(held.limits.get("two_writers_s", 0))),
+    "list_append": lambda held: ListAppend(held.consistency),
+    "rw_register": lambda held: RwRegister(held.consistency),
+    "long_fork": lambda _: LongFork(),
+    "cas_register": lambda _: Linearizable("cas-register"),
+    "bank": lambda _: Bank(TOTAL),
+    "counter_bounds": lambda _: CounterBounds(),
+    "set_full": lambda _: SetFull(),
+}
+"""How the checkers that workloads name are made."""
+
 
 def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tuple[Checker, ...]:
-    """Return the checkers of a drill; every figure is always judged.
+    """Return the checkers of a drill; every figure that its workloads give is always judged.
 
     Limits that the drill does not state: nothing lost, no two writers, replicas equal, and the outage that the
     system's own model allows (model_outage_s, seconds). planned: injections in its plan. Raises ConfigError for a
-    check that does not exist.
+    check that does not exist, and for workloads that one history cannot hold.
     """
     for name in drill.checks:
         if name not in CHECKS:
@@ -34,16 +79,22 @@ def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tupl
                 key=f"checks.{name}",
                 hint=f"there is: {', '.join(CHECKS)}",
             )
+    if len(drill.workload) > 1 and any(not WORKLOADS[name].statement for name in drill.workload):
+        raise ConfigError(
+            "transactions have a drill to themselves: their checkers read the whole history",
+            file=f"drill {drill.name}",
+            key="workload",
+        )
     limits = drill.checks
     made: list[Checker] = [FaultEffects(planned)]
-    for workload in drill.workload:
-        made += [
-            LostWrites(workload, int(limits.get("acked_lost", 0))),
-            Outage(workload, float(limits.get("outage_s", model_outage_s))),
-            SplitBrain(workload, float(limits.get("two_writers_s", 0))),
-        ]
-        if "availability" in limits:
-            made.append(Availability(workload, float(limits["availability"])))
+    for name in drill.workload:
+        workload = WORKLOADS[name]
+        if not workload.statement:
+            made.append(Acknowledged())
+        held = _Held(name, limits, model_outage_s, CONSISTENCY[drill.level])
+        made += [_MAKERS[checker](held) for checker in workload.checkers]
+        if "availability" in limits and workload.statement:
+            made.append(Availability(name, float(limits["availability"])))
     if "rejoin_s" in limits:
         made.append(Rejoin(float(limits["rejoin_s"])))
     if limits.get("replicas_equal", True):

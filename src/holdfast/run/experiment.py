@@ -35,6 +35,7 @@ from holdfast.systems.base import CAPABILITIES, Cluster
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
+from holdfast.workloads.base import with_defaults
 
 CHECK_TIMEOUT_S: Final = 120.0
 
@@ -59,11 +60,12 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
     capability that is not to be had here.
     """
-    for name in drill.workload:
+    for name, workload in drill.workload.items():
         if name not in WORKLOADS:
             raise ConfigError(
                 f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
             )
+        with_defaults(WORKLOADS[name], workload.params)
     for need in drill.needs:
         if need not in CAPABILITIES:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
@@ -109,7 +111,7 @@ async def run_drill(
     async with observer.running():
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads())
+            start_ns = await load.start(drill.workloads(), drill.level)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             say(f"load for {drill.duration_s:g} s")

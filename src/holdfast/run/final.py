@@ -35,7 +35,8 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
     connection = await _connect(cluster, primary)
     try:
         shown = await server_view(connection)
-        values = {workload.name: await _values(connection, workload.values_sql) for workload in workloads}
+        queries = {workload.name: workload.values_sql for workload in workloads if workload.values_sql}
+        values = {name: await _values(connection, query) for name, query in queries.items()}
         starts = await timeline_starts(connection, shown.timeline)
     finally:
         await connection.close()

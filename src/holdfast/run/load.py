@@ -20,7 +20,7 @@ from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import Workload
+from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
 
 CLIENT_HOST: Final = "client-1"
@@ -46,10 +46,11 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
 
-    async def start(self, workloads: tuple[WorkloadSpec, ...]) -> int:
+    async def start(self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed") -> int:
         """Make the tables and start the workers; returns the monotonic ns at which each had its first ack.
 
-        Raises ClusterError with a worker's own words when one gets none.
+        level: isolation of workloads whose ops are transactions. Raises ClusterError with a worker's own words
+        when one gets none.
         """
         if not self._ops_folder.is_relative_to(runs_folder()):
             raise HarnessError(
@@ -59,7 +60,7 @@ class Load:
         host = await self._client_host()
         for spec in workloads:
             await self._set_up(WORKLOADS[spec.name])
-            for config in self._configs(spec, host):
+            for config in self._configs(spec, host, level):
                 await self._spawn(host, config)
         await self._first_acks(host)
         return now_ns()
@@ -102,20 +103,28 @@ class Load:
         finally:
             await connection.close()
 
-    def _configs(self, spec: WorkloadSpec, host: Host) -> list[WorkerConfig]:
+    def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        route = next(route for route in cluster.routes() if route.name == "libpq-primary")
+        routes = {route.name: route.dsn for route in cluster.routes()}
+        params = with_defaults(WORKLOADS[spec.name], spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=route.dsn,
+            dsn=routes["libpq-primary"],
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
             rate_per_s=spec.rate_per_s,
             passfile=str(host.folder / PASSFILE),
+            level=level,
+            params=params,
+            epoch_ns=now_ns(),
         )
         configs = [base] if spec.clients.follow else []
+        if params.get("readers"):  # they start at different hosts of the route, so that every node is read
+            name, dsn = f"{spec.name}-readers", routes["libpq-standby"]
+            readers = params["readers"]
+            configs.append(replace(base, name=name, dsn=dsn, clients=readers, reads_only=True))
         if spec.clients.pinned:
             share = max(1, spec.clients.follow)
             for node in cluster.spec.nodes:

@@ -1,18 +1,21 @@
 """Injects a plan's faults at their times, proves that they bit, and heals every one of them.
 
-Each step lives in a task of its own, so a slow fault delays no other. Every injection is recorded before its
-effect is known; what could not be injected or healed is a record too, never a lost exception.
+Each step lives in a task of its own, so a slow fault delays no other. Every injection is written into the lab's
+folder before it is made and recorded before its effect is known; what could not be injected or healed is a record
+too, never a lost exception.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from holdfast.clock import deadline_ns, now_ns, seconds_between, seconds_until
-from holdfast.errors import HoldfastError
+from holdfast.errors import ClusterError, HoldfastError
+from holdfast.faults import journal
 from holdfast.faults.base import Fault, Injection
 from holdfast.faults.registry import fault
 from holdfast.faults.targets import resolve
@@ -36,8 +39,14 @@ class _Open:
     """An injection that is not healed yet, and where its record stands."""
 
     fault: Fault
-    injection: Injection
+    entry: journal.Entry
     place: int
+    healing: asyncio.Task[None] | None = None
+
+    @property
+    def injection(self) -> Injection:
+        """What was injected."""
+        return self.entry.injection
 
 
 class Nemesis:
@@ -90,16 +99,23 @@ class Nemesis:
         started = now_ns()
         record = FaultRecord(step.fault, (step.on,), planned, started, started, None, False, "", step.params)
         try:
-            targets = await resolve(step.on, self._cluster, rng)
+            targets = await self._targets(step, rng, min(end_ns, planned + self._patience_ns()))
             await asyncio.sleep(seconds_until(planned))
             started = now_ns()
-            injection = await kind.inject(self._cluster, targets, step.params, rng)
+            entry = await journal.inject(kind, self._cluster, targets, step.params, rng)
+        except journal.NotHealedError as error:
+            self.records.append(replace(record, effective=None, evidence=f"NOT HEALED: {error.message}"))
+            self._say(f"{step.fault} on {step.on}: {error.message}")
+            return
         except HoldfastError as error:
-            self.records.append(replace(record, evidence=f"not injected: {error.message}"))
+            # Nothing of it stays: there is nothing to heal.
+            words = f"not injected: {error.message}"
+            self.records.append(replace(record, healed_ns=now_ns(), evidence=words))
             self._say(f"{step.fault} on {step.on}: {error.message}")
             return
         done = now_ns()
-        one = _Open(kind, injection, len(self.records))
+        injection = entry.injection
+        one = _Open(kind, entry, len(self.records))
         self._open.append(one)
         self.records.append(replace(record, targets=injection.targets, started_ns=started, at_ns=done))
         self._say(f"{step.fault} on {', '.join(injection.targets)}")
@@ -110,7 +126,17 @@ class Nemesis:
             await self._failed_over(injection.targets, min(end_ns, done + self._patience_ns()))
         else:
             await asyncio.sleep(seconds_until(done + int(float(step.heal) * NS_PER_S)))
-        await asyncio.shield(self._heal(one))
+        await self._heal(one)
+
+    async def _targets(self, step: Step, rng: random.Random, deadline: int) -> tuple[str, ...]:
+        """Return the targets, once there are any: during a failover there is no primary for a while."""
+        while True:
+            try:
+                return await resolve(step.on, self._cluster, rng)
+            except ClusterError:
+                if now_ns() > deadline:
+                    raise
+            await asyncio.sleep(POLL_S)
 
     def _patience_ns(self) -> int:
         return int((self._cluster.model.outage_s + FAILOVER_GRACE_S) * NS_PER_S)
@@ -142,18 +168,23 @@ class Nemesis:
             await asyncio.sleep(POLL_S)
 
     async def _heal(self, one: _Open) -> None:
-        if one not in self._open:
-            return
-        self._open.remove(one)
+        """Heal once, however often it is asked for, to the end even when the asking step is cancelled."""
+        if one.healing is None:
+            one.healing = asyncio.create_task(self._heal_now(one))
+        await asyncio.shield(one.healing)
+
+    async def _heal_now(self, one: _Open) -> None:
         try:
             async with asyncio.timeout(HEAL_TIMEOUT_S):
                 await one.fault.heal(self._cluster, one.injection)
-        except (HoldfastError, TimeoutError) as error:
+        except (HoldfastError, OSError, TimeoutError) as error:
             record = self.records[one.place]
             self.records[one.place] = replace(record, evidence=f"{record.evidence}; NOT HEALED: {error}")
             self._say(f"{one.injection.fault} could not be healed: {error}")
             return
         healed = now_ns()
         self.records[one.place] = replace(self.records[one.place], healed_ns=healed)
+        one.entry.remove()
+        self._open.remove(one)
         at_s = seconds_between(self._start_ns, healed)
         self._say(f"{one.injection.fault} on {', '.join(one.injection.targets)} healed at {at_s:.1f} s")

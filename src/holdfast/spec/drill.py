@@ -34,6 +34,9 @@ SYMBOLIC_TARGETS = (
     "majority",
     "all",
     "dcs-leader",
+    "dcs-member",
+    "dcs-majority",
+    "dcs-all",
     "client",
 )
 """Targets that mean a node by what it is when its moment comes. Any other target is a node's name."""

@@ -25,7 +25,7 @@ DURATION_S_MAX = 366 * 86400.0
 RATE_PER_S_MAX = 1e6
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
 _SWITCH = {"on": True, "off": False, "yes": True, "no": False}
 
@@ -46,7 +46,7 @@ def _name(value: object) -> str:
 
 def _identifier(value: object) -> str:
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
-        raise ValueError(f"must be lower-case letters, digits and _, got {kind_of(value)}")
+        raise ValueError(f"must be lower-case letters, digits, - and _, got {kind_of(value)}")
     return value
 
 

@@ -1,10 +1,29 @@
 """What clients do to a cluster, and the worker processes that do it."""
 
 from holdfast.workloads.append import Append
-from holdfast.workloads.base import Call, Workload
+from holdfast.workloads.bank import Bank
+from holdfast.workloads.base import Call, Options, Workload
 from holdfast.workloads.config import WorkerConfig, split
+from holdfast.workloads.counter import Counter
+from holdfast.workloads.list_append import ListAppend
+from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.register import Register
+from holdfast.workloads.rw_register import RwRegister
+from holdfast.workloads.set import Set
 
-__all__ = ["WORKLOADS", "Append", "Call", "WorkerConfig", "Workload", "split"]
+__all__ = ["WORKLOADS", "Append", "Call", "Options", "WorkerConfig", "Workload", "split"]
 
-WORKLOADS: dict[str, Workload] = {Append.name: Append()}
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Append(),
+        Register(),
+        ListAppend(),
+        RwRegister(),
+        Bank(),
+        Counter(),
+        Set(),
+        LongFork(),
+    )
+}
 """Every workload by name."""

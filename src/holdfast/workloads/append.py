@@ -7,12 +7,12 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from holdfast.workloads.base import PROCESS_SHIFT, SERVED_BY, Call
+from holdfast.workloads.base import PROCESS_SHIFT, SERVED_BY, Call, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ class Append:
     )
     statement: ClassVar[str] = f"INSERT INTO holdfast_append (id) VALUES ($1::bigint) RETURNING {SERVED_BY}"
     values_sql: ClassVar[str] = "SELECT id FROM holdfast_append ORDER BY id"
-    checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain", "replicas_equal")
+    params: ClassVar[Mapping[str, int]] = {}
+    checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Call]:  # noqa: B008
         """Yield inserts of process << 40, process << 40 | 1, …; there is nothing to choose."""
         number = process << PROCESS_SHIFT
         while True:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple, Protocol
+
+from holdfast.errors import ConfigError
 
 PROCESS_SHIFT: Final = 40
 """A unique number is ``process << PROCESS_SHIFT | n``: 2^23 processes of 2^40 ops each, all above 0."""
@@ -26,29 +29,93 @@ reads a file, and after a promotion shows the old timeline until the next checkp
 The position is that of the row's own record or a little later; its commit record follows.
 """
 
+READ_BY: Final = (
+    "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, "
+    "CASE WHEN pg_is_in_recovery() THEN '00000000' "
+    "ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END "
+    "|| coalesce(current_setting('holdfast.node', true), '')"
+)
+"""``SERVED_BY`` for a read that a standby may serve too: how far it had replayed, and timeline 0, unknown,
+since a server in recovery does not tell an ordinary user which timeline it is on."""
+
+_SMALL_SHIFT: Final = 16
+_PARAM_MAX: Final = 1000
+
 
 def unique_number(process: int, n: int) -> int:
     """Return the n-th number of a process, unique in a run."""
     return process << PROCESS_SHIFT | n
 
 
+def small_number(process: int, n: int) -> int:
+    """Return the n-th number of a process (below 65,536), unique in a run and short to read."""
+    return n << _SMALL_SHIFT | process
+
+
+class Step(NamedTuple):
+    """One statement of a transaction, its parameters as text.
+
+    Its result's first two columns are ``SERVED_BY`` or ``READ_BY``, a third one is what it read. needed: whether
+    the transaction is given up, and certainly did not happen, when there is no row.
+    """
+
+    sql: bytes
+    params: Sequence[bytes]
+    needed: bool = False
+
+
+Answers = Sequence[bytes | None]
+"""What each step read: its third column as text; None for a null, no row or no such column."""
+
+
+class Txn(NamedTuple):
+    """One op that is a transaction. f: its function. steps: its statements, between BEGIN and COMMIT.
+
+    payload: its value as JSON, as it is invoked. told: from what the steps read to what the history says once it
+    is acknowledged: an integer is the op's value, text its payload as JSON, None leaves it as it is.
+    """
+
+    f: str
+    steps: Sequence[Step]
+    payload: str | None = None
+    told: Callable[[Answers], int | str | None] = lambda _answers: None
+
+
 class Call(NamedTuple):
-    """One op to send. value, key: as the history records them. params: of the statement, in binary format."""
+    """One op to send. value, key: as the history records them. params: of the statement, in binary format.
+
+    txn: what is sent instead of the workload's statement by a workload of transactions.
+    """
 
     value: int
     params: list[bytes]
     key: int | None = None
+    txn: Txn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a drill may choose of a workload's ops.
+
+    reads_only: only read, for clients of standbys. params: the workload's own, complete (``with_defaults``).
+    epoch_ns: monotonic; the moment from which all clients of a run count, where they must choose alike.
+    """
+
+    reads_only: bool = False
+    params: Mapping[str, int] = field(default_factory=dict)
+    epoch_ns: int = 0
 
 
 class Workload(Protocol):
     """A kind of load: its table, its endless ops, what its clients send, and who judges it.
 
-    Implementations are stateless: a worker process finds one by name and drives it.
+    Implementations are stateless: a worker process finds one by name and drives it. There are two sorts: ops of
+    one statement, in a transaction of its own and one round trip, and ops that are transactions (``Call.txn``).
     """
 
     @property
     def name(self) -> str:
-        """The name under which drills and histories know it; also the function name of its ops."""
+        """The name under which drills and histories know it; also the function of ops that are no ``Txn``."""
         ...
 
     @property
@@ -58,11 +125,16 @@ class Workload(Protocol):
 
     @property
     def statement(self) -> str:
-        """What a client sends for each op. Its first two result columns are ``SERVED_BY``."""
+        """What a client sends for each op. Its first two result columns are ``SERVED_BY``. "": transactions."""
         ...
 
-    def generator(self, process: int, rng: Random) -> Iterator[Call]:
-        """Yield the ops of one process for ever; every choice comes from rng."""
+    @property
+    def params(self) -> Mapping[str, int]:
+        """What a drill may set, with defaults. ``readers``, where it is there: clients that only read, any node."""
+        ...
+
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+        """Yield the ops of one process for ever; every choice comes from rng, or from the time."""
         ...
 
     @property
@@ -72,13 +144,25 @@ class Workload(Protocol):
 
     @property
     def values_sql(self) -> str:
-        """The final read: a query of one bigint column, sorted, without nulls."""
+        """The final read: a query of one bigint column, sorted, without nulls. "": there is none."""
         ...
 
     @property
     def checkers(self) -> tuple[str, ...]:
-        """Names of the checkers that judge it."""
+        """Names of the checkers that judge it, as ``run.checks`` knows them."""
         ...
+
+
+def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, int]:
+    """Return a workload's params, those given and the defaults of all others. Raises ConfigError."""
+    for name, value in given.items():
+        key = f"workload.{workload.name}.{name}"
+        if name not in workload.params:
+            known = ", ".join(("clients", "rate", *workload.params))
+            raise ConfigError("is no setting of this workload", key=key, hint=f"there is: {known}")
+        if type(value) is not int or not 0 <= value <= _PARAM_MAX:
+            raise ConfigError(f"must be a whole number from 0 to {_PARAM_MAX}, got {value!r}", key=key)
+    return {**workload.params, **{name: value for name, value in given.items() if isinstance(value, int)}}
 
 
 def content_sql(table: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from holdfast.errors import ConfigError
@@ -32,6 +33,9 @@ class WorkerConfig:
     hosts were tried in vain, doubling, with jitter. late_max_s: a due op not sent by then is recorded as not
     sent. drain_s: how long open ops may take to finish after the stop. prepared: False behind a pooler that
     does not carry prepared statements (PgBouncer before 1.21); still one round trip an op.
+
+    level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
+    ``workloads.base.Options``.
     """
 
     name: str
@@ -53,6 +57,10 @@ class WorkerConfig:
     retry_max_s: float = 0.5
     late_max_s: float = 0.1
     drain_s: float = 5.0
+    level: str = "read-committed"
+    reads_only: bool = False
+    params: Mapping[str, int] = field(default_factory=dict)
+    epoch_ns: int = 0
 
     @property
     def processes(self) -> int:

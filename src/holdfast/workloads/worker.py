@@ -34,7 +34,7 @@ from holdfast.history.op import NEVER, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import Call, Workload
+from holdfast.workloads.base import Call, Options, Workload
 from holdfast.workloads.client import STATEMENT_NAME, Client, Sockets, State
 from holdfast.workloads.config import WorkerConfig
 from holdfast.workloads.endpoints import endpoints
@@ -83,7 +83,9 @@ class Worker:
 
     def _calls(self, workload: Workload, index: int) -> Iterator[Call]:
         process = self._config.first_process + index
-        return workload.generator(process, Random(f"{self._config.seed}/{process}"))
+        config = self._config
+        options = Options(config.reads_only, config.params, config.epoch_ns)
+        return workload.generator(process, Random(f"{config.seed}/{process}"), options)
 
     def stop(self) -> None:
         """Send no more ops; ``run`` returns once those open have ended, or drain_s later."""
@@ -270,9 +272,13 @@ class Worker:
 
     def _complete_lost(self, client: Client, reason: str) -> str:
         reason = error_text(client.error)[2] if client.error is not None else " ".join(reason.split())
-        outcome = Outcome.LOCAL if client.committed_locally else Outcome.INFO
+        outcome = self._outcome_of_loss(client)
         self._recorder.complete(client.index, self._recorder.tag(outcome, error=reason), 0, now_ns())
         return reason
+
+    def _outcome_of_loss(self, client: Client) -> Outcome:
+        """Return how an op ended whose end was never told."""
+        return Outcome.LOCAL if client.committed_locally else Outcome.INFO
 
     def _on_unasked(self, client: Client) -> None:
         """Take what a server says while no op is open; mostly that it is going away."""
@@ -290,6 +296,9 @@ class Worker:
         client.give_up(now_ns(), reason)
 
     # Ops that were not sent.
+
+    def _invoke(self, index: int, call: Call, at_ns: int) -> None:
+        self._recorder.invoke(index, self._f, call.value, at_ns, call.key)
 
     def _send_due(self, start_ns: int, now: int, rate_per_s: float) -> int:
         """Send the ops that are due and return when the next one is, ns."""
@@ -313,17 +322,25 @@ class Worker:
     def _record_not_sent(self, due_ns: int) -> None:
         busy = any(client.state is _BUSY for client in self._clients)
         reason = "every client is busy" if busy else self._clients[0].last_error or "no client is connected"
-        index, call = self._config.clients, next(self._unsent)
-        self._recorder.invoke(index, self._f, call.value, due_ns, call.key)
+        index = self._config.clients
+        self._invoke(index, next(self._unsent), due_ns)
         self._recorder.complete(
             index, self._recorder.tag(Outcome.FAIL, error=f"not sent: {reason}"), 0, due_ns + 1
         )
 
     def _record_refused(self, client: Client, now: int) -> None:
-        call = next(client.calls)
-        self._recorder.invoke(client.index, self._f, call.value, now, call.key)
+        self._invoke(client.index, next(client.calls), now)
         tag = self._recorder.tag(Outcome.FAIL, error=f"not sent: {client.last_error}")
         self._recorder.complete(client.index, tag, 0, now + 1)
+
+
+def make_worker(config: WorkerConfig) -> Worker:
+    """Return the worker for a config's workload: of single statements, or of transactions."""
+    if config.workload in WORKLOADS and not WORKLOADS[config.workload].statement:
+        from holdfast.workloads.transactor import Transactor  # a kind of Worker, so it imports this module
+
+        return Transactor(config)
+    return Worker(config)
 
 
 def main(arguments: list[str]) -> int:
@@ -332,7 +349,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m holdfast.workloads.worker CONFIG.json", file=sys.stderr)
         return ConfigError.exit_code
     try:
-        worker = Worker(WorkerConfig.read(Path(arguments[0])))
+        worker = make_worker(WorkerConfig.read(Path(arguments[0])))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         gc.freeze()

@@ -130,10 +130,12 @@ def _append_accepted(raft: Raft, message: Message) -> None:
         progress.inflight.free_to(message.index)
         progress.paused = progress.inflight.full
 
+    eager = raft.settings.eager_commit
     if raft.advance_commit():
         _release_early_reads(raft)
-        raft.broadcast_append()
-    elif message.sender != raft.id and progress.can_raise_commit(raft.log.committed):
+        if eager:
+            raft.broadcast_append()
+    elif eager and message.sender != raft.id and progress.can_raise_commit(raft.log.committed):
         raft.send_append(message.sender, even_empty=True)
     if message.sender == raft.id:
         return

@@ -86,14 +86,16 @@ class ConfigChange:
         none."""
         if not data:
             return cls()
-        transition, count = _HEAD.unpack_from(data)
-        offset = _HEAD.size
-        changes = []
-        for _ in range(count):
-            op, node = _ONE.unpack_from(data, offset)
-            changes.append(Change(Op(op), node))
-            offset += _ONE.size
-        return cls(tuple(changes), Transition(transition), data[offset:])
+        try:
+            transition, count = _HEAD.unpack_from(data)
+            end = _HEAD.size + count * _ONE.size
+            pairs = list(_ONE.iter_unpack(data[_HEAD.size : end]))
+        except struct.error as error:
+            raise ValueError(f"no membership change: {error}") from error
+        if len(pairs) != count:
+            raise ValueError("a membership change is cut short")
+        changes = tuple(Change(Op(op), node) for op, node in pairs)
+        return cls(changes, Transition(transition), data[end:])
 
 
 @dataclass(slots=True)

@@ -107,14 +107,25 @@ class RawNode:
             or raft.log.has_unstable
             or raft.log.has_to_apply
             or raft.log.pending is not None
-            or raft.soft_state != self._soft
-            or raft.hard_state != self._hard
+            or self._state_changed()
+        )
+
+    def _state_changed(self) -> bool:
+        """Whether soft or hard state differ from what the last Ready said; field by field, for it is asked
+        often."""
+        raft, soft, hard = self.raft, self._soft, self._hard
+        return (
+            raft.log.committed != hard.commit
+            or raft.term != hard.term
+            or raft.vote != hard.vote
+            or raft.leader != soft.leader
+            or raft.role != soft.role
         )
 
     def ready(self) -> Ready:
         """Return what is to be done; call advance once it is."""
         raft = self.raft
-        soft, hard = raft.soft_state, raft.hard_state
+        soft, hard = (raft.soft_state, raft.hard_state) if self._state_changed() else (self._soft, self._hard)
         ready = Ready(entries=raft.log.unstable(), snapshot=raft.log.pending)
         ready.committed = list(raft.log.to_apply())
         ready.must_sync = needs_sync(hard, self._hard, ready.entries)

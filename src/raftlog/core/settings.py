@@ -32,6 +32,9 @@ class Settings:
     uncommitted_bytes_max: int = 0
     applying_bytes_max: int = NO_LIMIT
     applied: int = 0
+    eager_commit: bool = True
+    """Whether followers are told of each commit at once, or with the next append or heartbeat: half the
+    messages."""
 
 
 @dataclass(slots=True)

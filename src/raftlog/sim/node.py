@@ -290,7 +290,7 @@ class SimNode:
 
     def _check_roles(self) -> None:
         raft, truth = self.core.raft, self.world.truth
-        truth.term(self.number, raft.term)
+        truth.term(self.number, self.storage.hard.term)  # what was synced; a later term may yet be forgotten
         if raft.role != Role.LEADER or truth.leaders.get(raft.term) == self.number:
             return
         truth.leader(self.number, raft.term)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from raftlog.core.rawnode import RawNode
 from raftlog.core.types import Message, SnapshotPoint
+from raftlog.errors import CorruptError
 from raftlog.sim.invariants import Invariants, Violation
 from raftlog.sim.node import SimNode
 from raftlog.wire import decode_message, encode_message
@@ -103,7 +104,7 @@ class World:
                 self.now_us, _, action = heapq.heappop(self._queue)
                 action()
                 self.counts["events"] += 1
-        except (AssertionError, KeyError, IndexError) as error:
+        except (AssertionError, KeyError, IndexError, CorruptError) as error:
             raise Violation(f"seed {self.seed}, at {self.now_us / 1e6:.3f} s: {error}") from error
         self.now_us = end
 
@@ -203,6 +204,25 @@ class World:
         self._cut = cut if self.rng.random() < 0.5 else {(b, a) for a, b in cut}
         self.after(self.rng.randrange(50_000, 1_000_000), self._cut.clear)
 
+    def _corner_leader(self) -> None:
+        """Leave a leader one follower at most, and then kill it: entries end up on a minority, as in figure
+        8."""
+        leaders = [number for number, node in self.nodes.items() if node.leads]
+        if not leaders:
+            return
+        leader = self.rng.choice(leaders)
+        corner = {leader, self.rng.choice(list(self.nodes))}
+        self._cut = {(a, b) for a in self.nodes for b in self.nodes if (a in corner) != (b in corner)}
+
+        def end() -> None:
+            self._cut.clear()
+            node = self.nodes[leader]
+            if node.alive and self.rng.random() < 0.7:
+                node.crash()
+                self.after(self.rng.randrange(10_000, 300_000), node.start_if_down)
+
+        self.after(self.rng.randrange(5_000, 300_000), end)
+
     def _transfer(self) -> None:
         for node in self.nodes.values():
             if node.leads:
@@ -220,6 +240,8 @@ class World:
         ("partition", _partition),
         ("partition", _partition),
         ("partition_one_way", _partition_one_way),
+        ("corner_leader", _corner_leader),
+        ("corner_leader", _corner_leader),
         ("transfer", _transfer),
     )
 

@@ -19,6 +19,7 @@ _LENGTH: Final = struct.Struct(">i")
 _PLACE: Final = struct.Struct(">qii")
 _CHECKED_FROM: Final = 21
 _MAGIC: Final = 2
+_APPENDING: Final = struct.Struct(">23xi16xq")
 
 
 class Batch(NamedTuple):
@@ -65,7 +66,14 @@ def check(data: bytes) -> Batch:
     return batch
 
 
-def place(data: bytes, offset: int, epoch: int) -> bytes:
-    """Return the batch with its base offset and leader epoch set."""
+def place(data: memoryview, offset: int, epoch: int) -> tuple[bytes, memoryview]:
+    """Return the batch with its base offset and leader epoch set, in two parts, the second not copied."""
     (length,) = _LENGTH.unpack_from(data, 8)
-    return _PLACE.pack(offset, length, epoch & 0x7FFFFFFF) + data[16:]
+    return _PLACE.pack(offset, length, epoch & 0x7FFFFFFF), data[16:]
+
+
+def last_delta_and_producer(data: memoryview) -> tuple[int, int]:
+    """Return what appending a checked batch needs to know: its last offset delta, and its producer's id or
+    −1."""
+    last, producer = _APPENDING.unpack_from(data)
+    return last, producer

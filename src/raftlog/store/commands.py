@@ -19,7 +19,6 @@ class Code(IntEnum):
     CREATE_TOPIC = 2
     KV_SET = 3
     KV_CAS = 4
-    PRODUCER_ID = 5
 
 
 class Outcome(NamedTuple):
@@ -40,11 +39,11 @@ def append(topic: bytes, partition: int, batch: bytes) -> bytes:
     return _APPEND.pack(Code.APPEND, len(topic), partition) + topic + batch
 
 
-def read_append(data: bytes) -> tuple[bytes, int, bytes]:
-    """Return topic, partition and batch."""
+def read_append(data: bytes) -> tuple[bytes, int, memoryview]:
+    """Return topic, partition and batch, the batch without copying it."""
     _, length, partition = _APPEND.unpack_from(data)
     at = _APPEND.size + length
-    return data[_APPEND.size : at], partition, data[at:]
+    return data[_APPEND.size : at], partition, memoryview(data)[at:]
 
 
 def create_topic(topic: bytes, partitions: int) -> bytes:
@@ -79,8 +78,3 @@ def read_kv(data: bytes) -> tuple[bytes, bytes | None, bytes]:
     if length < 0:
         return key, None, data[at:]
     return key, data[at : at + length], data[at + length :]
-
-
-def producer_id() -> bytes:
-    """Give out a producer id that nobody has."""
-    return bytes((Code.PRODUCER_ID,))

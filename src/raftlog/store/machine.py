@@ -7,16 +7,20 @@ nothing here may depend on time, chance or this node.
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import shutil
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from raftlog.core.membership import ConfigChange, Op
 from raftlog.core.types import Entry
 from raftlog.errors import ProtocolError
 from raftlog.store import commands
-from raftlog.store.batch import parse
+from raftlog.store.batch import last_delta_and_producer, parse
 from raftlog.store.commands import Code, Outcome
 from raftlog.store.partition import Partition, Piece
 from raftlog.store.producers import Producers
@@ -43,7 +47,6 @@ class Machine:
         self.folder = folder
         self.topics: dict[bytes, Topic] = {}
         self.registers: dict[bytes, bytes] = {}
-        self.next_producer = 1
         self.addresses: dict[int, dict[str, Any]] = {}
         """Where nodes that were added later are found, by id; what add-node was given."""
         self._touched: set[Partition] = set()
@@ -64,10 +67,7 @@ class Machine:
                 return self._create_topic(*commands.read_create_topic(data))
             if code in (Code.KV_SET, Code.KV_CAS):
                 return self._write(code, *commands.read_kv(data))
-            if code == Code.PRODUCER_ID:
-                self.next_producer += 1
-                return Outcome("", self.next_producer - 1)
-        except (ProtocolError, ValueError, IndexError):
+        except (ProtocolError, ValueError, IndexError, struct.error):
             return Outcome("INVALID_REQUEST")
         return Outcome("INVALID_REQUEST")
 
@@ -76,20 +76,22 @@ class Machine:
         topic = self.topics.get(name)
         if topic is None or not 0 <= number < len(topic.partitions):
             return Outcome("UNKNOWN_TOPIC_OR_PARTITION")
-        head = parse(batch)
-        if head.producer >= 0:
+        last_delta, producer = last_delta_and_producer(batch)
+        partition = topic.partitions[number]
+        if producer < 0:
+            offset = partition.append(batch, last_delta, term)
+        else:
+            head = parse(batch)
             seen = topic.producers[number].check(head)
             if seen is not None:
                 return seen
-        partition = topic.partitions[number]
-        offset = partition.append(batch, head.last_delta, term)
-        if head.producer >= 0:
+            offset = partition.append(batch, last_delta, term)
             topic.producers[number].note(head, offset)
         self._touched.add(partition)
         return Outcome("", offset)
 
     def flush(self) -> None:
-        """Hand what was applied to the operating system; called once after a run of entries."""
+        """Hand what was applied to the operating system; called on every tick."""
         for partition in self._touched:
             partition.flush()
         self._touched.clear()
@@ -120,6 +122,15 @@ class Machine:
         self.registers[key] = value
         return Outcome("", 1)
 
+    def note_addresses(self, change: ConfigChange) -> None:
+        """Keep where an added node is found, which its membership change carries as JSON."""
+        for one in change.changes:
+            if one.op == Op.REMOVE:
+                self.addresses.pop(one.node, None)
+            elif change.context:
+                with contextlib.suppress(ValueError):
+                    self.addresses[one.node] = json.loads(change.context)
+
     # --- reading ------------------------------------------------------------------------------------------
 
     def partition(self, topic: bytes, number: int) -> Partition | None:
@@ -148,7 +159,6 @@ class Machine:
                 for name, topic in self.topics.items()
             },
             "registers": {_text(key): _text(value) for key, value in self.registers.items()},
-            "next_producer": self.next_producer,
             "addresses": {str(node): address for node, address in self.addresses.items()},
         }
 
@@ -169,7 +179,6 @@ class Machine:
                 if folder.name.encode() not in self.topics:
                     shutil.rmtree(folder)
         self.registers = {_bytes(key): _bytes(value) for key, value in state["registers"].items()}
-        self.next_producer = state["next_producer"]
         self.addresses = {int(node): address for node, address in state["addresses"].items()}
 
     def sync(self) -> None:

@@ -23,6 +23,8 @@ FILE_BYTES: Final = 32 << 20
 """A file takes no batch once it is this long. The same on every node, so that files are the same too."""
 _INDEX_BYTES: Final = 8 << 10
 _READ_BYTES: Final = 64 << 10
+_BUFFER_BYTES: Final = 256 << 10
+"""Taken batches are written once there are so many bytes of them, when one is read, and on every tick."""
 
 
 class Piece(NamedTuple):
@@ -61,22 +63,23 @@ class Partition:
         self.start = 0
         self.end = 0
         self._files: list[_File] = []
-        self._buffer: list[bytes] = []
+        self._buffer: list[bytes | memoryview] = []
         self._buffered = 0
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def append(self, data: bytes, last_delta: int, epoch: int) -> int:
+    def append(self, data: memoryview, last_delta: int, epoch: int) -> int:
         """Take a batch; return the offset of its first record. It reaches the file on flush()."""
         if not self._files or self._files[-1].length + self._buffered >= FILE_BYTES:
             self.flush()
             self._open(self.end, create=True)
         file, base = self._files[-1], self.end
-        placed = batches.place(data, base, epoch)
         file.index(base, file.length + self._buffered)
-        self._buffer.append(placed)
-        self._buffered += len(placed)
+        self._buffer += batches.place(data, base, epoch)
+        self._buffered += len(data)
         self.end = base + last_delta + 1
+        if self._buffered >= _BUFFER_BYTES:
+            self.flush()
         return base
 
     def flush(self) -> None:

@@ -385,6 +385,11 @@ class Wal:
         return freed
 
     @property
+    def bytes_about(self) -> int:
+        """About as many bytes as the segments take, without asking the disk."""
+        return (len(self._last_of_segment) - 1) * self._segment_bytes + self._offset
+
+    @property
     def bytes_on_disk(self) -> int:
         """Bytes that the segments take."""
         total = 0
@@ -407,6 +412,7 @@ def storage_error(what: str, error: OSError) -> StorageError:
     """Return an OSError as what a person can act on."""
     hints = {
         errno.ENOSPC: "the disk is full: free some space and start the node again",
+        errno.EFBIG: "the file may grow no more: raise the limit and start the node again",
         errno.EROFS: "the disk is read-only: mount it writable and start the node again",
         errno.EACCES: "the user that runs this node may not write there",
     }

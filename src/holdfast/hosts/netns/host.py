@@ -43,6 +43,10 @@ class NetnsHost(Programs):
 
     async def power_off(self) -> None:
         """Cut the cable first, so that no peer hears the kernel close the host's connections; then kill."""
-        await ask(self._lab_folder / WIRES_SOCKET, {"op": "link", "host": self.name, "up": False})
+        await self.plug(False)
         await ask(self._lab_folder / INIT_SOCKET, {"op": "host_off", "name": self.name})
         self._is_on = False
+
+    async def plug(self, plugged: bool) -> None:
+        """Plug the cable in, or pull it, at the bridge's side: the host itself sees its link go."""
+        await ask(self._lab_folder / WIRES_SOCKET, {"op": "link", "host": self.name, "up": plugged})

@@ -54,10 +54,11 @@ class PatroniCluster:
 
     async def view(self) -> ClusterView:
         """Return what every node shows now, all asked at once."""
-        looks, members, leader = await asyncio.gather(
+        looks, members, leader, synchronous = await asyncio.gather(
             asyncio.gather(*(self._look(node) for node in self.spec.nodes)),
             asyncio.gather(*(etcd.is_healthy(self.lab, member) for member in self.spec.dcs)),
             self._leader_or_none(),
+            self._sync_record(),
         )
         by_name = {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}
         primary = self._believed_primary(by_name, leader)
@@ -75,7 +76,7 @@ class PatroniCluster:
             )
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
-        missing = self._missing(nodes, primary)
+        missing = self._missing(nodes, primary, synchronous)
         return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
 
     async def primary(self) -> str | None:
@@ -318,6 +319,14 @@ class PatroniCluster:
         except OSError:
             return None
 
+    async def _sync_record(self) -> str:
+        """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
+        try:
+            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
+            return str(json.loads(record or "{}").get("sync_standby") or "")
+        except (ConnectionError, ValueError):
+            return ""
+
     async def _leader_or_none(self) -> str | None:
         try:
             return await self.leader_record()
@@ -360,7 +369,7 @@ class PatroniCluster:
             slot_active=said.slot_active if said else None,
         )
 
-    def _missing(self, nodes: list[NodeView], primary: str | None) -> str:
+    def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
         if primary is None:
             return "no node accepts writes"
@@ -376,6 +385,8 @@ class PatroniCluster:
             counts = {"sync", "quorum"}
             if not any(node.sync in counts for node in nodes):
                 return "no standby is synchronous yet"
+            if not synchronous:  # the store's word is the one that decides who may be promoted
+                return "Patroni has not recorded its synchronous standby yet"
         return ""
 
     def _published(self, node: str) -> int | None:

@@ -1,0 +1,284 @@
+"""Commands that break things: chaos from a seed; inject, heal and load on a lab that is up."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from holdfast.checkers.base import Verdict
+from holdfast.cli.drills import SEED_BITS, new_run_folder
+from holdfast.cli.output import (
+    ERR,
+    EXIT_CODES,
+    OUT,
+    Reporter,
+    asynchronous,
+    json_option,
+    lab_option,
+    print_json,
+    say,
+    set_option,
+)
+from holdfast.clock import timestamp
+from holdfast.cluster import lifecycle
+from holdfast.errors import ConfigError, HostError, UnavailableError
+from holdfast.faults import journal
+from holdfast.faults.base import with_defaults
+from holdfast.faults.registry import fault
+from holdfast.faults.targets import resolve
+from holdfast.history.history import JSON
+from holdfast.report.json import run_document
+from holdfast.report.terminal import print_run
+from holdfast.run.chaos import SCENARIOS, chaos_drill
+from holdfast.run.experiment import Outcome, run_drill
+from holdfast.run.plan import make_plan
+from holdfast.spec import DrillSpec, WorkloadSpec, load_cluster
+from holdfast.spec.document import parse_value
+from holdfast.systems.base import Cluster
+from holdfast.systems.wait import until, until_whole
+from holdfast.units import parse_duration_s, parse_rate_per_s
+
+SHOW_TIMEOUT_S: Final = 3.0
+SETTLE_S: Final = 60.0
+
+
+class Duration(click.ParamType[float]):
+    """``300`` or ``300s`` or ``5m``, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the seconds."""
+        try:
+            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
+        except ValueError as error:
+            self.fail(str(error), param, context)
+        return seconds if seconds > 0 else self.fail("must be longer than nothing", param, context)
+
+
+@click.command()
+@click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
+@click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the plan of an earlier run.")
+@click.option(
+    "--system", metavar="S", default="patroni-3dcs", show_default=True, help="Preset or cluster file."
+)
+@click.option(
+    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
+)
+@click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
+              help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
+@lab_option
+@set_option
+@json_option
+@asynchronous
+async def chaos(
+    scenario: str,
+    duration: float,
+    seed: int | None,
+    system: str,
+    profile: str | None,
+    log_folder: Path,
+    lab: str | None,
+    sets: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Inject faults drawn from a seed while clients write; heal all of them and judge what came of it.
+
+    SCENARIO is all, or one of its kinds alone; health and sustained-load inject nothing.
+    """
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
+    words += ["--system", system, *(["--profile", profile] if profile else [])]
+    words += [word for text in sets for word in ("--set", text)]
+    log_folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (log_folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1) as log,
+        Reporter(f"chaos {scenario}") as reporter,
+    ):
+
+        def progress(text: str) -> None:
+            log.write(f"{timestamp()} {text}\n")
+            reporter(text)
+
+        progress(f"repeat: {shlex.join(words)}")
+
+        async def on(cluster: Cluster) -> Outcome:
+            drill = chaos_drill(scenario, duration, chosen, cluster.spec)
+            for step in make_plan(drill):
+                progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
+            return await run_drill(
+                cluster,
+                drill,
+                seed=chosen,
+                folder=new_run_folder(drill.name),
+                replay=shlex.join(words),
+                say=progress,
+            )
+
+        if lab is not None:
+            outcome = await on(lifecycle.attach(lab))
+        else:
+            # Free ports: chaos may run beside a cluster that has the preset's.
+            overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
+            spec = load_cluster(system, overrides)
+            chaos_drill(scenario, duration, chosen, spec)  # refuses before a lab is made
+            name = lifecycle.free_name(f"chaos-{scenario}")
+            async with lifecycle.temporary(spec, name, progress, keep=False) as up:
+                outcome = await on(up.cluster)
+        progress(f"verdict: {outcome.verdict}")
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    if as_json:
+        drills: list[JSON] = [document]
+        print_json(
+            {
+                "verdict": outcome.verdict,
+                "scenario": scenario,
+                "seed": chosen,
+                "plan": document["plan"],
+                "log": log.name,
+                "drills": drills,
+            }
+        )
+    else:
+        print_run(OUT, document)
+        say(f"  log    {log.name}")
+    return EXIT_CODES[outcome.verdict]
+
+
+@click.command()
+@click.argument("name", metavar="FAULT")
+@click.option(
+    "--on", "target", required=True, metavar="TARGET", help="primary, one-standby, all, …, or a node."
+)
+@lab_option
+@click.option("--set", "sets", multiple=True, metavar="PARAM=VALUE", help="A parameter of the fault.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier injection.")
+@json_option
+@asynchronous
+async def inject(
+    name: str, target: str, lab: str | None, sets: Sequence[str], seed: int | None, as_json: bool
+) -> int:
+    """Inject a fault into a lab that is up, and say whether it bit. It lasts until ``holdfast heal``."""
+    cluster = lifecycle.attach(lab)
+    kind = fault(name)
+    params = with_defaults(kind, dict(_setting(text) for text in sets))
+    reason = kind.available(cluster)
+    if reason is not None:
+        raise UnavailableError(f"the fault {name} cannot be injected here: {reason}")
+    rng = random.Random(seed if seed is not None else secrets.randbits(SEED_BITS))
+    targets = await resolve(target, cluster, rng)
+    entry = await journal.inject(kind, cluster, targets, params, rng)
+    words = "its effect could not be seen"
+    bit: bool | None = None
+
+    async def unseen() -> str:
+        nonlocal words, bit
+        effect = await kind.effective(cluster, entry.injection)
+        words, bit = effect.words, effect.bit
+        return "" if bit else words
+
+    try:
+        await until(unseen, SHOW_TIMEOUT_S, f"{name} to show")
+    except Exception as error:  # noqa: BLE001 - the fault is in; that its effect can't be seen is an answer, too
+        words = words if bit is False else f"{error}"
+    if as_json:
+        hit: list[JSON] = list(entry.injection.targets)
+        print_json({"lab": cluster.lab.name, "fault": name, "targets": hit, "params": params,
+                    "effective": bit, "evidence": words})  # fmt: skip
+    else:
+        verb = {True: "bit", False: "did not bite", None: "may have bitten"}[bit]
+        say(f"{name} on {', '.join(entry.injection.targets)} {verb}: {words}")
+    return 0 if bit else EXIT_CODES[Verdict.INVALID]
+
+
+@click.command()
+@lab_option
+@click.option("--wait", type=Duration(), default="60s", show_default=True, help="For a whole cluster, after.")
+@json_option
+@asynchronous
+async def heal(lab: str | None, wait: float, as_json: bool) -> int:
+    """Heal everything that was injected into a lab, by whatever process; wait until the cluster is whole."""
+    cluster = lifecycle.attach(lab)
+    healed, failed = await journal.heal_all(cluster)
+    for words in failed:
+        ERR.print(f"NOT HEALED: {words}", style="bold red", markup=False)
+    whole_s = None if failed else round(await until_whole(cluster, wait), 3)
+    if as_json:
+        done: list[JSON] = [{"fault": one.fault, "targets": list(one.targets)} for one in healed]
+        left: list[JSON] = list(failed)
+        print_json({"lab": cluster.lab.name, "healed": done, "failed": left, "whole_s": whole_s})
+    else:
+        for one in healed:
+            say(f"healed {one.fault} on {', '.join(one.targets)}")
+        say(
+            f"{len(healed)} healed, {len(failed)} not"
+            + ("" if whole_s is None else f"; whole after {whole_s} s")
+        )
+    return HostError.exit_code if failed else 0
+
+
+@click.command()
+@click.argument("workload")
+@lab_option
+@click.option("--duration", type=Duration(), default="30s", show_default=True)
+@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
+@click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@json_option
+@asynchronous
+async def load(
+    workload: str,
+    lab: str | None,
+    duration: float,
+    clients: int,
+    rate: str | None,
+    seed: int | None,
+    as_json: bool,
+) -> int:
+    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history."""
+    cluster = lifecycle.attach(lab)
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    try:
+        rate_per_s = None if rate is None else parse_rate_per_s(rate)
+    except ValueError as error:
+        raise ConfigError(str(error), key="--rate") from error
+    drill = DrillSpec(
+        name=f"load-{workload}",
+        title=f"Load: {workload}, and no fault",
+        workload={workload: WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)},  # type: ignore[arg-type]
+        duration_s=duration,
+    )
+    words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
+    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen)]
+    with Reporter(f"load {workload}") as progress:
+        outcome = await run_drill(
+            cluster,
+            drill,
+            seed=chosen,
+            folder=new_run_folder(drill.name),
+            replay=shlex.join(words),
+            say=progress,
+        )
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    if as_json:
+        print_json(document)
+    else:
+        print_run(OUT, document)
+    return EXIT_CODES[outcome.verdict]
+
+
+def _setting(text: str) -> tuple[str, JSON]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError(f"{text!r} is not PARAM=VALUE", key="--set")
+    return name, parse_value(value, place=f"--set {text}")
+
+
+COMMANDS: Final = (chaos, inject, heal, load)

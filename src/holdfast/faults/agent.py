@@ -1,0 +1,84 @@
+"""Programs that run on a host of the lab for as long as a fault lasts.
+
+They outlive the tool, end with their host, and undo what they did when they get SIGTERM. Only the standard library:
+they are called in a child of the host's init, without exec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+
+def _processes() -> dict[int, tuple[int, str, str]]:
+    """Return parent, name and state letter of each process but the host's init and this one."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) in (1, os.getpid()):
+            continue
+        try:
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        fields = rest.split()
+        found[int(entry.name)] = (int(fields[1]), name, fields[0])
+    return found
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def crash_loop() -> int:
+    """argv: period in seconds, process (postgres: the server in ./data, else a program's name). Kills it for ever."""
+    period_s, process = float(sys.argv[1]), sys.argv[2]
+    while True:
+        processes = _processes()
+        if process == "postgres":
+            try:
+                master = int(Path("data/postmaster.pid").read_text().split("\n", 1)[0])
+            except (OSError, ValueError):
+                master = 0
+            # By name too: after a crash the lock file names a pid that may belong to another program by now.
+            doomed = [pid for pid, one in processes.items() if master in (pid, one[0]) and one[1] == process]
+        else:
+            doomed = [pid for pid, one in processes.items() if one[1] == process]
+        for pid in doomed:
+            _send(pid, signal.SIGKILL)
+        if doomed:
+            print(f"killed {doomed}", flush=True)
+        time.sleep(period_s)
+
+
+def throttle() -> int:
+    """argv: share of the time in which the host's programs may run, period in seconds.
+
+    Never lets anything go on that another had stopped.
+    """
+    share, period_s = float(sys.argv[1]), float(sys.argv[2])
+    held: set[int] = set()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        while True:
+            for pid, one in _processes().items():
+                if one[2] not in "TtZX" and not one[1].startswith("fault:"):
+                    held.add(pid)
+                    _send(pid, signal.SIGSTOP)
+            time.sleep(period_s * (1 - share))
+            for pid in held:
+                _send(pid, signal.SIGCONT)
+            held.clear()
+            time.sleep(period_s * share)
+    finally:
+        for pid in held:
+            _send(pid, signal.SIGCONT)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,55 @@
+"""What faults of a whole host look at: does it answer, when was it booted, what runs; and how it gets going again."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Sequence
+from typing import Final
+
+from holdfast.errors import HostError
+from holdfast.hosts.base import Host, Program
+from holdfast.systems.base import Cluster
+
+DIAL_TIMEOUT_S: Final = 0.3
+BOOT_TIMEOUT_S: Final = 5.0
+
+
+async def answers(cluster: Cluster, host: str) -> str:
+    """Return how a host answers a packet, "" when it is silent."""
+    try:
+        # Any port: a host that is on accepts or refuses, one that is off is silent.
+        (await cluster.lab.dial(cluster.lab.hosts[host].address, 1, DIAL_TIMEOUT_S)).close()
+    except OSError as error:
+        # The gate passes the error on as text, and asyncio's text for a refusal names only its number.
+        return "still answers" if f"Errno {errno.ECONNREFUSED}]" in str(error) else ""
+    return "still accepts connections"
+
+
+async def booted(host: Host) -> int | None:
+    """Return when a host's init started, in clock ticks of the machine; None when it is off."""
+    if not host.is_on:
+        return None
+    try:
+        done = await host.run(
+            Program("cat", ["cat", "/proc/1/stat"], "log/fault.log"), timeout_s=BOOT_TIMEOUT_S
+        )
+    except (HostError, TimeoutError):
+        return None
+    return int(done.stdout.rpartition(")")[2].split()[19])
+
+
+async def switch_off(cluster: Cluster, targets: Sequence[str]) -> None:
+    """Switch hosts off, all at once."""
+    await asyncio.gather(*(cluster.lab.hosts[target].power_off() for target in targets))
+
+
+async def bring_back(cluster: Cluster, targets: Sequence[str]) -> None:
+    """Switch on those hosts that are off, and start what belongs on them and does not run."""
+    members = {member.name for member in cluster.spec.members()}
+    for target in targets:
+        host = cluster.lab.hosts[target]
+        if not host.is_on:
+            await host.power_on()
+        if target in members:
+            await cluster.start_node(target)

@@ -1,0 +1,168 @@
+"""Chaos: drills whose timelines are drawn from a seed.
+
+A scenario is a set of weighted choices. A plan is decided before anything runs: the same scenario, duration, seed and
+cluster file give the same plan, whatever the cluster then does. Its targets are symbolic, or names from the file.
+
+Injections come in waves. Those of a wave overlap; between waves there is time to get over it. No wave begins so late
+that a failover could not end before the drill does, and after the last all is healed and the cluster must be whole.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from holdfast.errors import ConfigError, UnavailableError
+from holdfast.faults.registry import fault
+from holdfast.history.history import JSON
+from holdfast.spec import ClientsSpec, ClusterSpec, DrillSpec, TimelineEntry, WorkloadSpec
+from holdfast.systems.base import Cluster
+
+FIRST_S: Final = 3.0
+GAP_S: Final = (5.0, 9.0)
+HOLD_S: Final = (3.0, 7.0)
+TAIL_SHARE: Final = 0.4
+"""At most this share of the duration is kept free of new waves at its end, and at most TAIL_S."""
+
+TAIL_S: Final = 30.0
+SECOND_AFTER_S: Final = 1.0
+RANDOM_NODE: Final = "random-node"
+"""Stands for a node of the cluster file, drawn when the plan is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A fault that a scenario may draw. weight: how often, beside the others'. on: see targets, or RANDOM_NODE."""
+
+    fault: str
+    on: str
+    weight: int = 1
+    params: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What chaos may draw. together: the share of waves in which a second fault comes on top of the first.
+
+    rate_per_s: of the load's ops. needs_fault: refused with a reason where this one is not to be had.
+    """
+
+    about: str
+    choices: tuple[Choice, ...] = ()
+    together: float = 0.0
+    rate_per_s: float = 200.0
+
+
+_PRIMARY: Final = (
+    Choice("process_kill", "primary", 3, {"process": "postgres"}),
+    Choice("host_power_off", "primary", 2),
+    Choice("host_restart", "primary", 2),
+    Choice("host_frozen", "primary", 1),
+    Choice("backend_terminate", "primary", 2),
+)
+_NODES: Final = (
+    Choice("process_kill", RANDOM_NODE, 3, {"process": "postgres"}),
+    Choice("process_pause", RANDOM_NODE, 1, {"process": "postgres"}),
+    Choice("host_restart", RANDOM_NODE, 2),
+    Choice("host_frozen", RANDOM_NODE, 1),
+    Choice("cpu_starve", RANDOM_NODE, 2, {"share_percent": 20.0}),
+)
+_STANDBYS: Final = (
+    Choice("replay_pause", "one-standby", 1),
+    Choice("walreceiver_block", "one-standby", 1),
+)
+_WIRES: Final = (
+    Choice("net_partition", "one-standby", 2),
+    Choice("net_partition", "primary", 2),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "one-way-in"}),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "one-way-out"}),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "dcs-only"}),
+)
+_STORE: Final = (
+    Choice("dcs_kill", "dcs-leader", 3),
+    Choice("dcs_kill", "dcs-member", 2),
+    Choice("dcs_slow", "dcs-leader", 2),
+    Choice("dcs_pause", "dcs-majority", 1),
+    Choice("dcs_kill", "dcs-all", 1),
+)
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "all": Scenario(
+        "faults of every kind, some at the same time",
+        (*_PRIMARY, *_NODES, *_STANDBYS, *_WIRES, *_STORE),
+        together=0.35,
+    ),
+    "random-node": Scenario("a node drawn from the cluster fails, again and again", _NODES),
+    "primary-failure": Scenario("whoever is primary fails", _PRIMARY),
+    "network-partition": Scenario("nodes are cut off, in both directions or one", _WIRES),
+    "network-delay": Scenario(
+        "packets of a node arrive 150 ms late",
+        (
+            Choice("net_delay", RANDOM_NODE, 2, {"delay_ms": 150.0}),
+            Choice("net_delay", "primary", 1, {"delay_ms": 150.0}),
+        ),
+    ),
+    "cascading": Scenario(
+        "hosts fail one after another", (Choice("cascading", "minority"), Choice("cascading", "majority"))
+    ),
+    "etcd-failure": Scenario("members of the DCS die, hang or grow slow", _STORE),
+    "sustained-load": Scenario("much load and no fault", rate_per_s=1000.0),
+    "health": Scenario("a light load and no fault: nothing is changed", rate_per_s=20.0),
+}
+
+
+def chaos_drill(name: str, duration_s: float, seed: int, cluster: ClusterSpec) -> DrillSpec:
+    """Return a scenario's drill: a pure function of its arguments.
+
+    Raises ConfigError for an unknown scenario, UnavailableError for one whose faults this version lacks.
+    """
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        raise ConfigError(f"there is no scenario {name}", hint=f"there is: {', '.join(SCENARIOS)}")
+    for choice in scenario.choices:
+        _known(name, choice)
+    rng = random.Random(f"chaos/{name}/{seed}")
+    timeline: list[TimelineEntry] = []
+    at_s = FIRST_S
+    while scenario.choices and at_s <= duration_s - min(TAIL_S, duration_s * TAIL_SHARE):
+        first = _draw(scenario, rng, cluster, at_s)
+        timeline.append(first)
+        if rng.random() < scenario.together:
+            timeline.append(_draw(scenario, rng, cluster, round(at_s + SECOND_AFTER_S, 1)))
+        at_s = round(at_s + rng.uniform(*HOLD_S) + rng.uniform(*GAP_S), 1)
+    load = WorkloadSpec(name="append", clients=ClientsSpec(follow=8), rate_per_s=scenario.rate_per_s)
+    return DrillSpec(
+        name=f"chaos-{name}",
+        title=f"Chaos: {scenario.about}",
+        workload={"append": load},
+        timeline=tuple(timeline),
+        duration_s=duration_s,
+        # How long the cluster is out depends on what was drawn; what it must never do does not.
+        checks={"acked_lost": 0, "two_writers_s": 0, "replicas_equal": True, "outage_s": duration_s},
+    )
+
+
+def refuse(drill: DrillSpec, cluster: Cluster) -> None:
+    """Raise UnavailableError, before anything is touched, for a fault that can't be injected here."""
+    for entry in drill.timeline:
+        reason = fault(str(entry.fault)).available(cluster)
+        if reason is not None:
+            raise UnavailableError(f"{drill.name}: the fault {entry.fault} cannot be injected here: {reason}")
+
+
+def _known(scenario: str, choice: Choice) -> None:
+    try:
+        fault(choice.fault)
+    except ConfigError as error:
+        raise UnavailableError(
+            f"{scenario} needs the fault {choice.fault}, which this version lacks", hint=error.hint
+        ) from error
+
+
+def _draw(scenario: Scenario, rng: random.Random, cluster: ClusterSpec, at_s: float) -> TimelineEntry:
+    choice = rng.choices(scenario.choices, [one.weight for one in scenario.choices])[0]
+    on = rng.choice([node.name for node in cluster.nodes]) if choice.on == RANDOM_NODE else choice.on
+    heal_s = round(rng.uniform(*HOLD_S), 1)
+    return TimelineEntry(at_s=at_s, fault=choice.fault, on=on, heal=heal_s, params=dict(choice.params))

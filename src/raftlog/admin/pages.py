@@ -1,0 +1,141 @@
+"""What a node says of itself: status as JSON, metrics as Prometheus reads them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from raftlog.core.types import Role
+from raftlog.kafka.broker import KafkaBroker
+from raftlog.metrics import Page
+from raftlog.node.node import Node
+
+
+def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
+    """Return the node's state: who leads, how far the log is, who is behind, where each partition ends.
+
+    crc: of each file of a partition, so that replicas can be compared without reading them.
+    """
+    raft, wal = node.driver.core.raft, node.wal
+    config = raft.config.stored()
+    return {
+        "cluster": node.config.cluster,
+        "node_id": node.config.node_id,
+        "role": raft.role.name.lower(),
+        "leader": raft.leader,
+        "term": raft.term,
+        "commit_index": raft.log.committed,
+        "applied_index": node.driver.applied,
+        "first_index": wal.first_index,
+        "last_index": raft.log.last_index,
+        "snapshot_index": node.taker.newest.index,
+        "voters": list(config.voters),
+        "learners": list(config.learners),
+        "uptime_s": round(time.time() - node.started_at, 3),
+        "recovery_s": round(node.recovery_s, 4),
+        "wal_bytes": wal.bytes_on_disk,
+        "wal_torn_bytes": wal.torn_bytes,
+        "peers": [
+            {
+                "id": peer,
+                "connected": link.connected,
+                "refused": link.refused,
+                **_progress(node, peer),
+            }
+            for peer, link in sorted(node.peers.links.items())
+        ],
+        "addresses": {str(one): address for one, address in node.addresses().items()},
+        "partitions": [
+            {
+                "topic": topic,
+                "partition": number,
+                "start_offset": partition.start,
+                "end_offset": partition.end,
+                "crc": [f"{piece.crc:08x}" for piece in partition.pieces()],
+            }
+            for topic, number, partition in node.machine.each()
+        ],
+        "registers": len(node.machine.registers),
+        "object_store": _object_store(node),
+        "failure": str(node.failure) if node.failure else None,
+        "in_sync": broker.in_sync(),
+    }
+
+
+def _progress(node: Node, peer: int) -> dict[str, Any]:
+    """What a leader knows of a follower; nothing on other nodes."""
+    raft = node.driver.core.raft
+    progress = raft.tracked.get(peer)
+    if raft.role != Role.LEADER or progress is None:
+        return {}
+    return {
+        "match_index": progress.match,
+        "lag_entries": max(0, raft.log.last_index - progress.match),
+        "flow": progress.state.name.lower(),
+        "active": progress.active,
+        "learner": progress.learner,
+    }
+
+
+def _object_store(node: Node) -> dict[str, Any] | None:
+    uploader = node.uploader
+    if uploader is None:
+        return None
+    return {
+        "uploaded": uploader.uploaded,
+        "failed": uploader.failed,
+        "sent_bytes": uploader.sent_bytes,
+        "last_error": uploader.last_error,
+    }
+
+
+def metrics(node: Node, broker: KafkaBroker) -> str:
+    """Return the metrics page. The first seven series are those of document 004, same names and meaning."""
+    raft, driver, wal, taker = node.driver.core.raft, node.driver, node.wal, node.taker
+    counters = raft.counters
+    page = Page(node_id=node.config.node_id)
+    page.counter("raft_leader_elections_total", "Elections this node has won.", counters.elections)
+    page.counter("raft_append_entries_total", "APPENDs sent to followers.", counters.appends_sent)
+    page.counter("raft_vote_requests_total", "Votes and pre-votes asked for.", counters.vote_requests_sent)
+    page.counter("raft_heartbeats_total", "Heartbeats sent to followers.", counters.heartbeats_sent)
+    page.gauge("raft_log_entries", "Entries in the log.", raft.log.last_index - wal.first_index + 1)
+    page.gauge("raft_current_term", "The present term.", raft.term)
+    page.gauge("raft_commit_index", "The highest committed index.", raft.log.committed)
+    page.gauge("raft_applied_index", "The highest applied index.", driver.applied)
+    page.gauge("raft_is_leader", "1 on the leader.", int(raft.role == Role.LEADER))
+    page.gauge("raft_wal_bytes", "Bytes of the log on disk.", wal.bytes_on_disk)
+    page.histogram("raft_append_seconds", "Write and sync of one batch.", driver.append_seconds)
+    page.histogram("raft_commit_seconds", "From proposal to applied, on the leader.", driver.commit_seconds)
+    page.gauges(
+        "raft_peer_lag_entries",
+        "Entries a follower has yet to store; on the leader only.",
+        [
+            ({"peer": peer}, max(0, raft.log.last_index - progress.match))
+            for peer, progress in sorted(raft.tracked.items())
+            if peer != raft.id and raft.role == Role.LEADER
+        ],
+    )
+    page.gauges(
+        "raft_peer_connected",
+        "1 while this node can send to the peer.",
+        [({"peer": peer}, int(link.connected)) for peer, link in sorted(node.peers.links.items())],
+    )
+    page.counter("raft_snapshots_total", "Snapshots taken.", taker.taken)
+    page.counter("raft_snapshots_sent_total", "Snapshots offered to followers.", counters.snapshots_sent)
+    page.counter("raft_snapshots_received_total", "Snapshots fetched.", node.receiver.received)
+    page.gauge("raft_snapshot_index", "Where the newest snapshot ends.", taker.newest.index)
+    page.histogram("raft_snapshot_seconds", "Time to take a snapshot.", taker.seconds)
+    page.counter("raft_wal_freed_bytes_total", "Bytes given back by truncation.", taker.freed_bytes)
+    if node.uploader is not None:
+        page.counter("raft_snapshot_uploads_total", "Snapshots uploaded.", node.uploader.uploaded)
+        page.counter("raft_snapshot_upload_failures_total", "Uploads that failed.", node.uploader.failed)
+    page.counter("raftlog_produced_records_total", "Records taken from producers.", broker.produced)
+    page.counter("raftlog_produced_bytes_total", "Bytes taken from producers.", broker.produced_bytes)
+    page.counter("raftlog_fetches_total", "Fetch requests.", broker.fetches)
+    page.counter("raftlog_fetched_bytes_total", "Bytes sent to consumers.", broker.fetched_bytes)
+    page.gauges(
+        "raftlog_partition_end_offset",
+        "The next offset of each partition.",
+        [({"topic": t, "partition": n}, partition.end) for t, n, partition in node.machine.each()],
+    )
+    return str(page)

@@ -1,0 +1,1 @@
+"""Kafka's protocol, as real clients speak it."""

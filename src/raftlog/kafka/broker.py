@@ -1,0 +1,232 @@
+"""What Kafka's requests mean here: a Produce is a proposal, a Fetch reads what is applied, an offset is its
+place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raftlog.core.types import Role
+from raftlog.errors import ProtocolError
+from raftlog.kafka import hot
+from raftlog.kafka.errors import code
+from raftlog.node.driver import NOT_LEADER, UNKNOWN, Answer
+from raftlog.node.node import Node
+from raftlog.store import batch as batches
+from raftlog.store import commands
+from raftlog.store.commands import Outcome
+
+Results = list[tuple[hot.PartitionData, int, int]]
+Produced = Callable[[Results, dict[int, str]], None]
+Answered = Callable[[list[hot.Fetched]], None]
+
+_RESPONSE_BYTES_MAX = 50 << 20
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A fetch that waits for more. owner: its connection."""
+
+    owner: object
+    fetch: hot.Fetch
+    answer: Answered
+    timer: asyncio.TimerHandle
+
+
+class KafkaBroker:
+    """A node, as Kafka's clients see it."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.machine = node.machine
+        self.settings = node.config.kafka
+        self.cluster = node.config.cluster
+        self.listen = node.config.own.kafka
+        self.auto_create_topics = self.settings.auto_create_topics
+        self.default_partitions = self.settings.default_partitions
+        self.produced = self.produced_bytes = self.fetched_bytes = self.fetches = 0
+        self._driver = node.driver
+        self._raft = node.driver.core.raft
+        self._waiters: set[_Waiter] = set()
+        self._driver.on_applied.append(self._wake)
+
+    # --- who leads ----------------------------------------------------------------------------------------
+
+    @property
+    def leader(self) -> int:
+        """The leader's id, 0 when none is known."""
+        return self._raft.leader
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node leads."""
+        return self._raft.role == Role.LEADER
+
+    def brokers(self) -> dict[int, str]:
+        """Return each member's Kafka address."""
+        return {node: address["kafka"] for node, address in self.node.addresses().items()}
+
+    def in_sync(self) -> list[int]:
+        """Return the members that are heard from; a follower knows only of itself and the leader."""
+        if self.leads:
+            tracked = self._raft.tracked.items()
+            return sorted(node for node, one in tracked if one.active or node == self._raft.id)
+        return sorted({self._raft.id, self.leader} - {0})
+
+    # --- produce ------------------------------------------------------------------------------------------
+
+    def produce(self, produce: hot.Produce, done: Produced) -> Callable[[], None]:
+        """Propose each batch; call done once all are answered. Return what answers for those that are
+        late."""
+        asked = produce.data
+        results: list[Outcome | None] = [None] * len(asked)
+        reasons: dict[int, str] = {}
+        left = len(asked)
+        finished = False
+
+        def finish() -> None:
+            nonlocal finished
+            if not finished:
+                finished = True
+                pairs = zip(asked, (one or UNKNOWN for one in results), strict=True)
+                done([(a, code(o.error), -1 if o.error else o.value) for a, o in pairs], reasons)
+
+        def answered(position: int, outcome: Outcome) -> None:
+            nonlocal left
+            results[position] = outcome
+            left -= 1
+            if not left:
+                finish()
+
+        if not asked:
+            finish()
+        refused = self._refusal(produce.acks)
+        if produce.transactional:
+            refused = Outcome("TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
+        for position, one in enumerate(asked):
+            outcome = refused or self._check(one, position, reasons)
+            if outcome is not None:
+                answered(position, outcome)
+                continue
+            command = commands.append(one.topic, one.partition, one.records)
+            self._driver.propose(command, lambda outcome, position=position: answered(position, outcome))  # type: ignore[misc]
+        return finish
+
+    def produce_one(self, acks: int, asked: hot.PartitionData, answer: Answer) -> None:
+        """Propose one batch."""
+        outcome = self._refusal(acks) or self._check(asked, 0, {})
+        if outcome is not None:
+            answer(outcome)
+        else:
+            self._driver.propose(commands.append(*asked), answer)
+
+    def _refusal(self, acks: int) -> Outcome | None:
+        if not self.leads:
+            return NOT_LEADER
+        if acks not in (-1, 0, 1):
+            return Outcome("INVALID_REQUIRED_ACKS")
+        wanted = self.node.config.min_insync
+        if acks == -1 and wanted and len(self.in_sync()) < wanted:
+            return Outcome("NOT_ENOUGH_REPLICAS")
+        return None
+
+    def _check(self, one: hot.PartitionData, position: int, reasons: dict[int, str]) -> Outcome | None:
+        """Return why a batch is not taken, None when it is: once proposed, it is applied everywhere as it
+        is."""
+        if self.machine.partition(one.topic, one.partition) is None:
+            return Outcome("UNKNOWN_TOPIC_OR_PARTITION")
+        if len(one.records) > self.settings.batch_bytes_max:
+            return Outcome("MESSAGE_TOO_LARGE")
+        try:
+            head = batches.check(one.records)
+        except ProtocolError as error:
+            reasons[position] = str(error)
+            return Outcome("CORRUPT_MESSAGE")
+        self.produced += head.records
+        self.produced_bytes += len(one.records)
+        return None
+
+    # --- fetch --------------------------------------------------------------------------------------------
+
+    def fetch(self, owner: object, fetch: hot.Fetch, answer: Answered) -> None:
+        """Answer with what there is, or wait for bytes_min of it, wait_ms at most."""
+        self.fetches += 1
+        ready, waits = self._available(fetch)
+        if ready or not waits or fetch.wait_ms <= 0:
+            self._answer(fetch, answer)
+            return
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(owner, fetch, answer, loop.call_later(0, lambda: None))
+        waiter.timer = loop.call_later(min(fetch.wait_ms, 60_000) / 1000, self._late, waiter)
+        self._waiters.add(waiter)
+
+    def _available(self, fetch: hot.Fetch) -> tuple[bool, bool]:
+        """Return whether a fetch can be answered with messages now, and whether waiting would make sense."""
+        if not self._may_serve:
+            return False, False
+        for one in fetch.wanted:
+            partition = self.machine.partition(one.topic, one.partition)
+            if partition is None or not partition.start <= one.offset <= partition.end:
+                return False, False
+            if one.offset < partition.end:
+                return True, True
+        return fetch.bytes_min <= 0, bool(fetch.wanted)
+
+    @property
+    def _may_serve(self) -> bool:
+        return self.leads or (self.settings.follower_fetch and self.leader != 0)
+
+    def _answer(self, fetch: hot.Fetch, answer: Answered) -> None:
+        left = min(fetch.bytes_max, _RESPONSE_BYTES_MAX)
+        found: list[hot.Fetched] = []
+        for one in fetch.wanted:
+            fetched = self._read(one, left)
+            left -= len(fetched.records)
+            found.append(fetched)
+            self.fetched_bytes += len(fetched.records)
+        answer(found)
+
+    def _read(self, one: hot.PartitionFetch, left: int) -> hot.Fetched:
+        partition = self.machine.partition(one.topic, one.partition)
+        if not self._may_serve:
+            return hot.Fetched(one, code("NOT_LEADER_OR_FOLLOWER"), -1, -1, b"")
+        if partition is None:
+            return hot.Fetched(one, code("UNKNOWN_TOPIC_OR_PARTITION"), -1, -1, b"")
+        start, end = partition.start, partition.end
+        if not start <= one.offset <= end:
+            return hot.Fetched(one, code("OFFSET_OUT_OF_RANGE"), start, end, b"")
+        data = partition.read(one.offset, min(one.bytes_max, left)) if left > 0 else b""
+        return hot.Fetched(one, 0, start, end, data)
+
+    def _wake(self) -> None:
+        """Entries were applied: answer the fetches that have something now."""
+        for waiter in [one for one in self._waiters if self._available(one.fetch)[0]]:
+            waiter.timer.cancel()
+            self._waiters.discard(waiter)
+            self._answer(waiter.fetch, waiter.answer)
+
+    def _late(self, waiter: _Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.discard(waiter)
+            self._answer(waiter.fetch, waiter.answer)
+
+    def forget(self, owner: object) -> None:
+        """Drop the fetches of a connection that is gone."""
+        for waiter in [one for one in self._waiters if one.owner is owner]:
+            waiter.timer.cancel()
+            self._waiters.discard(waiter)
+
+    # --- the rest -----------------------------------------------------------------------------------------
+
+    def forward(self, command: bytes) -> None:
+        """Propose a command here or at the leader, and do not wait."""
+        self.node.forward(command)
+
+    async def propose(self, command: bytes, timeout_s: float) -> Outcome:
+        """Propose a command and wait until it is applied."""
+        return await self.node.ask(lambda answer: self._driver.propose(command, answer), timeout_s)
+
+    async def read(self, timeout_s: float) -> Outcome:
+        """Wait until this node's state is up to date (thesis §6.4)."""
+        return await self.node.ask(self._driver.read, timeout_s)

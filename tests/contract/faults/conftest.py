@@ -1,0 +1,52 @@
+"""One Patroni cluster with three members of its DCS and a light load, for all tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.hosts.state import runs_folder
+from holdfast.run.load import Load
+from holdfast.spec import ClientsSpec, WorkloadSpec, load_cluster
+from holdfast.systems.base import Cluster
+
+LAB = "faults"
+LIGHT = WorkloadSpec(name="append", clients=ClientsSpec(follow=3), rate_per_s=60.0)
+
+
+@pytest.fixture(scope="session")
+def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(autouse=True)
+def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of this folder share a state folder, because they share a lab."""
+    monkeypatch.setenv("HOLDFAST_STATE", str(_session_state))
+
+
+async def _up() -> None:
+    spec = load_cluster("patroni", ["profile=fast", "dcs=3"])
+    up = await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
+    # Some faults are about clients. The load ends with its lab.
+    await Load(up.cluster, runs_folder() / "background" / "ops", seed=1).start((LIGHT,))
+
+
+@pytest.fixture(scope="session")
+def _lab(_session_state: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_session_state))
+        asyncio.run(_up())
+        yield LAB
+        removed = asyncio.run(lifecycle.take_down(LAB))
+        assert removed.residue == ()
+
+
+@pytest.fixture
+def cluster(_lab: str) -> Cluster:
+    """The running cluster; each test leaves it whole."""
+    return lifecycle.attach(_lab)

@@ -1,0 +1,82 @@
+"""What every fault promises, on a real cluster: it bites, healing ends it, and one that does nothing is found out.
+
+Parametrised over the registry, so that a new fault is covered by being in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from holdfast.clock import deadline_ns, now_ns
+from holdfast.faults import journal
+from holdfast.faults.base import Effect, Fault, Injection, Staged, with_defaults
+from holdfast.faults.registry import fault, faults
+from holdfast.faults.targets import resolve
+from holdfast.systems.base import Cluster
+from holdfast.systems.wait import until_whole
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+SHOW_TIMEOUT_S = 5.0
+WHOLE_TIMEOUT_S = 90.0
+
+every_fault = pytest.mark.parametrize("name", [one.name for one in faults()])
+
+
+async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], dict[str, Any]]:
+    """Return a fault, its usual targets and its parameters, or skip with the fault's own reason."""
+    kind = fault(name)
+    reason = kind.available(cluster)
+    if reason is not None:
+        pytest.skip(reason)
+    await until_whole(cluster, WHOLE_TIMEOUT_S)
+    on = getattr(kind, "on", "one-standby")
+    return kind, await resolve(on, cluster, random.Random(7)), with_defaults(kind, {})
+
+
+async def shown(kind: Fault, cluster: Cluster, injection: Injection, wanted: bool) -> Effect:
+    """Return the effect once it is as wanted, at the latest after a while."""
+    deadline = deadline_ns(SHOW_TIMEOUT_S)
+    while True:
+        effect = await kind.effective(cluster, injection)
+        if effect.bit is wanted or now_ns() > deadline:
+            return effect
+        await asyncio.sleep(0.05)
+
+
+@every_fault
+async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None:
+    kind, targets, params = await ready(name, cluster)
+    entry = await journal.inject(kind, cluster, targets, params, random.Random(7))
+    try:
+        during = await shown(kind, cluster, entry.injection, True)
+        print(f"{name}: {during.words}")
+        written = journal.entries(cluster.lab)
+        assert [one.injection.fault for one in written] == [name]
+    finally:
+        # As another process does it: from what is written down alone.
+        healed, failed = await journal.heal_all(cluster)
+    assert during.bit, during.words
+    assert failed == []
+    assert len(healed) == 1
+    assert journal.entries(cluster.lab) == ()
+    await kind.heal(cluster, healed[0])  # twice is once
+    if getattr(kind, "lasts", True):
+        after = await shown(kind, cluster, healed[0], False)
+        assert not after.bit, f"healed, and still: {after.words}"
+    await until_whole(cluster, WHOLE_TIMEOUT_S)
+
+
+@every_fault
+async def test_an_injection_that_does_nothing_is_found_out(name: str, cluster: Cluster) -> None:
+    kind, targets, params = await ready(name, cluster)
+    if isinstance(kind, Staged):
+        injection = await kind.prepare(cluster, targets, params, random.Random(7))
+    else:
+        injection = Injection(name, targets, params)
+    effect = await kind.effective(cluster, injection)
+    assert effect.bit is False, effect.words

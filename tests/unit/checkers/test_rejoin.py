@@ -1,0 +1,43 @@
+"""Rejoin is measured from the healing to the first sight of the node on the newest timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from histories import ops
+
+from holdfast.checkers.base import Verdict
+from holdfast.checkers.rejoin import Rejoin
+from holdfast.history.history import FaultRecord, History, NodeObservation
+from holdfast.units import NS_PER_S
+
+
+def seen(at_s: float, node: str, role: str, timeline: int) -> NodeObservation:
+    return NodeObservation(int(at_s * NS_PER_S), node, "node", role, timeline, 0)
+
+
+def told(*observations: NodeObservation) -> History:
+    fault = FaultRecord("host_power_off", ("n1",), 0, 0, NS_PER_S, 5 * NS_PER_S, True, "")
+    return replace(History(ops([])), faults=(fault,), observations=observations)
+
+
+BEFORE = (seen(0, "n1", "primary", 1), seen(2, "n1", "", 0), seen(4, "n2", "primary", 2))
+
+
+def test_the_first_sight_on_the_newest_timeline_ends_it() -> None:
+    finding = Rejoin(10).check(told(*BEFORE, seen(6, "n1", "standby", 1), seen(7.5, "n1", "standby", 2)), 0)
+    assert (finding.verdict, finding.value) == (Verdict.PASS, 2.5)
+
+
+def test_over_the_limit_fails() -> None:
+    assert Rejoin(2).check(told(*BEFORE, seen(7.5, "n1", "standby", 2)), 0).verdict is Verdict.FAIL
+
+
+def test_a_node_that_stays_on_the_old_timeline_has_not_rejoined() -> None:
+    finding = Rejoin(10).check(told(*BEFORE, seen(6, "n1", "primary", 1)), 0)
+    assert finding.verdict is Verdict.FAIL
+    assert "n1" in finding.summary
+
+
+def test_without_a_node_to_wait_for_it_is_unknown() -> None:
+    assert Rejoin(10).check(History(ops([])), 0).verdict is Verdict.UNKNOWN

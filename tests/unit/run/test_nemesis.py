@@ -1,0 +1,118 @@
+"""The nemesis records what happened, whatever happened: unit tests with faults made for them."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from holdfast.clock import now_ns
+from holdfast.errors import HostError
+from holdfast.faults.base import Effect, Injection
+from holdfast.run.nemesis import Nemesis
+from holdfast.run.plan import Step
+from holdfast.units import NS_PER_S
+
+
+class Toy:
+    """A fault on nothing. fails: which of its three acts raises."""
+
+    name, about, params = "toy", "", ()
+
+    def __init__(self, fails: str = "", bites: bool = True) -> None:
+        self.fails, self.bites = fails, bites
+        self.healed = 0
+
+    def available(self, _cluster: Any) -> None:
+        return None
+
+    async def inject(
+        self, _cluster: Any, targets: tuple[str, ...], params: Mapping[str, Any], _rng: random.Random
+    ) -> Any:
+        if self.fails == "inject":
+            raise HostError("no such wire")
+        return Injection(self.name, targets, params)
+
+    async def effective(self, _cluster: Any, _injection: Injection) -> Effect:
+        if self.fails == "effective":
+            raise HostError("cannot look")
+        return Effect(self.bites, "looked")
+
+    async def heal(self, _cluster: Any, _injection: Injection) -> None:
+        self.healed += 1
+        if self.fails == "heal":
+            raise HostError("stuck")
+
+
+class ToyCluster:
+    model = SimpleNamespace(outage_s=0.2)
+
+    def __init__(self, primary: str = "n2") -> None:
+        self._primary = primary
+        self._folder = tempfile.TemporaryDirectory()
+        self.lab = SimpleNamespace(hosts={"n1": None}, folder=Path(self._folder.name))
+
+    async def primary(self) -> str:
+        return self._primary
+
+
+async def run(toy: Toy, heal: str | float = "end", at_s: float = 0.05, cluster: Any = None) -> Nemesis:
+    start = now_ns()
+    nemesis = Nemesis(
+        cluster or ToyCluster(), (Step(at_s, "toy", "n1", {}, heal),), 1, start, print, lambda _name: toy
+    )
+    await nemesis.run(start + int(0.5 * NS_PER_S))
+    return nemesis
+
+
+async def test_a_fault_that_bit_is_recorded_with_its_times_and_healed_at_the_end() -> None:
+    toy = Toy()
+    (record,) = (await run(toy)).records
+    assert (record.fault, record.targets, record.effective, record.evidence) == (
+        "toy",
+        ("n1",),
+        True,
+        "looked",
+    )
+    assert record.planned_ns <= record.started_ns <= record.at_ns < record.planned_ns + 0.2 * NS_PER_S
+    assert record.healed_ns is not None
+    assert record.healed_ns >= record.planned_ns + 0.4 * NS_PER_S
+    assert toy.healed == 1
+
+
+async def test_a_fault_heals_after_its_time_or_once_another_node_leads() -> None:
+    for heal in (0.1, "after_failover"):
+        (record,) = (await run(Toy(), heal)).records
+        assert record.healed_ns is not None
+        assert record.healed_ns < record.planned_ns + 0.35 * NS_PER_S
+
+
+async def test_without_a_failover_the_wait_for_it_is_bounded() -> None:
+    (record,) = (await run(Toy(), "after_failover", cluster=ToyCluster("n1"))).records
+    assert record.healed_ns is not None
+
+
+async def test_a_fault_that_did_not_bite_is_looked_at_for_a_while_and_said(monkeypatch: Any) -> None:
+    monkeypatch.setattr("holdfast.run.nemesis.EFFECT_TIMEOUT_S", 0.1)
+    (record,) = (await run(Toy(bites=False))).records
+    assert record.effective is False
+
+
+async def test_what_cannot_be_injected_looked_at_or_healed_is_a_record(monkeypatch: Any) -> None:
+    monkeypatch.setattr("holdfast.run.nemesis.EFFECT_TIMEOUT_S", 0.1)
+    (record,) = (await run(Toy("inject"))).records
+    assert record.effective is False
+    assert "no such wire" in record.evidence
+    (record,) = (await run(Toy("effective"))).records
+    assert record.effective is None
+    assert "cannot look" in record.evidence
+    (record,) = (await run(Toy("heal"))).records
+    assert record.healed_ns is None
+    assert "NOT HEALED: stuck" in record.evidence
+
+
+async def test_a_step_after_the_end_never_happens() -> None:
+    assert (await run(Toy(), at_s=5)).records == []

@@ -1,0 +1,76 @@
+"""What Patroni is told follows from the spec, and what it would silently change is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.hosts.fake import FakeHost
+from holdfast.spec import ClusterSpec
+from holdfast.systems.base import Credentials
+from holdfast.systems.patroni import settings
+from holdfast.systems.patroni.watchdog import read_orders
+from holdfast.systems.postgres.install import PostgresInstall
+
+WORDS = Credentials(dict.fromkeys(("postgres", "replicator", "patroni", "appuser"), "word"), Path("pgpass"))
+
+
+def member(spec: ClusterSpec) -> settings.Document:
+    node = spec.nodes[0]
+    host = FakeHost(Path("/lab/hosts/pg-node-1"), node.name, node.address)
+    return settings.member_document(spec, node, PostgresInstall("18.4", Path("/bin"), "wheel"), WORDS, host)
+
+
+@pytest.mark.parametrize(
+    ("sync", "mode", "strict"),
+    [("off", False, False), ("on", True, False), ("strict", True, True), ("quorum", "quorum", False)],
+)
+def test_sync_is_said_in_patronis_own_terms(sync: str, mode: object, strict: bool) -> None:
+    document = settings.dynamic_document(ClusterSpec(sync=sync), settings.BRING_UP_TIMING)
+    assert (document["synchronous_mode"], document["synchronous_mode_strict"]) == (mode, strict)
+
+
+def test_the_model_is_the_sum_of_the_timing_in_force() -> None:
+    assert settings.outage_model(ClusterSpec()).outage_s == 45
+    assert settings.outage_model(ClusterSpec(profile="fast")).outage_s == 26
+    assert settings.outage_model(ClusterSpec(patroni={"ttl": 40})).outage_s == 55
+
+
+@pytest.mark.parametrize(
+    "own", [{"ttl": 5}, {"loop_wait": 0}, {"retry_timeout": 2}, {"loop_wait": 20}, {"ttl": "x"}]
+)
+def test_timing_that_patroni_would_raise_silently_is_refused(own: dict[str, object]) -> None:
+    assert settings.illegal_timing(ClusterSpec(patroni=own))
+    assert not settings.illegal_timing(ClusterSpec())
+
+
+def test_a_persons_own_settings_go_where_patroni_reads_them() -> None:
+    spec = ClusterSpec(patroni={"failsafe_mode": True, "log": {"level": "DEBUG"}})
+    assert settings.dynamic_document(spec, settings.BRING_UP_TIMING)["failsafe_mode"] is True
+    assert member(spec)["log"] == {"level": "DEBUG"}
+    assert "failsafe_mode" not in member(spec)
+
+
+def test_a_watchdog_is_required_once_it_is_on() -> None:
+    assert member(ClusterSpec())["watchdog"] == {"mode": "off"}
+    guarded = member(ClusterSpec(watchdog=True))["watchdog"]
+    assert isinstance(guarded, dict)
+    assert (guarded["mode"], guarded["driver"]) == ("required", "testing")
+
+
+def test_a_read_only_node_is_never_promoted_nor_waited_for() -> None:
+    spec = ClusterSpec(nodes=[{"name": "a", "role": "read-only"}, {"name": "b", "role": "primary"}])
+    node = spec.nodes[0]
+    host = FakeHost(Path("/lab/hosts/a"), node.name, node.address)
+    document = settings.member_document(
+        spec, node, PostgresInstall("18.4", Path("/bin"), "wheel"), WORDS, host
+    )
+    assert document["tags"] == {"nofailover": True, "nosync": True}
+
+
+def test_the_watchdog_reads_patronis_orders() -> None:
+    assert read_orders(b"Ctimeout=15\n1", 60) == (True, 15)
+    assert read_orders(b"1", 15) == (True, 15)
+    assert read_orders(b"1V", 15) == (False, 15)
+    assert read_orders(b"VCtimeout=9\n1", 15) == (True, 9)
