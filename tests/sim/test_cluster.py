@@ -21,10 +21,10 @@ BUDGET_S = float(os.environ.get("RAFTLOG_SIM_SECONDS", "4"))
 def test_no_fault_breaks_an_invariant(weather: Weather) -> None:
     end = time.monotonic() + BUDGET_S / 2
     seed, acked, faults = 0, 0, 0
-    while seed < 3 or time.monotonic() < end:
+    while seed < 2 or time.monotonic() < end:
         seed += 1
         world = World(seed, voters=3 + 2 * (seed % 2), weather=weather)
-        world.run(10)
+        world.run(8)
         world.settle()
         acked += len(world.acked)
         faults += world.counts["crash"] + world.counts["partition"]
@@ -45,7 +45,7 @@ def test_a_seed_replays_step_for_step() -> None:
 
 def test_reads_and_snapshots_do_happen() -> None:
     world = World(4, voters=5)
-    world.run(15)
+    world.run(12)
     assert world.counts["reads"] > 50
     assert world.counts["snapshots_sent"] > 0
     assert world.counts["change_membership"] > 0

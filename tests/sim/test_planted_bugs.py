@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from raftlog.core import leader, quorum, rawnode
+from raftlog.core import leader, membership, quorum, rawnode
 from raftlog.core.log import RaftLog
 from raftlog.core.membership import ConfigChange
 from raftlog.core.raft import HANDLERS, Raft
@@ -99,7 +99,7 @@ def one_copy_is_called_a_majority(patch: pytest.MonkeyPatch) -> None:
     def highest(voters: list[int], matched: Mapping[int, int]) -> int:
         return max((matched.get(voter, 0) for voter in voters), default=quorum.INFINITE)
 
-    patch.setattr(quorum, "majority_committed", highest)
+    patch.setattr(membership, "majority_committed", highest)
 
 
 @bug

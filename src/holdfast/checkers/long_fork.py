@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from holdfast.checkers.base import Evidence, Finding, Verdict
-from holdfast.checkers.values import nothing_to_judge
-from holdfast.history.history import History
-from holdfast.history.op import NONE, Outcome
+from holdfast.checkers.values import nothing_to_judge, place_of
+from holdfast.history.history import JSON, History
+from holdfast.history.op import NONE, Ops, Outcome
 from holdfast.history.txn import Txns, transactions
 
 
@@ -51,7 +51,7 @@ class LongFork:
             return Finding(
                 self.name, Verdict.PASS, f"{reads} reads of {len(groups)} groups of keys form chains"
             )
-        evidence = tuple(_explain(txns, *pair) for pair in forks[:8])
+        evidence = tuple(_explain(history.ops, txns, *pair) for pair in forks[:8])
         return Finding(
             self.name,
             Verdict.FAIL,
@@ -84,10 +84,29 @@ def _forks(group: list[_Read]) -> list[tuple[_Read, _Read]]:
     return [(a, b) for a, b in pairwise(ordered) if not a[0] <= b[0]]
 
 
-def _explain(txns: Txns, a: _Read, b: _Read) -> Evidence:
-    only_a, only_b = (txns.key_name(min(x[0] - y[0])) for x, y in ((a, b), (b, a)))
-    ops = (int(txns.op[a[1]]), int(txns.op[b[1]]))
+def _explain(ops: Ops, txns: Txns, a: _Read, b: _Read) -> Evidence:
+    """Return the two reads, where each was served, and the writes that they saw in opposite orders."""
+    only_a, only_b = min(a[0] - b[0]), min(b[0] - a[0])
+    first, second = int(txns.op[a[1]]), int(txns.op[b[1]])
+    writes = [int(txns.op[_writer(txns, key)]) for key in (only_a, only_b)]
+    x, y = txns.key_name(only_a), txns.key_name(only_b)
+    places: dict[str, JSON] = {
+        str(op): place for op in (first, second, *writes) if (place := place_of(ops, op))
+    }
     return Evidence(
-        f"op {ops[0]} saw the write of {only_a} but not that of {only_b}, op {ops[1]} the other way round",
-        ops=ops,
+        f"op {first}{_at(ops, first)} saw the write of {x} (op {writes[0]}) but not that of {y} (op {writes[1]}), "
+        f"op {second}{_at(ops, second)} the other way round",
+        ops=(first, second, *writes),
+        details={"served_by": places} if places else {},
     )
+
+
+def _writer(txns: Txns, key: int) -> int:
+    """Return the transaction that wrote a key; of several attempts the first that may have happened."""
+    mops = np.flatnonzero(txns.is_write & (txns.key == key))
+    writers = np.searchsorted(txns.mop_start, mops, side="right") - 1
+    return int(writers[txns.outcome[writers] != int(Outcome.FAIL)][0])
+
+
+def _at(ops: Ops, op: int) -> str:
+    return f" at {node}" if (node := ops.node_name(op)) else ""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
 from holdfast.checkers.base import Verdict, worst
+from holdfast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
 from holdfast.cli.output import EXIT_CODES, OUT, json_option, print_json, say
-from holdfast.errors import ConfigError
-from holdfast.history.history import JSON
+from holdfast.errors import ConfigError, HistoryError
+from holdfast.history.formats import FORMATS, read_history
+from holdfast.history.history import JSON, History
+from holdfast.history.sketch import sketch
 from holdfast.history.store import load_run, save_document
 from holdfast.hosts.state import runs_folder
+from holdfast.report.findings import finding_document
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
 from holdfast.run.experiment import judge_again
 from holdfast.spec import stored_drill
+
+_SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")
+"""What ``check --json`` says of each finding."""
 
 
 def find_store(text: str) -> Path:
@@ -29,28 +36,58 @@ def find_store(text: str) -> Path:
 
 
 @click.command()
-@click.argument("store")
+@click.argument("source", metavar="STORE|FILE")
+@click.option(
+    "--format",
+    "format_",
+    metavar="F",
+    default="holdfast",
+    help=f"{', '.join(FORMATS)}; the first by default.",
+)
+@click.option("--model", metavar="M", help=f"What it should have behaved like: {', '.join(MODELS)}.")
+@click.option(
+    "--consistency", metavar="C", help=f"For transactions: {', '.join(CONSISTENCIES)}; the first by default."
+)
 @json_option
-def check(store: str, as_json: bool) -> int:
-    """Judge a stored run again, offline."""
-    folder = find_store(store)
+def check(source: str, format_: str, model: str | None, consistency: str | None, as_json: bool) -> int:
+    """Judge a history offline: a stored run by its own drill's checks, or any history by a model."""
+    if format_ not in FORMATS:
+        raise ConfigError(
+            f"there is no format {format_}", key="format", hint=f"formats: {', '.join(FORMATS)}"
+        )
+    if format_ == "holdfast" and model is None and consistency is None:
+        return _check_run(find_store(source), as_json)
+    if model is None:
+        raise ConfigError("is missing", key="--model", hint=f"models: {', '.join(MODELS)}")
+    checkers_for(History(sketch("")), model, consistency or STRICT)  # before a long file is read
+    place = find_store(source) if format_ == "holdfast" else Path(source)
+    try:
+        findings = judge(read_history(place, format_), model, consistency or STRICT)
+    except HistoryError as error:
+        if source in error.message or str(place) in error.message:
+            raise
+        raise HistoryError(error.message, file=source, hint=error.hint) from error
+    return _told(source, worst(one.verdict for one in findings), map(finding_document, findings), as_json)
+
+
+def _check_run(folder: Path, as_json: bool) -> int:
     history, document = load_run(folder)
     again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
     save_document(folder, again)
-    checks: list[JSON] = [
-        {
-            key: finding[key]
-            for key in ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit")
-        }
-        for finding in again.findings
-    ]
+    return _told(folder.name, Verdict(again.verdict), again.findings, as_json)
+
+
+def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], as_json: bool) -> int:
+    """Print findings and return the exit code."""
+    found = list(findings)
     if as_json:
-        print_json({"verdict": again.verdict, "checks": checks})
-    else:
-        say(f"{again.verdict}: {folder.name}")
-        for finding in again.findings:
-            say(f"  {finding['verdict']}  {finding['name']}: {finding['summary']}")
-    return EXIT_CODES[Verdict(again.verdict)]
+        checks: list[JSON] = [{key: finding[key] for key in _SHOWN} for finding in found]
+        print_json({"verdict": verdict, "checks": checks})
+        return EXIT_CODES[verdict]
+    say(f"{verdict}: {name}")
+    for finding in found:
+        say(f"  {finding['verdict']}  {finding['name']}: {finding['summary']}")
+    return EXIT_CODES[verdict]
 
 
 @click.command()

@@ -92,6 +92,10 @@ def transactions(ops: Ops, *, lists: bool) -> Txns:
 
 def _flatten(ops: Ops, lists: bool) -> Txns:
     flat = _Flat(lists)
+    strange = np.flatnonzero(np.not_equal(ops.value, NONE))
+    if len(strange):
+        index = int(strange[0])
+        raise HistoryError(f"op {index} is no transaction: its value is {int(ops.value[index])}")
     texts = ops.payload if ops.payload is not None else [None] * len(ops)
     for begin in range(0, len(ops), _CHUNK_OPS):
         chunk = texts[begin : begin + _CHUNK_OPS]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from raftlog.core.progress import Inflight, Progress
-from raftlog.core.quorum import Vote, joint_committed, joint_vote
+from raftlog.core.quorum import Vote, joint_committed, joint_vote, majority_committed
 from raftlog.core.types import Membership
 
 
@@ -150,6 +150,8 @@ class Config:
 
     def committed(self, matched: dict[int, int]) -> int:
         """Return the highest index stored by a quorum."""
+        if not self.outgoing:
+            return majority_committed(self.voters, matched)
         return joint_committed(self.voters, self.outgoing, matched)
 
     def vote(self, votes: dict[int, bool]) -> Vote:

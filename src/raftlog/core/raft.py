@@ -321,7 +321,7 @@ class Raft:
         """Send a follower what comes next, or a snapshot where the log no longer reaches; return whether
         anything went."""
         progress = self.tracked[node]
-        if progress.is_paused:
+        if progress.is_paused or (not even_empty and progress.next > self.log.last_index):
             return False
         before = progress.next - 1
         try:

@@ -23,6 +23,8 @@ class Role(IntEnum):
     LEADER = 2
     PRE_CANDIDATE = 3
 
+    __hash__ = int.__hash__  # Enum's own is written in Python, and every message is looked up by it
+
 
 class Kind(IntEnum):
     """What a message asks or answers. Those below LOCAL_LAST never leave their node."""
@@ -47,6 +49,8 @@ class Kind(IntEnum):
     TIMEOUT_NOW = 21
     READ_INDEX = 22
     READ_INDEX_REPLY = 23
+
+    __hash__ = int.__hash__
 
 
 class EntryKind(IntEnum):

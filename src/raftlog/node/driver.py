@@ -13,6 +13,7 @@ commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -40,6 +41,7 @@ from raftlog.wal.wal import Wal
 
 WAITING_MAX: Final = 100_000
 WAITING_BYTES_MAX: Final = 64 << 20
+_READ_PATIENCE_TICKS: Final = 10
 
 NOT_LEADER: Final = Outcome("NOT_LEADER_OR_FOLLOWER")
 """Certainly not done."""
@@ -90,7 +92,9 @@ class Driver:
         self._waiting: deque[tuple[int, int, float, Answer]] = deque()
         """(index, term, when proposed, whom to tell) of this leader's proposals, in log order."""
         self._reads: list[Answer] = []
-        self._rounds: dict[bytes, list[Answer]] = {}
+        self._rounds: dict[bytes, tuple[int, list[Answer]]] = {}
+        """Reads under way: since which tick, and whom to tell."""
+        self._ticks = 0
         self._until_applied: deque[tuple[int, list[Answer]]] = deque()
         self._mark, self._round = mark, itertools.count()
         self._busy = self._kicked = self.stopped = False
@@ -126,18 +130,29 @@ class Driver:
         """Take messages from peers."""
         if self.stopped:
             return
-        for message in messages:
-            try:
-                self.core.step(message)
-            except (UnknownPeer, ProposalDropped, ValueError):
-                continue
+        try:
+            for message in messages:
+                with contextlib.suppress(UnknownPeer, ProposalDropped, ValueError):
+                    self.core.step(message)
+        except (RaftlogError, AssertionError) as error:
+            self._stop(error)
         self.drive()
 
     def tick(self) -> None:
         """Let a tick pass."""
         if not self.stopped:
+            self._ticks += 1
+            self._ask_again()
             self.core.tick()
             self.drive()
+
+    def _ask_again(self) -> None:
+        """Start reads anew whose round was not answered: it was lost, or no leader was known."""
+        late = [
+            mark for mark, (since, _) in self._rounds.items() if self._ticks - since >= _READ_PATIENCE_TICKS
+        ]
+        for mark in late:
+            self._reads += self._rounds.pop(mark)[1]
 
     def kick(self) -> None:
         """Drive soon: once for all that comes in during this turn of the event loop."""
@@ -164,7 +179,7 @@ class Driver:
             return
         try:
             self._drive()
-        except RaftlogError as error:
+        except (RaftlogError, AssertionError) as error:
             self._stop(error)
 
     def _drive(self) -> None:
@@ -207,8 +222,8 @@ class Driver:
             self._finish(ready)
             held, self._held = self._held, []
             for action in held:
-                action()
-        except RaftlogError as failure:
+                self.between_writes(action)  # the one before may have begun another write
+        except (RaftlogError, AssertionError) as failure:
             self._stop(failure)
             return
         self.drive()
@@ -233,7 +248,7 @@ class Driver:
         if self._reads:
             reads, self._reads = self._reads, []
             mark = b"%b:%d" % (self._mark, next(self._round))
-            self._rounds[mark] = reads
+            self._rounds[mark] = (self._ticks, reads)
             self.core.read_index(mark)
 
     def _finish(self, ready: Ready) -> None:
@@ -241,9 +256,9 @@ class Driver:
         if ready.committed:
             self._apply(ready.committed)
         for read in ready.reads:
-            answers = self._rounds.pop(read.context, None)
-            if answers is not None:
-                self._until_applied.append((read.index, answers))
+            asked = self._rounds.pop(read.context, None)
+            if asked is not None:
+                self._until_applied.append((read.index, asked[1]))
         self.core.advance(ready)
         while self._until_applied and self._until_applied[0][0] <= self.applied:
             for answer in self._until_applied.popleft()[1]:
@@ -285,14 +300,18 @@ class Driver:
         for _, _, _, answer in waiting:
             answer(UNKNOWN)
         rounds, self._rounds = self._rounds, {}
-        for answers in rounds.values():
+        for _, answers in rounds.values():
             for answer in answers:
                 answer(UNKNOWN)
 
     # --- ending -------------------------------------------------------------------------------------------
 
-    def _stop(self, error: RaftlogError) -> None:
+    def _stop(self, error: RaftlogError | AssertionError) -> None:
+        """Stop for good: the disk failed, or a rule that safety rests on is broken, and going on could only
+        lose more."""
         self.close()
+        if not isinstance(error, RaftlogError):
+            error = RaftlogError(f"a rule of Raft is broken: {error}")
         self._fail(error)
 
     def close(self) -> None:
@@ -302,6 +321,6 @@ class Driver:
         self.stopped = True
         self._writer.close()
         waiting = [answer for *_, answer in self._waiting] + [answer for _, answer in self._proposals]
-        waiting += [answer for answers in self._rounds.values() for answer in answers] + self._reads
+        waiting += [answer for _, answers in self._rounds.values() for answer in answers] + self._reads
         for answer in waiting:
             answer(UNKNOWN)

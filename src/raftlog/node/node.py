@@ -21,7 +21,7 @@ from raftlog.core.membership import Change, ConfigChange, Op
 from raftlog.core.progress import Flow
 from raftlog.core.rawnode import RawNode
 from raftlog.core.settings import Settings
-from raftlog.core.types import EntryKind, Membership, ProposalDropped, Role, SnapshotPoint
+from raftlog.core.types import EntryKind, Membership, Message, ProposalDropped, Role, SnapshotPoint
 from raftlog.errors import ConfigError, ProtocolError, RaftlogError, StorageError
 from raftlog.node.driver import UNKNOWN, Answer, Driver
 from raftlog.node.peers import Inbound, Peers
@@ -162,9 +162,7 @@ class Node:
             saved=self._saved,
         )
         incoming = self.config.data_dir / "incoming"
-        self.receiver = Receiver(
-            peers, self.machine, incoming, settings.compression, lambda m: self.driver.receive([m])
-        )
+        self.receiver = Receiver(peers, self.machine, incoming, settings.compression, self._snapshot_fetched)
         server = Server(self.snapshots, self.machine, settings.compression, settings.max_concurrent)
 
         def other(inbound: Inbound, kind: Frame, body: bytes) -> None:
@@ -271,7 +269,8 @@ class Node:
     def _unreachable(self, node: int) -> None:
         self.driver.core.report_unreachable(node)
         progress = self.driver.core.raft.tracked.get(node)
-        if progress is not None and progress.state == Flow.SNAPSHOT and not self.peers.links[node].connected:
+        link = self.peers.links.get(node)
+        if progress is not None and progress.state == Flow.SNAPSHOT and not (link and link.connected):
             self._snapshot_lost(node)
 
     def leads(self) -> bool:
@@ -301,6 +300,15 @@ class Node:
         self.wal.install(point)
         self.taker.newest = point
         log.info("installed the snapshot at %d", point.index)
+
+    def _snapshot_fetched(self, message: Message) -> None:
+        """Offer the core a snapshot whose messages are here; if it takes it, _install follows at once."""
+
+        def offer() -> None:
+            self.driver.receive([message])
+            self.receiver.pending = None
+
+        self.driver.between_writes(offer)
 
     def _saved(self, snapshot: Snapshot) -> None:
         if self.uploader is not None and self.driver.core.raft.role == Role.LEADER:

@@ -74,6 +74,7 @@ class SimNode:
             append_bytes_max=self.world.weather.append_bytes_max,
             inflight_max=8,
             applied=self.applied,
+            eager_commit=self.world.weather.eager_commit,
         )
         self.core = self.world.make(settings)
         self.world.truth.term(self.number, self.core.raft.term)

@@ -40,6 +40,8 @@ class Weather:
     proposal_every_us: int = 4_000
     compact_after: int = 60
     append_bytes_max: int = 64
+    eager_commit: bool = False
+    """As the real node has it; STORM is eager, so that both ways are walked."""
     membership: float = 0.12
     """The share of faults that are a change of membership."""
 
@@ -51,6 +53,7 @@ STORM = Weather(
     fault_every_s=0.09,
     proposal_every_us=20_000,
     append_bytes_max=1,
+    eager_commit=True,
     membership=0.3,
 )
 """Leaders live for a moment, and each entry travels alone: what figure 8 of the paper needs to happen."""

@@ -112,7 +112,7 @@ class Receiver:
 
     def offered(self, point: SnapshotPoint, message: Message) -> None:
         """Begin to fetch, unless a fetch is under way."""
-        if self._task is None or self._task.done():
+        if self.pending is None and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._fetch(point, message))
 
     async def _fetch(self, point: SnapshotPoint, message: Message) -> None:
@@ -131,7 +131,6 @@ class Receiver:
         self.received += 1
         message.snapshot = snapshot.point
         self._ready(message)
-        self.pending = None
 
     async def _pull_all(self, address: str) -> tuple[Snapshot, list[Tail]]:
         puller = await Puller.connect(address, self._peers.hello)

@@ -58,7 +58,8 @@ async def cluster_of_three(name: str = "net") -> AsyncIterator[Cluster]:
         census = take_census(lab.folder)
     finally:
         await lab.destroy()
-    assert find_residue(census) == []
+    # A namespace's number goes to the next one at once, be it another lab's: only processes are proof.
+    assert [left for left in find_residue(census) if not left.startswith("namespace")] == []
 
 
 ClusterMaker = Callable[..., AbstractAsyncContextManager[Cluster]]

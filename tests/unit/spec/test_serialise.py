@@ -21,8 +21,7 @@ def test_a_cluster_survives_the_way_through_json(tmp_path, name):
 def test_a_drill_survives_the_way_through_json(tmp_path, name):
     overrides = [
         "workload.bank={clients: {follow: 2, pinned: on}, accounts: [1, 2]}",
-        "timeline.0.every=3s",
-        "timeline.0.heal=2s",
+        *(["timeline.0.every=3s", "timeline.0.heal=2s"] if load_drill(name).timeline else []),
         "cluster={preset: patroni, sync: on, postgresql: {parameters: {a: 1}}}",
         "needs=[pausable]",
         "checks.outage_s=1m",

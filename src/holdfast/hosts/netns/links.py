@@ -26,6 +26,7 @@ from holdfast.net.ruleset import bridge_table, counts_packets, pairs, port_table
 
 RULES_MAX: Final = 4096
 _SEGMENTS_MAX: Final = 65535  # what a device bundles unless told otherwise
+_ATTEMPTS: Final = 3
 _BRIDGE: Final = "the bridge"
 _PORTS: Final = "its ports"
 
@@ -114,6 +115,18 @@ class Links:
     # telling the kernel
 
     def _tell_kernel(self) -> None:
+        """Make the kernel do what the rules say. A device that goes while we look is a host that goes off."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                self._tell_once()
+                return
+            except Exception as error:
+                # An OSError has an errno, pyroute2's NetlinkError a code.
+                code = getattr(error, "errno", None) or getattr(error, "code", None)
+                if not left or code not in (errno.ENODEV, errno.ENOENT):
+                    raise
+
+    def _tell_once(self) -> None:
         rules = list(self._rules.values())
         devices = {name: index for index, name in socket.if_nameindex()}
         on = [host for host in self._hosts.values() if host.port in devices and host.is_on]

@@ -83,7 +83,7 @@ class NetnsNet:
         reply = await self._ask({"op": "net_heal", "ids": None if ids is None else list(ids)})
         if died := _numbers(reply["died"]):
             raise HostError(
-                f"{self._folder.name}: what held back packets of rules {list(died)} had ended before its time",
+                f"{self._folder.name}: what held packets back for rules {list(died)} ended before its time",
                 hint="they are healed; the fault was not in force until its end",
             )
         return _numbers(reply["ids"])

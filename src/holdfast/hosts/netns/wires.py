@@ -6,6 +6,7 @@ when it has to and returns to the lab's.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 from collections.abc import Iterator
@@ -67,9 +68,7 @@ class Wires:
         interface = ipaddress.ip_interface(address)
         mac = "02:00:" + ":".join(f"{byte:02x}" for byte in interface.ip.packed[-4:])
         near = port_name(interface)
-        stale = self._ip.link_lookup(ifname=near)
-        if stale:
-            self._ip.link("del", index=stale[0])
+        self._remove(near)
         self._ip.link(
             "add", ifname=near, kind="veth", peer={"ifname": PORT, "address": mac, "net_ns_pid": pid}
         )
@@ -93,6 +92,17 @@ class Wires:
         if index:
             self._ip.link("set", index=index[0], state="up" if up else "down")
         return {"found": bool(index)}
+
+    def _remove(self, name: str) -> None:
+        """Remove a device that a host of old has left, if the kernel, which takes its time, has not yet."""
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        for index in self._ip.link_lookup(ifname=name):
+            try:
+                self._ip.link("del", index=index)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:
+                    raise
 
     def _index(self, name: str) -> int:
         return int(self._ip.link_lookup(ifname=name)[0])

@@ -272,10 +272,9 @@ class PatroniCluster:
 
         Patroni moves the primary to no other. https://patroni.readthedocs.io/en/latest/replication_modes.html
         """
-        if self.spec.sync == "off":
+        if self.spec.sync == "off" or await self._sync_record():
             return ""
-        value = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
-        return "" if value and json.loads(value).get("sync_standby") else f"it says {value}"
+        return "none is recorded"
 
     async def _new_leader(self, old: str | None) -> str:
         """Wait until another node than old leads and takes writes; return it."""

@@ -1,0 +1,82 @@
+"""Faults by hand on a lab that is up: injected by one process, healed by another, whatever died in between."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from program import command, holdfast
+
+from holdfast.hosts.state import labs_folder
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def lab() -> Iterator[str]:
+    up = holdfast("up", "patroni", "--profile", "fast", "--name", "by-hand")
+    assert up.code == 0, up.err
+    yield "by-hand"
+    down = holdfast("down", "--all", "--json")
+    assert list(labs_folder().iterdir()) == [], down.err
+
+
+def test_inject_heal_and_load(lab: str) -> None:
+    paused = holdfast(
+        "inject", "process_pause", "--on", "one-standby", "--set", "process=postgres", "--seed", "1", "--json"
+    )
+    assert paused.code == 0, paused.err
+    assert paused.json["effective"] is True
+    frozen = holdfast("inject", "replay_pause", "--on", paused.json["targets"][0])
+    assert frozen.code != 0, "its server is stopped, so it cannot be asked"
+    assert holdfast("inject", "slot_drop", "--on", "primary", "--json").json["effective"] is True
+    healed = holdfast("heal", "--lab", lab, "--json")
+    assert healed.code == 0, healed.err
+    assert [one["fault"] for one in healed.json["healed"]] == ["slot_drop", "process_pause"]
+    assert (healed.json["failed"], holdfast("heal", "--json").json["healed"]) == ([], [])
+    assert holdfast("status", "--json").json["ready"] is True
+    load = holdfast("load", "append", "--duration", "2s", "--rate", "200/s", "--json")
+    assert load.code == 0, load.err
+    assert (load.json["verdict"], load.json["plan"]) == ("pass", [])
+    assert load.json["acked"] > 200
+
+
+def test_a_tool_that_dies_while_it_injects_leaves_something_that_can_be_healed(
+    lab: str, tmp_path: Path
+) -> None:
+    words = ("inject", "rolling_restart", "--on", "all", "--set", "off_s=20")
+    with (tmp_path / "out").open("w") as out:
+        tool = subprocess.Popen(command(*words), stdout=out, stderr=out)
+        folder = labs_folder() / lab / "injections"
+        deadline = time.monotonic() + 30
+        while not list(folder.glob("*.json")):
+            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
+            time.sleep(0.02)
+        time.sleep(1)
+        tool.send_signal(signal.SIGKILL)
+        tool.wait(10)
+    written = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    assert [one["fault"] for one in written] == ["rolling_restart"]
+    healed = holdfast("heal", "--json")
+    assert healed.code == 0, healed.err
+    assert healed.json["healed"][0]["fault"] == "rolling_restart"
+    assert holdfast("status", "--json").json["ready"] is True
+
+
+def test_bad_usage_is_refused_before_anything_is_touched(lab: str) -> None:
+    for words, message in (
+        (("inject", "no_such_fault", "--on", "primary"), "no_such_fault"),
+        (("inject", "process_kill", "--on", "nobody"), "nobody"),
+        (("inject", "process_kill", "--on", "primary", "--set", "prozess=x"), "prozess"),
+        (("inject", "process_kill", "--on", "primary", "--set", "process"), "PARAM=VALUE"),
+        (("load", "no_such_load"), "no_such_load"),
+    ):
+        done = holdfast(*words)
+        assert done.code == 64, (done.out, done.err)
+        assert message in done.err
+        assert not list((labs_folder() / lab).glob("injections/*.json"))

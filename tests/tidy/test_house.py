@@ -1,0 +1,68 @@
+"""The house is in order: what is shipped loads, what is documented exists, what exists is documented."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.main import COMMANDS
+from holdfast.faults.registry import faults
+from holdfast.run.checks import make_checkers
+from holdfast.run.plan import make_plan
+from holdfast.spec import drill_names, load_cluster, load_drill, preset_names
+
+ROOT = Path(__file__).parents[2]
+DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+LINES_MAX = 460
+
+
+@pytest.mark.parametrize("name", drill_names())
+def test_every_shipped_drill_can_be_planned_and_judged(name: str) -> None:
+    drill = load_drill(name)
+    plan = make_plan(drill)
+    assert drill.title
+    assert make_checkers(drill, 30.0, len(plan))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads(name: str) -> None:
+    assert load_cluster(name).nodes
+
+
+def test_every_fault_says_what_it_does_and_each_parameter_too() -> None:
+    for fault in faults():
+        assert fault.about, fault.name
+        assert all(param.about for param in fault.params), fault.name
+
+
+def test_documents_name_only_commands_that_exist() -> None:
+    for path in DOCS:
+        for found in re.finditer(r"^\s*(?:\$ )?holdfast ([a-z-]+)", path.read_text(), re.MULTILINE):
+            assert found[1] in COMMANDS, f"{path.name}: holdfast {found[1]}"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for path in DOCS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_no_file_of_ours_is_a_god() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        lines = path.read_text().count("\n")
+        assert lines <= LINES_MAX, f"{path.relative_to(ROOT)} has {lines} lines: split it by idea"
+
+
+def test_nothing_in_the_tree_names_a_machine_of_ours() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    for name in tracked:
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".yaml", ".toml", ".sh") and path != Path(__file__):
+            text = path.read_text(errors="replace")
+            for place in ("/root/", "/work/"):
+                assert place not in text, f"{name} names {place}"
