@@ -39,7 +39,7 @@ def cases(rounds: int = ROUNDS) -> list[Case]:
     for name, preset in PRESETS.items():
         ours, peers = turns(preset, rounds)
         mine = statistics.median(turn.up_s for turn in ours)
-        found.append(Case(name, "s", mine, statistics.median(turn.up_s for turn in peers), PEER))
+        found.append(Case(name, mine, "s", statistics.median(turn.up_s for turn in peers), PEER))
     return found
 
 

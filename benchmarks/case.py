@@ -13,8 +13,8 @@ class Case:
     """
 
     case: str
-    unit: str
     ours: float
+    unit: str
     peer: float | None = None
     peer_name: str | None = None
 

@@ -15,4 +15,4 @@ def cases(rounds: int = 3) -> list[Case]:
     """Return the median of some rounds. About half a minute."""
     ours, peers = turns("patroni", rounds)
     mine = statistics.median(turn.down_s for turn in ours)
-    return [Case("patroni-3", "s", mine, statistics.median(turn.down_s for turn in peers), PEER)]
+    return [Case("patroni-3", mine, "s", statistics.median(turn.down_s for turn in peers), PEER)]

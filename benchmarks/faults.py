@@ -1,4 +1,4 @@
-"""What the faults of the network cost: ``python benchmarks/faults.py`` prints ``{"bench","cases":[…]}``.
+"""``bench faults``: what the faults of the network cost.
 
 Each case is measured in a lab of its own on real packets. A peer is the same traffic in the same lab while no
 fault is active; other tools that shape traffic need netem in the kernel or run as proxies.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
+from benchmarks.case import Case
 from holdfast.hosts.base import Host, Program
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
@@ -67,25 +66,10 @@ print(received, (last - started) / 1e9, delays[len(delays) // 2] / 1e6, delays[l
 """
 
 
-def case(
-    name: str, ours: float, unit: str, peer: float | None = None, peer_name: str | None = None
-) -> dict[str, Any]:
-    """Return one case; ratio = ours / peer."""
-    ratio = round(ours / peer, 4) if peer else None
-    return {
-        "case": name,
-        "ours": round(ours, 3),
-        "peer": None if peer is None else round(peer, 3),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": ratio,
-    }
-
-
 @contextlib.asynccontextmanager
 async def lab_of(count: int) -> AsyncIterator[tuple[NetnsLab, list[Host]]]:
     """Make a lab of so many hosts."""
-    lab = await NetnsLab.create(labs_folder() / "bench-faults", "172.28.0.0/24", tied=True)
+    lab = await NetnsLab.create(labs_folder() / "bench-faults", "172.28.0.0/24")
     try:
         yield lab, [await lab.add_host(f"host-{n}", f"172.28.0.{10 + n}") for n in range(1, count + 1)]
     finally:
@@ -113,7 +97,7 @@ async def traffic(sender: Host, receiver: Host, per_s: int) -> tuple[float, floa
     return received / lasted_s, p50, p99, 1 - received / int(said.stdout)
 
 
-async def delayed_traffic() -> list[dict[str, Any]]:
+async def delayed_traffic() -> list[Case]:
     """Measure +100 ms on 36,000 packets a second through one node, beside the same without the fault."""
     async with lab_of(2) as (lab, (one, two)):
         plain, _, _, _ = await traffic(one, two, PACKETS_PER_S)
@@ -125,12 +109,12 @@ async def delayed_traffic() -> list[dict[str, Any]]:
         idle, _, _, _ = await traffic(one, two, PACKETS_PER_S)
     name = "the same traffic, no fault"
     return [
-        case("delay 100 ms: packets through one node", rate, "packets/s", plain, name),
-        case("delay 100 ms: p50", p50, "ms", DELAY_MS, "what was asked for"),
-        case("delay 100 ms: p99", p99, "ms", DELAY_MS, "what was asked for"),
-        case("delay 100 ms: lost", 100 * lost, "%"),
-        case("delay 100 ms: processor", cpu, "cores"),
-        case("healed: packets through one node", idle, "packets/s", plain, "before the fault"),
+        Case("delay 100 ms: packets through one node", rate, "packets/s", plain, name),
+        Case("delay 100 ms: p50", p50, "ms", DELAY_MS, "what was asked for"),
+        Case("delay 100 ms: p99", p99, "ms", DELAY_MS, "what was asked for"),
+        Case("delay 100 ms: lost", 100 * lost, "%"),
+        Case("delay 100 ms: processor", cpu, "cores"),
+        Case("healed: packets through one node", idle, "packets/s", plain, "before the fault"),
     ]
 
 
@@ -147,7 +131,7 @@ async def queue_cpu_s(lab: NetnsLab) -> float:
     return ticks / 100
 
 
-async def times() -> list[dict[str, Any]]:
+async def times() -> list[Case]:
     """Measure how long injecting and healing take, in a lab of six hosts, as the tool sees it."""
     found = []
     async with lab_of(6) as (lab, hosts):
@@ -169,15 +153,15 @@ async def times() -> list[dict[str, Any]]:
                 await lab.net.heal(applied.ids)
                 healing.append(time.perf_counter() - injected)
                 injecting.append(injected - started)
-            found.append(case(f"inject {label}, one of six hosts", 1000 * statistics.median(injecting), "ms"))
-            found.append(case(f"heal {label}, one of six hosts", 1000 * statistics.median(healing), "ms"))
+            found.append(Case(f"inject {label}, one of six hosts", 1000 * statistics.median(injecting), "ms"))
+            found.append(Case(f"heal {label}, one of six hosts", 1000 * statistics.median(healing), "ms"))
     return found
 
 
-async def bench_network() -> dict[str, Any]:
-    """Return all cases about the network."""
-    return {"bench": "faults", "cases": [*await delayed_traffic(), *await times()]}
+def cases() -> list[Case]:
+    """Return all cases about the network. About a minute."""
+    return asyncio.run(_network())
 
 
-if __name__ == "__main__":
-    print(json.dumps(asyncio.run(bench_network()), indent=2))
+async def _network() -> list[Case]:
+    return [*await delayed_traffic(), *await times()]

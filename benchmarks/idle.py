@@ -30,8 +30,8 @@ async def _measure(seconds: float) -> list[Case]:
         used_s = cpu_seconds(folder) - before_s
         took_s = seconds_between(start, now_ns())
         return [
-            Case("cpu of patroni-3", "% of a core", 100 * used_s / took_s),
-            Case("memory of patroni-3", "MiB", pss_mib(folder)),
+            Case("cpu of patroni-3", 100 * used_s / took_s, "% of a core"),
+            Case("memory of patroni-3", pss_mib(folder), "MiB"),
         ]
 
 

@@ -44,12 +44,12 @@ def _seconds(history: History, model: str, expected: Verdict | None) -> float:
 
 def _valid() -> Case:
     seconds = _seconds(History(register_history(N)), "register", Verdict.PASS)
-    return Case("register-100k", "ops/s", N / seconds)
+    return Case("register-100k", N / seconds, "ops/s")
 
 
 def _invalid() -> Case:
     seconds = _seconds(History(register_history(N, stale_at=N // 2)), "register", Verdict.FAIL)
-    return Case("register-100k-invalid", "s", seconds)
+    return Case("register-100k-invalid", seconds, "s")
 
 
 def _etcd_logs() -> list[Case]:
@@ -64,7 +64,7 @@ def _etcd_logs() -> list[Case]:
     for log in logs:
         seconds = _seconds(read_history(log, "porcupine-etcd"), "cas-register", None)
         peer = peers.get(log.stem.removeprefix("etcd_"))
-        found.append(Case(log.stem, "s", seconds, peer, None if peer is None else "porcupine"))
+        found.append(Case(log.stem, seconds, "s", peer, None if peer is None else "porcupine"))
     return found
 
 

@@ -29,5 +29,5 @@ def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[Case]:
                 raise AssertionError(f"a clean history was accused: {finding.summary}")
         name = f"list-append-{n // 1000}k" if n < 1_000_000 else f"list-append-{n // 1_000_000}m"
         unit, ours = ("s", best) if n == 100_000 else ("txn/s", n / best)
-        found.append(Case(name, unit, ours))
+        found.append(Case(name, ours, unit))
     return found

@@ -84,4 +84,4 @@ def cases(clients: int = 8, workers: int = 1, seconds: float = 5, rounds: int = 
             for measure, results in turns if number % 2 == 0 else reversed(turns):
                 results.append(measure(server, folder, clients, workers, seconds))
     median = statistics.median
-    return [Case(f"append, {clients} clients", "ops/s", median(mine), median(theirs), "pgbench -M prepared")]
+    return [Case(f"append, {clients} clients", median(mine), "ops/s", median(theirs), "pgbench -M prepared")]

@@ -1,9 +1,6 @@
-"""What `holdfast bench raftlog` measures: raftlog beside etcd, and what only raftlog does.
+"""``bench raftlog``: raftlog beside etcd, and what only raftlog does.
 
-    python -m benchmarks.raftlog [BENCH…]        all but memory when none is named; prints JSON
-
-Each case is {"case","ours","peer","peer_name","unit","ratio"}; ratio = ours / peer, null without a peer. Both
-clusters have three nodes on loopback, the same disk, fsync on, and clients as equal as can be
+Both clusters have three nodes on loopback, the same disk, fsync on, and clients as equal as can be
 (raftlog_clients.py); the throughput cases are interleaved, five rounds, and the median is told.
 """
 
@@ -16,7 +13,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,6 +23,7 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.case import Case
 from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
 from raftlog.local import LocalCluster, Process, free_ports, wait_for
 
@@ -34,21 +31,6 @@ ROUNDS = 5
 SECONDS = 2.0
 CASES = {"in-flight-1": (1, 1), "in-flight-64": (1, 64), "producers-8": (8, 1)}
 """Connections, and requests under way on each."""
-
-Case = dict[str, Any]
-
-
-def case(name: str, ours: float, unit: str, peer: float | None = None, peer_name: str | None = None) -> Case:
-    """Return one line of the result."""
-    ratio = round(ours / peer, 3) if peer else None
-    return {
-        "case": name,
-        "ours": round(ours, 4),
-        "peer": round(peer, 4) if peer else None,
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": ratio,
-    }
 
 
 def find_etcd() -> tuple[str, str]:
@@ -143,8 +125,8 @@ def throughput(folder: Path, rounds: int = ROUNDS, seconds: float = SECONDS) -> 
     cases = []
     for name, pairs in results.items():
         ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-        cases.append(case(name, ours, "msg/s", theirs, f"etcd {version}"))
-        cases.append(case(f"{name}-p99", statistics.median(tails[name]), "ms"))
+        cases.append(Case(name, ours, "msg/s", theirs, f"etcd {version}"))
+        cases.append(Case(f"{name}-p99", statistics.median(tails[name]), "ms"))
     return cases
 
 
@@ -154,9 +136,9 @@ def kafka_client(folder: Path, seconds: float = 4.0) -> list[Case]:
         rate, p99 = _produce_with_client(cluster, seconds)
         fetch = _fetch_latency(cluster)
     return [
-        case("kafka-client", rate, "msg/s"),
-        case("kafka-client-produce-p99", p99, "ms"),
-        case("kafka-client-fetch-p50", fetch, "ms"),
+        Case("kafka-client", rate, "msg/s"),
+        Case("kafka-client-produce-p99", p99, "ms"),
+        Case("kafka-client-fetch-p50", fetch, "ms"),
     ]
 
 
@@ -230,7 +212,7 @@ def election(folder: Path, rounds: int = 5) -> list[Case]:
     for profile in ("default", "tuned"):
         with raftlog_cluster(folder / profile, profile) as cluster:
             worst = max(_kill_leader(cluster) for _ in range(rounds))
-        cases.append(case(f"election-{profile}", worst, "s"))
+        cases.append(Case(f"election-{profile}", worst, "s"))
     with raftlog_cluster(folder / "behind", "tuned", "[snapshot]\nenabled = false") as cluster:
         behind = cluster.followers()[0]
         behind.send_signal(signal.SIGSTOP)
@@ -241,11 +223,11 @@ def election(folder: Path, rounds: int = 5) -> list[Case]:
         start = time.perf_counter()
         rest = [node for node in cluster.nodes.values() if node.running]
         wait_for("a leader", lambda: any(node.status()["role"] == "leader" for node in rest), pause_s=0.005)
-        cases.append(case("election-tuned-follower-100k-behind", time.perf_counter() - start, "s"))
+        cases.append(Case("election-tuned-follower-100k-behind", time.perf_counter() - start, "s"))
         wait_for(
             "a write", lambda: any(one.ask("PUT", "/kv/b", b"1")[0] == 200 for one in rest), pause_s=0.005
         )
-        cases.append(case("first-ack-follower-100k-behind", time.perf_counter() - start, "s"))
+        cases.append(Case("first-ack-follower-100k-behind", time.perf_counter() - start, "s"))
     return cases
 
 
@@ -317,11 +299,11 @@ def snapshots(folder: Path, entries: int = 100_000) -> list[Case]:
         wait_for("its recovery", lambda: follower.status()["recovery_s"] > 0)
         restore = follower.status()["recovery_s"]
     return [
-        case("snapshot-create-100k", create / count, "s"),
-        case("snapshot-restore-100k", restore / count, "s"),
-        case("snapshot-produce-p99", during, "ms", normal, "without a snapshot"),
-        case("snapshot-disk-back", 100 * (1 - after / before), "%"),
-        case("cold-bootstrap", snapshot, "s", replay, "replay of the log"),
+        Case("snapshot-create-100k", create / count, "s"),
+        Case("snapshot-restore-100k", restore / count, "s"),
+        Case("snapshot-produce-p99", during, "ms", normal, "without a snapshot"),
+        Case("snapshot-disk-back", 100 * (1 - after / before), "%"),
+        Case("cold-bootstrap", snapshot, "s", replay, "replay of the log"),
     ]
 
 
@@ -394,7 +376,7 @@ def memory(folder: Path, messages: int = 10_000_000) -> list[Case]:
                 producer.flush(60)
                 first = _resident_mib(leader)
         producer.flush(60)
-        return [case("memory-growth", _resident_mib(leader) - first, "MiB")]
+        return [Case("memory-growth", _resident_mib(leader) - first, "MiB")]
 
 
 def _resident_mib(node: Process) -> float:
@@ -413,15 +395,11 @@ BENCHES: dict[str, Callable[[Path], list[Case]]] = {
 """memory takes many minutes and runs only when it is named."""
 
 
-def run(names: list[str] | None = None, place: Path | None = None) -> list[Case]:
+def cases(names: list[str] | None = None, place: Path | None = None) -> list[Case]:
     """Run the named benches, all but memory when none is named; return their cases. place: a folder on a real
     disk."""
-    cases: list[Case] = []
+    found: list[Case] = []
     for name in names or [name for name in BENCHES if name != "memory"]:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=place or Path.cwd()) as folder:
-            cases += BENCHES[name](Path(folder))
-    return cases
-
-
-if __name__ == "__main__":
-    print(json.dumps({"bench": "raftlog", "cases": run(sys.argv[1:])}, indent=1))
+            found += BENCHES[name](Path(folder))
+    return found

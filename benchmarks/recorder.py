@@ -72,8 +72,8 @@ def cases(ops: int = 1_000_000, memory_ops: int = 10_000_000) -> list[Case]:
             assert len(read_ops(root / "clock0")) == ops
             reading.append((now_ns() - start_ns) / 1e9)
     return [
-        Case("record an op", "ns", plain),
-        Case("record an op, clock included", "ns", clock),
-        Case(f"read {ops} ops", "s", min(reading)),
-        Case(f"memory to record {memory_ops} ops", "MiB", memory_mib(memory_ops)),
+        Case("record an op", plain, "ns"),
+        Case("record an op, clock included", clock, "ns"),
+        Case(f"read {ops} ops", min(reading), "s"),
+        Case(f"memory to record {memory_ops} ops", memory_mib(memory_ops), "MiB"),
     ]

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from benchmarks.case import Case
 
 CHECKOUT: Final = Path(holdfast.__file__).parents[2]
-BENCHES: Final = ("bringup", "destroy", "idle", "linearizable", "list-append", "load", "recorder")
+BENCHES: Final = (
+    "bringup",
+    "destroy",
+    "faults",
+    "idle",
+    "linearizable",
+    "list-append",
+    "load",
+    "raftlog",
+    "recorder",
+)
 
 
 @click.command()

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.text import Text
 
 from holdfast.cli.output import OUT, asynchronous, json_option, print_json
 from holdfast.cluster import lifecycle
@@ -33,8 +32,7 @@ async def doctor(lab: str | None, as_json: bool) -> int:
         print_json({"lab": lab, "well": is_well(found), "checks": checks})
     else:
         for one in found:
-            line = plain(f"{one.check}: {one.said}")
-            OUT.print(Text.assemble((f"{one.state:<8}", _STYLES[one.state]), line))
+            OUT.print(plain(f"{one.state:<8}", _STYLES[one.state]) + plain(f"{one.check}: {one.said}"))
             if one.remedy:
                 OUT.print(plain(f"        → {one.remedy}"))
     return 0 if is_well(found) else 1
