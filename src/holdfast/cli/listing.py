@@ -20,7 +20,7 @@ from holdfast.spec import drill_suites, load_cluster, preset_names, settings
 
 def _faults() -> list[dict[str, JSON]]:
     """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
-    with lifecycle.imagined(load_cluster("patroni")) as cluster:
+    with lifecycle.imagined(load_cluster("patroni", ["disks=on"])) as cluster:
         return [
             {
                 "name": fault.name,

@@ -172,7 +172,7 @@ def member_document(
                 "replication": {"username": REPLICATOR, "password": credentials.password(REPLICATOR)},
             },
             "parameters": {"unix_socket_directories": SOCKET_DIR, NODE_SETTING: node.name},
-            "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+            "basebackup": [{"checkpoint": "fast"}, *([] if spec.disks else ["no-sync"])],
         },
         "watchdog": {"mode": "off"},
         "tags": tags,
