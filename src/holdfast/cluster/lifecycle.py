@@ -20,6 +20,7 @@ from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
 from holdfast.cluster.systems import system
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
+from holdfast.hosts.netns import disks
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
@@ -82,6 +83,8 @@ async def bring_up(
     reason = kind.available(spec)
     if reason is not None:
         raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="holdfast doctor says more")
+    if spec.disks and (reason := disks.unavailable()):
+        raise UnavailableError(f"disks=on is refused: {reason}")
     folder = lab_folder(name)
     await sweep()
     if folder.exists():
@@ -89,7 +92,7 @@ async def bring_up(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
     start = now_ns()
-    lab = await NetnsLab.create(folder, spec.subnet)
+    lab = await NetnsLab.create(folder, spec.subnet, [node.name for node in spec.nodes] if spec.disks else ())
     try:
         if passwords:
             credentials.choose(folder, passwords)
@@ -97,6 +100,11 @@ async def bring_up(
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
         await kind.complete(cluster, progress)
+        for host in lab.hosts.values():
+            if host.disk is not None:
+                await (
+                    host.disk.sync()
+                )  # it was brought up in haste; from here on what is lost is the system's doing
         if keep:
             await lab.release()
         return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))

@@ -67,7 +67,10 @@ class StatementCancelInSyncWait(WalReceiverBlock):
 
     name = "statement_cancel_in_sync_wait"
     about = "commits that wait for a synchronous standby are cancelled: done locally, reported as success"
-    params = (Param("wait_s", 5.0, "s", "longest wait for a commit to wait for a standby"),)
+    params = (
+        Param("commits", 5, "", "how many to cancel, at least"),
+        Param("wait_s", 5.0, "s", "longest wait for commits to wait for a standby"),
+    )
     on = "primary"
     lasts = False  # what was reported stays reported
 
@@ -82,6 +85,7 @@ class StatementCancelInSyncWait(WalReceiverBlock):
     ) -> Injection:
         """Find the standbys' receivers and where the targets' logs end."""
         number(params, "wait_s")
+        number(params, "commits", least=1)
         view = await cluster.view()
         standbys = [
             node.name
@@ -98,13 +102,18 @@ class StatementCancelInSyncWait(WalReceiverBlock):
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Block, wait for commits that wait, cancel each of them."""
         await super().act(cluster, injection)
+        wanted = number(injection.params, "commits", least=1)
         for target in injection.targets:
+            count = 0
 
-            async def nobody(target: str = target) -> str:
-                done = await rows(cluster, target, f"SELECT pg_cancel_backend(pid) FROM ({_WAITERS}) w")
-                return "" if done else "none does"
+            async def too_few(target: str = target) -> str:
+                nonlocal count
+                count += len(
+                    await rows(cluster, target, f"SELECT pg_cancel_backend(pid) FROM ({_WAITERS}) w")
+                )
+                return "" if count >= wanted else f"{count} did"
 
-            await until(nobody, number(injection.params, "wait_s"), f"a commit to wait on {target}")
+            await until(too_few, number(injection.params, "wait_s"), f"commits to wait on {target}")
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Count the server's own warnings since."""
@@ -119,6 +128,14 @@ class StatementCancelInSyncWait(WalReceiverBlock):
                 return Effect(False, f"{target}: its log tells of no cancelled wait")
             count += found
         return Effect(True, f"{count} commits were reported without their standby")
+
+    async def heal(self, cluster: Cluster, injection: Injection) -> None:
+        """End the receivers; their servers start others.
+
+        What the primary had sent and they had not read goes with their connections, as when a wire is cut.
+        """
+        await _signal(cluster, injection, signal.SIGTERM)
+        await _signal(cluster, injection, signal.SIGCONT)
 
 
 async def _signal(cluster: Cluster, injection: Injection, number: signal.Signals) -> None:

@@ -72,6 +72,27 @@ class Process(Protocol):
         ...
 
 
+class Disk(Protocol):
+    """A disk of a host's own, which can lose its power apart from the machine's."""
+
+    async def stop(self) -> None:
+        """Cut its power: from now on nothing reaches it, and what was not synced is lost."""
+        ...
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing can be written to it."""
+        ...
+
+    async def start(self) -> None:
+        """Give it power again, while its host is off: its journal is replayed. Raises HostError."""
+        ...
+
+    async def sync(self) -> None:
+        """Have everything written so far reach it."""
+        ...
+
+
 class Host(Protocol):
     """One machine of a lab: its own processes, network, files below ``folder``, and power switch."""
 
@@ -88,6 +109,11 @@ class Host(Protocol):
     @property
     def folder(self) -> Path:
         """Where its files are, the same path inside and outside."""
+        ...
+
+    @property
+    def disk(self) -> Disk | None:
+        """The disk that holds ``folder``, None when that is the machine's."""
         ...
 
     async def spawn(self, program: Program) -> Process:

@@ -57,6 +57,8 @@ class FakeHost:
         self._started.clear()
         self.is_on = False
 
+    disk = None
+
     async def plug(self, plugged: bool) -> None:
         """There is no cable: nothing happens."""
 

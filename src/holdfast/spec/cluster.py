@@ -162,6 +162,10 @@ class ClusterSpec:
     fsync: Switch = Field(
         default=True, description="off is faster and loses acknowledged writes on power loss"
     )
+    disks: Switch = Field(
+        default=False,
+        description="each node on a disk of its own, which can lose power or fill up; needs root",
+    )
     checksums: Switch = Field(default=True, description="data checksums")
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.hosts.netns.channel import ask
+from holdfast.hosts.netns.disks import NetnsDisk
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
@@ -19,6 +20,12 @@ class NetnsHost(Programs):
         self._lab_folder = lab_folder
         self._prefix = prefix
         self._is_on = is_on
+
+    @property
+    def disk(self) -> NetnsDisk | None:
+        """The disk that holds its files, None when that is the machine's."""
+        disk = NetnsDisk(self._lab_folder, self.name)
+        return disk if disk.exists else None
 
     @property
     def is_on(self) -> bool:

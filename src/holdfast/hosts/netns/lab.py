@@ -21,6 +21,7 @@ import holdfast
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
 from holdfast.hosts.base import Completed, Program, PublishedPort
+from holdfast.hosts.netns import disks
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
@@ -55,8 +56,8 @@ class NetnsLab:
         return self._hosts
 
     @classmethod
-    async def create(cls, folder: Path, subnet: str) -> NetnsLab:
-        """Make a lab in folder, which must not exist.
+    async def create(cls, folder: Path, subnet: str, disks_for: Sequence[str] = ()) -> NetnsLab:
+        """Make a lab in folder, which must not exist. disks_for: hosts that get a disk of their own.
 
         Until it is released, the lab ends when this process does, however that happens. Raises
         UnavailableError when the kernel refuses namespaces, HostError when the lab's init does not start.
@@ -70,10 +71,12 @@ class NetnsLab:
             str(Path(holdfast.__file__).parent.parent),
             str(cache_folder()),
         }
-        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder())), tuple(sorted(visible)))
+        mounted = tuple(str(folder / "hosts" / name) for name in disks_for)
+        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *mounted), tuple(sorted(visible)))
         plan.save(folder)
         lab._save()
         try:
+            await disks.make_all(folder, disks_for)
             await lab._launch()
             gateway = next(network.hosts())
             await asyncio.gather(lab._wait_for_socket(WIRES_SOCKET), lab._wait_for_socket(GATE_SOCKET))
@@ -212,6 +215,7 @@ class NetnsLab:
     async def destroy(self) -> None:
         """Kill the lab's init, wait for all of the lab to be gone, remove the folder; safe to call again."""
         await self.end()
+        await asyncio.to_thread(disks.remove, self.folder)
         await asyncio.to_thread(_remove_tree, self.folder)
 
     async def end(self) -> None:

@@ -215,7 +215,7 @@ def member_document(
             },
             "parameters": {"unix_socket_directories": SOCKET_DIR},
             "custom_conf": str(folder / NODE_CONF),
-            "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+            "basebackup": [{"checkpoint": "fast"}, *([] if spec.disks else ["no-sync"])],
         },
         "watchdog": watchdog_document(spec, host),
         "tags": tags,
