@@ -42,7 +42,8 @@ def test_lost_writes_names_a_row_deleted_on_the_server() -> None:
     assert finding.evidence[0].ops == (7,)
     assert (
         finding.evidence[0].message
-        == "7 was acknowledged by n1 on timeline 1 at 0/3EF, 0.701 s into the load and is gone"
+        == "7 was acknowledged by n1 on timeline 1 at 0/3EF, 0.701 s into the load and is gone; "
+        "its timeline survived, so something removed it; its row lies on no node any more"
     )
     assert finding.evidence[0].details["at_s"] == 0.701
 

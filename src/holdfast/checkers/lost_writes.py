@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from holdfast.checkers.base import Evidence, Finding, Verdict
+from holdfast.checkers.lost_cause import CAUSES, LostCause
 from holdfast.checkers.writes import (
     EVIDENCE_MAX,
     acks_of,
@@ -71,13 +72,17 @@ class LostWrites:
             "phantom": len(phantoms),
             "duplicate": len(duplicates),
         }
+        cause = LostCause(history, self.workload)
         evidence = [
-            *_evidence(history, lost, "was acknowledged {} and is gone"),
-            *_evidence(history, refused, "was refused, certainly not done, and is there"),
+            *_evidence(history, lost, cause, "was acknowledged {} and is gone"),
+            *_evidence(history, refused, None, "was refused, certainly not done, and is there"),
             *_value_evidence(phantoms, "is there and nobody wrote it"),
             *_value_evidence(duplicates, "is there more than once"),
             *_evidence(
-                history, local_lost, "was reported as committed locally, with a warning, {} and is gone"
+                history,
+                local_lost,
+                cause,
+                "was reported as committed locally, with a warning, {} and is gone",
             ),
         ]
         failed = (
@@ -88,7 +93,7 @@ class LostWrites:
         return Finding(
             self.name,
             Verdict.FAIL if failed else Verdict.PASS,
-            _summary(history, lost, acks, counts),
+            _summary(history, lost, acks, counts, cause),
             value=len(lost),
             limit=self.limit,
             anomalies={name: count for name, count in counts.items() if count},
@@ -96,11 +101,12 @@ class LostWrites:
         )
 
 
-def _summary(history: History, lost: I64, acks: int, counts: dict[str, int]) -> str:
+def _summary(history: History, lost: I64, acks: int, counts: dict[str, int], cause: LostCause) -> str:
     if len(lost):
         acked_ns = history.ops.complete_ns[lost]
         first_s, last_s = seconds_in(history, int(acked_ns.min())), seconds_in(history, int(acked_ns.max()))
         said = f"{len(lost)} of {acks} acknowledged writes are lost, acked {first_s:.3f} to {last_s:.3f} s in"
+        said += f"; cause: {cause.counted(lost.tolist())}"
     else:
         said = f"all {acks} acknowledged writes are there"
     words = {
@@ -112,26 +118,22 @@ def _summary(history: History, lost: I64, acks: int, counts: dict[str, int]) -> 
     return "; ".join([said, *(f"{counts[name]} {text}" for name, text in words.items() if counts[name])])
 
 
-def _evidence(history: History, indices: I64, what: str) -> list[Evidence]:
-    """Return evidence on some ops; a place in what is filled with who served the op."""
+def _evidence(history: History, indices: I64, cause: LostCause | None, what: str) -> list[Evidence]:
+    """Return evidence on some ops; a place in what is filled with who served the op. cause: of lost ones."""
     found = []
     for index in indices[:EVIDENCE_MAX].tolist():
         details = details_of(history, index)
         message = f"{details['value']} {what.format(served(details))}"
-        branch = _branch_before(history, index)
-        if branch is not None:
-            details["branched_at"] = format_lsn(branch[1])
-            message += f": timeline {branch[0]} had branched off at {format_lsn(branch[1])}, before it"
+        if cause is not None:
+            details["cause"] = cause.of(index)
+            branch = cause.branched_before(index)
+            if branch is not None:
+                details["branched_at"] = format_lsn(branch[1])
+                message += f": timeline {branch[0]} had branched off at {format_lsn(branch[1])}, before it"
+            details["where"] = cause.where(index)
+            message += f"; {CAUSES[str(details['cause'])]}; {details['where']}"
         found.append(Evidence(message, (index,), details))
     return found
-
-
-def _branch_before(history: History, index: int) -> tuple[int, int] | None:
-    """Return the (timeline, LSN) at which the survivors left an op's timeline, if that is before the op."""
-    timeline, lsn = int(history.ops.timeline[index]), int(history.ops.lsn[index])
-    starts = sorted(history.final.timeline_starts) if history.final is not None else []
-    left = next((start for start in starts if start[0] > timeline > 0), None)
-    return left if left is not None and left[1] < lsn else None
 
 
 def _value_evidence(values: I64, what: str) -> list[Evidence]:

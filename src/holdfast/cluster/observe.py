@@ -25,6 +25,13 @@ KEEP_UNCHANGED_NS: Final = NS_PER_S
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
 
+# Of the files, not of our own session: it sets synchronous_commit for itself.
+_COMMIT_SETTING: Final = (
+    "SELECT setting FROM pg_file_settings WHERE name = 'synchronous_commit' AND applied "
+    "ORDER BY seqno DESC LIMIT 1"
+)
+_STANDBY_NAMES: Final = "SELECT current_setting('synchronous_standby_names')"
+
 
 class Observer:
     """Collects observations while it runs; an unchanged state is kept once a second."""
@@ -55,10 +62,11 @@ class Observer:
     def _note(self, seen: NodeObservation) -> None:
         key = (seen.source, seen.node)
         last = self._last.get(key)
-        changed = last is None or (last.role, last.timeline, last.state) != (
+        changed = last is None or (last.role, last.timeline, last.state, last.durability) != (
             seen.role,
             seen.timeline,
             seen.state,
+            seen.durability,
         )
         if changed or (last is not None and seen.at_ns - last.at_ns >= KEEP_UNCHANGED_NS):
             if len(self.observations) < OBSERVATIONS_MAX:
@@ -81,11 +89,16 @@ class Observer:
                 await connection.close()
 
     async def _sample(self, node: str, connection: Connection) -> None:
+        commit = await _text(connection, _COMMIT_SETTING)
         while True:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 seen = await server_view(connection)
+                names = "" if seen.in_recovery else await _text(connection, _STANDBY_NAMES)
             role = "standby" if seen.in_recovery else "primary"
-            self._note(NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running"))
+            waits = "" if seen.in_recovery else durability(commit, names)
+            self._note(
+                NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
+            )
             await asyncio.sleep(SAMPLE_S)
 
     async def _watch_store(self, store: HasConsensus) -> None:
@@ -103,3 +116,20 @@ class Observer:
                     self._note(NodeObservation(now_ns(), holder, "dcs", "primary", 0, 0, "held"))
                 last = holder
             await asyncio.sleep(SAMPLE_S)
+
+
+def durability(synchronous_commit: str, synchronous_standby_names: str) -> str:
+    """Return what a primary with these settings waits for, as ``NodeObservation`` says it.
+
+    PostgreSQL takes every spelling of a boolean for synchronous_commit; "" is its default, on.
+    """
+    if synchronous_commit.lower() in ("off", "false", "no", "0"):
+        return "off"
+    if not synchronous_standby_names:
+        return "async"
+    return "local" if synchronous_commit.lower() == "local" else "sync"
+
+
+async def _text(connection: Connection, query: str) -> str:
+    row = await (await connection.execute(query.encode())).fetchone()
+    return "" if row is None else str(row[0])

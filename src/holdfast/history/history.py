@@ -39,7 +39,9 @@ class NodeObservation:
     """What one node showed at one moment, sampled during the run.
 
     role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
-    source: who said so (``node`` itself, ``manager``, ``dcs``).
+    source: who said so (``node`` itself, ``manager``, ``dcs``). durability: what a primary waits for before it
+    acknowledges: ``off`` (nothing), ``local`` (its own disk, by synchronous_commit), ``async`` (its own disk, since
+    no standby is named) or ``sync`` (a standby); "" for others.
     """
 
     at_ns: int
@@ -49,6 +51,7 @@ class NodeObservation:
     timeline: int
     lsn: int
     state: str = ""
+    durability: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class FinalRead:
 
     primary: the node read. values: what a workload's table holds, by workload name, sorted int64. contents:
     one entry a node that took part; missing: nodes that did not come back or did not catch up.
-    timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history.
+    timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history. strays: what
+    nodes hold, by workload, that answer and do not hold what the primary does.
     """
 
     primary: str
@@ -79,6 +83,7 @@ class FinalRead:
     contents: tuple[NodeContent, ...]
     missing: tuple[str, ...] = ()
     timeline_starts: tuple[tuple[int, int], ...] = ()
+    strays: Mapping[str, Mapping[str, I64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def save_run(folder: Path, history: History, document: RunDocument) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_ops(folder / _OPS_FILE, history.ops)
         if history.final is not None:
-            _write_values(folder / _FINAL_FILE, history.final.values)
+            _write_values(folder / _FINAL_FILE, _all_values(history.final))
         else:
             (folder / _FINAL_FILE).unlink(missing_ok=True)
         _write_json(folder / _RUN_FILE, _to_json(history, document))
@@ -128,7 +128,11 @@ def _to_json(history: History, document: RunDocument) -> dict[str, Any]:
         "final": None
         if final is None
         else _plain(final)
-        | {"values": sorted(final.values), "contents": [_plain(c) for c in final.contents]},
+        | {
+            "values": sorted(final.values),
+            "contents": [_plain(c) for c in final.contents],
+            "strays": {node: sorted(values) for node, values in final.strays.items()},
+        },
     }
 
 
@@ -136,6 +140,14 @@ def _plain(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields by name; tuples become lists and mappings dicts when JSON writes them."""
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {name: dict(item) if isinstance(item, Mapping) else item for name, item in fields.items()}
+
+
+def _all_values(final: FinalRead) -> dict[str, I64]:
+    """Return the arrays of a final read by name; those of a stray node as ``node/workload``."""
+    strays = {
+        f"{node}/{name}": array for node, values in final.strays.items() for name, array in values.items()
+    }
+    return {**final.values, **strays}
 
 
 def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
@@ -148,6 +160,10 @@ def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
             "values": {name: values[name] for name in stored["values"]},
             "contents": tuple(NodeContent(**content) for content in stored["contents"]),
             "missing": tuple(stored["missing"]),
+            "strays": {
+                node: {name: values[f"{node}/{name}"] for name in names}
+                for node, names in stored.get("strays", {}).items()
+            },
             "timeline_starts": tuple((start[0], start[1]) for start in stored["timeline_starts"]),
         }
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -54,7 +55,26 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
         contents=tuple(content for content in found if content is not None),
         missing=tuple(name for name, content in zip(names, found, strict=True) if content is None),
         timeline_starts=starts,
+        strays=await _strays(cluster, primary, dict(zip(names, found, strict=True)), queries),
     )
+
+
+async def _strays(
+    cluster: Cluster, primary: str, contents: Mapping[str, NodeContent | None], queries: Mapping[str, str]
+) -> dict[str, dict[str, I64]]:
+    """Return what those nodes hold that answer and do not hold what the primary does."""
+    held = contents[primary]
+    strays = {}
+    for node, content in contents.items():
+        if node == primary or (content and held and content.table_hashes == held.table_hashes):
+            continue
+        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+            connection = await _connect(cluster, node)
+            try:
+                strays[node] = {name: await _values(connection, query) for name, query in queries.items()}
+            finally:
+                await connection.close()
+    return strays
 
 
 async def _connect(cluster: Cluster, node: str) -> Connection:

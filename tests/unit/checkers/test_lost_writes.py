@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from histories import Row, Story, steady
+from dataclasses import replace
 
-from holdfast.checkers.base import Verdict
+import numpy as np
+import pytest
+from histories import Row, Story, content, s, steady
+
+from holdfast.checkers.base import Finding, Verdict
 from holdfast.checkers.lost_writes import LostWrites
+from holdfast.history.history import NodeObservation
 from holdfast.history.op import Outcome
 
 
@@ -37,3 +42,68 @@ def test_no_acknowledgement_at_all_is_invalid_and_no_final_read_unknown() -> Non
     )
     assert LostWrites().check(Story([]).history(), 0).verdict == Verdict.INVALID
     assert LostWrites().check(Story(steady(0, 1)).history(final=False), 0).verdict == Verdict.UNKNOWN
+
+
+BRANCHED = ((1, 0), (2, 1000))
+"""Timeline 2 left timeline 1 at LSN 1000."""
+
+
+def lost_one(
+    durability: str = "",
+    *,
+    lsn: int = 2000,
+    outcome: Outcome = Outcome.OK,
+    strays: dict[str, list[int]] | None = None,
+    missing: tuple[str, ...] = (),
+) -> Finding:
+    """Judge a history in which the write of 100 by n1 is lost; durability: what n1 was seen to wait for."""
+    rows = [*steady(0, 1, lsn=10), Row(100, 2, lsn=lsn, outcome=outcome)]
+    story = Story(rows, list(range(10)), timeline_starts=BRANCHED, missing=missing, contents=(content("n2"),))
+    history = story.history()
+    assert history.final is not None
+    held = {node: {"append": np.array(values, dtype=np.int64)} for node, values in (strays or {}).items()}
+    seen = (NodeObservation(s(1.5), "n1", "node", "primary", 1, 0, "running", durability),)
+    whole = replace(history, observations=seen, final=replace(history.final, strays=held))
+    return LostWrites().check(whole, 0)
+
+
+@pytest.mark.parametrize(
+    ("durability", "cause"),
+    [
+        ("async", "async"),
+        ("off", "synchronous_commit-off"),
+        ("local", "synchronous_commit-off"),
+        ("sync", "rewound"),
+        ("", "rewound"),
+    ],
+)
+def test_the_cause_of_a_loss_is_what_its_server_waited_for(durability: str, cause: str) -> None:
+    finding = lost_one(durability)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.evidence[0].details["cause"] == cause
+    assert finding.summary.endswith(f"cause: {cause} (1)")
+
+
+def test_a_write_that_its_own_timeline_lost_was_removed() -> None:
+    assert lost_one("async", lsn=500).evidence[0].details["cause"] == "removed"
+
+
+def test_a_cancelled_wait_is_a_cause_of_its_own() -> None:
+    finding = lost_one("sync", outcome=Outcome.LOCAL)
+    assert finding.anomalies == {"local_lost": 1}
+    assert finding.evidence[0].details["cause"] == "sync-wait-cancelled"
+
+
+def test_what_the_server_waited_for_later_is_no_cause() -> None:
+    rows = [Row(100, 1, lsn=2000), Row(101, 1.1, lsn=10)]
+    history = Story(rows, [101], timeline_starts=BRANCHED).history()
+    later = NodeObservation(s(5), "n1", "node", "primary", 1, 0, "running", "async")
+    finding = LostWrites().check(replace(history, observations=(later,)), 0)
+    assert finding.evidence[0].details["cause"] == "rewound"
+
+
+def test_the_node_that_still_has_the_row_is_named() -> None:
+    assert "still lies on n3" in lost_one(strays={"n3": [5, 100]}).evidence[0].message
+    assert "may still lie on n1" in lost_one(missing=("n1",)).evidence[0].message
+    assert "no node that answers; n3 did not" in lost_one(missing=("n3",)).evidence[0].message
+    assert "on no node any more" in lost_one(strays={"n3": [5]}).evidence[0].message

@@ -37,7 +37,7 @@ def history(ops: Ops) -> History:
     return History(
         ops=ops,
         faults=(FaultRecord("host_power_off", ("n1",), 10, 11, 12, None, True, "gone", {"hard": True}),),
-        observations=(NodeObservation(15, "n2", "node", "primary", 2, 99, "running"),),
+        observations=(NodeObservation(15, "n2", "node", "primary", 2, 99, "running", "sync"),),
         final=FinalRead(
             primary="n2",
             timeline=2,
@@ -47,6 +47,7 @@ def history(ops: Ops) -> History:
             contents=(NodeContent("n2", 1234, {"t": "abc"}, {"t": 3}),),
             missing=("n1",),
             timeline_starts=((2, 1000),),
+            strays={"n3": {"append": np.array([1, 7], dtype=np.int64)}},
         ),
         start_ns=1,
         end_ns=90,
@@ -102,7 +103,8 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, n: int, payload: bool) -> No
     assert loaded.final is not None
     for name, values in saved.final.values.items():
         assert np.array_equal(loaded.final.values[name], values)
-    assert replace(loaded.final, values={}) == replace(saved.final, values={})
+    assert loaded.final.strays["n3"]["append"].tolist() == [1, 7]
+    assert replace(loaded.final, values={}, strays={}) == replace(saved.final, values={}, strays={})
     assert (loaded.faults, loaded.observations) == (saved.faults, saved.observations)
     assert (loaded.start_ns, loaded.end_ns, loaded.complete) == (1, 90, False)
 
