@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import socket
+import struct
 import sys
 import time
 from pathlib import Path
@@ -82,3 +85,30 @@ def throttle() -> int:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def hold_connections() -> int:
+    """argv: address, port, how many. Opens connections that never answer the server's question for a password.
+
+    Each takes a backend's slot until the server's authentication_timeout; then it is opened again.
+    """
+    address, port, wanted = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    words = b"user\0holdfast\0database\0postgres\0\0"
+    hello = struct.pack("!II", len(words) + 8, 196608) + words  # protocol 3.0
+    held: list[socket.socket] = []
+    while True:
+        gone = set(select.select(held, [], [], 0.05)[0]) if held else set()
+        for one in gone:
+            with contextlib.suppress(OSError):
+                if one.recv(65536):
+                    continue  # its question
+            held.remove(one)
+            one.close()
+        while len(held) < wanted:
+            try:
+                one = socket.create_connection((address, port), 1)
+                one.sendall(hello)
+                held.append(one)
+            except OSError:
+                break
+        time.sleep(0.02)

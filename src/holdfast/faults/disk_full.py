@@ -9,13 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number
+from holdfast.errors import HostError
+from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number, pids_of
 from holdfast.faults.host_state import bring_back
 from holdfast.faults.power_loss import disk_of, needs_disks
+from holdfast.faults.sql import SqlFault, one, rows
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
 
 BALLAST: Final = ".ballast"
+SEGMENTS_MAX: Final = 64
+"""More than a server keeps ready to be used again (min_wal_size is 5)."""
+
+_CHECKPOINTER: Final = """
+SELECT pg_is_in_recovery(), pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'
+"""
+_NEXT_SEGMENT: Final = "SELECT pg_logical_emit_message(false, 'holdfast', 'x'), pg_switch_wal()"
 
 
 class DiskFull(Staged):
@@ -23,7 +32,7 @@ class DiskFull(Staged):
 
     name = "disk_full"
     about = "the disk that holds data and WAL has no room left"
-    params = (Param("left_bytes", 0, "bytes", "room that stays"),)
+    params: tuple[Param, ...] = (Param("left_bytes", 0, "bytes", "room that stays"),)
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs disks."""
@@ -62,6 +71,56 @@ class DiskFull(Staged):
         await bring_back(cluster, injection.targets)
 
 
+class WalFull(DiskFull, SqlFault):
+    """The room is taken, and then WAL is written until the server cannot make its next segment.
+
+    PostgreSQL then stops with a PANIC. Its log is on the same disk and cannot say so: the fault bit when the
+    checkpointer that ran before has gone.
+    """
+
+    name = "wal_full"
+    about = "pg_wal has no room for another segment: the server panics"
+    params = ()
+
+    def available(self, cluster: Cluster) -> str | None:
+        """Needs disks, and a server that can be asked to write."""
+        return needs_disks(cluster) or SqlFault.available(self, cluster)
+
+    async def prepare(
+        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
+    ) -> Injection:
+        """Note the checkpointers. Raises HostError for a standby: it writes no WAL of its own."""
+        found: dict[str, JSON] = {}
+        for target in targets:
+            disk_of(cluster, target)
+            standby, pid = await one(cluster, target, _CHECKPOINTER)
+            if standby:
+                raise HostError(f"{target} is a standby and writes no WAL of its own")
+            found[target] = [pid]
+        return Injection(self.name, targets, {**params, "left_bytes": 0}, {"checkpointers": found})
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Take the room, then use up the segments that are there already."""
+        await super().act(cluster, injection)
+        for target in injection.targets:
+            for _segment in range(SEGMENTS_MAX):
+                try:
+                    await rows(cluster, target, _NEXT_SEGMENT)
+                except HostError:
+                    break  # it has panicked, or Patroni has demoted it: what came of it is for effective to say
+
+    async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
+        """No room, and the server of before is gone."""
+        full = await super().effective(cluster, injection)
+        if not full.bit:
+            return full
+        for target in injection.targets:
+            alive = {one.pid for one in await cluster.lab.hosts[target].processes() if one.state != "Z"}
+            if alive.intersection(pids_of(injection, "checkpointers", target)):
+                return Effect(False, f"{target}: no room, yet its server lives on")
+        return Effect(True, f"{full.words}; the server has gone down")
+
+
 def _free(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
@@ -81,4 +140,4 @@ def _fill(folder: Path, left: int) -> None:
             step //= 2
 
 
-FAULTS: Final[tuple[Fault, ...]] = (DiskFull(),)
+FAULTS: Final[tuple[Fault, ...]] = (DiskFull(), WalFull())

@@ -79,6 +79,10 @@ class Disk(Protocol):
         """Cut its power: from now on nothing reaches it, and what was not synced is lost."""
         ...
 
+    async def fail(self) -> None:
+        """Have it report an error: it can be read from now on, and not written. Raises HostError."""
+        ...
+
     @property
     def is_stopped(self) -> bool:
         """Whether nothing can be written to it."""

@@ -33,12 +33,18 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
     primary = (await cluster.view()).primary
     if primary is None:
         raise ClusterError("no node accepts writes after everything was healed, so nothing can be read back")
-    connection = await _connect(cluster, primary)
+    try:
+        connection = await _connect(cluster, primary)
+    except (psycopg.Error, OSError, TimeoutError) as error:
+        raise ClusterError(f"{primary} cannot be read back: {error}") from error
     try:
         shown = await server_view(connection)
         queries = {workload.name: workload.values_sql for workload in workloads if workload.values_sql}
         values = {name: await _values(connection, query) for name, query in queries.items()}
         starts = await timeline_starts(connection, shown.timeline)
+    except (psycopg.Error, OSError) as error:
+        # A damaged page, say. What it means is the drill's business.
+        raise ClusterError(f"{primary} cannot be read back: {str(error).strip()}") from error
     finally:
         await connection.close()
     tables = [table for workload in workloads for table in workload.tables]
@@ -83,11 +89,14 @@ async def _connect(cluster: Cluster, node: str) -> Connection:
 
 
 async def _values(connection: Connection, query: str) -> I64:
-    """Return a query's one bigint column as an array, streamed."""
+    """Return a query's one bigint column as an array, streamed. A table that is gone holds nothing."""
     chunks = []
-    async with connection.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
-        async for chunk in copy:
-            chunks.append(bytes(chunk))
+    try:
+        async with connection.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
+            async for chunk in copy:
+                chunks.append(bytes(chunk))
+    except psycopg.errors.UndefinedTable:
+        return np.array([], dtype=np.int64)
     return np.array(b"".join(chunks).split(), dtype=np.int64)
 
 
@@ -115,7 +124,10 @@ async def _hashes(connection: Connection, node: str, lsn: int, tables: Sequence[
     counts: dict[str, int] = {}
     hashes: dict[str, str] = {}
     for table in tables:
-        row = await (await connection.execute(content_sql(table).encode())).fetchone()
+        try:
+            row = await (await connection.execute(content_sql(table).encode())).fetchone()
+        except psycopg.errors.UndefinedTable:
+            row = (0, "no such table")
         assert row is not None
         counts[table], hashes[table] = row
     return NodeContent(node, lsn, hashes, counts)

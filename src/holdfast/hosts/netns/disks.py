@@ -30,6 +30,7 @@ SIZE_BYTES: Final = 2 * 1024**3
 """Of the file system; the image is sparse and holds what is written."""
 
 PROGRAMS: Final = ("losetup", "mkfs.ext4", "mount", "umount")
+OPTIONS: Final = "noatime,errors=remount-ro"
 TIMEOUT_S: Final = 30.0
 _SHUTDOWN: Final = 0x8004587D
 _NO_LOG_FLUSH: Final = 2
@@ -84,6 +85,20 @@ class NetnsDisk:
         finally:
             os.close(place)
 
+    async def fail(self) -> None:
+        """Have ext4 find an error: it turns read-only. Raises HostError."""
+        if self.is_stopped:
+            return
+        points = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+        device = next((words[0] for words in reversed(points) if words[1] == str(self._place)), None)
+        if device is None:
+            raise HostError(f"{self._place.name}: its disk is not mounted")
+        switch = Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
+        try:
+            switch.write_text("holdfast")
+        except OSError as error:
+            raise HostError(f"{self._place.name}: {switch}: {error.strerror}") from error
+
     @property
     def is_stopped(self) -> bool:
         """Whether nothing reaches it any more: a file cannot be made there."""
@@ -107,7 +122,7 @@ class NetnsDisk:
         with contextlib.suppress(HostError):
             await _run("umount", "--lazy", str(self._place))
         device = await self._attach_and_mount()
-        words = ["mount", "-t", "ext4", "-o", "noatime", device, str(self._place)]
+        words = ["mount", "-t", "ext4", "-o", OPTIONS, device, str(self._place)]
         done = await Programs(self._lab_folder, self._lab_folder.name).run(
             Program("mount", words, "mount.log"), timeout_s=TIMEOUT_S
         )
@@ -127,7 +142,7 @@ class NetnsDisk:
     async def _attach_and_mount(self) -> str:
         device = (await _run("losetup", "--find", "--show", str(self._image))).strip()
         try:
-            await _run("mount", "-t", "ext4", "-o", "noatime", device, str(self._place))
+            await _run("mount", "-t", "ext4", "-o", OPTIONS, device, str(self._place))
         except HostError:
             await _detach(device)
             raise

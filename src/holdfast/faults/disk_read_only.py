@@ -1,0 +1,61 @@
+"""A disk that fails: the file system finds an error and turns read-only, as ext4 does with errors=remount-ro.
+
+The kernel is asked to report one (/sys/fs/ext4/<device>/trigger_fs_error); what follows is its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Final
+
+from holdfast.faults.base import Effect, Fault, Injection, Staged
+from holdfast.faults.host_state import bring_back
+from holdfast.faults.power_loss import disk_of, needs_disks
+from holdfast.history.history import JSON
+from holdfast.systems.base import Cluster
+
+
+class DiskReadOnly(Staged):
+    """What is on the disk can be read; nothing can be written, and what was not synced is lost."""
+
+    name = "disk_read_only"
+    about = "a disk reports an error and takes no more writes; what is on it can be read"
+
+    def available(self, cluster: Cluster) -> str | None:
+        """Needs disks."""
+        return needs_disks(cluster)
+
+    async def prepare(
+        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
+    ) -> Injection:
+        """Only nodes have disks."""
+        for target in targets:
+            disk_of(cluster, target)
+        return Injection(self.name, targets, params)
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Report an error."""
+        for target in injection.targets:
+            await disk_of(cluster, target).fail()
+
+    async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
+        """Try to write, and to read."""
+        for target in injection.targets:
+            if not disk_of(cluster, target).is_stopped:
+                return Effect(False, f"{target}: its disk takes writes")
+            if not (cluster.lab.hosts[target].folder / "data/PG_VERSION").read_text():
+                return Effect(False, f"{target}: its disk cannot be read")
+        return Effect(True, f"{', '.join(injection.targets)}: the disk can be read and not written")
+
+    async def heal(self, cluster: Cluster, injection: Injection) -> None:
+        """Switch the host off, mount its disk again, switch it on: what an operator does."""
+        for target in injection.targets:
+            disk = disk_of(cluster, target)
+            if disk.is_stopped:
+                await cluster.lab.hosts[target].power_off()
+                await disk.start()
+        await bring_back(cluster, injection.targets)
+
+
+FAULTS: Final[tuple[Fault, ...]] = (DiskReadOnly(),)
