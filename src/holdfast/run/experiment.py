@@ -185,9 +185,17 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
 
 
 async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:
-    """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing."""
+    """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing.
+
+    First every host starts what belongs on it and does not run, as a machine does that boots: a watchdog may have
+    reset one, and nothing else restarts what a fault has killed, even by way of another.
+    """
     healed = [record.healed_ns for record in nemesis.records if record.healed_ns is not None]
     try:
+        for member in cluster.spec.members():
+            host = cluster.lab.hosts.get(member.name)
+            if host is not None and host.is_on:
+                await cluster.start_node(member.name)
         await until_whole(cluster, timeout_s)
     except ClusterError as error:
         return None, error.message
