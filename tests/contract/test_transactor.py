@@ -25,8 +25,8 @@ LISTS = WORKLOADS["list-append"]
 
 
 @contextmanager
-def load(server: Server, folder: Path, clients: int = 3, **given: object) -> Iterator[None]:
-    """Run list-append in a thread for the length of a with block."""
+def load(server: Server, folder: Path, clients: int = 3, keys: int = 5, **given: object) -> Iterator[None]:
+    """Run list-append in a thread for the length of a with block. keys: many, and nobody waits for another."""
     for statement in LISTS.setup:
         server.query(statement)
     config = WorkerConfig(
@@ -35,7 +35,7 @@ def load(server: Server, folder: Path, clients: int = 3, **given: object) -> Ite
         f"{server.dsn} target_session_attrs=read-write",
         clients,
         workload=LISTS.name,
-        params={**LISTS.params, "mops_max": 2},
+        params={**LISTS.params, "mops_max": 2, "keys": keys},
         epoch_ns=now_ns(),
         **given,  # type: ignore[arg-type]
     )
@@ -104,7 +104,7 @@ def test_a_transaction_lost_during_its_commit_is_unknown_and_a_cancelled_wait_lo
     postgres: Server, tmp_path: Path
 ) -> None:
     """With no synchronous standby the commit of a write never ends."""
-    with load(postgres, tmp_path, query_timeout_s=4):
+    with load(postgres, tmp_path, keys=1000, query_timeout_s=4):
         wait_for(tmp_path, "ok", 20)
         postgres.query("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         postgres.query("SELECT pg_reload_conf()")
