@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast.errors import ConfigError
 from holdfast.faults import (
     backend_terminate,
+    clock,
     connections_exhausted,
     crash_loop,
     dcs,
@@ -14,6 +15,7 @@ from holdfast.faults import (
     host_power_off,
     host_restart,
     long_transaction,
+    memory_limit,
     net_partition,
     page_damage,
     power_loss,
@@ -29,6 +31,7 @@ from holdfast.faults.base import Fault
 
 _MODULES = (
     backend_terminate,
+    clock,
     connections_exhausted,
     crash_loop,
     dcs,
@@ -38,6 +41,7 @@ _MODULES = (
     host_power_off,
     host_restart,
     long_transaction,
+    memory_limit,
     net_partition,
     page_damage,
     power_loss,
