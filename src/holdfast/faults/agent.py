@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -85,6 +86,33 @@ def throttle() -> int:
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def limit_memory() -> int:
+    """argv: bytes that each program may map beyond what it has mapped. Lifts the limits when it is ended."""
+    headroom = int(sys.argv[1])
+    seen: set[int] = set()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        while True:
+            for pid, one in _processes().items():
+                if pid in seen or one[1].startswith("fault:"):
+                    continue
+                with contextlib.suppress(OSError, ValueError):
+                    mapped = (
+                        int((Path("/proc") / str(pid) / "statm").read_text().split()[0])
+                        * resource.getpagesize()
+                    )
+                    soft, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+                    if soft == resource.RLIM_INFINITY:  # else it has its parent's
+                        resource.prlimit(pid, resource.RLIMIT_AS, (mapped + headroom, hard))
+                    seen.add(pid)
+            time.sleep(0.2)
+    finally:
+        for pid in _processes():
+            with contextlib.suppress(OSError, ValueError):
+                hard = resource.prlimit(pid, resource.RLIMIT_AS)[1]
+                resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))
 
 
 def hold_connections() -> int:

@@ -47,7 +47,7 @@ class Cascading(HostPowerOff):
     name = "cascading"
     about = "hosts lose their power one after another and stay off"
     params = (Param("gap_s", 2.0, "s", "between one host and the next"),)
-    on = "minority"
+    on = "majority"
 
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random

@@ -105,7 +105,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         ),
     ),
     "cascading": Scenario(
-        "hosts fail one after another", (Choice("cascading", "minority"), Choice("cascading", "majority"))
+        "hosts fail one after another", (Choice("cascading", "majority", 2), Choice("cascading", "all", 1))
     ),
     "etcd-failure": Scenario("members of the DCS die, hang or grow slow", _STORE),
     "sustained-load": Scenario("much load and no fault", rate_per_s=1000.0),

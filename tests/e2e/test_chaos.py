@@ -1,0 +1,35 @@
+"""Chaos from outside: the plan is the seed's, everything is healed, and the log tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from program import holdfast
+
+from holdfast.run.chaos import chaos_drill
+from holdfast.run.plan import make_plan
+from holdfast.spec import load_cluster
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_seed_decides_the_plan_and_all_of_it_is_healed(tmp_path: Path) -> None:
+    words = ("chaos", "random-node", "--duration", "24", "--seed", "7", "--profile", "fast")
+    ran = holdfast(*words, "--log", str(tmp_path), "--json", timeout_s=200)
+    document = ran.json
+    planned = make_plan(chaos_drill("random-node", 24, 7, load_cluster("patroni-3dcs")))
+    assert planned
+    assert document["plan"] == [step.to_document() for step in planned]
+    assert document["verdict"] == "pass", (ran.err, document["drills"][0]["checks"])
+    faults = document["drills"][0]["faults"]
+    assert all(one["effective"] and one["healed_s"] is not None for one in faults)
+    (log,) = tmp_path.glob("chaos_test_*.log")
+    assert "plan: 3 s" in log.read_text()
+    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+
+
+def test_a_scenario_that_does_not_exist_is_bad_usage() -> None:
+    done = holdfast("chaos", "earthquake")
+    assert (done.code, done.out) == (64, "")
+    assert "earthquake" in done.err
