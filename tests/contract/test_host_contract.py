@@ -98,6 +98,19 @@ async def test_a_signal_by_name_reaches_the_program_and_its_status_says_so(make_
         assert await host.signal(signal.SIGKILL, name="sleeper") == []
 
 
+@real_lab
+async def test_a_program_gets_the_handling_of_sigpipe_that_it_was_made_for(make_lab: LabMaker) -> None:
+    async with make_lab() as lab:
+        host = await lab.add_host("h1", "172.28.0.11")
+        ignored = "import re; print(int(re.search('SigIgn:.(.*)', open('/proc/self/status').read())[1], 16) >> 12 & 1)"
+        program = Program("sh", ["sh", "-c", "grep SigIgn /proc/self/status"], "log/sh.log")
+        mask = int((await host.run(program, timeout_s=10)).stdout.split()[1], 16)
+        assert not mask >> (signal.SIGPIPE - 1) & 1, "a program that is executed must die of a closed pipe"
+        module = Program("python", ["code:interact"], "log/python.log", module=True)
+        done = await host.run(module, timeout_s=10, stdin=f"{ignored}\n".encode())
+        assert "1" in done.stdout, "a Python program that is forked must see EPIPE, as Python promises"
+
+
 @any_lab
 async def test_power_off_ends_every_process_and_keeps_files(make_lab: LabMaker) -> None:
     async with make_lab() as lab:
@@ -189,7 +202,7 @@ async def test_hosts_reach_each_other_and_the_machine_reaches_what_is_published(
 async def test_the_machines_files_cannot_be_written_from_a_lab(make_lab: LabMaker) -> None:
     async with make_lab() as lab:
         host = await lab.add_host("h1", "172.28.0.11")
-        mine = Path(__file__).resolve()
+        mine = Path(sys.prefix) / "pyvenv.cfg"  # ours to write, outside; and to be seen in any lab
         for where in (lab, host):
             done = await where.run(python("import sys; open(sys.argv[1], 'a')", str(mine)), timeout_s=15)
             assert "Read-only file system" in done.stderr

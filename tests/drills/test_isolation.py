@@ -92,6 +92,7 @@ async def test_the_primary_alone_shows_no_long_fork(run: Any) -> None:
     assert len(outcome.history.ops.node_names) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["read-committed", "serializable"])
 @pytest.mark.parametrize(
     ("workload", "checker", "functions"),

@@ -14,7 +14,7 @@ from holdfast.checkers.base import Verdict
 from holdfast.faults.registry import fault
 from holdfast.systems.base import Cluster
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = pytest.mark.lab
 
 
 def test_asynchronous_replication_loses_what_a_cut_off_primary_acknowledged() -> None:

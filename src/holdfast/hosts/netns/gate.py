@@ -56,7 +56,10 @@ class Gate:
             while True:
                 await readable.wait()
                 readable.clear()
-                message, fds = wire.receive(connection)
+                try:
+                    message, fds = wire.receive(connection)
+                except BlockingIOError:
+                    continue  # the loop told of data that the last round has taken already
                 if message is None:
                     return
                 try:

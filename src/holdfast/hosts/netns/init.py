@@ -213,6 +213,8 @@ class Init:
             child = self._children.pop(pid, None)
             if child is None:
                 continue  # an orphan that fell to us
+            if child.keep:  # not a command that someone waits for: worth a line in the lab's log
+                print(f"{child.name} ({pid}) ended: {os.waitstatus_to_exitcode(status)}", flush=True)
             for name in [name for name, init in self._hosts.items() if init == pid]:
                 del self._hosts[name]
             if child.caller is not None:
@@ -283,7 +285,7 @@ def _detach(keep: Sequence[int]) -> list[int]:
     Returns the descriptors kept, renumbered from 3.
     """
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     safe = [_move_up(fd, 3 + len(keep)) for fd in keep]
     kept = [3 + place for place in range(len(keep))]
@@ -324,6 +326,9 @@ def _become(
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, FILES_MAX), hard), hard))
         if not module:
             os.closerange(3, pipe)
+            signal.signal(
+                signal.SIGPIPE, signal.SIG_DFL
+            )  # Python ignores it and wants it ignored; others do not
             os.execvpe(argv[0], argv, env)
     except OSError as error:
         os.write(pipe, f"{argv[0]}: {error.strerror}".encode())
