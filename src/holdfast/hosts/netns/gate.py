@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from holdfast.hosts.netns import wire
+from holdfast.hosts.netns.server import log
 
 SOCKET_NAME: Final = "gate.sock"
 CHUNK_BYTES: Final = 256 * 1024
@@ -67,7 +68,7 @@ class Gate:
                 except (OSError, ValueError, KeyError, TimeoutError) as error:
                     wire.send(connection, {"error": f"{error or type(error).__name__}"})
         except OSError as error:
-            print(f"a caller of the gate left: {error}", flush=True)
+            log(f"a caller of the gate left: {error}")
         finally:
             loop.remove_reader(connection)
             connection.close()

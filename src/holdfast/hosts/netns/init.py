@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from holdfast.hosts.netns import syscalls, wire
-from holdfast.hosts.netns.server import Server, answer
+from holdfast.hosts.netns.server import Server, answer, log
 
 SOCKET_NAME: Final = "init.sock"
 FILES_MAX: Final = 65536
@@ -214,7 +214,7 @@ class Init:
             if child is None:
                 continue  # an orphan that fell to us
             if child.keep:  # not a command that someone waits for: worth a line in the lab's log
-                print(f"{child.name} ({pid}) ended: {os.waitstatus_to_exitcode(status)}", flush=True)
+                log(f"{child.name} ({pid}) ended: {os.waitstatus_to_exitcode(status)}")
             for name in [name for name, init in self._hosts.items() if init == pid]:
                 del self._hosts[name]
             if child.caller is not None:
