@@ -7,8 +7,9 @@ from typing import Any
 from holdfast.errors import UnavailableError
 from holdfast.systems.base import System
 from holdfast.systems.patroni.system import PatroniSystem
+from holdfast.systems.streaming.system import StreamingSystem
 
-_SYSTEMS: dict[str, System[Any]] = {system.name: system for system in (PatroniSystem(),)}
+_SYSTEMS: dict[str, System[Any]] = {system.name: system for system in (PatroniSystem(), StreamingSystem())}
 
 
 def system_names() -> tuple[str, ...]:

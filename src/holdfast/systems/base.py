@@ -287,6 +287,15 @@ class Maintainable(Protocol):
 
 
 @runtime_checkable
+class OperatedByHand(Protocol):
+    """Has no manager: when its primary is lost, somebody has to see it and act."""
+
+    async def operate(self, say: Progress) -> None:
+        """Be that somebody until cancelled; say is told of every act. The model says how long it may take."""
+        ...
+
+
+@runtime_checkable
 class HasConsensus(Protocol):
     """Keeps its leadership in a consensus store."""
 
@@ -323,6 +332,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,
     "has-logs": HasLogs,
+    "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
 
