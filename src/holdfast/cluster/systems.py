@@ -6,10 +6,14 @@ from typing import Any
 
 from holdfast.errors import UnavailableError
 from holdfast.systems.base import System
+from holdfast.systems.etcd.system import EtcdSystem
 from holdfast.systems.patroni.system import PatroniSystem
+from holdfast.systems.raftlog.system import RaftlogSystem
 from holdfast.systems.streaming.system import StreamingSystem
 
-_SYSTEMS: dict[str, System[Any]] = {system.name: system for system in (PatroniSystem(), StreamingSystem())}
+_SYSTEMS: dict[str, System[Any]] = {
+    system.name: system for system in (PatroniSystem(), StreamingSystem(), EtcdSystem(), RaftlogSystem())
+}
 
 
 def system_names() -> tuple[str, ...]:

@@ -27,6 +27,7 @@ BACKUP_TIMEOUT_S: Final = 300.0
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 STREAM_TIMEOUT_S: Final = 10.0
+REACH_TIMEOUT_S: Final = 10.0
 
 _STREAMS: Final = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 
@@ -91,7 +92,7 @@ async def rejoin(told: Told, primary: str, say: Say) -> None:
     Raises ClusterError when the primary does not answer or the server does not stream in the end.
     """
     server = told.server
-    await prepare_primary(told, primary)
+    await _reaches(told, primary)
     if await server.pids():
         await server.stop(STOP_TIMEOUT_S)
     if not server.is_standby:
@@ -122,6 +123,19 @@ async def reseed(told: Told, primary: str, say: Say) -> None:
     await configure(told, primary)
     await server.start(START_TIMEOUT_S)
     await _streams(told)
+
+
+async def _reaches(told: Told, primary: str) -> None:
+    """Wait until the primary answers this server's host and is ready for it: a cable just plugged in takes a moment."""
+
+    async def missing() -> str:
+        try:
+            await prepare_primary(told, primary)
+        except ClusterError as error:
+            return error.message
+        return ""
+
+    await until(missing, REACH_TIMEOUT_S, f"{told.name} to reach {primary}")
 
 
 async def _take_back(told: Told, primary: str, say: Say) -> None:
