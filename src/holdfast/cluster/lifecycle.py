@@ -18,6 +18,7 @@ from typing import Final
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
+from holdfast.cluster.services import start_services
 from holdfast.cluster.systems import system
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
 from holdfast.hosts.netns import disks
@@ -99,7 +100,12 @@ async def bring_up(
         (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
-        await kind.complete(cluster, progress)
+        beside = asyncio.create_task(start_services(cluster, progress))
+        try:
+            await kind.complete(cluster, progress)
+            await beside
+        finally:
+            beside.cancel()
         for host in lab.hosts.values():
             if host.disk is not None:
                 await (

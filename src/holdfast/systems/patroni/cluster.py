@@ -16,11 +16,10 @@ from holdfast.errors import ClusterError, HostError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role, RouteView
+from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 from holdfast.systems.wait import until
 
@@ -77,7 +76,7 @@ class PatroniCluster:
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
         missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
@@ -94,18 +93,9 @@ class PatroniCluster:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
         return await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/leader")
 
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find the primary, and any standby."""
-        hosts = [(node.address, settings.POSTGRES_PORT) for node in self.spec.nodes]
-        return tuple(
-            RouteView(
-                f"libpq-{role}",
-                "libpq",
-                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
-                None,
-            )
-            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
-        )
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the health check of Patroni's REST API for a role."""
+        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
 
     async def connect(
         self,

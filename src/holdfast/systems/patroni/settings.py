@@ -12,11 +12,12 @@ from holdfast.hosts.base import Host
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import Credentials, OutageModel
 from holdfast.systems.etcd.member import CLIENT_PORT
+from holdfast.systems.postgres.dsn import PORT
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import NODE_SETTING, SOCKET_DIR, quote
 
-POSTGRES_PORT: Final = 5432
+POSTGRES_PORT: Final = PORT
 REST_PORT: Final = 8008
 REPLICATOR: Final = "replicator"
 REST_USER: Final = "patroni"

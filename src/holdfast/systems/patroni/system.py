@@ -85,8 +85,6 @@ class PatroniSystem:
         install = find(spec.version)
         users = (SUPERUSER, settings.REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
-        for service in spec.services:
-            progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
