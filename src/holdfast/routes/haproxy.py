@@ -18,11 +18,11 @@ from holdfast.routes.base import services_of, view
 from holdfast.routes.health import CheckedNode, HealthConfig
 from holdfast.spec.cluster import ClusterSpec, ServiceSpec
 from holdfast.systems import http
-from holdfast.systems.base import Cluster, HasHealthChecks, HealthCheck, Role, RouteView
+from holdfast.systems.base import Cluster, HasHealthChecks, Role, RouteView
 from holdfast.systems.credentials import PASSFILE
-from holdfast.systems.postgres.dsn import PORT
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.server import last_lines
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.programs import missing, program
 from holdfast.systems.wait import until
 
@@ -102,7 +102,7 @@ class HaproxyService:
         spec = cluster.spec
         config = HealthConfig(
             tuple(
-                CheckedNode(node.name, node.address, PORT, _FIRST_HEALTH_PORT + number)
+                CheckedNode(node.name, node.address, POSTGRES_PORT, _FIRST_HEALTH_PORT + number)
                 for number, node in enumerate(spec.nodes)
             ),
             spec.database,
@@ -117,23 +117,25 @@ class HaproxyService:
 def haproxy_config(cluster: Cluster, service: ServiceSpec) -> str:
     """Return haproxy.cfg for a service of a cluster."""
     spec = cluster.spec
-    listeners = []
+    listeners = {}
     for role, section in _SECTIONS.items():
-        lines = [f"listen {section}", f"    bind {service.address}:{_ROLE_PORTS[role]}"]
         check = cluster.health_check(role) if isinstance(cluster, HasHealthChecks) else None
-        path = check.path if check else f"/{role}"
-        lines += [f"    option httpchk OPTIONS {path}", "    http-check expect status 200"]
+        lines = [
+            f"listen {section}",
+            f"    bind {service.address}:{_ROLE_PORTS[role]}",
+            f"    option httpchk OPTIONS {check.path if check else f'/{role}'}",
+            "    http-check expect status 200",
+        ]
         if role is Role.STANDBY:  # reads are better served by the primary than not at all
-            lines.append("    use_backend write-for-reads if { nbsrv(read) eq 0 }")
-        lines += _servers(spec, check)
-        listeners.append("\n".join(lines))
-        if role is Role.PRIMARY:
-            backend = [
-                "backend write-for-reads",
-                f"    option httpchk OPTIONS {path}",
-                "    http-check expect status 200",
-            ]
-            fallback = "\n".join([*backend, *_servers(spec, check)])
+            lines.append("    use_backend fallback if { nbsrv(read) eq 0 }")
+        for number, node in enumerate(spec.nodes):
+            asked = f"port {check.port}" if check else f"addr 127.0.0.1 port {_FIRST_HEALTH_PORT + number}"
+            lines.append(f"    server {node.name} {node.address}:{POSTGRES_PORT} check {asked}")
+        listeners[role] = "\n".join(lines)
+    followers = "\n".join(
+        f"    server {node.name} {node.address}:{POSTGRES_PORT} track write/{node.name}"
+        for node in spec.nodes
+    )
     return f"""global
     maxconn {CONNECTIONS_MAX}
     log stdout format iso daemon notice
@@ -150,23 +152,11 @@ listen stats
     bind {service.address}:{STATS_PORT}
     stats enable
     stats uri /
-{listeners[0]}
-{fallback}
-{listeners[1]}
+{listeners[Role.PRIMARY]}
+{listeners[Role.STANDBY]}
+backend fallback
+{followers}
 """
-
-
-def _servers(spec: ClusterSpec, check: HealthCheck | None) -> list[str]:
-    """Return a server line for each node. Without a check of its own it is asked for on this very host."""
-    return [
-        f"    server {node.name} {node.address}:{PORT} check"
-        + (
-            f" port {check.port}"
-            if check is not None
-            else f" addr 127.0.0.1 port {_FIRST_HEALTH_PORT + number}"
-        )
-        for number, node in enumerate(spec.nodes)
-    ]
 
 
 async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[str, str], tuple[str, str]]:
@@ -178,7 +168,7 @@ async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[st
     return {
         (row["pxname"], row["svname"]): (row["status"], row["check_status"].removeprefix("* "))
         for row in rows
-        if row["svname"] not in ("FRONTEND", "BACKEND")
+        if row["svname"] not in ("FRONTEND", "BACKEND") and row["pxname"] in _SECTIONS.values()
     }
 
 

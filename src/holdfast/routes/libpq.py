@@ -8,7 +8,7 @@ from holdfast.hosts.base import PublishedPort
 from holdfast.routes.base import ROLES, view
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.base import RouteView
-from holdfast.systems.postgres.dsn import PORT
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 
 
 class LibpqRoute:
@@ -20,5 +20,5 @@ class LibpqRoute:
 
     def views(self, spec: ClusterSpec, published: Mapping[str, PublishedPort]) -> tuple[RouteView, ...]:
         """Return the route to each role; there is one for every cluster of servers."""
-        hosts = [(node.address, PORT) for node in spec.nodes]
+        hosts = [(node.address, POSTGRES_PORT) for node in spec.nodes]
         return tuple(view(self.kind, role, hosts, spec) for role in ROLES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from holdfast.errors import UnavailableError
-from holdfast.routes.base import Route, services_of
+from holdfast.routes.base import ROLES, Route, services_of
 from holdfast.routes.haproxy import HaproxyRoute, HaproxyService
 from holdfast.routes.libpq import LibpqRoute
 from holdfast.routes.pgbouncer import PgbouncerRoute, PgbouncerService
@@ -62,21 +62,25 @@ def routes(cluster: Cluster) -> tuple[RouteView, ...]:
 
 
 def route(cluster: Cluster, kind: str, role: Role) -> RouteView:
-    """Return the route of a kind to a role.
-
-    Raises ConfigError for a kind that does not exist, UnavailableError for one that this cluster lacks.
-    """
+    """Return the route of a kind to a role. Raises UnavailableError when this cluster lacks it."""
     found = routes(cluster)
     for one in found:
         if one.name == f"{kind}-{role}":
             return one
-    kinds = tuple(dict.fromkeys(one.kind for one in found))
-    there = ", ".join(kinds) or "none"
-    if kind in ROUTES and not isinstance(cluster, HasServers):
-        raise UnavailableError(f"{cluster.spec.system} has no PostgreSQL servers to route to")
+    there = ", ".join(dict.fromkeys(one.kind for one in found)) or "none"
     raise UnavailableError(
-        f"there is no route {kind} to a {role} of {cluster.spec.name}", hint=f"its routes: {there}"
+        f"there is no route {kind} to a {role} of {cluster.spec.name}",
+        hint=f"its routes: {there}; a fresh lab gets what a route leads through, without --lab",
     )
+
+
+def check_route(cluster: Cluster, kind: str) -> None:
+    """Raise UnavailableError when clients cannot take a route to this cluster. Where there are no PostgreSQL servers
+    they take the system's own, and libpq, the default, means that.
+    """
+    if isinstance(cluster, HasServers) or kind != LibpqRoute.kind:
+        for role in ROLES:
+            route(cluster, kind, role)
 
 
 def carries_prepared(kind: str) -> bool:

@@ -25,7 +25,7 @@ from holdfast.history.history import JSON, FinalRead, History
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
-from holdfast.routes.registry import route
+from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.load import Load
@@ -33,7 +33,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster, Role
+from holdfast.systems.base import CAPABILITIES, Cluster
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
@@ -73,7 +73,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    route(cluster, drill.route, Role.PRIMARY)
+    check_route(cluster, drill.route)
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:

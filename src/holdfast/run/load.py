@@ -18,8 +18,9 @@ from holdfast.routes.registry import carries_prepared, route
 from holdfast.spec import WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
-from holdfast.systems.postgres.dsn import PORT, multi_host_dsn
+from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
@@ -133,7 +134,9 @@ class Load:
         if spec.clients.pinned:
             share = max(1, spec.clients.follow)
             for node in cluster.spec.nodes:
-                dsn = multi_host_dsn([(node.address, PORT)], cluster.spec.database, cluster.spec.user, "any")
+                dsn = multi_host_dsn(
+                    [(node.address, POSTGRES_PORT)], cluster.spec.database, cluster.spec.user, "any"
+                )
                 rate = None if spec.rate_per_s is None else spec.rate_per_s / share
                 name = f"{spec.name}-at-{node.name}"
                 configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate, prepared=True))

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-PORT: Final = 5432
-"""Where a node's server listens in the lab, in every system."""
-
 CONNECT_TIMEOUT_S: Final = 2
 TCP_USER_TIMEOUT_MS: Final = 5000
 
