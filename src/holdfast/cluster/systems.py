@@ -7,8 +7,11 @@ from typing import Any
 from holdfast.errors import UnavailableError
 from holdfast.systems.base import System
 from holdfast.systems.patroni.system import PatroniSystem
+from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
 
-_SYSTEMS: dict[str, System[Any]] = {system.name: system for system in (PatroniSystem(),)}
+_SYSTEMS: dict[str, System[Any]] = {
+    system.name: system for system in (PatroniSystem(), PgAutoFailoverSystem())
+}
 
 
 def system_names() -> tuple[str, ...]:

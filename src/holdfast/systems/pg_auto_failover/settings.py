@@ -145,15 +145,13 @@ def outage_model(spec: ClusterSpec) -> OutageModel:
 
 def node_parameters(spec: ClusterSpec) -> dict[str, str]:
     """Return postgresql.conf of the data nodes, the same on all: a standby gets a copy of its primary's."""
-    parameters = {
-        **server_parameters(spec),
-        **(FAST_PARAMETERS if spec.profile == "fast" else {}),
+    return {
         **_common(),
-        # A person's own word comes last.
-        **{name: str(value) for name, value in spec.postgresql.parameters.items() if _is_text(value)},
+        **(FAST_PARAMETERS if spec.profile == "fast" else {}),
+        **server_parameters(spec),
+        "unix_socket_directories": SOCKET_DIR,
+        "include_if_exists": f"../{NODE_CONF}",
     }
-    parameters.pop("unix_socket_directories")
-    return {**parameters, "unix_socket_directories": SOCKET_DIR, "include_if_exists": f"../{NODE_CONF}"}
 
 
 def node_conf(node: NodeSpec) -> str:
@@ -184,10 +182,6 @@ def _common() -> dict[str, str]:
         "log_filename": "postgresql.log",
         "log_file_mode": "0600",
     }
-
-
-def _is_text(value: object) -> bool:
-    return not isinstance(value, bool)
 
 
 def hba_lines(spec: ClusterSpec) -> list[str]:
