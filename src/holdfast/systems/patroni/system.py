@@ -28,9 +28,9 @@ from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.bootstrap import make_data, not_streaming
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
-from holdfast.systems.postgres.server import PostgresServer, last_lines
+from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, hba_lines, own_parameters
-from holdfast.systems.wait import until
+from holdfast.systems.wait import until_or_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +224,4 @@ class PatroniSystem:
         *suspects: str,
     ) -> None:
         """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
-        try:
-            await until(missing, timeout_s, what)
-        except ClusterError as error:
-            words = "".join(
-                f"\n--- {name} on {suspect}\n{last_lines(path)}"
-                for suspect in suspects
-                for name, path in cluster.log_files(suspect).items()
-            )
-            raise ClusterError(error.message + words) from error
+        await until_or_logs(missing, timeout_s, what, cluster, suspects)
