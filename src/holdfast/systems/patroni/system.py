@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import ClusterError, UnavailableError
+from holdfast.errors import UnavailableError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
