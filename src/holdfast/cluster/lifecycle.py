@@ -21,7 +21,7 @@ from holdfast.cluster.residue import find_residue, take_census
 from holdfast.cluster.services import start_services
 from holdfast.cluster.systems import system
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
@@ -86,6 +86,8 @@ async def bring_up(
         raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="holdfast doctor says more")
     if spec.disks and (reason := disks.unavailable()):
         raise UnavailableError(f"disks=on is refused: {reason}")
+    if spec.clocks and (reason := clocks.unavailable()):
+        raise UnavailableError(f"clocks=on is refused: {reason}")
     folder = lab_folder(name)
     await sweep()
     if folder.exists():
@@ -93,7 +95,13 @@ async def bring_up(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
     start = now_ns()
-    lab = await NetnsLab.create(folder, spec.subnet, [node.name for node in spec.nodes] if spec.disks else ())
+    nodes = [node.name for node in spec.nodes]
+    lab = await NetnsLab.create(
+        folder,
+        spec.subnet,
+        disks_for=nodes if spec.disks else (),
+        clocks_for=nodes if spec.clocks else (),
+    )
     try:
         if passwords:
             credentials.choose(folder, passwords)
