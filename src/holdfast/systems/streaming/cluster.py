@@ -59,7 +59,7 @@ class StreamingCluster(ServerGroup):
             for node in self.spec.nodes
         ]
         missing = self.missing(nodes, primary)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
