@@ -101,7 +101,7 @@ async def rejoin(told: Told, primary: str, say: Say) -> None:
     await asyncio.to_thread(_drop_slots, server)
     try:
         await server.start(START_TIMEOUT_S)
-        await _streams(told)
+        await streams(told)
     except ClusterError as error:
         last = error.message.strip().splitlines()[-1]
         say(f"{told.name} does not follow as it is ({last})")
@@ -109,7 +109,7 @@ async def rejoin(told: Told, primary: str, say: Say) -> None:
         await _take_back(told, primary, say)
         await configure(told, primary)
         await server.start(START_TIMEOUT_S)
-        await _streams(told)
+        await streams(told)
     say(f"{told.name} streams from {primary}")
 
 
@@ -122,7 +122,7 @@ async def reseed(told: Told, primary: str, say: Say) -> None:
     await _copy(told, primary, say)
     await configure(told, primary)
     await server.start(START_TIMEOUT_S)
-    await _streams(told)
+    await streams(told)
 
 
 async def _reaches(told: Told, primary: str) -> None:
@@ -154,8 +154,8 @@ async def _copy(told: Told, primary: str, say: Say) -> None:
     say(f"{told.name} holds a fresh copy of {primary}")
 
 
-async def _streams(told: Told) -> None:
-    """Wait until a server streams; its own word, over its own loopback."""
+async def streams(told: Told) -> None:
+    """Wait until a server streams: its own word, over its own loopback. Raises ClusterError."""
 
     async def missing() -> str:
         try:

@@ -102,7 +102,7 @@ class Operator:
             told = cluster.told(record.primary, wanted)
             await following.configure(told, None)
             await told.server.reload()
-            setting = settings.synchronous_standby_names(cluster.spec, wanted)
+            setting = settings.synchronous_standby_names(cluster.spec.sync, wanted)
             await _shows(cluster, record.primary, setting)
             cluster.leadership.write(Record(record.primary, record.term, tuple(wanted)))
         words = f"commits on {record.primary} wait for {setting or 'nobody'}"

@@ -45,12 +45,12 @@ def eligible(spec: ClusterSpec, primary: str) -> tuple[str, ...]:
     return tuple(node.name for node in spec.nodes if node.name != primary and node.role != "read-only")
 
 
-def synchronous_standby_names(spec: ClusterSpec, standbys: Iterable[str]) -> str:
+def synchronous_standby_names(sync: str, standbys: Iterable[str]) -> str:
     """Return the setting by which a commit waits for one of the standbys; "" where it waits for nobody."""
     names = ", ".join('"' + name + '"' for name in standbys)
-    if spec.sync == "off" or not names:
+    if sync == "off" or not names:
         return ""
-    return f"{'ANY' if spec.sync == 'quorum' else 'FIRST'} 1 ({names})"
+    return f"{'ANY' if sync == 'quorum' else 'FIRST'} 1 ({names})"
 
 
 def parameters(spec: ClusterSpec, node: NodeSpec, waits_for: Iterable[str]) -> dict[str, str]:
@@ -60,5 +60,5 @@ def parameters(spec: ClusterSpec, node: NodeSpec, waits_for: Iterable[str]) -> d
         "wal_sender_timeout": silence,
         "wal_receiver_timeout": silence,
         **servers.own_parameters(spec, node),
-        "synchronous_standby_names": synchronous_standby_names(spec, waits_for),
+        "synchronous_standby_names": synchronous_standby_names(spec.sync, waits_for),
     }
