@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,9 +27,9 @@ from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
-from holdfast.systems.postgres.server import PostgresServer, last_lines
+from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.views import Connection, standby_views
-from holdfast.systems.wait import until
+from holdfast.systems.wait import until_or_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class PatroniSystem:
         progress("Patroni takes over")
         first = spec.primary()
         await cluster.start_patroni(first.name)
-        await self._until(
+        await until_or_logs(
             lambda: self._answers(cluster, first.name, "/leader"),
             self._patience.primary_s,
             f"Patroni on {first.name} to lead",
@@ -124,7 +124,7 @@ class PatroniSystem:
         wanted = settings.timing(spec)
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
-        await self._until(
+        await until_or_logs(
             lambda: self._missing(cluster),
             self._patience.replica_s,
             "the cluster to be whole",
@@ -171,7 +171,7 @@ class PatroniSystem:
                 await servers[name].become_standby_of(primary.address, settings.REPLICATOR, slot)
             await asyncio.gather(*(servers[name].start(self._patience.replica_s) for name in slots))
             # A slot in use survives Patroni's first look, which drops the slots of members it does not know yet.
-            await self._until(
+            await until_or_logs(
                 lambda: _not_streaming(connection, slots),
                 self._patience.replica_s,
                 "the standbys to stream",
@@ -185,10 +185,10 @@ class PatroniSystem:
         async def elected() -> str:
             return "" if await etcd.leader(cluster.lab, cluster.spec.dcs) else "no member leads"
 
-        await self._until(elected, self._patience.dcs_s, "etcd to elect", cluster, cluster.spec.dcs[0].name)
+        await until_or_logs(elected, self._patience.dcs_s, "etcd to elect", cluster, cluster.spec.dcs[0].name)
 
     async def _until_replica(self, cluster: PatroniCluster, node: str) -> None:
-        await self._until(
+        await until_or_logs(
             lambda: self._answers(cluster, node, "/replica"),
             self._patience.replica_s,
             f"{node} to follow",
@@ -214,25 +214,6 @@ class PatroniSystem:
         answer = await cluster.rest(leader.name, "PATCH", "/config", wanted, timeout_s=10.0)
         if answer.status != 200:
             raise ClusterError(f"Patroni did not take its timing {wanted}: {answer.status} {answer.body}")
-
-    async def _until(
-        self,
-        missing: Callable[[], Awaitable[str]],
-        timeout_s: float,
-        what: str,
-        cluster: PatroniCluster,
-        *suspects: str,
-    ) -> None:
-        """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
-        try:
-            await until(missing, timeout_s, what)
-        except ClusterError as error:
-            words = "".join(
-                f"\n--- {name} on {suspect}\n{last_lines(path)}"
-                for suspect in suspects
-                for name, path in cluster.log_files(suspect).items()
-            )
-            raise ClusterError(error.message + words) from error
 
 
 async def _not_streaming(connection: Connection, standbys: Iterable[str]) -> str:
