@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "maintenance": "operating",
     "set": "operating",
     "drill": "drills",
+    "suite": "suites",
     "chaos": "chaos",
     "inject": "chaos",
     "heal": "chaos",

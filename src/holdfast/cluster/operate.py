@@ -118,10 +118,11 @@ async def add_node(
     """
     if not isinstance(cluster, Resizable):
         raise UnavailableError(f"{cluster.spec.system} cannot take in a node while it runs")
-    if cluster.spec.disks:
-        raise UnavailableError(
-            "this lab's nodes have disks of their own (disks=on), which can only be made with the lab"
-        )
+    for setting, owned in (("disks", cluster.spec.disks), ("clocks", cluster.spec.clocks)):
+        if owned:
+            raise UnavailableError(
+                f"this lab's nodes have {setting} of their own ({setting}=on), which are only made with the lab"
+            )
     with one_operator(cluster):
         before = cluster.spec
         wanted = name or next_name(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from holdfast.clock import deadline_ns, now_ns, seconds_between
 from holdfast.errors import ClusterError
@@ -28,16 +28,19 @@ async def until(missing: Callable[[], Awaitable[str]], timeout_s: float, what: s
 
 
 async def until_or_logs(
-    missing: Callable[[], Awaitable[str]], timeout_s: float, what: str, cluster: Cluster, *suspects: str
-) -> float:
-    """Wait as until does; the error also holds the last lines of the suspects' logs, where they have any."""
+    missing: Callable[[], Awaitable[str]],
+    timeout_s: float,
+    what: str,
+    cluster: HasLogs,
+    suspects: Iterable[str],
+) -> None:
+    """Wait as until does; the error also has the last lines of the logs of the nodes that are suspects."""
     try:
-        return await until(missing, timeout_s, what)
+        await until(missing, timeout_s, what)
     except ClusterError as error:
         words = "".join(
             f"\n--- {name} on {suspect}\n{last_lines(path)}"
             for suspect in suspects
-            if isinstance(cluster, HasLogs)
             for name, path in cluster.log_files(suspect).items()
         )
         raise ClusterError(error.message + words) from error

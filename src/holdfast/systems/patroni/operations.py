@@ -21,6 +21,7 @@ from holdfast.systems.base import Role
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres.install import find
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.postgres.views import slot_names
 from holdfast.systems.wait import until, until_or_logs
 
@@ -95,14 +96,14 @@ async def reseed(cluster: PatroniCluster, node: str) -> None:
             return f"its REST API does not answer ({error})"
         return "" if answer.status == 200 else f"it says {answer.status}: {answer.body}"
 
-    await until_or_logs(refused, REST_TIMEOUT_S, f"Patroni on {node} to reseed it", cluster, node)
+    await until_or_logs(refused, REST_TIMEOUT_S, f"Patroni on {node} to reseed it", cluster, [node])
 
     async def missing() -> str:
         if (data / OLD_DATA).exists():
             return "its old data is there yet"
         return await _not_streaming(cluster, node)
 
-    await until_or_logs(missing, COPY_TIMEOUT_S, f"{node} to stream from a new copy", cluster, node)
+    await until_or_logs(missing, COPY_TIMEOUT_S, f"{node} to stream from a new copy", cluster, [node])
 
 
 async def add_node(cluster: PatroniCluster, node: NodeSpec) -> None:
@@ -116,14 +117,14 @@ async def add_node(cluster: PatroniCluster, node: NodeSpec) -> None:
     if not host.is_on:
         await host.power_on()
     if node.name not in lab.published:
-        await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+        await lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
     await cluster.start_node(node.name)
     await until_or_logs(
         lambda: _not_streaming(cluster, node.name),
         COPY_TIMEOUT_S,
         f"{node.name} to stream",
         cluster,
-        node.name,
+        [node.name],
     )
 
 
@@ -144,7 +145,7 @@ async def remove_node(cluster: PatroniCluster, node: str) -> None:
         await cluster.lab.remove_host(node)
     primary = await cluster.primary()
     cluster.spec = without_node(spec, node, primary or left[0].name)
-    await etcd.delete(cluster.lab, spec.dcs, f"/service/{settings.scope(spec)}/members/{node}")
+    await etcd.delete(cluster.lab, spec.dcs, f"/service/{spec.name}/members/{node}")
     await _forget_slot(cluster, slot_name_from_member_name(node))
 
 
@@ -161,7 +162,7 @@ async def set_maintenance(cluster: PatroniCluster, node: str, on: bool) -> None:
     maintenance.put_back(host)
     await cluster.start_node(node)
     await until_or_logs(
-        lambda: _not_streaming(cluster, node), COPY_TIMEOUT_S, f"{node} to stream again", cluster, node
+        lambda: _not_streaming(cluster, node), COPY_TIMEOUT_S, f"{node} to stream again", cluster, [node]
     )
 
 
