@@ -8,7 +8,8 @@ Whatever happens on the way, the faults are healed, the clients stopped, and wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster
+from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
@@ -112,7 +113,13 @@ async def run_drill(
     nemesis: Nemesis | None = None
     start_ns = end_ns = 0
     complete = False
-    async with observer.running():
+    acts: list[JSON] = []
+
+    def operator_acts(words: str) -> None:
+        acts.append(f"{seconds_between(began, now_ns()):.1f} s: {words}")
+        say(words)
+
+    async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, drill.route)
@@ -155,6 +162,8 @@ async def run_drill(
         "model_s": cluster.model.outage_s,
         "model": cluster.model.reason,
     }
+    if isinstance(cluster, OperatedByHand):
+        notes["operator"] = acts
     document = RunDocument(
         name=drill.name,
         system=cluster.spec.system,
@@ -188,6 +197,20 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )
+
+
+@contextlib.asynccontextmanager
+async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Have somebody in charge of a system without a manager, for the length of a with block."""
+    if not isinstance(cluster, OperatedByHand):
+        yield
+        return
+    watch = asyncio.create_task(cluster.operate(say))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:

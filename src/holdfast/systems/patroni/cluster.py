@@ -315,14 +315,10 @@ class PatroniCluster(ServerGroup):
             return None
 
     def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
-        writable = {
-            name: look.server.timeline
-            for name, look in looks.items()
-            if look.server is not None and not look.server.in_recovery
-        }
-        if leader in writable:
+        servers = {name: look.server for name, look in looks.items()}
+        if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
             return leader
-        return max(writable, key=lambda name: writable[name], default=None)
+        return self.newest_primary(servers)
 
     def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
         state = look.manager.field("state") if look.manager is not None else None
@@ -330,24 +326,11 @@ class PatroniCluster(ServerGroup):
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
-        if primary is None:
-            return "no node accepts writes"
-        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
-        if len(primaries) > 1:
-            return f"several nodes accept writes: {', '.join(primaries)}"
-        for node in nodes:
-            if node.state == maintenance.STATE:
-                continue
-            if not node.healthy:
-                return f"{node.name} is {node.state}"
-            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
-                return f"{node.name} is not streaming but {node.state}"
-        if self.spec.sync != "off" and len(self.spec.nodes) > 1:
-            counts = {"sync", "quorum"}
-            if not any(node.sync in counts for node in nodes):
-                return "no standby is synchronous yet"
-            if not synchronous:  # the store's word is the one that decides who may be promoted
-                return "Patroni has not recorded its synchronous standby yet"
+        if missing := self.missing(nodes, primary):
+            return missing
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
+            # The store's word is the one that decides who may be promoted.
+            return "Patroni has not recorded its synchronous standby yet"
         return ""
 
 
