@@ -17,6 +17,7 @@ from typing import Final
 import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
+from holdfast.cluster import lifecycle
 from holdfast.cluster.observe import Observer
 from holdfast.cluster.services import start_member
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
@@ -131,6 +132,7 @@ async def run_drill(
             end_ns = now_ns()
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
+        cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
         rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
     say("reading everything back")
     final, trouble = await _read(cluster, drill, trouble)

@@ -131,10 +131,8 @@ class Cluster(Protocol):
         """The lab it runs in."""
         ...
 
-    @property
-    def spec(self) -> ClusterSpec:
-        """What it was made from."""
-        ...
+    spec: ClusterSpec
+    """What it was made from, as operators have changed it since."""
 
     @property
     def credentials(self) -> Credentials:
