@@ -27,7 +27,7 @@ from holdfast.history.history import JSON, FinalRead, History
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
-from holdfast.routes.registry import check_route
+from holdfast.routes.registry import check_route, own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.load import Load
@@ -75,7 +75,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_route(cluster, drill.route)
+    check_route(cluster, drill.route or own_route(cluster))
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
@@ -104,6 +104,7 @@ async def run_drill(
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
     plan = check_drill(drill, cluster)
+    route = drill.route or own_route(cluster)
     began = now_ns()
     started = timestamp()
     say("waiting for a healthy cluster")
@@ -122,7 +123,7 @@ async def run_drill(
     async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads(), drill.level, drill.route)
+            start_ns = await load.start(drill.workloads(), drill.level, route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             say(f"load for {drill.duration_s:g} s")
@@ -156,7 +157,7 @@ async def run_drill(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
-        "route": drill.route,
+        "route": route,
         "duration_s": round(seconds_between(began, now_ns()), 3),
         "rejoin_s": rejoin_s,
         "model_s": cluster.model.outage_s,

@@ -1,8 +1,8 @@
 """The program on each node that does there what Pgpool-II's commands decide on the balancer's host.
 
 Pgpool-II brings no such program: its manual's examples log in over SSH. This one listens on the node's address in the
-lab and takes one JSON line a connection: {"token", "do": state | fence | promote | follow | waits, …}. It answers with
-one line. It never decides anything.
+lab and takes one JSON line a connection: {"token", "do": state | fence | promote | repoint | follow | waits, …}. It
+answers with one line. It never decides anything.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ class Agent:
                     await told.server.promote(PROMOTE_TIMEOUT_S)
                 case "follow":
                     await follow(told, str(order["primary"]))
+                case "repoint":
+                    await following.repoint(told, str(order["primary"]))
                 case "waits":
                     await following.configure(told, None)
                     await told.server.reload()

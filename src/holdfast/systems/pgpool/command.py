@@ -30,6 +30,7 @@ STATE_TIMEOUT_S: Final = 4.0
 FENCE_TIMEOUT_S: Final = 12.0
 PROMOTE_TIMEOUT_S: Final = 40.0
 FOLLOW_TIMEOUT_S: Final = 400.0
+REPOINT_TIMEOUT_S: Final = 5.0
 LOCK_TIMEOUT_S: Final = 30.0
 ATTACH_TIMEOUT_S: Final = 15.0
 ATTACH_TRIES: Final = 10
@@ -79,9 +80,8 @@ class Commands:
 
     def _primary_lost(self, leadership: Any, failed: int, new_main: int) -> None:
         from holdfast.errors import ClusterError
-        from holdfast.systems.streaming.choice import choose
+        from holdfast.systems.streaming.choice import choose, synchronous_standby_names
         from holdfast.systems.streaming.leadership import Record
-        from holdfast.systems.streaming.settings import synchronous_standby_names
 
         record = leadership.read()
         old = self._nodes[failed]
@@ -107,6 +107,20 @@ class Commands:
         names = synchronous_standby_names(self._sync, waits_for)
         self._tell(new, {"do": "promote", "old": old.address, "standby_names": names}, PROMOTE_TIMEOUT_S)
         say(f"{name} is promoted")
+        # Before Pgpool-II gets to its follow commands, one after another: commits wait for these standbys.
+        with ThreadPoolExecutor(len(others) + 1) as pool:
+            list(
+                pool.map(
+                    lambda one: self._repoint(one, new), (self._named(one) for one in held if one != name)
+                )
+            )
+
+    def _repoint(self, node: Node, new: Node) -> None:
+        try:
+            self._tell(node, {"do": "repoint", "primary": new.address}, REPOINT_TIMEOUT_S)
+            say(f"{node.name} is told to follow {new.name}")
+        except (CommandError, OSError) as error:
+            say(f"{node.name} could not be told to follow {new.name}: {error}")
 
     def _standby_lost(self, failed: int) -> None:
         say(f"{self._nodes[failed].name}, a standby, is detached: nothing to promote")

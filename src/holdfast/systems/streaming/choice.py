@@ -1,8 +1,11 @@
-"""Which standby may be promoted: pure, for an operator, Pgpool-II's failover command and whoever else decides."""
+"""Which standby may be promoted, and whom commits wait for: pure, for whoever decides.
+
+Kept to small modules, because Pgpool-II's failover command starts anew for every call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.errors import ClusterError
@@ -44,3 +47,11 @@ def choose(
             f"{target} lacks writes that were acknowledged: {best.lsn - held[target].lsn} bytes"
         )
     return target
+
+
+def synchronous_standby_names(sync: str, standbys: Iterable[str]) -> str:
+    """Return the setting by which a commit waits for one of the standbys; "" where it waits for nobody."""
+    names = ", ".join('"' + name + '"' for name in standbys)
+    if sync == "off" or not names:
+        return ""
+    return f"{'ANY' if sync == 'quorum' else 'FIRST'} 1 ({names})"

@@ -9,6 +9,7 @@ from typing import Final
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import OutageModel
 from holdfast.systems.postgres import settings as servers
+from holdfast.systems.streaming.choice import synchronous_standby_names
 
 MARGIN_S: Final = 5.0
 """For the fencing, the promotion and the clients, on top of the operator's looks."""
@@ -43,14 +44,6 @@ def outage_model(spec: ClusterSpec) -> OutageModel:
 def eligible(spec: ClusterSpec, primary: str) -> tuple[str, ...]:
     """Return the standbys that writes on primary may wait for: all but those that only serve reads."""
     return tuple(node.name for node in spec.nodes if node.name != primary and node.role != "read-only")
-
-
-def synchronous_standby_names(sync: str, standbys: Iterable[str]) -> str:
-    """Return the setting by which a commit waits for one of the standbys; "" where it waits for nobody."""
-    names = ", ".join('"' + name + '"' for name in standbys)
-    if sync == "off" or not names:
-        return ""
-    return f"{'ANY' if sync == 'quorum' else 'FIRST'} 1 ({names})"
 
 
 def parameters(spec: ClusterSpec, node: NodeSpec, waits_for: Iterable[str]) -> dict[str, str]:
