@@ -46,7 +46,7 @@ async def load_dataset(cluster: Cluster, progress: Progress) -> int:
 
     All in one transaction as the application's role: there is all of it or nothing. The spec's ``sample_rows`` and
     ``dataset_rows`` say what is in it. Raises ClusterError with the server's words.
-    About 0.1 s without made rows; a million of those take some 10 s.
+    About 0.1 s without made rows; a million of those take under a minute.
     """
     spec = cluster.spec
     if spec.dataset is None:
