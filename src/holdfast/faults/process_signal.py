@@ -17,7 +17,12 @@ from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
-_WHICH = Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd")
+MANAGER: Final = "manager"
+"""A word for whatever manages the server on a node: patroni, pg_autoctl."""
+
+_WHICH = Param(
+    "process", "postgres", "", "which: postgres with its backends, manager (patroni, pg_autoctl), etcd"
+)
 
 
 class ProcessSignal(Staged):
@@ -79,12 +84,23 @@ class ProcessSignal(Staged):
 
 async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
+    name = process_name(cluster, node, process)
+    return await cluster.process_ids(node, name) if isinstance(cluster, Killable) else []
+
+
+def process_name(cluster: Cluster, node: str, process: str) -> str:
+    """Return the name that a node knows a process by: the word manager means its manager, other names themselves.
+
+    Raises ConfigError for a name the system does not know.
+    """
     if not isinstance(cluster, Killable):
         raise HostError(f"{cluster.spec.system} has no process to name")
     names = cluster.process_names(node)
+    if process == MANAGER:
+        return names[0]
     if process not in names:
-        raise ConfigError(f"{node} has no process {process}", hint=f"it has: {', '.join(names)}")
-    return await cluster.process_ids(node, process)
+        raise ConfigError(f"{node} has no process {process}", hint=f"it has: {', '.join(names)}, {MANAGER}")
+    return process
 
 
 PROCESS_KILL = ProcessSignal(
