@@ -11,7 +11,8 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from holdfast.errors import ConfigError, HostError
+from holdfast.cluster.services import process_ids, process_names
+from holdfast.errors import ConfigError
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, pids_of
 from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
@@ -85,7 +86,7 @@ class ProcessSignal(Staged):
 async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
     name = process_name(cluster, node, process)
-    return await cluster.process_ids(node, name) if isinstance(cluster, Killable) else []
+    return await process_ids(cluster, node, name)
 
 
 def process_name(cluster: Cluster, node: str, process: str) -> str:
@@ -93,13 +94,12 @@ def process_name(cluster: Cluster, node: str, process: str) -> str:
 
     Raises ConfigError for a name the system does not know.
     """
-    if not isinstance(cluster, Killable):
-        raise HostError(f"{cluster.spec.system} has no process to name")
-    names = cluster.process_names(node)
-    if process == MANAGER:
+    names = process_names(cluster, node)
+    if process == MANAGER and names:
         return names[0]
     if process not in names:
-        raise ConfigError(f"{node} has no process {process}", hint=f"it has: {', '.join(names)}, {MANAGER}")
+        has = f"it has: {', '.join(names)}" if names else None
+        raise ConfigError(f"{node} has no process {process}", hint=has)
     return process
 
 

@@ -178,6 +178,10 @@ class ClusterSpec:
         default=False,
         description="each node on a disk of its own, which can lose power or fill up; needs root",
     )
+    clocks: Switch = Field(
+        default=False,
+        description="each node's programs follow a wall clock of its own, which can jump and drift",
+    )
     checksums: Switch = Field(default=True, description="data checksums")
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(
@@ -240,6 +244,22 @@ class ClusterSpec:
     def spare_addresses(self) -> Iterator[str]:
         """Yield the subnet's addresses that no member has, in order: for clients, proxies and added nodes."""
         return spare_addresses(self.subnet, self.members())
+
+
+def with_node(spec: ClusterSpec, node: NodeSpec) -> ClusterSpec:
+    """Return a cluster with a node more, given an address when it has none. Raises pydantic.ValidationError."""
+    return dataclasses.replace(spec, nodes=(*spec.nodes, node))
+
+
+def without_node(spec: ClusterSpec, name: str, primary: str) -> ClusterSpec:
+    """Return a cluster without a node and its ports; primary starts as the primary where that was the node."""
+    left = tuple(node for node in spec.nodes if node.name != name)
+    if all(node.role != "primary" for node in left):
+        left = tuple(
+            dataclasses.replace(node, role="primary") if node.name == primary else node for node in left
+        )
+    ports = {key: port for key, port in spec.ports.items() if key.split("/")[0] != name}
+    return dataclasses.replace(spec, nodes=left, ports=ports)
 
 
 def _check_names(located: Sequence[tuple[Path, NodeSpec | ServiceSpec]]) -> None:
