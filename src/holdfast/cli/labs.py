@@ -29,8 +29,9 @@ from holdfast.cli.output import (
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
+from holdfast.monitoring.services import watchers, with_monitoring
 from holdfast.report.plain import plain
-from holdfast.spec import load_cluster, load_env_file
+from holdfast.spec import ClusterSpec, load_cluster, load_env_file
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
@@ -48,6 +49,9 @@ WATCH_S: Final = 1.0
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
+@click.option(
+    "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
+)
 @click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
 @set_option
 @json_option
@@ -57,6 +61,7 @@ async def up(
     config: str | None,
     name: str | None,
     profile: str | None,
+    extras: Sequence[str],
     env_file: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -69,10 +74,15 @@ async def up(
         env = load_env_file(env_file)
         spec = env.applied_to(spec)
         passwords = env.passwords(spec.user, SUPERUSER)
+    if "monitoring" in extras:
+        spec = with_monitoring(spec)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
-        found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
+        found = await lifecycle.bring_up(
+            spec, lab, progress, keep=True, passwords=passwords, beside=beside(spec)
+        )
         view = await found.cluster.view()
+    nodes = await node_documents(view, found.cluster)
     if as_json:
         print_json(
             {
@@ -80,12 +90,13 @@ async def up(
                 "system": spec.system,
                 "writable_s": round(found.writable_s, 3),
                 "ready_s": round(found.ready_s, 3),
-                "nodes": node_documents(view, found.cluster),
+                "nodes": nodes,
             }
         )
         return
     say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
     OUT.print(node_table(view))
+    _say_addresses(found.cluster)
 
 
 @click.command()
@@ -114,7 +125,7 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
                 "profile": cluster.spec.profile,
                 "ready": view.ready,
                 "primary": view.primary,
-                "nodes": node_documents(view, cluster),
+                "nodes": await node_documents(view, cluster),
                 "balancers": [],
                 "routes": [asdict(route) for route in view.routes],
             }
@@ -122,6 +133,7 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
     else:
         say(headline(view, cluster))
         OUT.print(node_table(view))
+        _say_addresses(cluster)
     return 0
 
 
@@ -254,15 +266,37 @@ def credentials(lab: str | None, as_json: bool) -> None:
     say(f"PGPASSFILE={cluster.credentials.passfile}")
 
 
-def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
-    """Return the nodes as status prints them, the lab's client hosts last."""
-    known = {node.name for node in view.nodes}
+def beside(spec: ClusterSpec) -> lifecycle.Beside | None:
+    """Return what starts the services that watch a cluster, None when its specification has none."""
+    if not watchers(spec):
+        return None
+    from holdfast.monitoring.deploy import deploy  # here: most clusters have nothing of it
+
+    return deploy
+
+
+def _say_addresses(cluster: Cluster) -> None:
+    if watchers(cluster.spec):
+        from holdfast.monitoring.status import addresses
+
+        for line in addresses(cluster):
+            say(line)
+
+
+async def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
+    """Return the nodes as status prints them, what watches them next, the lab's client hosts last."""
+    watching: tuple[NodeView, ...] = ()
+    if watchers(cluster.spec):
+        from holdfast.monitoring.status import watcher_views
+
+        watching = await watcher_views(cluster)
+    known = {node.name for node in (*view.nodes, *watching)}
     clients = [
         NodeView(name, Role.CLIENT, host.address, 0, None, "on" if host.is_on else "off", host.is_on)
         for name, host in cluster.lab.hosts.items()
         if name not in known
     ]
-    return [asdict(node) for node in (*view.nodes, *clients)]
+    return [asdict(node) for node in (*view.nodes, *watching, *clients)]
 
 
 def headline(view: ClusterView, cluster: Cluster) -> str:

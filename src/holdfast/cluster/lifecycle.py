@@ -11,7 +11,7 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,10 @@ SPEC_NAME: Final = "cluster.json"
 RUNTIME: Final = "netns"
 GONE_TIMEOUT_S: Final = 5.0
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,40}[a-z0-9])?")
+
+
+Beside = Callable[[Cluster, Progress], Awaitable[None]]
+"""Starts what is no part of a cluster but watches it, on hosts of its lab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,10 @@ async def bring_up(
     *,
     keep: bool,
     passwords: Mapping[str, str] | None = None,
+    beside: Beside | None = None,
 ) -> BroughtUp:
     """Bring a cluster up on a new lab. keep: it outlives this process once it is up; without, it ends with it.
-    passwords: a person's own, by user; the others are generated.
+    passwords: a person's own, by user; the others are generated. beside: starts what watches it, once it is whole.
 
     On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
     ClusterError, HostError.
@@ -100,6 +105,9 @@ async def bring_up(
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
         await kind.complete(cluster, progress)
+        whole = now_ns()
+        if beside is not None:
+            await beside(cluster, progress)
         for host in lab.hosts.values():
             if host.disk is not None:
                 await (
@@ -107,7 +115,7 @@ async def bring_up(
                 )  # it was brought up in haste; from here on what is lost is the system's doing
         if keep:
             await lab.release()
-        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
+        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, whole))
     except BaseException:
         await asyncio.shield(take_down(name))
         raise
@@ -212,13 +220,13 @@ async def sweep() -> list[Removed]:
 
 @contextlib.asynccontextmanager
 async def temporary(
-    spec: ClusterSpec, name: str, progress: Progress, *, keep: bool
+    spec: ClusterSpec, name: str, progress: Progress, *, keep: bool, beside: Beside | None = None
 ) -> AsyncIterator[BroughtUp]:
     """Bring a cluster up for the length of a with block, and remove it after, unless keep.
 
     Raises ClusterError when something of it is left behind.
     """
-    up = await bring_up(spec, name, progress, keep=keep)
+    up = await bring_up(spec, name, progress, keep=keep, beside=beside)
     try:
         yield up
     finally:

@@ -25,11 +25,13 @@ from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
 from holdfast.run.checks import make_checkers
+from holdfast.run.feed import LiveFeed, announced
 from holdfast.run.final import final_read
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
+from holdfast.spec.cluster import MONITORING_KINDS
 from holdfast.spec.drill import check_targets
 from holdfast.systems.base import CAPABILITIES, Cluster
 from holdfast.systems.wait import until_whole
@@ -98,6 +100,31 @@ async def run_drill(
 
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
+    feed = LiveFeed(
+        folder,
+        folder / RECORDINGS,
+        cluster.lab.name,
+        drill.name,
+        cluster.spec.system,
+        drill.duration_s,
+        announced(cluster.lab),
+    )
+    async with feed.publishing():
+        outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
+        feed.phase, feed.verdict = "done", outcome.verdict
+    return outcome
+
+
+async def _run_drill(
+    cluster: Cluster,
+    drill: DrillSpec,
+    seed: int,
+    folder: Path,
+    replay: str,
+    say: Callable[[str], None],
+    injector: Callable[[str], Fault],
+    feed: LiveFeed,
+) -> Outcome:
     plan = check_drill(drill, cluster)
     began = now_ns()
     started = timestamp()
@@ -114,17 +141,20 @@ async def run_drill(
             start_ns = await load.start(drill.workloads(), drill.level)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
+            feed.begin(start_ns, nemesis.records)
             say(f"load for {drill.duration_s:g} s")
             await nemesis.run(end_ns)
             complete = True
         finally:
             end_ns = now_ns()
+            feed.end(end_ns)
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
         rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
     say("reading everything back")
     final, trouble = await _read(cluster, drill, trouble)
     say("judging the history")
+    feed.phase = "judging"
     ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
     history = History(
         ops,
@@ -194,7 +224,7 @@ async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tupl
     try:
         for member in cluster.spec.members():
             host = cluster.lab.hosts.get(member.name)
-            if host is not None and host.is_on:
+            if host is not None and host.is_on and getattr(member, "kind", "") not in MONITORING_KINDS:
                 await cluster.start_node(member.name)
         await until_whole(cluster, timeout_s)
     except ClusterError as error:

@@ -41,6 +41,8 @@ Dataset = Literal["healthcare", "shop"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
+MONITORING_KINDS: tuple[ServiceKind, ...] = ("exporter", "prometheus", "alertmanager", "grafana")
+"""Services that watch the cluster and are no part of it."""
 
 NODES_MAX = 32
 DCS_MAX = 7

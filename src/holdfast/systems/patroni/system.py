@@ -19,7 +19,7 @@ from typing import Final
 
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Lab
-from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.spec.cluster import MONITORING_KINDS, ClusterSpec, NodeSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.etcd import member as etcd
@@ -87,6 +87,8 @@ class PatroniSystem:
         users = (SUPERUSER, REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
         for service in spec.services:
+            if service.kind in MONITORING_KINDS:
+                continue
             progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
