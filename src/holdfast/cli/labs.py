@@ -28,11 +28,13 @@ from holdfast.cli.output import (
 )
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
+from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ConfigError, HostError
-from holdfast.monitoring.services import watchers, with_monitoring
+from holdfast.monitoring.services import addresses, with_monitoring
 from holdfast.report.plain import plain
-from holdfast.spec import ClusterSpec, load_cluster, load_env_file
-from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
+from holdfast.routes.registry import routes
+from holdfast.spec import load_cluster, load_env_file
+from holdfast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
 
@@ -78,11 +80,8 @@ async def up(
         spec = with_monitoring(spec)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
-        found = await lifecycle.bring_up(
-            spec, lab, progress, keep=True, passwords=passwords, beside=beside(spec)
-        )
-        view = await found.cluster.view()
-    nodes = await node_documents(view, found.cluster)
+        found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
+        view = await with_services(found.cluster)
     if as_json:
         print_json(
             {
@@ -90,13 +89,14 @@ async def up(
                 "system": spec.system,
                 "writable_s": round(found.writable_s, 3),
                 "ready_s": round(found.ready_s, 3),
-                "nodes": nodes,
+                "nodes": node_documents(view, found.cluster),
             }
         )
         return
     say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
     OUT.print(node_table(view))
-    _say_addresses(found.cluster)
+    for line in addresses(found.cluster):
+        say(line)
 
 
 @click.command()
@@ -115,7 +115,7 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
             raise ConfigError("--watch and --json do not go together")
         await _watch(cluster, for_s)
         return 0
-    view = await cluster.view()
+    view = await with_services(cluster)
     if as_json:
         print_json(
             {
@@ -125,15 +125,16 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
                 "profile": cluster.spec.profile,
                 "ready": view.ready,
                 "primary": view.primary,
-                "nodes": await node_documents(view, cluster),
-                "balancers": [],
-                "routes": [asdict(route) for route in view.routes],
+                "nodes": node_documents(view, cluster),
+                "balancers": [asdict(one) for one in balancer_views(cluster, view)],
+                "routes": [asdict(route) for route in routes(cluster)],
             }
         )
     else:
         say(headline(view, cluster))
         OUT.print(node_table(view))
-        _say_addresses(cluster)
+        for line in addresses(cluster):
+            say(line)
     return 0
 
 
@@ -142,7 +143,7 @@ async def _watch(cluster: Cluster, for_s: float | None) -> None:
     end_ns = deadline_ns(for_s) if for_s is not None else None
     with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
         while True:
-            view = await cluster.view()
+            view = await with_services(cluster)
             show(headline(view, cluster), node_table(view), _watch_line(view))
             if end_ns is not None and now_ns() >= end_ns:
                 return
@@ -199,6 +200,8 @@ async def psql(
 ) -> int:
     """Open psql on a node, through its published port; ARGUMENTS go to psql."""
     cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, HasServers):
+        raise ConfigError(f"{cluster.spec.system} has no PostgreSQL servers")
     target = node or (await cluster.view()).primary
     if target is None:
         raise HostError("no node accepts writes now", hint="holdfast status; or name one with --node")
@@ -231,14 +234,12 @@ async def psql(
 async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> None:
     """Print the last lines of a node's logs; of all nodes without NODE."""
     cluster = lifecycle.attach(lab)
-    if not isinstance(cluster, HasLogs):
-        raise ConfigError(f"{cluster.spec.system} keeps no logs")
     names = [member.name for member in cluster.spec.members()]
     if node is not None and node not in names:
         raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
     documents: list[JSON] = []
     for name in [node] if node else names:
-        for log, path in cluster.log_files(name).items():
+        for log, path in log_files(cluster, name).items():
             text = path.read_text(errors="replace") if path.exists() else ""
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})
@@ -266,37 +267,15 @@ def credentials(lab: str | None, as_json: bool) -> None:
     say(f"PGPASSFILE={cluster.credentials.passfile}")
 
 
-def beside(spec: ClusterSpec) -> lifecycle.Beside | None:
-    """Return what starts the services that watch a cluster, None when its specification has none."""
-    if not watchers(spec):
-        return None
-    from holdfast.monitoring.deploy import deploy  # here: most clusters have nothing of it
-
-    return deploy
-
-
-def _say_addresses(cluster: Cluster) -> None:
-    if watchers(cluster.spec):
-        from holdfast.monitoring.status import addresses
-
-        for line in addresses(cluster):
-            say(line)
-
-
-async def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
-    """Return the nodes as status prints them, what watches them next, the lab's client hosts last."""
-    watching: tuple[NodeView, ...] = ()
-    if watchers(cluster.spec):
-        from holdfast.monitoring.status import watcher_views
-
-        watching = await watcher_views(cluster)
-    known = {node.name for node in (*view.nodes, *watching)}
+def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
+    """Return the nodes as status prints them, the lab's client hosts last."""
+    known = {node.name for node in view.nodes}
     clients = [
         NodeView(name, Role.CLIENT, host.address, 0, None, "on" if host.is_on else "off", host.is_on)
         for name, host in cluster.lab.hosts.items()
         if name not in known
     ]
-    return [asdict(node) for node in (*view.nodes, *watching, *clients)]
+    return [asdict(node) for node in (*view.nodes, *clients)]
 
 
 def headline(view: ClusterView, cluster: Cluster) -> str:

@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "failover": "operations",
     "restart": "operations",
     "drill": "drills",
+    "suite": "suites",
     "chaos": "chaos",
     "inject": "chaos",
     "heal": "chaos",

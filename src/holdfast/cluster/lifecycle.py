@@ -11,16 +11,17 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
+from holdfast.cluster.services import start_services
 from holdfast.cluster.systems import system
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
@@ -31,10 +32,6 @@ SPEC_NAME: Final = "cluster.json"
 RUNTIME: Final = "netns"
 GONE_TIMEOUT_S: Final = 5.0
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,40}[a-z0-9])?")
-
-
-Beside = Callable[[Cluster, Progress], Awaitable[None]]
-"""Starts what is no part of a cluster but watches it, on hosts of its lab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +73,9 @@ async def bring_up(
     *,
     keep: bool,
     passwords: Mapping[str, str] | None = None,
-    beside: Beside | None = None,
 ) -> BroughtUp:
     """Bring a cluster up on a new lab. keep: it outlives this process once it is up; without, it ends with it.
-    passwords: a person's own, by user; the others are generated. beside: starts what watches it, once it is whole.
+    passwords: a person's own, by user; the others are generated.
 
     On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
     ClusterError, HostError.
@@ -90,6 +86,8 @@ async def bring_up(
         raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="holdfast doctor says more")
     if spec.disks and (reason := disks.unavailable()):
         raise UnavailableError(f"disks=on is refused: {reason}")
+    if spec.clocks and (reason := clocks.unavailable()):
+        raise UnavailableError(f"clocks=on is refused: {reason}")
     folder = lab_folder(name)
     await sweep()
     if folder.exists():
@@ -97,17 +95,25 @@ async def bring_up(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
     start = now_ns()
-    lab = await NetnsLab.create(folder, spec.subnet, [node.name for node in spec.nodes] if spec.disks else ())
+    nodes = [node.name for node in spec.nodes]
+    lab = await NetnsLab.create(
+        folder,
+        spec.subnet,
+        disks_for=nodes if spec.disks else (),
+        clocks_for=nodes if spec.clocks else (),
+    )
     try:
         if passwords:
             credentials.choose(folder, passwords)
         (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
-        await kind.complete(cluster, progress)
-        whole = now_ns()
-        if beside is not None:
-            await beside(cluster, progress)
+        beside = asyncio.create_task(start_services(cluster, progress))
+        try:
+            await kind.complete(cluster, progress)
+            await beside
+        finally:
+            beside.cancel()
         for host in lab.hosts.values():
             if host.disk is not None:
                 await (
@@ -115,7 +121,7 @@ async def bring_up(
                 )  # it was brought up in haste; from here on what is lost is the system's doing
         if keep:
             await lab.release()
-        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, whole))
+        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
     except BaseException:
         await asyncio.shield(take_down(name))
         raise
@@ -220,13 +226,13 @@ async def sweep() -> list[Removed]:
 
 @contextlib.asynccontextmanager
 async def temporary(
-    spec: ClusterSpec, name: str, progress: Progress, *, keep: bool, beside: Beside | None = None
+    spec: ClusterSpec, name: str, progress: Progress, *, keep: bool
 ) -> AsyncIterator[BroughtUp]:
     """Bring a cluster up for the length of a with block, and remove it after, unless keep.
 
     Raises ClusterError when something of it is left behind.
     """
-    up = await bring_up(spec, name, progress, keep=keep, beside=beside)
+    up = await bring_up(spec, name, progress, keep=keep)
     try:
         yield up
     finally:

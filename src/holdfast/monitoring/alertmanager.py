@@ -10,12 +10,14 @@ import json
 from typing import Final
 
 from holdfast.hosts.base import Host, Program
-from holdfast.monitoring.programs import need
 from holdfast.monitoring.prometheus import GO_ENV
 from holdfast.systems.postgres.seed import POSTGRES_UID
+from holdfast.systems.programs import program
 
 PORT: Final = 9093
-PROCESS: Final = "alertmanager"
+PROGRAM: Final = "prometheus-alertmanager"
+PROCESS: Final = "prometheus-aler"
+LOG: Final = "log/alertmanager.log"
 
 
 def configuration(receiver: str | None) -> str:
@@ -40,13 +42,12 @@ def configuration(receiver: str | None) -> str:
 
 async def start(host: Host, text: str) -> None:
     """Write the configuration and start Alertmanager, alone: it looks for no peers."""
-    program = need("alertmanager")
     config = await host.put("alertmanager.yml", text.encode())
     await host.spawn(
         Program(
             PROCESS,
             [
-                program,
+                program(PROGRAM),
                 f"--config.file={config}",
                 f"--storage.path={host.folder / 'data'}",
                 f"--web.listen-address={host.address}:{PORT}",
@@ -54,7 +55,7 @@ async def start(host: Host, text: str) -> None:
                 "--data.retention=24h",
                 "--log.level=warn",
             ],
-            "log/alertmanager.log",
+            LOG,
             env=GO_ENV,
             uid=POSTGRES_UID,
         )

@@ -9,11 +9,13 @@ from importlib.resources import files
 from typing import Final
 
 from holdfast.hosts.base import Host, Program
-from holdfast.monitoring.programs import need
 from holdfast.systems.postgres.seed import POSTGRES_UID
+from holdfast.systems.programs import program
 
 PORT: Final = 9090
+PROGRAM: Final = "prometheus"
 PROCESS: Final = "prometheus"
+LOG: Final = "log/prometheus.log"
 RULES_FILE: Final = "alerts.yml"
 SCRAPE_S: Final = 1
 SLOW_SCRAPE_S: Final = 15
@@ -70,14 +72,13 @@ def configuration(jobs: Sequence[Job], alertmanager: str | None) -> str:
 
 async def start(host: Host, text: str) -> None:
     """Write the configuration and start Prometheus. What it keeps is bounded in time and size."""
-    program = need("prometheus")
     await host.put(RULES_FILE, rules().encode())
     config = await host.put("prometheus.yml", text.encode())
     await host.spawn(
         Program(
             PROCESS,
             [
-                program,
+                program(PROGRAM),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={host.folder / 'tsdb'}",
                 f"--storage.tsdb.retention.time={RETENTION_TIME}",
@@ -86,7 +87,7 @@ async def start(host: Host, text: str) -> None:
                 "--rules.alert.resend-delay=1s",
                 "--log.level=warn",
             ],
-            "log/prometheus.log",
+            LOG,
             env=GO_ENV,
             uid=POSTGRES_UID,
         )

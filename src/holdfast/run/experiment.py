@@ -17,6 +17,7 @@ import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster.observe import Observer
+from holdfast.cluster.services import start_member
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
@@ -24,14 +25,14 @@ from holdfast.history.history import JSON, FinalRead, History
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
+from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
-from holdfast.run.feed import LiveFeed, announced
 from holdfast.run.final import final_read
+from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
-from holdfast.spec.cluster import MONITORING_KINDS
 from holdfast.spec.drill import check_targets
 from holdfast.systems.base import CAPABILITIES, Cluster
 from holdfast.systems.wait import until_whole
@@ -60,7 +61,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
 
     Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
-    capability that is not to be had here.
+    capability or route that is not to be had here.
     """
     for name, workload in drill.workload.items():
         if name not in WORKLOADS:
@@ -73,6 +74,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
+    check_route(cluster, drill.route)
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
@@ -138,7 +140,7 @@ async def _run_drill(
     async with observer.running():
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads(), drill.level)
+            start_ns = await load.start(drill.workloads(), drill.level, drill.route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             feed.begin(start_ns, nemesis.records)
@@ -174,6 +176,7 @@ async def _run_drill(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
+        "route": drill.route,
         "duration_s": round(seconds_between(began, now_ns()), 3),
         "rejoin_s": rejoin_s,
         "model_s": cluster.model.outage_s,
@@ -224,8 +227,8 @@ async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tupl
     try:
         for member in cluster.spec.members():
             host = cluster.lab.hosts.get(member.name)
-            if host is not None and host.is_on and getattr(member, "kind", "") not in MONITORING_KINDS:
-                await cluster.start_node(member.name)
+            if host is not None and host.is_on:
+                await start_member(cluster, member.name)
         await until_whole(cluster, timeout_s)
     except ClusterError as error:
         return None, error.message

@@ -38,6 +38,7 @@ Role = Literal["primary", "standby", "read-only"]
 Sync = Literal["off", "on", "strict", "quorum"]
 Profile = Literal["default", "fast"]
 Dataset = Literal["healthcare", "shop"]
+EtcdChoice = Literal["any", "embedded", "machine"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
@@ -134,6 +135,15 @@ def _dcs(value: object, info: ValidationInfo) -> tuple[object, ...]:
     return entries
 
 
+def _services(value: object, info: ValidationInfo) -> object:
+    if info.data.get("system") != "pg_auto_failover" or not isinstance(value, list | tuple):
+        return value
+    kinds = [
+        entry.get("kind") if isinstance(entry, dict) else getattr(entry, "kind", None) for entry in value
+    ]
+    return value if "monitor" in kinds else ({"name": "monitor", "kind": "monitor"}, *value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class ClusterSpec:
     """A cluster, complete and sound. Build one with holdfast.spec.load_cluster or from keyword arguments.
@@ -151,8 +161,10 @@ class ClusterSpec:
         default=_DCS_DEFAULT,
         description="etcd members that hold the leader lock: 1, 3, 5 or 7, or a list; 1 for patroni",
     )
-    services: tuple[ServiceSpec, ...] = Field(
-        default=(), description="monitors, balancers and exporters: a list of {name, kind, address, port}"
+    services: Annotated[tuple[ServiceSpec, ...], BeforeValidator(_services)] = Field(
+        default=(),
+        validate_default=True,
+        description="monitors, balancers and exporters: a list of {name, kind, address, port}",
     )
     sync: Annotated[Sync, OffAndOn] = Field(
         default="off", description="synchronous replication: off, on, strict or quorum; presets say on"
@@ -168,10 +180,18 @@ class ClusterSpec:
         default=False,
         description="each node on a disk of its own, which can lose power or fill up; needs root",
     )
+    clocks: Switch = Field(
+        default=False,
+        description="each node's programs follow a wall clock of its own, which can jump and drift",
+    )
     checksums: Switch = Field(default=True, description="data checksums")
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(
         default=None, description="PostgreSQL major version; null takes the newest found"
+    )
+    etcd: EtcdChoice = Field(
+        default="any",
+        description="which etcd: embedded (3.5.1, from PyPI), machine (the one on PATH), any (the first of these)",
     )
     ports: Mapping[str, Port] = Field(
         default_factory=dict,

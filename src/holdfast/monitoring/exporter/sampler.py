@@ -14,20 +14,24 @@ from typing import Final
 import psycopg
 
 from holdfast.clock import now_ns, seconds_between
-from holdfast.monitoring.exporter import etcd
+from holdfast.history.live import read_live
 from holdfast.monitoring.exporter.config import ExporterConfig
 from holdfast.monitoring.exporter.managers.base import ManagerProbe
 from holdfast.monitoring.exporter.managers.patroni import PatroniProbe
+from holdfast.monitoring.exporter.managers.pg_auto_failover import PgAutoFailoverProbe
 from holdfast.monitoring.exporter.sample import QUERY, sample_of
 from holdfast.monitoring.exporter.state import LabState, NodeState
-from holdfast.run.live import read_live
+from holdfast.monitoring.exporter.stores import STORES, Look
 from holdfast.systems.postgres.views import Connection
 from holdfast.units import NS_PER_S
 
 LOOK_TIMEOUT_S: Final = 1.0
 WHY_CHARS_MAX: Final = 160
 
-_MANAGERS: Final[dict[str, Callable[[ExporterConfig], ManagerProbe]]] = {"patroni": PatroniProbe}
+_MANAGERS: Final[dict[str, Callable[[ExporterConfig], ManagerProbe]]] = {
+    "patroni": PatroniProbe,
+    "pg_auto_failover": PgAutoFailoverProbe,
+}
 """By system. A system without one has no manager that the exporter could ask."""
 
 
@@ -48,8 +52,8 @@ class Sampler:
                 group.create_task(self._watch(node))
             if self._manager is not None:
                 group.create_task(self._every_round(self._look_at_managers))
-            if self._config.dcs:
-                group.create_task(self._every_round(self._look_at_store))
+            if self._config.dcs and (look := STORES.get(self._config.system)) is not None:
+                group.create_task(self._every_round(lambda: self._look_at_store(look)))
             group.create_task(self._every_round(self._look_at_run))
 
     async def _watch(self, node: NodeState) -> None:
@@ -94,8 +98,8 @@ class Sampler:
         assert self._manager is not None
         self.state.managers = await self._manager.sample()
 
-    async def _look_at_store(self) -> None:
-        self.state.store = await etcd.look(self._config.dcs)
+    async def _look_at_store(self, look: Look) -> None:
+        self.state.store = await look(self._config.dcs)
 
     async def _look_at_run(self) -> None:
         self.state.live = read_live(self._folder)

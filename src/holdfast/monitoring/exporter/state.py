@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.clock import seconds_between
+from holdfast.history.live import Live
 from holdfast.monitoring.exporter.config import ExporterConfig, Target
 from holdfast.monitoring.exporter.sample import NodeSample, Standby
-from holdfast.run.live import Live
 
 POSITIONS_MAX: Final = 900
 """How many of the writable node's positions are remembered; at one a second the lag is known up to 15 minutes."""

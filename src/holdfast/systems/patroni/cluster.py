@@ -14,7 +14,7 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
@@ -72,7 +72,7 @@ class PatroniCluster(ServerGroup):
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
         missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
@@ -88,6 +88,10 @@ class PatroniCluster(ServerGroup):
     async def leader_record(self) -> str | None:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
         return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
+
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the health check of Patroni's REST API for a role."""
+        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""

@@ -10,9 +10,8 @@ import psycopg
 from holdfast.errors import HostError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import Credentials, NodeView, Role, RouteView
+from holdfast.systems.base import Credentials, NodeView, Role
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 
@@ -31,19 +30,6 @@ class ServerGroup:
         """Return the port of 127.0.0.1 that leads to a member, None when there is none."""
         port = self.lab.published.get(member)
         return port.port if port else None
-
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find the primary, and any standby."""
-        hosts = [(node.address, POSTGRES_PORT) for node in self.spec.nodes]
-        return tuple(
-            RouteView(
-                f"libpq-{role}",
-                "libpq",
-                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
-                None,
-            )
-            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
-        )
 
     async def connect(
         self,

@@ -36,7 +36,7 @@ SELECT r.application_name, r.state, r.sync_state,
        extract(epoch FROM r.write_lag)::float8, extract(epoch FROM r.flush_lag)::float8,
        extract(epoch FROM r.replay_lag)::float8,
        pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn)::int8,
-       coalesce(s.active, false)
+       coalesce(s.active, false), host(r.client_addr)
 FROM pg_stat_replication r
 LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
 WHERE NOT pg_is_in_recovery()
@@ -57,7 +57,8 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class StandbyView:
-    """What a primary says of one standby. name: its application_name. Lags: seconds, None when idle."""
+    """What a primary says of one standby. name: its application_name. Lags: seconds, None when idle. address: where it
+    connects from, None for a socket."""
 
     name: str
     state: str
@@ -67,6 +68,7 @@ class StandbyView:
     replay_lag_s: float | None
     lag_bytes: int | None
     slot_active: bool
+    address: str | None
 
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
