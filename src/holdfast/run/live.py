@@ -41,6 +41,7 @@ class LiveFeed:
     start_ns: int = 0
     end_ns: int = 0
     _faults: Sequence[FaultRecord] = ()
+    _counts: tuple[LiveCounts, ...] = ()
     _last: tuple[int, int] = field(default=(0, 0))
     _worst_s: float = 0.0
 
@@ -78,6 +79,9 @@ class LiveFeed:
         counts: tuple[LiveCounts, ...] = ()
         with contextlib.suppress(OSError, HistoryError, ValueError, IndexError):
             counts = live_counts(self.recordings) if self.start_ns else ()
+        if counts:
+            self._counts = counts
+        counts = counts or self._counts  # once they are stored, the recordings are gone
         ok = sum(one.ok + one.local for one in counts)
         last_ack_ns = max((one.last_ack_ns for one in counts), default=0)
         before_ns, before = self._last
