@@ -275,7 +275,12 @@ def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
         for name, host in cluster.lab.hosts.items()
         if name not in known
     ]
-    return [asdict(node) for node in (*view.nodes, *clients)]
+    return [node_document(node) for node in (*view.nodes, *clients)]
+
+
+def node_document(node: NodeView) -> dict[str, JSON]:
+    """Return one node as status prints it."""
+    return asdict(node)
 
 
 def headline(view: ClusterView, cluster: Cluster) -> str:

@@ -8,7 +8,8 @@ Whatever happens on the way, the faults are healed, the clients stopped, and wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
+from holdfast.cluster import lifecycle
 from holdfast.cluster.observe import Observer
 from holdfast.cluster.services import start_member
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
@@ -34,7 +36,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster
+from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
@@ -137,7 +139,13 @@ async def _run_drill(
     nemesis: Nemesis | None = None
     start_ns = end_ns = 0
     complete = False
-    async with observer.running():
+    acts: list[JSON] = []
+
+    def operator_acts(words: str) -> None:
+        acts.append(f"{seconds_between(began, now_ns()):.1f} s: {words}")
+        say(words)
+
+    async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, drill.route)
@@ -152,6 +160,7 @@ async def _run_drill(
             feed.end(end_ns)
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
+        cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
         rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
     say("reading everything back")
     final, trouble = await _read(cluster, drill, trouble)
@@ -182,6 +191,8 @@ async def _run_drill(
         "model_s": cluster.model.outage_s,
         "model": cluster.model.reason,
     }
+    if isinstance(cluster, OperatedByHand):
+        notes["operator"] = acts
     document = RunDocument(
         name=drill.name,
         system=cluster.spec.system,
@@ -215,6 +226,20 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )
+
+
+@contextlib.asynccontextmanager
+async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Have somebody in charge of a system without a manager, for the length of a with block."""
+    if not isinstance(cluster, OperatedByHand):
+        yield
+        return
+    watch = asyncio.create_task(cluster.operate(say))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
 
 async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:

@@ -131,10 +131,8 @@ class Cluster(Protocol):
         """The lab it runs in."""
         ...
 
-    @property
-    def spec(self) -> ClusterSpec:
-        """What it was made from."""
-        ...
+    spec: ClusterSpec
+    """What it was made from, as operators have changed it since."""
 
     @property
     def credentials(self) -> Credentials:
@@ -293,6 +291,15 @@ class Maintainable(Protocol):
 
 
 @runtime_checkable
+class OperatedByHand(Protocol):
+    """Has no manager: when its primary is lost, somebody has to see it and act."""
+
+    async def operate(self, say: Progress) -> None:
+        """Be that somebody until cancelled; say is told of every act. The model says how long it may take."""
+        ...
+
+
+@runtime_checkable
 class HasHealthChecks(Protocol):
     """Its nodes tell a balancer over HTTP what they are. For any other system with servers a program of our own asks
     the servers instead (routes/health.py)."""
@@ -348,6 +355,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,
     "has-logs": HasLogs,
+    "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
 

@@ -6,6 +6,7 @@ One query a server, one round trip, and it works on a primary and on a standby. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -120,3 +121,17 @@ async def timeline_starts(connection: Connection, timeline: int) -> tuple[tuple[
     for line, child in zip(lines, children, strict=True):
         starts.append((child, parse_lsn(line[1])))
     return tuple(starts)
+
+
+async def slot_names(connection: Connection) -> frozenset[str]:
+    """Return the names of a server's replication slots. Raises psycopg.Error."""
+    cursor = await connection.execute("SELECT slot_name::text FROM pg_replication_slots")
+    return frozenset(row[0] for row in await cursor.fetchall())
+
+
+async def settings_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """Return parameters as a server uses them now, in their base unit; one it does not know is left out."""
+    cursor = await connection.execute(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(names),)
+    )
+    return dict(await cursor.fetchall())
