@@ -30,6 +30,7 @@ from holdfast.report.findings import finding_document
 from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
+from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
@@ -103,6 +104,31 @@ async def run_drill(
 
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
+    feed = LiveFeed(
+        folder,
+        folder / RECORDINGS,
+        cluster.lab.name,
+        drill.name,
+        cluster.spec.system,
+        drill.duration_s,
+        announced(cluster.lab),
+    )
+    async with feed.publishing():
+        outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
+        feed.phase, feed.verdict = "done", outcome.verdict
+    return outcome
+
+
+async def _run_drill(
+    cluster: Cluster,
+    drill: DrillSpec,
+    seed: int,
+    folder: Path,
+    replay: str,
+    say: Callable[[str], None],
+    injector: Callable[[str], Fault],
+    feed: LiveFeed,
+) -> Outcome:
     plan = check_drill(drill, cluster)
     began = now_ns()
     started = timestamp()
@@ -125,11 +151,13 @@ async def run_drill(
             start_ns = await load.start(drill.workloads(), drill.level, drill.route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
+            feed.begin(start_ns, nemesis.records)
             say(f"load for {drill.duration_s:g} s")
             await nemesis.run(end_ns)
             complete = True
         finally:
             end_ns = now_ns()
+            feed.end(end_ns)
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
         cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
@@ -137,6 +165,7 @@ async def run_drill(
     say("reading everything back")
     final, trouble = await _read(cluster, drill, trouble)
     say("judging the history")
+    feed.phase = "judging"
     ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
     history = History(
         ops,
