@@ -42,6 +42,8 @@ EtcdChoice = Literal["any", "embedded", "machine"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
+MONITORING_KINDS: tuple[ServiceKind, ...] = ("exporter", "prometheus", "alertmanager", "grafana")
+"""Services that watch the cluster and are no part of it."""
 
 NODES_MAX = 32
 DCS_MAX = 7
