@@ -31,7 +31,7 @@ from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError, HostError
 from holdfast.report.plain import plain
 from holdfast.spec import load_cluster, load_env_file
-from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
+from holdfast.systems.base import Cluster, ClusterView, HasLogs, HasServers, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
 
@@ -187,6 +187,8 @@ async def psql(
 ) -> int:
     """Open psql on a node, through its published port; ARGUMENTS go to psql."""
     cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, HasServers):
+        raise ConfigError(f"{cluster.spec.system} has no PostgreSQL servers")
     target = node or (await cluster.view()).primary
     if target is None:
         raise HostError("no node accepts writes now", hint="holdfast status; or name one with --node")

@@ -38,6 +38,7 @@ Role = Literal["primary", "standby", "read-only"]
 Sync = Literal["off", "on", "strict", "quorum"]
 Profile = Literal["default", "fast"]
 Dataset = Literal["healthcare", "shop"]
+EtcdChoice = Literal["any", "embedded", "machine"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
@@ -170,6 +171,10 @@ class ClusterSpec:
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(
         default=None, description="PostgreSQL major version; null takes the newest found"
+    )
+    etcd: EtcdChoice = Field(
+        default="any",
+        description="which etcd: embedded (3.5.1, from PyPI), machine (the one on PATH), any (the first of these)",
     )
     ports: Mapping[str, Port] = Field(
         default_factory=dict,

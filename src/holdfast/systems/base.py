@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from holdfast.hosts.base import Lab
-from holdfast.spec.cluster import ClusterSpec
+from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.postgres.views import Connection
 
 
@@ -221,6 +221,72 @@ class Restartable(Protocol):
 
 
 @runtime_checkable
+class Configurable(Protocol):
+    """Can change settings of its PostgreSQL servers while they run."""
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give every node that runs these postgresql.conf parameters and have it read them; nothing restarts.
+
+        A parameter that needs a restart is pending after that, as pg_settings.pending_restart says: the caller
+        restarts (Restartable). Values were checked before. Raises ClusterError when a node does not take them.
+        """
+        ...
+
+
+@runtime_checkable
+class Reseedable(Protocol):
+    """Can throw a standby's data away and copy the primary's anew."""
+
+    async def reseed(self, node: str) -> None:
+        """Replace all data of a node, whether or not its server runs, and return once it streams again.
+
+        Raises ClusterError, before anything is touched, for the primary and while there is none.
+        """
+        ...
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """Can take in a node and let one go while it runs.
+
+    Both change ``spec``, so that what is asked next knows of it; the caller keeps it in the lab's folder
+    (cluster/operate.py), before a node is made and after one is gone.
+    """
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for node, which has a name and an address of its own, and return once it streams.
+
+        Calling again after a failure goes on from there. Raises ClusterError, HostError.
+        """
+        ...
+
+    async def remove_node(self, node: str) -> None:
+        """Stop a standby, have its manager and the primary forget it (its slot too), and remove its host.
+
+        Calling again after a failure goes on from there. Raises ClusterError, before anything is touched, for the
+        primary and for a standby that writes could not do without.
+        """
+        ...
+
+
+@runtime_checkable
+class Maintainable(Protocol):
+    """Can stop a node for a person's work on it, without its manager or this tool starting it again."""
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Stop a standby's server in order and keep it out (on), or let it join again and wait until it streams.
+
+        While it is out, view() shows its state as ``maintenance``, ready does not depend on it, and start_node leaves
+        it alone. Raises ClusterError, before anything is touched, for the primary.
+        """
+        ...
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        ...
+
+
+@runtime_checkable
 class HasConsensus(Protocol):
     """Keeps its leadership in a consensus store."""
 
@@ -245,9 +311,13 @@ class HasLogs(Protocol):
 ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
+    "configurable": Configurable,
     "has-servers": HasServers,
     "killable": Killable,
+    "maintainable": Maintainable,
     "promotable": Promotable,
+    "reseedable": Reseedable,
+    "resizable": Resizable,
     "restartable": Restartable,
     "switchable": Switchable,
     "has-primary": HasPrimary,

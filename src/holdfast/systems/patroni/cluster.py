@@ -10,24 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psycopg
-
-from holdfast.errors import ClusterError, HostError
+from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role, RouteView
+from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.dsn import multi_host_dsn
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
+from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
+from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
-LOOK_TIMEOUT_S: Final = 2.0
 MOVE_TIMEOUT_S: Final = 90.0
 SYNC_TIMEOUT_S: Final = 10.0
 
@@ -41,13 +38,11 @@ class _Look:
     manager: http.Answer | None
 
 
-class PatroniCluster:
+class PatroniCluster(ServerGroup):
     """PostgreSQL nodes under Patroni, with the etcd members that hold the leader's key."""
 
     def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
-        self.lab = lab
-        self.spec = spec
-        self.credentials = credentials
+        super().__init__(lab, spec, credentials)
         self.model: OutageModel = settings.outage_model(spec)
 
     # looking
@@ -70,7 +65,7 @@ class PatroniCluster:
                 Role.DCS,
                 member.address,
                 etcd.CLIENT_PORT,
-                self._published(member.name),
+                self.published(member.name),
                 "running" if healthy else "unreachable",
                 healthy,
             )
@@ -92,40 +87,7 @@ class PatroniCluster:
 
     async def leader_record(self) -> str | None:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
-        return await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/leader")
-
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find the primary, and any standby."""
-        hosts = [(node.address, settings.POSTGRES_PORT) for node in self.spec.nodes]
-        return tuple(
-            RouteView(
-                f"libpq-{role}",
-                "libpq",
-                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
-                None,
-            )
-            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
-        )
-
-    async def connect(
-        self,
-        node: str,
-        *,
-        database: str = "postgres",
-        user: str = SUPERUSER,
-        timeout_s: float = LOOK_TIMEOUT_S,
-    ) -> views.Connection:
-        """Connect to a node past all routes and faults of the lab's wires. Raises psycopg.Error."""
-        port = self._published(node)
-        if port is None:
-            raise HostError(f"{node} has no published port")
-        return await views.connect(
-            port,
-            database=database,
-            user=user,
-            password=self.credentials.password(user),
-            timeout_s=timeout_s,
-        )
+        return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""
@@ -145,11 +107,9 @@ class PatroniCluster:
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of a process and, for PostgreSQL, of all its backends."""
-        host = self.lab.hosts[node]
-        alive = [one for one in await host.processes() if one.state != "Z"]
         if process == POSTGRES:
-            masters = await server.postmaster_pids(host, host.folder / "data")
-            return masters + [one.pid for one in alive if one.parent in masters]
+            return await self.server_pids(node)
+        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
         return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
@@ -295,22 +255,9 @@ class PatroniCluster:
         if not self.lab.hosts[node.name].is_on:
             return _Look(None, (), None)
         (shown, standbys), manager = await asyncio.gather(
-            self._look_inside(node.name), self._manager(node.name)
+            self.look_inside(node.name), self._manager(node.name)
         )
         return _Look(shown, standbys, manager)
-
-    async def _look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
-                connection = await self.connect(node)
-                try:
-                    shown = await views.server_view(connection)
-                    standbys = () if shown.in_recovery else await views.standby_views(connection)
-                    return shown, standbys
-                finally:
-                    await connection.close()
-        except (psycopg.Error, OSError, TimeoutError):
-            return None, ()
 
     async def _manager(self, node: str) -> http.Answer | None:
         try:
@@ -321,7 +268,7 @@ class PatroniCluster:
     async def _sync_record(self) -> str:
         """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
         try:
-            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
+            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/sync")
             return str(json.loads(record or "{}").get("sync_standby") or "")
         except (ConnectionError, ValueError):
             return ""
@@ -343,30 +290,8 @@ class PatroniCluster:
         return max(writable, key=lambda name: writable[name], default=None)
 
     def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
-        shown = look.server
-        if shown is not None and not shown.in_recovery:
-            role = Role.PRIMARY
-        else:
-            role = Role.READ_ONLY if node.role == "read-only" else Role.STANDBY
-        manager_state = look.manager.field("state") if look.manager is not None else None
-        return NodeView(
-            node.name,
-            role,
-            node.address,
-            settings.POSTGRES_PORT,
-            self._published(node.name),
-            said.state if said is not None else str(manager_state or "unreachable"),
-            shown is not None and look.manager is not None and (role is Role.PRIMARY or said is not None),
-            priority=node.priority,
-            timeline=shown.timeline if shown else None,
-            lsn=shown.lsn if shown else None,
-            write_lag_s=said.write_lag_s if said else None,
-            flush_lag_s=said.flush_lag_s if said else None,
-            replay_lag_s=said.replay_lag_s if said else None,
-            lag_bytes=said.lag_bytes if said else None,
-            sync=said.sync if said else None,
-            slot_active=said.slot_active if said else None,
-        )
+        state = look.manager.field("state") if look.manager is not None else None
+        return self.node_view(node, look.server, said, str(state or "unreachable"), look.manager is not None)
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
@@ -387,10 +312,6 @@ class PatroniCluster:
             if not synchronous:  # the store's word is the one that decides who may be promoted
                 return "Patroni has not recorded its synchronous standby yet"
         return ""
-
-    def _published(self, node: str) -> int | None:
-        port = self.lab.published.get(node)
-        return port.port if port else None
 
 
 async def _exists(path: Path) -> str:

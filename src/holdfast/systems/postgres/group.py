@@ -1,0 +1,125 @@
+"""What every cluster of PostgreSQL servers shows, whoever manages them: a manager's own cluster builds on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import psycopg
+
+from holdfast.errors import HostError
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems.base import Credentials, NodeView, Role, RouteView
+from holdfast.systems.postgres import server, views
+from holdfast.systems.postgres.dsn import multi_host_dsn
+from holdfast.systems.postgres.seed import SUPERUSER
+from holdfast.systems.postgres.settings import POSTGRES_PORT
+
+LOOK_TIMEOUT_S: Final = 2.0
+
+
+class ServerGroup:
+    """The nodes of a lab that run PostgreSQL, reached through their published ports."""
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+        self.lab = lab
+        self.spec = spec
+        self.credentials = credentials
+
+    def published(self, member: str) -> int | None:
+        """Return the port of 127.0.0.1 that leads to a member, None when there is none."""
+        port = self.lab.published.get(member)
+        return port.port if port else None
+
+    def routes(self) -> tuple[RouteView, ...]:
+        """Return how clients in the lab find the primary, and any standby."""
+        hosts = [(node.address, POSTGRES_PORT) for node in self.spec.nodes]
+        return tuple(
+            RouteView(
+                f"libpq-{role}",
+                "libpq",
+                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
+                None,
+            )
+            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
+        )
+
+    async def connect(
+        self,
+        node: str,
+        *,
+        database: str = "postgres",
+        user: str = SUPERUSER,
+        timeout_s: float = LOOK_TIMEOUT_S,
+    ) -> views.Connection:
+        """Connect to a node past all routes and faults of the lab's wires. Raises psycopg.Error."""
+        port = self.published(node)
+        if port is None:
+            raise HostError(f"{node} has no published port")
+        return await views.connect(
+            port,
+            database=database,
+            user=user,
+            password=self.credentials.password(user),
+            timeout_s=timeout_s,
+        )
+
+    async def look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
+        """Return what a node's server says of itself and, as a primary, of its standbys; None: no answer."""
+        if not self.lab.hosts[node].is_on:
+            return None, ()
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
+                connection = await self.connect(node)
+                try:
+                    shown = await views.server_view(connection)
+                    standbys = () if shown.in_recovery else await views.standby_views(connection)
+                    return shown, standbys
+                finally:
+                    await connection.close()
+        except (psycopg.Error, OSError, TimeoutError):
+            return None, ()
+
+    async def server_pids(self, node: str) -> list[int]:
+        """Return the pids of a node's postmaster and of all its backends."""
+        host = self.lab.hosts[node]
+        masters = await server.postmaster_pids(host, host.folder / "data")
+        alive = [one for one in await host.processes() if one.state != "Z"]
+        return masters + [one.pid for one in alive if one.parent in masters]
+
+    def node_view(
+        self,
+        node: NodeSpec,
+        shown: views.ServerView | None,
+        said: views.StandbyView | None,
+        state: str,
+        managed: bool,
+    ) -> NodeView:
+        """Return a node as status prints it.
+
+        shown: its server's own word; said: the primary's word of it; state: its manager's, where the primary says
+        nothing; managed: whether its manager is well.
+        """
+        if shown is not None and not shown.in_recovery:
+            role = Role.PRIMARY
+        else:
+            role = Role.READ_ONLY if node.role == "read-only" else Role.STANDBY
+        return NodeView(
+            node.name,
+            role,
+            node.address,
+            POSTGRES_PORT,
+            self.published(node.name),
+            said.state if said is not None else state,
+            shown is not None and managed and (role is Role.PRIMARY or said is not None),
+            priority=node.priority,
+            timeline=shown.timeline if shown else None,
+            lsn=shown.lsn if shown else None,
+            write_lag_s=said.write_lag_s if said else None,
+            flush_lag_s=said.flush_lag_s if said else None,
+            replay_lag_s=said.replay_lag_s if said else None,
+            lag_bytes=said.lag_bytes if said else None,
+            sync=said.sync if said else None,
+            slot_active=said.slot_active if said else None,
+        )
