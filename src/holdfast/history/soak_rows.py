@@ -12,8 +12,15 @@ INSERT: Final = "soak-writer"
 UPDATE: Final = "soak-update"
 """Function of an update; its payload is ``[[id, number, fixed hash, state hash before, and after], …]``."""
 
-ROW_FIELDS: Final = ("id", "number", "fixed", "state")
-"""What the final read holds of each row, one after another."""
+UPDATE_ROWS: Final = 5
+"""Rows that one update takes at most."""
+
+ROWS: Final = "/rows"
+"""Added to a workload's name where the final read keeps all of its rows, for those that are audited row by row."""
+
+ROW_FIELDS: Final = ("id", "number", "fixed", "state", "updated_us")
+"""What the final read holds of each row, one after another. updated_us: µs since 1970 when the row says UPDATE, 0 when
+it says INSERT, −1 when it says anything else."""
 
 
 def row_name(number: int) -> str:

@@ -8,7 +8,7 @@ Whatever happens on the way, the faults are healed, the clients stopped, and wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from holdfast.cluster.observe import Observer
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
-from holdfast.history.history import JSON, FinalRead, History
+from holdfast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
@@ -99,8 +99,7 @@ async def run_drill(
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
     plan = check_drill(drill, cluster)
-    began = now_ns()
-    started = timestamp()
+    about = About(seed, folder, replay, plan, now_ns(), timestamp())
     say("waiting for a healthy cluster")
     await until_whole(cluster, drill.settle_s)
     load = Load(cluster, folder / RECORDINGS, seed)
@@ -121,21 +120,74 @@ async def run_drill(
             end_ns = now_ns()
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
-        rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
-    say("reading everything back")
-    final, trouble = await _read(cluster, drill, trouble)
-    say("judging the history")
-    ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
-    history = History(
-        ops,
+        rejoin_s, trouble = await recover(cluster, drill.recovery_s, nemesis.records)
+    seen = Seen(
         tuple(nemesis.records),
         tuple(observer.observations),
-        final,
         start_ns,
         end_ns,
         complete,
+        rejoin_s,
+        trouble,
     )
-    checkers = make_checkers(drill, cluster.model.outage_s, len(plan))
+    return await conclude(cluster, drill, about, seen, say)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a run was asked to be. began_ns: monotonic, started: wall time of its beginning. Else see RunDocument."""
+
+    seed: int
+    folder: Path
+    replay: str
+    plan: tuple[Step, ...]
+    began_ns: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was done to a cluster and seen of it until the load had stopped and it was given time to recover.
+
+    rejoin_s, trouble: as ``recover`` returns them.
+    """
+
+    faults: tuple[FaultRecord, ...]
+    observations: tuple[NodeObservation, ...]
+    start_ns: int
+    end_ns: int
+    complete: bool
+    rejoin_s: float | None
+    trouble: str
+
+
+More = Callable[[History], tuple[list[Finding], dict[str, JSON]]]
+"""From a run's history to findings and notes beyond those of its drill."""
+
+
+async def conclude(
+    cluster: Cluster,
+    drill: DrillSpec,
+    about: About,
+    seen: Seen,
+    say: Callable[[str], None],
+    more: More | None = None,
+) -> Outcome:
+    """Read everything back, judge the history, and store the run in about.folder."""
+    say("reading everything back")
+    final, trouble = await _read(cluster, drill, seen.trouble)
+    say("judging the history")
+    ops = await asyncio.to_thread(read_ops, about.folder / RECORDINGS)
+    history = History(
+        ops,
+        seen.faults,
+        seen.observations,
+        final,
+        seen.start_ns,
+        seen.end_ns,
+        seen.complete,
+    )
+    checkers = make_checkers(drill, cluster.model.outage_s, len(about.plan))
     findings = [
         await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
     ]
@@ -144,28 +196,32 @@ async def run_drill(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
-        "duration_s": round(seconds_between(began, now_ns()), 3),
-        "rejoin_s": rejoin_s,
+        "duration_s": round(seconds_between(about.began_ns, now_ns()), 3),
+        "rejoin_s": seen.rejoin_s,
         "model_s": cluster.model.outage_s,
         "model": cluster.model.reason,
     }
+    if more is not None:
+        added, noted = more(history)
+        findings += added
+        notes |= noted
     document = RunDocument(
         name=drill.name,
         system=cluster.spec.system,
         profile=cluster.spec.profile,
-        seed=seed,
-        replay=replay,
-        started=started,
+        seed=about.seed,
+        replay=about.replay,
+        started=about.started,
         verdict=worst(finding.verdict for finding in findings),
         cluster=to_document(cluster.spec),
         drill=to_document(drill),
         versions={"holdfast": holdfast.__version__},
-        plan=tuple(step.to_document() for step in plan),
+        plan=tuple(step.to_document() for step in about.plan),
         findings=tuple(finding_document(finding) for finding in findings),
         notes=notes,
     )
-    await asyncio.to_thread(save_run, folder, history, document)
-    return Outcome(history, document, folder)
+    await asyncio.to_thread(save_run, about.folder, history, document)
+    return Outcome(history, document, about.folder)
 
 
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
@@ -184,13 +240,15 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     )
 
 
-async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:
+async def recover(
+    cluster: Cluster, timeout_s: float, faults: Sequence[FaultRecord]
+) -> tuple[float | None, str]:
     """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing.
 
     First every host starts what belongs on it and does not run, as a machine does that boots: a watchdog may have
     reset one, and nothing else restarts what a fault has killed, even by way of another.
     """
-    healed = [record.healed_ns for record in nemesis.records if record.healed_ns is not None]
+    healed = [record.healed_ns for record in faults if record.healed_ns is not None]
     try:
         for member in cluster.spec.members():
             host = cluster.lab.hosts.get(member.name)

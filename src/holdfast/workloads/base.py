@@ -190,10 +190,6 @@ class OnReadOnly(Protocol):
         ...
 
 
-ROWS_SUFFIX: Final = "/rows"
-"""What is added to an audited workload's name where the final read keeps its rows."""
-
-
 def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, int]:
     """Return a workload's params, those given and the defaults of all others. Raises ConfigError."""
     for name, value in given.items():

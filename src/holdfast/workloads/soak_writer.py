@@ -17,12 +17,11 @@ from random import Random
 from typing import ClassVar, Final
 
 from holdfast.history.op import NONE
-from holdfast.history.soak_rows import BATCH_ROWS, INSERT, UPDATE, row_name
+from holdfast.history.soak_rows import BATCH_ROWS, INSERT, UPDATE, UPDATE_ROWS, row_name
 from holdfast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Call, Options, Step, Txn
 
 TABLE: Final = "test_data"
 BATCHES_PER_UPDATE: Final = 5
-UPDATE_ROWS: Final = 5
 BATCH_S: Final = 0.5
 _CYCLE_OPS: Final = BATCHES_PER_UPDATE * BATCH_ROWS + 1
 
@@ -38,6 +37,11 @@ NUMBER_SQL: Final = (
     "split_part(t.test_value, '_', 4)::bigint ELSE -1 END"
 )
 """The number of a row of table alias t; −1 for a value that the writer does not write."""
+
+_UPDATED_US: Final = (
+    "CASE t.operation_type WHEN 'INSERT' THEN 0 "
+    "WHEN 'UPDATE' THEN coalesce((extract(epoch FROM t.update_timestamp) * 1000000)::bigint, -1) ELSE -1 END"
+)
 
 _INSERT: Final = (
     f"INSERT INTO {TABLE} AS t (test_value, operation_type) VALUES ($1, 'INSERT') "
@@ -73,7 +77,7 @@ class SoakWriter:
     values_sql: ClassVar[str] = f"SELECT {NUMBER_SQL} AS number FROM {TABLE} AS t ORDER BY 1"
     rows_sql: ClassVar[str] = (
         f"SELECT u.v FROM {TABLE} AS t, LATERAL unnest(ARRAY[t.id::bigint, {NUMBER_SQL}, {FIXED_HASH}, "
-        f"{STATE_HASH}]) WITH ORDINALITY AS u(v, place) ORDER BY t.id, u.place"
+        f"{STATE_HASH}, {_UPDATED_US}]) WITH ORDINALITY AS u(v, place) ORDER BY t.id, u.place"
     )
     params: ClassVar[Mapping[str, int]] = {}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain", "rows_as_acked")
