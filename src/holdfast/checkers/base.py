@@ -51,8 +51,9 @@ class Finding:
     """What one checker says.
 
     name: the checker's. summary: one line. value, limit: the figure and what it was held to, None where there
-    is none; margin is limit − value, or value − limit where the limit is the least that will do (at_least). anomalies: counts by name, only those found (n > 0). evidence: worst
-    first, bounded by the checker. elapsed_s: seconds the check took.
+    is none; margin is limit − value, or value − limit where the limit is the least that will do (at_least).
+    anomalies: counts by name, only those found (n > 0). evidence: worst first, bounded by the checker. elapsed_s:
+    seconds the check took.
     """
 
     name: str

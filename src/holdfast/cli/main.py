@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "restart": "operations",
     "drill": "drills",
     "chaos": "chaos",
+    "soak": "soak",
     "inject": "chaos",
     "heal": "chaos",
     "load": "chaos",

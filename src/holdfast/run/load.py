@@ -50,6 +50,11 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
 
+    @property
+    def running(self) -> bool:
+        """Whether workers were started and not stopped."""
+        return bool(self._workers)
+
     async def start(self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed") -> int:
         """Make the tables and start the workers; returns the monotonic ns at which each had its first ack.
 
@@ -127,8 +132,8 @@ class Load:
         )
         workload = WORKLOADS[spec.name]
         if isinstance(workload, Paced):
-            rate = spec.rate_per_s or workload.rate_per_s
-            base = replace(base, rate_per_s=rate, late_max_s=PACED_LATE_MAX_S)
+            paced = spec.rate_per_s or workload.rate_per_s
+            base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
         if isinstance(workload, OnReadOnly):
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []

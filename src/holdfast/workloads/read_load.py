@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 
 from holdfast.history.op import NONE
 from holdfast.workloads.base import READ_BY, Call, Options, Step, Txn
+from holdfast.workloads.soak_writer import COLUMNS, TABLE
 
 FUNCTION: Final = "read-load"
 PAUSE_MS: Final = 50
@@ -35,7 +36,7 @@ class ReadLoad:
 
     name: ClassVar[str] = FUNCTION
     tables: ClassVar[tuple[str, ...]] = ()
-    setup: ClassVar[tuple[str, ...]] = ()
+    setup: ClassVar[tuple[str, ...]] = (f"CREATE TABLE IF NOT EXISTS {TABLE} {COLUMNS}",)
     statement: ClassVar[str] = ""
     values_sql: ClassVar[str] = ""
     params: ClassVar[Mapping[str, int]] = {"pause_ms": PAUSE_MS}

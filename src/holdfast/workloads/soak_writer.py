@@ -25,6 +25,11 @@ BATCHES_PER_UPDATE: Final = 5
 BATCH_S: Final = 0.5
 _CYCLE_OPS: Final = BATCHES_PER_UPDATE * BATCH_ROWS + 1
 
+COLUMNS: Final = (
+    "(id SERIAL PRIMARY KEY, test_value VARCHAR(255), insert_timestamp TIMESTAMP DEFAULT NOW(), "
+    "update_timestamp TIMESTAMP DEFAULT NOW(), operation_type VARCHAR(20) DEFAULT 'INSERT')"
+)
+
 FIXED_HASH: Final = "hash_record_extended(ROW(t.id, t.test_value, t.insert_timestamp), 0)"
 """Of what never changes in a row of table alias t."""
 
@@ -66,9 +71,7 @@ class SoakWriter:
     tables: ClassVar[tuple[str, ...]] = (TABLE,)
     setup: ClassVar[tuple[str, ...]] = (
         f"DROP TABLE IF EXISTS {TABLE}",
-        f"CREATE TABLE {TABLE} (id SERIAL PRIMARY KEY, test_value VARCHAR(255), "
-        "insert_timestamp TIMESTAMP DEFAULT NOW(), update_timestamp TIMESTAMP DEFAULT NOW(), "
-        "operation_type VARCHAR(20) DEFAULT 'INSERT')",
+        f"CREATE TABLE {TABLE} {COLUMNS}",
         f"CREATE INDEX idx_test_timestamp ON {TABLE}(insert_timestamp)",
         # The update looks for the oldest rows that still say INSERT; without this it reads all updated ones first.
         f"CREATE INDEX idx_test_not_updated ON {TABLE}(id) WHERE operation_type = 'INSERT'",

@@ -327,7 +327,12 @@ class Worker:
         return int(self._paced.due_s(self._due_count) * stretched * NS_PER_S)
 
     def _record_unsent(self, start_ns: int, until_ns: int, rate_per_s: float) -> None:
-        """Record what was due before the end and still waited for a free client."""
+        """Record what was due before the end and still waited for a free client.
+
+        In a rhythm of bursts the last ones of a burst wait for the first: those are not late yet.
+        """
+        if self._paced is not None:
+            until_ns -= int(self._config.late_max_s * NS_PER_S)
         while (due_ns := start_ns + self._due_ns(rate_per_s)) < until_ns:
             self._record_not_sent(due_ns)
             self._due_count += 1

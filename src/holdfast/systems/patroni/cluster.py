@@ -236,7 +236,7 @@ class PatroniCluster(ServerGroup):
 
     async def _tags(self, node: str) -> Mapping[str, object]:
         """Return a member's tags as etcd holds them: what the leader goes by when it looks for candidates."""
-        path = f"/service/{settings.scope(self.spec)}/members/{node}"
+        path = f"/service/{self.spec.name}/members/{node}"
         try:
             record = json.loads(await etcd.get(self.lab, self.spec.dcs, path) or "{}")
         except (ConnectionError, ValueError) as error:
