@@ -32,7 +32,7 @@ from holdfast.report.json import run_document
 from holdfast.report.junit import junit
 from holdfast.report.plain import plain
 from holdfast.report.terminal import print_run
-from holdfast.run.experiment import Outcome
+from holdfast.run.conclude import Outcome
 from holdfast.run.soak.diary import Diary
 from holdfast.run.soak.director import Director
 from holdfast.run.soak.plan import NAME, SoakTimes

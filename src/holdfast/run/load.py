@@ -15,11 +15,13 @@ from holdfast.errors import ClusterError, HarnessError
 from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
+from holdfast.routes.registry import carries_prepared, route
 from holdfast.spec import ClusterSpec, NodeSpec, WorkloadSpec
-from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.base import OnReadOnly, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
@@ -49,18 +51,22 @@ class Load:
         self._seed = seed
         self._workers: list[_Worker] = []
         self._next_process = 0
+        self._route = "libpq"
 
     @property
     def running(self) -> bool:
         """Whether workers were started and not stopped."""
         return bool(self._workers)
 
-    async def start(self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed") -> int:
+    async def start(
+        self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed", route: str = "libpq"
+    ) -> int:
         """Make the tables and start the workers; returns the monotonic ns at which each had its first ack.
 
-        level: isolation of workloads whose ops are transactions. Raises ClusterError with a worker's own words
-        when one gets none.
+        level: isolation of workloads whose ops are transactions. route: the kind that clients take who are not
+        pinned to a node. Raises ClusterError with a worker's own words when one gets none.
         """
+        self._route = route
         if not self._ops_folder.is_relative_to(runs_folder()):
             raise HarnessError(
                 f"hosts of a lab cannot write to {self._ops_folder}, only below {runs_folder()}"
@@ -114,12 +120,11 @@ class Load:
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        routes = {route.name: route.dsn for route in cluster.routes()}
         params = with_defaults(WORKLOADS[spec.name], spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=routes["libpq-primary"],
+            dsn=route(cluster, self._route, Role.PRIMARY).dsn,
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
@@ -129,6 +134,7 @@ class Load:
             params=params,
             epoch_ns=now_ns(),
             pause_s=params.get("pause_ms", 0) / 1000,
+            prepared=carries_prepared(self._route),
         )
         workload = WORKLOADS[spec.name]
         if isinstance(workload, Paced):
@@ -138,7 +144,7 @@ class Load:
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []
         if params.get("readers"):  # they start at different hosts of the route, so that every node is read
-            name, dsn = f"{spec.name}-readers", routes["libpq-standby"]
+            name, dsn = f"{spec.name}-readers", route(cluster, self._route, Role.STANDBY).dsn
             readers = params["readers"]
             configs.append(replace(base, name=name, dsn=dsn, clients=readers, reads_only=True))
         if spec.clients.pinned:
@@ -150,8 +156,8 @@ class Load:
 
     def _pinned(self, base: WorkerConfig, node: NodeSpec, word: str) -> WorkerConfig:
         spec = self._cluster.spec
-        dsn = multi_host_dsn([(node.address, 5432)], spec.database, spec.user, "any")
-        return replace(base, name=f"{base.name}-{word}-{node.name}", dsn=dsn)
+        dsn = multi_host_dsn([(node.address, POSTGRES_PORT)], spec.database, spec.user, "any")
+        return replace(base, name=f"{base.name}-{word}-{node.name}", dsn=dsn, prepared=True)
 
     def _numbered(self, configs: Sequence[WorkerConfig]) -> list[WorkerConfig]:
         numbered = []

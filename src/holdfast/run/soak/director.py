@@ -15,7 +15,8 @@ from holdfast.cluster.observe import Observer
 from holdfast.errors import ClusterError, HoldfastError
 from holdfast.history.history import JSON, FaultRecord, History
 from holdfast.history.store import RECORDINGS
-from holdfast.run.experiment import About, Outcome, Seen, check_drill, conclude, recover
+from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
+from holdfast.run.experiment import check_drill
 from holdfast.run.load import Load
 from holdfast.run.soak import figures
 from holdfast.run.soak.diary import RULE, TITLE, Diary, node_line, progress_line

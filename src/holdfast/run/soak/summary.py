@@ -8,7 +8,7 @@ from typing import Final
 
 from holdfast.checkers.base import Verdict
 from holdfast.history.history import JSON
-from holdfast.run.experiment import Outcome
+from holdfast.run.conclude import Outcome
 from holdfast.run.soak.diary import RULE, TITLE, Diary
 from holdfast.systems.base import Cluster
 from holdfast.workloads.soak_writer import TABLE

@@ -13,10 +13,10 @@ from typing import Final
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
+from holdfast.systems import http, maintenance
+from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
-from holdfast.systems.patroni import settings
+from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
 from holdfast.systems.postgres.seed import POSTGRES_UID
@@ -75,7 +75,7 @@ class PatroniCluster(ServerGroup):
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
         missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
@@ -91,6 +91,10 @@ class PatroniCluster(ServerGroup):
     async def leader_record(self) -> str | None:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
         return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
+
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the health check of Patroni's REST API for a role."""
+        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""
@@ -116,7 +120,9 @@ class PatroniCluster(ServerGroup):
         return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
-        """Start what belongs on a node and does not run there."""
+        """Start what belongs on a node and does not run there; nothing on one in maintenance."""
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         for member in self.spec.dcs:
             if member.name == node:
                 if not await self.process_ids(node, etcd.PROCESS):
@@ -252,8 +258,34 @@ class PatroniCluster(ServerGroup):
 
     async def started_at(self, node: str) -> str | None:
         """Return when a node's server started; None when its manager or it does not answer."""
-        answer = await self._manager(node)
+        answer = await self.manager(node)
         return None if answer is None else str(answer.field("postmaster_start_time"))
+
+    # operating
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Put PostgreSQL parameters into Patroni's configuration; returns once every node has read it."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Replace all data of a standby. Raises ClusterError, first of all for the primary."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node of the spec and return once it streams."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Take a standby out of Patroni, etcd, every server and the lab."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Stop a standby and keep it out, or let it join again."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
@@ -289,14 +321,17 @@ class PatroniCluster(ServerGroup):
     # parts
 
     async def _look(self, node: NodeSpec) -> _Look:
-        if not self.lab.hosts[node.name].is_on:
+        host = self.lab.hosts.get(node.name)
+        # It may have no host or port: when adding or removing it was cut short.
+        if host is None or not host.is_on or node.name not in self.lab.published:
             return _Look(None, (), None)
         (shown, standbys), manager = await asyncio.gather(
-            self.look_inside(node.name), self._manager(node.name)
+            self.look_inside(node.name), self.manager(node.name)
         )
         return _Look(shown, standbys, manager)
 
-    async def _manager(self, node: str) -> http.Answer | None:
+    async def manager(self, node: str) -> http.Answer | None:
+        """Return what Patroni on a node says of itself; None when it does not answer."""
         try:
             return await self.rest(node, "GET", "/patroni")
         except OSError:
@@ -317,14 +352,10 @@ class PatroniCluster(ServerGroup):
             return None
 
     def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
-        writable = {
-            name: look.server.timeline
-            for name, look in looks.items()
-            if look.server is not None and not look.server.in_recovery
-        }
-        if leader in writable:
+        servers = {name: look.server for name, look in looks.items()}
+        if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
             return leader
-        return max(writable, key=lambda name: writable[name], default=None)
+        return self.newest_primary(servers)
 
     def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
         state = look.manager.field("state") if look.manager is not None else None
@@ -332,22 +363,11 @@ class PatroniCluster(ServerGroup):
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
-        if primary is None:
-            return "no node accepts writes"
-        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
-        if len(primaries) > 1:
-            return f"several nodes accept writes: {', '.join(primaries)}"
-        for node in nodes:
-            if not node.healthy:
-                return f"{node.name} is {node.state}"
-            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
-                return f"{node.name} is not streaming but {node.state}"
-        if self.spec.sync != "off" and len(self.spec.nodes) > 1:
-            counts = {"sync", "quorum"}
-            if not any(node.sync in counts for node in nodes):
-                return "no standby is synchronous yet"
-            if not synchronous:  # the store's word is the one that decides who may be promoted
-                return "Patroni has not recorded its synchronous standby yet"
+        if missing := self.missing(nodes, primary):
+            return missing
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
+            # The store's word is the one that decides who may be promoted.
+            return "Patroni has not recorded its synchronous standby yet"
         return ""
 
 

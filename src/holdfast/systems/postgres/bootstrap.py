@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.base import Credentials
+from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import REPLICATOR
@@ -39,15 +41,19 @@ async def make_data(
     roles: further SQL statements that make roles, run with the others. Raises ClusterError.
     """
     primary = servers[spec.primary().name]
-    install = primary.install
-    seed = cached_seed(install, checksums=spec.checksums)
-    if seed is None:
-        seed = await make_seed(lab, install, checksums=spec.checksums)
+    seed = await the_seed(lab, spec, primary.install)
     await copy_seed(lab, seed, primary.data)
     others = (server.data for server in servers.values() if server is not primary)
     await asyncio.gather(
         _create_roles(lab, spec, words, primary, timeout_s, roles),
         *(copy_seed(lab, seed, data) for data in others),
+    )
+
+
+async def the_seed(lab: Lab, spec: ClusterSpec, install: PostgresInstall) -> Path:
+    """Return the seed for an install, made in the lab when the cache has none."""
+    return cached_seed(install, checksums=spec.checksums) or await make_seed(
+        lab, install, checksums=spec.checksums
     )
 
 
@@ -70,6 +76,13 @@ async def _create_roles(
         f"CREATE DATABASE {identifier(spec.database)} OWNER {identifier(spec.user)}",
         *roles,
     ]
+    await run_single_user(lab, server, statements, timeout_s)
+
+
+async def run_single_user(
+    lab: Lab, server: PostgresServer, statements: Sequence[str], timeout_s: float
+) -> None:
+    """Run SQL statements on a stopped server's data, in single-user mode. Raises ClusterError with its words."""
     argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
     done = await lab.run(
         Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
