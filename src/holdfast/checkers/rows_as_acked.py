@@ -19,12 +19,14 @@ _NOT_UPDATED: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was last acknowledged of a row. updated: by an acknowledged update."""
+    """What was last acknowledged of a row. updated: by an acknowledged update. first: its state when it was inserted,
+    None when that was not acknowledged."""
 
     number: int
     fixed: int
     state: int
     updated: bool
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,10 @@ class _Row:
 class RowsAsAcked:
     """Compares hashes of rows: those in the acknowledgements, those before each update, those of the final read.
 
-    Anomalies: ``altered``, a row that holds what nobody acknowledged; ``foreign``, one that nobody wrote; ``missing``,
-    one that is gone from a node. An update whose end is unknown may have taken up to UPDATE_ROWS rows that said INSERT,
-    all at one moment; such rows are no anomaly. Nodes whose table hashes as the primary's are as the primary.
+    Anomalies: ``altered``, a row that holds what nobody acknowledged; ``foreign``, one that nobody wrote; ``stale``,
+    one without its acknowledged update; ``missing``, one that is gone from a node. An update whose end is unknown may
+    have taken up to UPDATE_ROWS rows that said INSERT, all at one moment; such rows are no anomaly. Nodes whose table
+    hashes as the primary's are as the primary.
     """
 
     workload: str = INSERT
@@ -110,7 +113,9 @@ def _acknowledged(history: History) -> tuple[dict[int, _Known], list[Evidence]]:
     for index in acked(ops, INSERT, UPDATE).tolist():
         told = list_of(ops, index)
         if ops.f_names[int(ops.f[index])] == INSERT:
-            known[int(told[0])] = _Known(int(ops.value[index]), int(told[1]), int(told[2]), updated=False)
+            known[int(told[0])] = _Known(
+                int(ops.value[index]), int(told[1]), int(told[2]), False, int(told[2])
+            )
             continue
         for row_id, number, fixed, before, after in told:
             was = known.get(int(row_id))
@@ -121,7 +126,7 @@ def _acknowledged(history: History) -> tuple[dict[int, _Known], list[Evidence]]:
             ):
                 words = f"row {row_id} ({row_name(was.number)}) on {ops.node_name(index) or 'the primary'} was changed"
                 broken.append(_evidence(f"{words} between its insert and its update", int(row_id), ""))
-            known[int(row_id)] = _Known(int(number), int(fixed), int(after), updated=True)
+            known[int(row_id)] = _Known(int(number), int(fixed), int(after), True, was.first if was else None)
     return known, broken
 
 
@@ -138,6 +143,7 @@ class _Judge:
     def found(self, primary: dict[int, _Row] | None) -> list[tuple[str, Evidence]]:
         """Return what is wrong. primary: the primary's rows, for those that nothing was acknowledged of."""
         wrong: list[tuple[str, Evidence]] = []
+        old: list[tuple[str, Evidence]] = []
         doubtful: dict[int, list[int]] = {}
         for row_id, row in self.rows.items():
             was = self.known.get(row_id)
@@ -151,16 +157,19 @@ class _Judge:
                     self._say("altered", row_id, was.number, "has another value or time of insertion")
                 )
             elif row.state != was.state:
-                if was.updated or row.updated_us <= _NOT_UPDATED:
+                if was.updated and row.state == was.first:
+                    old.append(self._say("stale", row_id, was.number, "is as it was before its update"))
+                elif was.updated or row.updated_us <= _NOT_UPDATED:
                     wrong.append(
                         self._say("altered", row_id, was.number, "has another type or time of update")
                     )
                 else:
                     doubtful.setdefault(row.updated_us, []).append(row_id)
         wrong += self._unexplained(doubtful.values())
+        wrong += old
         wrong += [
             self._say("missing", row_id, self.known[row_id].number, "is gone")
-            for row_id in self.known.keys() - self.rows.keys()
+            for row_id in sorted(self.known.keys() - self.rows.keys())
         ]
         return wrong
 

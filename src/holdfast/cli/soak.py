@@ -91,7 +91,7 @@ async def soak(
         raise click.UsageError("--system and --config say the same: give one")
     if lab is not None and (system or config or profile):
         raise click.UsageError("--lab takes the lab as it is: no --system, --config or --profile with it")
-    times = SoakTimes(duration, failover_interval, validation_interval)
+    times = SoakTimes.asked(duration, failover_interval, validation_interval)
     source = system or config or "six-node"
     for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
     if lab is not None and for_cluster:

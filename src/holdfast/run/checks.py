@@ -17,6 +17,7 @@ from holdfast.checkers.linearizable.check import Linearizable
 from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
+from holdfast.checkers.priorities import Priorities
 from holdfast.checkers.promotions import UnplannedPromotions
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replay_lag import ReplayLag
@@ -44,6 +45,7 @@ CHECKS: Final = (
     "write_errors",
     "unplanned_promotions",
     "altered_rows",
+    "by_priority",
 )
 """The figures that a drill's ``checks`` may hold to a limit."""
 
@@ -88,12 +90,14 @@ _WRITES_APART: Final = frozenset({"lost_writes", "outage", "split_brain", "rows_
 """Checkers that look at the ops of their own workload alone, so that another may share the history."""
 
 
-def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tuple[Checker, ...]:
+def make_checkers(
+    drill: DrillSpec, model_outage_s: float, planned: int, priorities: Mapping[str, int] | None = None
+) -> tuple[Checker, ...]:
     """Return the checkers of a drill; every figure that its workloads give is always judged.
 
     Limits that the drill does not state: nothing lost, no two writers, replicas equal, and the outage that the
-    system's own model allows (model_outage_s, seconds). planned: injections in its plan. Raises ConfigError for a
-    check that does not exist, and for workloads that one history cannot hold.
+    system's own model allows (model_outage_s, seconds). planned: injections in its plan. priorities: for promotion, by
+    node. Raises ConfigError for a check that does not exist, and for workloads that one history cannot hold.
     """
     for name in drill.checks:
         if name not in CHECKS:
@@ -131,6 +135,8 @@ def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tupl
         made.append(ReplayLag(float(limits["replay_lag_s"])))
     if "unplanned_promotions" in limits:
         made.append(UnplannedPromotions(int(limits["unplanned_promotions"])))
+    if limits.get("by_priority", False):
+        made.append(Priorities(priorities or {}))
     if limits.get("replicas_equal", True):
         made.append(ReplicasEqual())
     return tuple(made)

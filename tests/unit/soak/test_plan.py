@@ -42,7 +42,7 @@ def test_times_that_make_no_soak_are_refused_by_the_name_of_their_flag(
     times: tuple[float, float, float], flag: str
 ) -> None:
     with pytest.raises(ConfigError, match=flag):
-        SoakTimes(*times)
+        SoakTimes.asked(*times)
 
 
 def test_one_node_cannot_soak() -> None:

@@ -17,10 +17,11 @@ from holdfast.history.history import JSON, FaultRecord, History
 from holdfast.history.store import RECORDINGS
 from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.experiment import check_drill
+from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.soak import figures
 from holdfast.run.soak.diary import RULE, TITLE, Diary, node_line, progress_line
-from holdfast.run.soak.plan import SoakTimes, promotable, rotation, soak_drill
+from holdfast.run.soak.plan import NAME, SoakTimes, promotable, rotation, soak_drill
 from holdfast.run.soak.rotation import Rotation
 from holdfast.run.soak.summary import close
 from holdfast.run.soak.validation import Validation, Validator
@@ -37,6 +38,7 @@ OBSERVATIONS_A_NODE: Final = 3600
 """How many observations of a state that does not change are kept, so that memory does not grow with the duration."""
 
 EARLY_RECOVERY_S: Final = 15.0
+SETTLE_S: Final = 120.0
 PUT_BACK_S: Final = 30.0
 
 Progress = Callable[[str], None]
@@ -92,8 +94,25 @@ class Director:
         Raises ConfigError and UnavailableError, before anything is touched, when it can't be run here; ClusterError
         when the cluster is not healthy to begin with.
         """
+        cluster = self._cluster
+        feed = LiveFeed(
+            self._folder,
+            self._folder / RECORDINGS,
+            cluster.lab.name,
+            NAME,
+            cluster.spec.system,
+            self._times.duration_s,
+            announced(cluster.lab),
+        )
+        async with feed.publishing():
+            outcome, ended = await self._run(feed)
+            feed.phase, feed.verdict = "done", outcome.verdict
+        close(self._diary, outcome, cluster, ended)
+        return outcome
+
+    async def _run(self, feed: LiveFeed) -> tuple[Outcome, str]:
         cluster, say = self._cluster, self._diary.line
-        await until_whole(cluster, 120.0)
+        await until_whole(cluster, SETTLE_S)
         primary = (await cluster.view()).primary or cluster.spec.primary().name
         nodes = promotable(cluster.spec, isinstance(cluster, HasCandidates))
         targets = rotation(nodes, primary, len(self._times.failovers()))
@@ -104,7 +123,7 @@ class Director:
         ended = ""
         async with self._observer.running():
             try:
-                await self._drive(drill, targets)
+                await self._drive(drill, targets, feed)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 assert task is not None
@@ -115,6 +134,7 @@ class Director:
             if ended:
                 say(ended, "WARNING")
             end_ns = now_ns()
+            feed.end(end_ns)
             await self._stop()
             rejoin_s, trouble = await recover(
                 cluster, EARLY_RECOVERY_S if ended else drill.recovery_s, self._faults
@@ -141,16 +161,16 @@ class Director:
         outcome = await conclude(
             cluster, drill, about, seen, lambda words: None, lambda history: self._more(history, counted)
         )
-        close(self._diary, outcome, cluster, ended)
-        return outcome
+        return outcome, ended
 
     # what happens
 
-    async def _drive(self, drill: DrillSpec, targets: Sequence[str]) -> None:
+    async def _drive(self, drill: DrillSpec, targets: Sequence[str], feed: LiveFeed) -> None:
         say = self._diary.line
         say("Starting write workload...")
         writer, reader = drill.workloads()
         self._start_ns = await self._load.start((writer,))
+        feed.begin(self._start_ns, self._faults)
         say("✓ Write workload started")
         for due in self._schedule(targets):
             await self._wait(due.at_s)

@@ -33,19 +33,21 @@ class SoakTimes:
     failover_interval_s: float = 300.0
     validation_interval_s: float = 60.0
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def asked(cls, duration_s: float, failover_interval_s: float, validation_interval_s: float) -> SoakTimes:
+        """Return the times that a person asked for. Raises ConfigError naming the flag that is out of bounds."""
+        times = cls(duration_s, failover_interval_s, validation_interval_s)
         limits = (
-            ("--duration", self.duration_s, DURATION_MIN_S),
-            ("--failover-interval", self.failover_interval_s, FAILOVER_INTERVAL_MIN_S),
-            ("--validation-interval", self.validation_interval_s, INTERVAL_MIN_S),
+            ("--duration", duration_s, DURATION_MIN_S),
+            ("--failover-interval", failover_interval_s, FAILOVER_INTERVAL_MIN_S),
+            ("--validation-interval", validation_interval_s, INTERVAL_MIN_S),
         )
         for flag, value, least in limits:
             if not least <= value < math.inf:
                 raise ConfigError(f"must be at least {least:g} s, got {value:g}", key=flag)
-        if len(self.failovers()) > ENTRIES_MAX:
-            raise ConfigError(
-                f"gives {len(self.failovers())} failovers, more than {ENTRIES_MAX}", key="--failover-interval"
-            )
+        if (count := len(times.failovers())) > ENTRIES_MAX:
+            raise ConfigError(f"gives {count} failovers, more than {ENTRIES_MAX}", key="--failover-interval")
+        return times
 
     def failovers(self) -> tuple[float, ...]:
         """Return when failovers are due: at the end of each interval that ends before the soak does."""

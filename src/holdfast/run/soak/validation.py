@@ -38,6 +38,7 @@ _MARKS: Final = (
     f"SELECT coalesce(max(id), 0), coalesce((SELECT max(id) FROM {TABLE} WHERE operation_type = 'UPDATE'), 0), "
     f"pg_current_wal_insert_lsn()::text FROM {TABLE}"
 )
+_OWN_MARKS: Final = _MARKS.replace("pg_current_wal_insert_lsn()::text", "0")
 _COUNTS: Final = (
     "SELECT count(*), "
     "count(*) FILTER (WHERE operation_type = 'INSERT' OR (operation_type = 'UPDATE' AND id > {updated})), "
@@ -133,6 +134,8 @@ class Validator:
             nodes[name] = answer if isinstance(answer, Counts) else None
             if isinstance(answer, BaseException):
                 wrong.append(await self._trouble(name, view.primary, answer))
+            if isinstance(answer, TimeoutError):
+                wrong += await self._left_behind(name, view.primary, place)
         wrong += await self._different(view.primary, nodes, place)
         return Validation(view.primary, nodes, healthy, tuple(wrong), took_s)
 
@@ -167,20 +170,31 @@ class Validator:
             if counts is None or counts == most:
                 continue
             try:
-                mine, theirs = [
-                    {row[0]: row[1:] for row in await self._ask(one, _ROWS.format(**place))}
-                    for one in (name, like)
-                ]
+                rows = await self._rows_apart(name, like, place)
+                said += rows or [f"{name} differed from {like}, and no longer does"]
             except (psycopg.Error, OSError, TimeoutError) as error:
                 said.append(f"{name} differs from {like}, and its rows cannot be read: {_words(error)}")
-                continue
-            ids = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
-            said += [_row_words(key, name, like, mine, theirs) for key in ids[:NAMED_MAX]]
-            if len(ids) > NAMED_MAX:
-                said.append(f"and {len(ids) - NAMED_MAX} more rows on {name}")
-            if not ids:
-                said.append(f"{name} differed from {like}, and no longer does")
         return said
+
+    async def _left_behind(self, name: str, primary: str, place: Mapping[str, int]) -> list[str]:
+        """Name the rows by which a node that does not follow differs from the primary, as far as it got."""
+        try:
+            ((newest, updated, _),) = await self._ask(name, _OWN_MARKS)
+            upto = {
+                "newest": min(int(newest), place["newest"]),
+                "updated": min(int(updated), place["updated"]),
+            }
+            return await self._rows_apart(name, primary, upto)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            return [f"{name} cannot be read: {_words(error)}"]
+
+    async def _rows_apart(self, name: str, like: str, place: Mapping[str, int]) -> list[str]:
+        mine, theirs = [
+            {row[0]: row[1:] for row in await self._ask(one, _ROWS.format(**place))} for one in (name, like)
+        ]
+        ids = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+        said = [_row_words(key, name, like, mine, theirs) for key in ids[:NAMED_MAX]]
+        return said + ([f"and {len(ids) - NAMED_MAX} more rows on {name}"] if len(ids) > NAMED_MAX else [])
 
     async def _trouble(self, name: str, primary: str, error: BaseException) -> str:
         """Say why a node did not answer; a damaged page is told by the rows that others hold in it."""
