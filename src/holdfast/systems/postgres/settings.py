@@ -63,7 +63,7 @@ def listen_addresses(node: NodeSpec) -> str:
 
 
 def text(value: object) -> str:
-    """Return a person's value as postgresql.conf takes it."""
+    """Return a setting's value as PostgreSQL and its kin write it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
