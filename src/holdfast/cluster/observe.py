@@ -16,12 +16,13 @@ import psycopg
 from holdfast.clock import now_ns
 from holdfast.history.history import NodeObservation
 from holdfast.systems.base import Cluster, HasConsensus, HasServers
-from holdfast.systems.postgres.views import Connection, server_view
+from holdfast.systems.postgres.views import Connection, server_view, standby_views
 from holdfast.units import NS_PER_S
 
 SAMPLE_S: Final = 0.1
 RECONNECT_S: Final = 0.2
 KEEP_UNCHANGED_NS: Final = NS_PER_S
+LAG_EVERY_NS: Final = NS_PER_S // 2
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
 
@@ -90,6 +91,7 @@ class Observer:
 
     async def _sample(self, node: str, connection: Connection) -> None:
         commit = await _text(connection, _COMMIT_SETTING)
+        lag_due_ns = 0
         while True:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 seen = await server_view(connection)
@@ -99,7 +101,25 @@ class Observer:
             self._note(
                 NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
             )
+            if not seen.in_recovery and now_ns() >= lag_due_ns:
+                lag_due_ns = now_ns() + LAG_EVERY_NS
+                await self._sample_lag(connection)
             await asyncio.sleep(SAMPLE_S)
+
+    async def _sample_lag(self, connection: Connection) -> None:
+        """Note how far the primary sees each standby behind."""
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            standbys = await standby_views(connection)
+        at_ns = now_ns()
+        for one in standbys:
+            if len(self.observations) < OBSERVATIONS_MAX:
+                self.observations.append(
+                    NodeObservation(
+                        *(at_ns, one.name, "primary", "standby", 0, 0, one.state),
+                        lag_bytes=one.lag_bytes,
+                        lag_s=one.replay_lag_s,
+                    )
+                )
 
     async def _watch_store(self, store: HasConsensus) -> None:
         """Note who holds the leader's key: role ``primary`` for its holder, "" for one who has lost it."""

@@ -39,7 +39,8 @@ class NodeObservation:
     """What one node showed at one moment, sampled during the run.
 
     role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
-    source: who said so (``node`` itself, ``manager``, ``dcs``). durability: what a primary waits for before it
+    source: who said so (``node`` itself, ``manager``, ``dcs``, or ``primary``: what the primary says of a standby,
+    with lag_bytes and lag_s, None where it does not know). durability: what a primary waits for before it
     acknowledges: ``off`` (nothing), ``local`` (its own disk, by synchronous_commit), ``async`` (its own disk, since
     no standby is named) or ``sync`` (a standby); "" for others.
     """
@@ -52,6 +53,8 @@ class NodeObservation:
     lsn: int
     state: str = ""
     durability: str = ""
+    lag_bytes: int | None = None
+    lag_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster.observe import Observer
+from holdfast.cluster.versions import versions
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
@@ -103,6 +103,7 @@ async def run_drill(
     started = timestamp()
     say("waiting for a healthy cluster")
     await until_whole(cluster, drill.settle_s)
+    programs = await versions(cluster)
     load = Load(cluster, folder / RECORDINGS, seed)
     observer = Observer(cluster)
     nemesis: Nemesis | None = None
@@ -159,7 +160,7 @@ async def run_drill(
         verdict=worst(finding.verdict for finding in findings),
         cluster=to_document(cluster.spec),
         drill=to_document(drill),
-        versions={"holdfast": holdfast.__version__},
+        versions=programs,
         plan=tuple(step.to_document() for step in plan),
         findings=tuple(finding_document(finding) for finding in findings),
         notes=notes,
