@@ -28,10 +28,13 @@ from holdfast.cli.output import (
 )
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
+from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ConfigError, HostError
+from holdfast.monitoring.services import addresses, with_monitoring
 from holdfast.report.plain import plain
+from holdfast.routes.registry import routes
 from holdfast.spec import load_cluster, load_env_file
-from holdfast.systems.base import Cluster, ClusterView, HasLogs, NodeView, Role
+from holdfast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
 
@@ -48,6 +51,9 @@ WATCH_S: Final = 1.0
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
+@click.option(
+    "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
+)
 @click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
 @set_option
 @json_option
@@ -57,6 +63,7 @@ async def up(
     config: str | None,
     name: str | None,
     profile: str | None,
+    extras: Sequence[str],
     env_file: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -69,10 +76,12 @@ async def up(
         env = load_env_file(env_file)
         spec = env.applied_to(spec)
         passwords = env.passwords(spec.user, SUPERUSER)
+    if "monitoring" in extras:
+        spec = with_monitoring(spec)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
-        view = await found.cluster.view()
+        view = await with_services(found.cluster)
     if as_json:
         print_json(
             {
@@ -86,6 +95,8 @@ async def up(
         return
     say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
     OUT.print(node_table(view))
+    for line in addresses(found.cluster):
+        say(line)
 
 
 @click.command()
@@ -104,7 +115,7 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
             raise ConfigError("--watch and --json do not go together")
         await _watch(cluster, for_s)
         return 0
-    view = await cluster.view()
+    view = await with_services(cluster)
     if as_json:
         print_json(
             {
@@ -115,13 +126,15 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
                 "ready": view.ready,
                 "primary": view.primary,
                 "nodes": node_documents(view, cluster),
-                "balancers": [],
-                "routes": [asdict(route) for route in view.routes],
+                "balancers": [asdict(one) for one in balancer_views(cluster, view)],
+                "routes": [asdict(route) for route in routes(cluster)],
             }
         )
     else:
         say(headline(view, cluster))
         OUT.print(node_table(view))
+        for line in addresses(cluster):
+            say(line)
     return 0
 
 
@@ -130,7 +143,7 @@ async def _watch(cluster: Cluster, for_s: float | None) -> None:
     end_ns = deadline_ns(for_s) if for_s is not None else None
     with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
         while True:
-            view = await cluster.view()
+            view = await with_services(cluster)
             show(headline(view, cluster), node_table(view), _watch_line(view))
             if end_ns is not None and now_ns() >= end_ns:
                 return
@@ -187,6 +200,8 @@ async def psql(
 ) -> int:
     """Open psql on a node, through its published port; ARGUMENTS go to psql."""
     cluster = lifecycle.attach(lab)
+    if not isinstance(cluster, HasServers):
+        raise ConfigError(f"{cluster.spec.system} has no PostgreSQL servers")
     target = node or (await cluster.view()).primary
     if target is None:
         raise HostError("no node accepts writes now", hint="holdfast status; or name one with --node")
@@ -219,14 +234,12 @@ async def psql(
 async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> None:
     """Print the last lines of a node's logs; of all nodes without NODE."""
     cluster = lifecycle.attach(lab)
-    if not isinstance(cluster, HasLogs):
-        raise ConfigError(f"{cluster.spec.system} keeps no logs")
     names = [member.name for member in cluster.spec.members()]
     if node is not None and node not in names:
         raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
     documents: list[JSON] = []
     for name in [node] if node else names:
-        for log, path in cluster.log_files(name).items():
+        for log, path in log_files(cluster, name).items():
             text = path.read_text(errors="replace") if path.exists() else ""
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})
@@ -262,7 +275,12 @@ def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
         for name, host in cluster.lab.hosts.items()
         if name not in known
     ]
-    return [asdict(node) for node in (*view.nodes, *clients)]
+    return [node_document(node) for node in (*view.nodes, *clients)]
+
+
+def node_document(node: NodeView) -> dict[str, JSON]:
+    """Return one node as status prints it."""
+    return asdict(node)
 
 
 def headline(view: ClusterView, cluster: Cluster) -> str:

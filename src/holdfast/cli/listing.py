@@ -37,6 +37,20 @@ def _drills() -> list[dict[str, JSON]]:
     return [{"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names]
 
 
+def _suites() -> list[dict[str, JSON]]:
+    from holdfast.run.suite import load_suite, suite_names
+
+    found = [load_suite(name) for name in suite_names()]
+    return [
+        {
+            "name": one.name,
+            "title": one.title,
+            "members": [*one.drills, *(check.name for check in one.checks)],
+        }
+        for one in found
+    ]
+
+
 def _faults() -> list[dict[str, JSON]]:
     """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
     from holdfast.cluster import lifecycle
@@ -76,6 +90,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
     "presets": _presets,
     "systems": _systems,
     "drills": _drills,
+    "suites": _suites,
     "faults": _faults,
     "settings": _settings,
     "labs": lambda: _folders(labs_folder()),
@@ -87,7 +102,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @json_option
 def ls(kind: str, as_json: bool) -> None:
-    """List what there is: presets, systems, drills, faults, settings, labs, runs."""
+    """List what there is: presets, systems, drills, suites, faults, settings, labs, runs."""
     found = KINDS[kind]()
     if as_json:
         print_json({kind: list(found)})

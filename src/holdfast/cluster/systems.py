@@ -6,9 +6,22 @@ from typing import Any
 
 from holdfast.errors import UnavailableError
 from holdfast.systems.base import System
+from holdfast.systems.etcd.system import EtcdSystem
 from holdfast.systems.patroni.system import PatroniSystem
+from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
+from holdfast.systems.raftlog.system import RaftlogSystem
+from holdfast.systems.streaming.system import StreamingSystem
 
-_SYSTEMS: dict[str, System[Any]] = {system.name: system for system in (PatroniSystem(),)}
+_SYSTEMS: dict[str, System[Any]] = {
+    system.name: system
+    for system in (
+        PatroniSystem(),
+        PgAutoFailoverSystem(),
+        StreamingSystem(),
+        EtcdSystem(),
+        RaftlogSystem(),
+    )
+}
 
 
 def system_names() -> tuple[str, ...]:

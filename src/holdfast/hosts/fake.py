@@ -58,6 +58,7 @@ class FakeHost:
         self.is_on = False
 
     disk = None
+    clock = None
 
     async def plug(self, plugged: bool) -> None:
         """There is no cable: nothing happens."""
@@ -172,6 +173,11 @@ class FakeLab:
         if power:
             await host.power_on()
         return host
+
+    async def remove_host(self, name: str) -> None:
+        """Switch a host off and forget it."""
+        await self._hosts[name].power_off()
+        del self._hosts[name]
 
     async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program in the lab's folder."""

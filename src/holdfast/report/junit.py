@@ -26,7 +26,19 @@ def junit(runs: Sequence[Document]) -> str:
     return xml.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def _skipped(run: Document) -> xml.Element:
+    name = _clean(str(run["drill"]))
+    suite = xml.Element(
+        "testsuite", name=name, tests="1", failures="0", errors="0", skipped="1", time="0.000"
+    )
+    case = xml.SubElement(suite, "testcase", classname=f"holdfast.{name}", name="verdict", time="0.000")
+    xml.SubElement(case, "skipped", message=_clean(str(run["reason"])))
+    return suite
+
+
 def _suite(run: Document) -> xml.Element:
+    if run["verdict"] == "skipped":
+        return _skipped(run)
     checks = _documents(run["checks"])
     cases = [
         _case(run, str(one["name"]), one["elapsed_s"], str(one["verdict"]), _words(one)) for one in checks

@@ -51,6 +51,32 @@ def print_run(console: Console, run: Document) -> None:
     console.print(plain(f"  repeat {run['replay']}"))
 
 
+def print_brief(console: Console, run: Document) -> None:
+    """Print a member of a suite in a line, and what was wrong with it below."""
+    verdict = str(run["verdict"])
+    if "reason" in run:
+        console.print(Text.assemble((verdict.upper(), "dim"), plain(f"  {run['drill']}: {run['reason']}")))
+        return
+    figures = [
+        f"{name} {_figure(run[name])}"
+        for name in ("acked", "acked_lost", "outage_s")
+        if run.get(name) is not None
+    ]
+    console.print(
+        Text.assemble(
+            (verdict.upper(), _STYLES.get(verdict, "bold")),
+            plain(f"  {run['drill']}: {run['title']}" + (f" ({', '.join(figures)})" if figures else "")),
+        )
+    )
+    if verdict == "pass":
+        return
+    for check in _list(run["checks"]):
+        if check["verdict"] != "pass":
+            _print_check(console, check)
+    console.print(plain(f"  store  {run['store']}"))
+    console.print(plain(f"  repeat {run['replay']}"))
+
+
 def _figures(run: Document) -> Table:
     """Return the figures that people ask for first, each with its limit."""
     ops = run["ops"]

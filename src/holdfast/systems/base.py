@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from holdfast.hosts.base import Lab
-from holdfast.spec.cluster import ClusterSpec
+from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.postgres.views import Connection
 
 
@@ -62,12 +62,23 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """A way for clients to find a role. dsn: a libpq connection string without a password."""
+    """A way for clients to find a role. name: ``KIND-primary`` or ``KIND-standby`` for the one that clients of a
+    run take; dsn: a libpq connection string for clients in the lab, without a password. published_port: of
+    127.0.0.1, which leads to the same place; None where none does.
+    """
 
     name: str
     kind: str
     dsn: str
     published_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a balancer asks a node over HTTP whether it holds a role: OPTIONS path at port is answered with 200."""
+
+    port: int
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,6 @@ class ClusterView:
     ready: bool
     primary: str | None
     nodes: tuple[NodeView, ...]
-    routes: tuple[RouteView, ...] = ()
     missing: str = ""
 
     def node(self, name: str) -> NodeView:
@@ -121,10 +131,8 @@ class Cluster(Protocol):
         """The lab it runs in."""
         ...
 
-    @property
-    def spec(self) -> ClusterSpec:
-        """What it was made from."""
-        ...
+    spec: ClusterSpec
+    """What it was made from, as operators have changed it since."""
 
     @property
     def credentials(self) -> Credentials:
@@ -138,10 +146,6 @@ class Cluster(Protocol):
 
     async def view(self) -> ClusterView:
         """Return what it shows now; a node that does not answer is unhealthy, never an error."""
-        ...
-
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find each role."""
         ...
 
     async def start_node(self, node: str) -> None:
@@ -221,6 +225,100 @@ class Restartable(Protocol):
 
 
 @runtime_checkable
+class Configurable(Protocol):
+    """Can change settings of its PostgreSQL servers while they run."""
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give every node that runs these postgresql.conf parameters and have it read them; nothing restarts.
+
+        A parameter that needs a restart is pending after that, as pg_settings.pending_restart says: the caller
+        restarts (Restartable). Values were checked before. Raises ClusterError when a node does not take them.
+        """
+        ...
+
+
+@runtime_checkable
+class Reseedable(Protocol):
+    """Can throw a standby's data away and copy the primary's anew."""
+
+    async def reseed(self, node: str) -> None:
+        """Replace all data of a node, whether or not its server runs, and return once it streams again.
+
+        Raises ClusterError, before anything is touched, for the primary and while there is none.
+        """
+        ...
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """Can take in a node and let one go while it runs.
+
+    Both change ``spec``, so that what is asked next knows of it; the caller keeps it in the lab's folder
+    (cluster/operate.py), before a node is made and after one is gone.
+    """
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for node, which has a name and an address of its own, and return once it streams.
+
+        Calling again after a failure goes on from there. Raises ClusterError, HostError.
+        """
+        ...
+
+    async def remove_node(self, node: str) -> None:
+        """Stop a standby, have its manager and the primary forget it (its slot too), and remove its host.
+
+        Calling again after a failure goes on from there. Raises ClusterError, before anything is touched, for the
+        primary and for a standby that writes could not do without.
+        """
+        ...
+
+
+@runtime_checkable
+class Maintainable(Protocol):
+    """Can stop a node for a person's work on it, without its manager or this tool starting it again."""
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Stop a standby's server in order and keep it out (on), or let it join again and wait until it streams.
+
+        While it is out, view() shows its state as ``maintenance``, ready does not depend on it, and start_node leaves
+        it alone. Raises ClusterError, before anything is touched, for the primary.
+        """
+        ...
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        ...
+
+
+@runtime_checkable
+class OperatedByHand(Protocol):
+    """Has no manager: when its primary is lost, somebody has to see it and act."""
+
+    async def operate(self, say: Progress) -> None:
+        """Be that somebody until cancelled; say is told of every act. The model says how long it may take."""
+        ...
+
+
+@runtime_checkable
+class HasHealthChecks(Protocol):
+    """Its nodes tell a balancer over HTTP what they are. For any other system with servers a program of our own asks
+    the servers instead (routes/health.py)."""
+
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the check that only nodes of a role (primary, standby) pass."""
+        ...
+
+
+@runtime_checkable
+class HasRoutes(Protocol):
+    """Brings balancers of its own, which are services of its spec."""
+
+    def routes(self) -> tuple[RouteView, ...]:
+        """Return the ways that lead through them."""
+        ...
+
+
+@runtime_checkable
 class HasConsensus(Protocol):
     """Keeps its leadership in a consensus store."""
 
@@ -245,14 +343,19 @@ class HasLogs(Protocol):
 ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
+    "configurable": Configurable,
     "has-servers": HasServers,
     "killable": Killable,
+    "maintainable": Maintainable,
     "promotable": Promotable,
+    "reseedable": Reseedable,
+    "resizable": Resizable,
     "restartable": Restartable,
     "switchable": Switchable,
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,
     "has-logs": HasLogs,
+    "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
 

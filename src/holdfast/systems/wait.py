@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from holdfast.clock import deadline_ns, now_ns, seconds_between
 from holdfast.errors import ClusterError
-from holdfast.systems.base import Cluster
+from holdfast.systems.base import Cluster, HasLogs
+from holdfast.systems.postgres.server import last_lines
 
 POLL_S = 0.05
 
@@ -24,6 +25,25 @@ async def until(missing: Callable[[], Awaitable[str]], timeout_s: float, what: s
             raise ClusterError(f"waited {timeout_s:g} s for {what}; last seen: {last}")
         await asyncio.sleep(POLL_S)
     return seconds_between(start, now_ns())
+
+
+async def until_or_logs(
+    missing: Callable[[], Awaitable[str]],
+    timeout_s: float,
+    what: str,
+    cluster: HasLogs,
+    suspects: Iterable[str],
+) -> None:
+    """Wait as until does; the error also has the last lines of the logs of the nodes that are suspects."""
+    try:
+        await until(missing, timeout_s, what)
+    except ClusterError as error:
+        words = "".join(
+            f"\n--- {name} on {suspect}\n{last_lines(path)}"
+            for suspect in suspects
+            for name, path in cluster.log_files(suspect).items()
+        )
+        raise ClusterError(error.message + words) from error
 
 
 async def until_whole(cluster: Cluster, timeout_s: float) -> float:

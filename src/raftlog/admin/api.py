@@ -1,7 +1,7 @@
 """The admin port.
 
     GET  /health                     200 while this node serves and hears a leader, else 503
-    GET  /status                     everything, as JSON
+    GET  /status                     everything, as JSON; ?registers=1 adds their checksum, which reads them all
     GET  /metrics                    for Prometheus
     POST /members/ID                 {"kafka","peer","admin"[,"learner"]}: add a node (on the leader)
     DELETE /members/ID               remove a node (on the leader)
@@ -76,8 +76,11 @@ class Admin:
         body = {"healthy": healthy, "leader": self._broker.leader, "node_id": node.config.node_id}
         return Response(200 if healthy else 503, body)
 
-    async def _status(self, _request: Request, _rest: str) -> Response:
-        return Response(200, pages.status(self._node, self._broker))
+    async def _status(self, request: Request, _rest: str) -> Response:
+        body = pages.status(self._node, self._broker)
+        if "registers" in request.query:
+            body["registers_crc"] = pages.registers_crc(self._node)
+        return Response(200, body)
 
     async def _metrics(self, _request: Request, _rest: str) -> Response:
         text = pages.metrics(self._node, self._broker).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from typing import Any
 
 from raftlog.core.types import Role
@@ -60,6 +61,14 @@ def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
         "failure": str(node.failure) if node.failure else None,
         "in_sync": broker.in_sync(),
     }
+
+
+def registers_crc(node: Node) -> str:
+    """Return a checksum of all registers, names and values, so that replicas can be compared. O(their size)."""
+    crc = 0
+    for key, value in sorted(node.machine.registers.items()):
+        crc = zlib.crc32(b"%d:%d:" % (len(key), len(value)) + key + value, crc)
+    return f"{crc:08x}"
 
 
 def _progress(node: Node, peer: int) -> dict[str, Any]:

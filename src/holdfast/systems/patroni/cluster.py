@@ -10,24 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psycopg
-
-from holdfast.errors import ClusterError, HostError
+from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role, RouteView
+from holdfast.systems import http, maintenance
+from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
-from holdfast.systems.patroni import settings
+from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.dsn import multi_host_dsn
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
+from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
+from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
-LOOK_TIMEOUT_S: Final = 2.0
 MOVE_TIMEOUT_S: Final = 90.0
 SYNC_TIMEOUT_S: Final = 10.0
 
@@ -41,13 +38,11 @@ class _Look:
     manager: http.Answer | None
 
 
-class PatroniCluster:
+class PatroniCluster(ServerGroup):
     """PostgreSQL nodes under Patroni, with the etcd members that hold the leader's key."""
 
     def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
-        self.lab = lab
-        self.spec = spec
-        self.credentials = credentials
+        super().__init__(lab, spec, credentials)
         self.model: OutageModel = settings.outage_model(spec)
 
     # looking
@@ -70,14 +65,14 @@ class PatroniCluster:
                 Role.DCS,
                 member.address,
                 etcd.CLIENT_PORT,
-                self._published(member.name),
+                self.published(member.name),
                 "running" if healthy else "unreachable",
                 healthy,
             )
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
         missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
@@ -92,40 +87,11 @@ class PatroniCluster:
 
     async def leader_record(self) -> str | None:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
-        return await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/leader")
+        return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
 
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find the primary, and any standby."""
-        hosts = [(node.address, settings.POSTGRES_PORT) for node in self.spec.nodes]
-        return tuple(
-            RouteView(
-                f"libpq-{role}",
-                "libpq",
-                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
-                None,
-            )
-            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
-        )
-
-    async def connect(
-        self,
-        node: str,
-        *,
-        database: str = "postgres",
-        user: str = SUPERUSER,
-        timeout_s: float = LOOK_TIMEOUT_S,
-    ) -> views.Connection:
-        """Connect to a node past all routes and faults of the lab's wires. Raises psycopg.Error."""
-        port = self._published(node)
-        if port is None:
-            raise HostError(f"{node} has no published port")
-        return await views.connect(
-            port,
-            database=database,
-            user=user,
-            password=self.credentials.password(user),
-            timeout_s=timeout_s,
-        )
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the health check of Patroni's REST API for a role."""
+        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""
@@ -145,15 +111,15 @@ class PatroniCluster:
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of a process and, for PostgreSQL, of all its backends."""
-        host = self.lab.hosts[node]
-        alive = [one for one in await host.processes() if one.state != "Z"]
         if process == POSTGRES:
-            masters = await server.postmaster_pids(host, host.folder / "data")
-            return masters + [one.pid for one in alive if one.parent in masters]
+            return await self.server_pids(node)
+        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
         return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
-        """Start what belongs on a node and does not run there."""
+        """Start what belongs on a node and does not run there; nothing on one in maintenance."""
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         for member in self.spec.dcs:
             if member.name == node:
                 if not await self.process_ids(node, etcd.PROCESS):
@@ -255,8 +221,34 @@ class PatroniCluster:
 
     async def started_at(self, node: str) -> str | None:
         """Return when a node's server started; None when its manager or it does not answer."""
-        answer = await self._manager(node)
+        answer = await self.manager(node)
         return None if answer is None else str(answer.field("postmaster_start_time"))
+
+    # operating
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Put PostgreSQL parameters into Patroni's configuration; returns once every node has read it."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Replace all data of a standby. Raises ClusterError, first of all for the primary."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node of the spec and return once it streams."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Take a standby out of Patroni, etcd, every server and the lab."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Stop a standby and keep it out, or let it join again."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
@@ -292,27 +284,17 @@ class PatroniCluster:
     # parts
 
     async def _look(self, node: NodeSpec) -> _Look:
-        if not self.lab.hosts[node.name].is_on:
+        host = self.lab.hosts.get(node.name)
+        # It may have no host or port: when adding or removing it was cut short.
+        if host is None or not host.is_on or node.name not in self.lab.published:
             return _Look(None, (), None)
         (shown, standbys), manager = await asyncio.gather(
-            self._look_inside(node.name), self._manager(node.name)
+            self.look_inside(node.name), self.manager(node.name)
         )
         return _Look(shown, standbys, manager)
 
-    async def _look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
-                connection = await self.connect(node)
-                try:
-                    shown = await views.server_view(connection)
-                    standbys = () if shown.in_recovery else await views.standby_views(connection)
-                    return shown, standbys
-                finally:
-                    await connection.close()
-        except (psycopg.Error, OSError, TimeoutError):
-            return None, ()
-
-    async def _manager(self, node: str) -> http.Answer | None:
+    async def manager(self, node: str) -> http.Answer | None:
+        """Return what Patroni on a node says of itself; None when it does not answer."""
         try:
             return await self.rest(node, "GET", "/patroni")
         except OSError:
@@ -321,7 +303,7 @@ class PatroniCluster:
     async def _sync_record(self) -> str:
         """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
         try:
-            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{settings.scope(self.spec)}/sync")
+            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/sync")
             return str(json.loads(record or "{}").get("sync_standby") or "")
         except (ConnectionError, ValueError):
             return ""
@@ -333,64 +315,23 @@ class PatroniCluster:
             return None
 
     def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
-        writable = {
-            name: look.server.timeline
-            for name, look in looks.items()
-            if look.server is not None and not look.server.in_recovery
-        }
-        if leader in writable:
+        servers = {name: look.server for name, look in looks.items()}
+        if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
             return leader
-        return max(writable, key=lambda name: writable[name], default=None)
+        return self.newest_primary(servers)
 
     def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
-        shown = look.server
-        if shown is not None and not shown.in_recovery:
-            role = Role.PRIMARY
-        else:
-            role = Role.READ_ONLY if node.role == "read-only" else Role.STANDBY
-        manager_state = look.manager.field("state") if look.manager is not None else None
-        return NodeView(
-            node.name,
-            role,
-            node.address,
-            settings.POSTGRES_PORT,
-            self._published(node.name),
-            said.state if said is not None else str(manager_state or "unreachable"),
-            shown is not None and look.manager is not None and (role is Role.PRIMARY or said is not None),
-            priority=node.priority,
-            timeline=shown.timeline if shown else None,
-            lsn=shown.lsn if shown else None,
-            write_lag_s=said.write_lag_s if said else None,
-            flush_lag_s=said.flush_lag_s if said else None,
-            replay_lag_s=said.replay_lag_s if said else None,
-            lag_bytes=said.lag_bytes if said else None,
-            sync=said.sync if said else None,
-            slot_active=said.slot_active if said else None,
-        )
+        state = look.manager.field("state") if look.manager is not None else None
+        return self.node_view(node, look.server, said, str(state or "unreachable"), look.manager is not None)
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
-        if primary is None:
-            return "no node accepts writes"
-        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
-        if len(primaries) > 1:
-            return f"several nodes accept writes: {', '.join(primaries)}"
-        for node in nodes:
-            if not node.healthy:
-                return f"{node.name} is {node.state}"
-            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
-                return f"{node.name} is not streaming but {node.state}"
-        if self.spec.sync != "off" and len(self.spec.nodes) > 1:
-            counts = {"sync", "quorum"}
-            if not any(node.sync in counts for node in nodes):
-                return "no standby is synchronous yet"
-            if not synchronous:  # the store's word is the one that decides who may be promoted
-                return "Patroni has not recorded its synchronous standby yet"
+        if missing := self.missing(nodes, primary):
+            return missing
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
+            # The store's word is the one that decides who may be promoted.
+            return "Patroni has not recorded its synchronous standby yet"
         return ""
-
-    def _published(self, node: str) -> int | None:
-        port = self.lab.published.get(node)
-        return port.port if port else None
 
 
 async def _exists(path: Path) -> str:

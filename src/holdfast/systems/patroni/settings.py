@@ -15,10 +15,9 @@ from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import NODE_SETTING, SOCKET_DIR, quote
+from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, listen_addresses, server_parameters
 
-POSTGRES_PORT: Final = 5432
 REST_PORT: Final = 8008
-REPLICATOR: Final = "replicator"
 REST_USER: Final = "patroni"
 FAILOVER_MARGIN_S: Final = 5.0
 WATCHDOG_MARGIN_S: Final = 5
@@ -100,65 +99,9 @@ def illegal_timing(spec: ClusterSpec) -> str:
     return ""
 
 
-def scope(spec: ClusterSpec) -> str:
-    """Return the cluster's name in the DCS."""
-    return spec.name
-
-
-def server_parameters(spec: ClusterSpec) -> dict[str, str]:
-    """Return postgresql.conf parameters, the person's own last."""
-    parameters = {
-        "cluster_name": scope(spec),
-        "wal_level": "replica",
-        "hot_standby": "on",
-        "max_connections": "100",
-        "max_wal_senders": "12",
-        "max_replication_slots": "12",
-        "max_prepared_transactions": "0",
-        "max_locks_per_transaction": "64",
-        "max_worker_processes": "8",
-        "track_commit_timestamp": "off",
-        "wal_log_hints": "on",  # pg_rewind needs it where there are no checksums
-        "wal_keep_size": "128MB",
-        "shared_buffers": "64MB",
-        "password_encryption": "scram-sha-256",
-        "unix_socket_directories": SOCKET_DIR,
-        "log_line_prefix": "%m [%p] ",
-        "log_checkpoints": "off",
-        # A standby whose slot its leader has not made yet tries again after this long, not after 5 s.
-        "wal_retrieve_retry_interval": "500ms",
-        "fsync": "on" if spec.fsync else "off",
-    }
-    parameters.update({name: _text(value) for name, value in spec.postgresql.parameters.items()})
-    return parameters
-
-
-def own_parameters(spec: ClusterSpec, node: NodeSpec) -> dict[str, str]:
-    """Return the parameters of one node's server, as it is started before Patroni takes over."""
-    return {**server_parameters(spec), "listen_addresses": listen_addresses(node), NODE_SETTING: node.name}
-
-
 def node_conf(node: NodeSpec) -> str:
     """Return the file that tells a node's server its name."""
     return f"{NODE_SETTING} = {quote(node.name)}\n"
-
-
-def hba_lines(spec: ClusterSpec) -> list[str]:
-    """Return pg_hba.conf: the person's lines first, then passwords for all of the lab and nobody else."""
-    return [
-        *spec.postgresql.pg_hba,
-        "local all all scram-sha-256",
-        "local replication all scram-sha-256",
-        "host all all 127.0.0.1/32 scram-sha-256",
-        f"host all all {spec.subnet} scram-sha-256",
-        f"host replication {REPLICATOR} 127.0.0.1/32 scram-sha-256",
-        f"host replication {REPLICATOR} {spec.subnet} scram-sha-256",
-    ]
-
-
-def listen_addresses(node: NodeSpec) -> str:
-    """Return where a node's server listens: in the lab, and on its own loopback."""
-    return f"{node.address},127.0.0.1"
 
 
 def dynamic_document(spec: ClusterSpec, pace: PatroniTiming) -> Document:
@@ -192,7 +135,7 @@ def member_document(
     if node.priority is not None:
         tags.setdefault("failover_priority", node.priority)
     document: Document = {
-        "scope": scope(spec),
+        "scope": spec.name,
         "name": node.name,
         "log": {"level": "INFO"},
         "restapi": {
@@ -250,9 +193,3 @@ def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Document:
             merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
         )
     return merged
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)

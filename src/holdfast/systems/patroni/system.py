@@ -13,23 +13,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import ClusterError, UnavailableError
-from holdfast.hosts.base import Lab, Program
+from holdfast.errors import UnavailableError
+from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
+from holdfast.systems.postgres.bootstrap import make_data, not_streaming
 from holdfast.systems.postgres.install import find
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
-from holdfast.systems.postgres.server import PostgresServer, last_lines
-from holdfast.systems.postgres.views import Connection, standby_views
-from holdfast.systems.wait import until
+from holdfast.systems.postgres.seed import SUPERUSER
+from holdfast.systems.postgres.server import PostgresServer
+from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, hba_lines, own_parameters
+from holdfast.systems.wait import until_or_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,8 @@ class PatroniSystem:
     async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> PatroniCluster:
         """Put the cluster on a fresh lab and return once Patroni leads a primary that takes writes."""
         install = find(spec.version)
-        users = (SUPERUSER, settings.REPLICATOR, settings.REST_USER, spec.user)
+        users = (SUPERUSER, REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
-        for service in spec.services:
-            progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
@@ -98,7 +97,8 @@ class PatroniSystem:
             await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
             servers[node.name] = PostgresServer(host, install)
         await asyncio.gather(
-            self._start_hosts(cluster), _make_data(cluster, servers, self._patience.primary_s)
+            self._start_hosts(cluster),
+            make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s),
         )
         await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
@@ -145,7 +145,7 @@ class PatroniSystem:
         await lab.preload(PRELOAD)
         for node in spec.nodes:
             await lab.hosts[node.name].power_on()
-            await lab.publish(node.name, node.address, settings.POSTGRES_PORT, node.port)
+            await lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
             if (rest := spec.ports.get(f"{node.name}/rest")) is not None:
                 await lab.publish(f"{node.name}/rest", node.address, settings.REST_PORT, rest)
 
@@ -160,7 +160,7 @@ class PatroniSystem:
         first = servers[primary.name]
         others = [node for node in spec.nodes if node is not primary]
         for node in spec.nodes:
-            await servers[node.name].configure(settings.own_parameters(spec, node), settings.hba_lines(spec))
+            await servers[node.name].configure(own_parameters(spec, node), hba_lines(spec))
         await first.start(self._patience.primary_s)
         slots = {node.name: slot_name_from_member_name(node.name) for node in others}
         connection = await cluster.connect(primary.name, timeout_s=10.0)
@@ -168,11 +168,11 @@ class PatroniSystem:
             for slot in slots.values():
                 await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
             for name, slot in slots.items():
-                await servers[name].become_standby_of(primary.address, settings.REPLICATOR, slot)
+                await servers[name].become_standby_of(primary.address, REPLICATOR, slot)
             await asyncio.gather(*(servers[name].start(self._patience.replica_s) for name in slots))
             # A slot in use survives Patroni's first look, which drops the slots of members it does not know yet.
             await self._until(
-                lambda: _not_streaming(connection, slots),
+                lambda: not_streaming(connection, slots),
                 self._patience.replica_s,
                 "the standbys to stream",
                 cluster,
@@ -211,9 +211,22 @@ class PatroniSystem:
         self, cluster: PatroniCluster, leader: NodeSpec, timing: settings.PatroniTiming
     ) -> None:
         wanted = {"ttl": timing.ttl, "loop_wait": timing.loop_wait, "retry_timeout": timing.retry_timeout}
-        answer = await cluster.rest(leader.name, "PATCH", "/config", wanted, timeout_s=10.0)
-        if answer.status != 200:
-            raise ClusterError(f"Patroni did not take its timing {wanted}: {answer.status} {answer.body}")
+
+        async def refused() -> str:
+            """Its API resets connections while it takes in its own first settings, and says 503 before that."""
+            try:
+                answer = await cluster.rest(leader.name, "PATCH", "/config", wanted, timeout_s=10.0)
+            except OSError as error:
+                return f"its REST API does not answer ({error})"
+            return "" if answer.status == 200 else f"it says {answer.status}"
+
+        await self._until(
+            refused,
+            self._patience.replica_s,
+            f"Patroni to take its timing {wanted}",
+            cluster,
+            leader.name,
+        )
 
     async def _until(
         self,
@@ -224,65 +237,4 @@ class PatroniSystem:
         *suspects: str,
     ) -> None:
         """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
-        try:
-            await until(missing, timeout_s, what)
-        except ClusterError as error:
-            words = "".join(
-                f"\n--- {name} on {suspect}\n{last_lines(path)}"
-                for suspect in suspects
-                for name, path in cluster.log_files(suspect).items()
-            )
-            raise ClusterError(error.message + words) from error
-
-
-async def _not_streaming(connection: Connection, standbys: Iterable[str]) -> str:
-    """Return "" once every standby streams, else the first that does not."""
-    states = {one.name: one.state for one in await standby_views(connection)}
-    return next((f"{name} is {states.get(name)}" for name in standbys if states.get(name) != "streaming"), "")
-
-
-async def _make_data(
-    cluster: PatroniCluster, servers: Mapping[str, PostgresServer], timeout_s: float
-) -> None:
-    """Give every node its copy of the seed; the primary's is first, so that roles are made during the others'."""
-    lab, spec = cluster.lab, cluster.spec
-    primary = servers[spec.primary().name]
-    install = primary.install
-    seed = cached_seed(install, checksums=spec.checksums)
-    if seed is None:
-        seed = await make_seed(lab, install, checksums=spec.checksums)
-    await copy_seed(lab, seed, primary.data)
-    others = (server.data for server in servers.values() if server is not primary)
-    await asyncio.gather(
-        _create_roles(cluster, primary, timeout_s), *(copy_seed(lab, seed, data) for data in others)
-    )
-
-
-async def _create_roles(cluster: PatroniCluster, server: PostgresServer, timeout_s: float) -> None:
-    """Give the superuser its password and make the other roles and the database, before any server listens.
-
-    In single-user mode: no window in which a password is not asked for, and none in argv.
-    """
-    spec, words = cluster.spec, cluster.credentials
-    statements = [
-        f"ALTER ROLE {SUPERUSER} PASSWORD {_literal(words.password(SUPERUSER))}",
-        f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {_literal(words.password(settings.REPLICATOR))}",
-        f"CREATE ROLE {_identifier(spec.user)} LOGIN PASSWORD {_literal(words.password(spec.user))}",
-        f"CREATE DATABASE {_identifier(spec.database)} OWNER {_identifier(spec.user)}",
-    ]
-    argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
-    done = await cluster.lab.run(
-        Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
-        timeout_s=timeout_s,
-        stdin="".join(f"{statement};\n" for statement in statements).encode(),
-    )
-    if done.code != 0 or "ERROR" in done.stderr:
-        raise ClusterError(f"the roles could not be made on {server.host.name}: {done.stderr.strip()}")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+        await until_or_logs(missing, timeout_s, what, cluster, suspects)

@@ -1,0 +1,194 @@
+"""pg_auto_failover as a system: brought up by pg_autoctl itself, from our own data directories.
+
+    monitor ─▶ first node registers ─▶ the others register and stream ─▶ sync
+
+All data directories are copies of one seed, so pg_autoctl sees that a standby's data belongs to the primary's cluster
+and needs no base backup, which would wait for a checkpoint spread over minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast.errors import ClusterError, UnavailableError
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
+from holdfast.systems import credentials
+from holdfast.systems.base import Progress
+from holdfast.systems.pg_auto_failover import keeper, settings
+from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
+from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
+from holdfast.systems.postgres.install import PostgresInstall
+from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
+from holdfast.systems.postgres.server import PostgresServer
+from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
+from holdfast.systems.wait import until, until_or_logs
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each part of a bring-up may take, seconds."""
+
+    monitor_s: float = 60.0
+    primary_s: float = 120.0
+    replica_s: float = 120.0
+    settings_s: float = 60.0
+
+
+PATIENCE: Final = Patience()
+
+
+class PgAutoFailoverSystem:
+    """PostgreSQL under pg_auto_failover."""
+
+    name = "pg_auto_failover"
+
+    def __init__(self, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, None when it can."""
+        try:
+            keeper.find(spec.version)
+        except UnavailableError as error:
+            return f"{error.message} ({error.hint})"
+        return settings.illegal(spec) or None
+
+    def attach(self, lab: Lab, spec: ClusterSpec) -> PgAutoFailoverCluster:
+        """Return the cluster that runs in a lab that was deployed before."""
+        return PgAutoFailoverCluster(lab, spec, credentials.load(lab.folder))
+
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> PgAutoFailoverCluster:
+        """Put the cluster on a fresh lab and return once its first node takes writes."""
+        _program, install = keeper.find(spec.version)
+        users = (SUPERUSER, REPLICATOR, settings.REPLICATOR, settings.MONITOR_USER, spec.user)
+        words = credentials.generate(lab.folder, users)
+        cluster = PgAutoFailoverCluster(lab, spec, words)
+        for service in spec.services:
+            if service.kind != "monitor":
+                progress(f"left out: {service.name}, because this version does not run {service.kind}")
+        progress("starting the monitor and the first server")
+        watcher = settings.monitor(spec)
+        members: tuple[NodeSpec | ServiceSpec, ...] = (*spec.nodes, watcher)
+        for member in members:
+            host = await lab.add_host(member.name, member.address)
+            await host.put(credentials.PASSFILE, words.passfile.read_bytes())
+            await lab.publish(member.name, member.address, POSTGRES_PORT, member.port)
+        for node in spec.nodes:
+            await lab.hosts[node.name].put(settings.NODE_CONF, settings.node_conf(node).encode())
+        await the_seed(lab, spec, install)
+        await asyncio.gather(self._start_monitor(cluster, install), self._make_data(cluster, install))
+        first = spec.primary()
+        await self._register(cluster, first.name)
+        await until_or_logs(
+            lambda: self._writable(cluster, first.name),
+            self._patience.primary_s,
+            f"pg_autoctl to make {first.name} a single primary",
+            cluster,
+            [first.name, watcher.name],
+        )
+        return cluster
+
+    async def complete(self, cluster: PgAutoFailoverCluster, progress: Progress) -> None:
+        """Have the other nodes join, highest priority first, and set what the formation waits for."""
+        spec = cluster.spec
+        others = [node for node in spec.nodes if node is not spec.primary()]
+        progress(f"{len(others)} standbys join")
+        for node in sorted(others, key=settings.priority, reverse=True):
+            await self._register(cluster, node.name)
+        names = [node.name for node in spec.nodes]
+        monitor = cluster.monitor.name
+        await until_or_logs(
+            lambda: self._missing(cluster),
+            self._patience.replica_s,
+            "the cluster to be whole",
+            cluster,
+            [*names, monitor],
+        )
+        await asyncio.gather(*(self._set_time_outs(cluster, name) for name in names))
+        await self._set_sync(cluster)
+
+    async def _start_monitor(self, cluster: PgAutoFailoverCluster, install: PostgresInstall) -> None:
+        spec, lab = cluster.spec, cluster.lab
+        host = lab.hosts[cluster.monitor.name]
+        server = PostgresServer(host, install)
+        await copy_seed(lab, await the_seed(lab, spec, install), server.data)
+        password = literal(cluster.credentials.password(settings.MONITOR_USER))
+        superuser = literal(cluster.credentials.password(SUPERUSER))
+        statements = [
+            f"ALTER ROLE {SUPERUSER} PASSWORD {superuser}",
+            f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN PASSWORD {password}",
+        ]
+        await run_single_user(lab, server, statements, self._patience.monitor_s)
+        await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
+        await keeper.start(spec, host, keeper.monitor_words(spec, host))
+
+        async def silent() -> str:
+            return "it does not answer" if await cluster.rows() is None else ""
+
+        await until_or_logs(
+            silent, self._patience.monitor_s, f"the monitor {host.name} to answer", cluster, [host.name]
+        )
+
+    async def _make_data(self, cluster: PgAutoFailoverCluster, install: PostgresInstall) -> None:
+        spec, lab = cluster.spec, cluster.lab
+        servers: Mapping[str, PostgresServer] = {
+            node.name: PostgresServer(lab.hosts[node.name], install) for node in spec.nodes
+        }
+        replicator = literal(cluster.credentials.password(settings.REPLICATOR))
+        roles = [
+            f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {replicator}",
+            f"CREATE ROLE {settings.HEALTH_USER} LOGIN PASSWORD {literal(settings.HEALTH_USER)}",
+        ]
+        await make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s, roles=roles)
+        for server in servers.values():
+            await server.configure(settings.node_parameters(spec), settings.hba_lines(spec))
+
+    async def _register(self, cluster: PgAutoFailoverCluster, name: str) -> None:
+        node = next(one for one in cluster.spec.nodes if one.name == name)
+        host = cluster.lab.hosts[name]
+        await keeper.start(cluster.spec, host, keeper.node_words(cluster.spec, node, host))
+
+    async def _writable(self, cluster: PgAutoFailoverCluster, name: str) -> str:
+        rows = {row.name: row for row in await cluster.rows() or ()}
+        if name not in rows or rows[name].state != "single":
+            return f"the monitor says {rows[name].state if name in rows else 'nothing'}"
+        return "" if await cluster.primary() == name else "it takes no writes"
+
+    async def _missing(self, cluster: PgAutoFailoverCluster) -> str:
+        return (await cluster.view()).missing
+
+    async def _set_time_outs(self, cluster: PgAutoFailoverCluster, name: str) -> None:
+        """Give a keeper its time-outs; it reads them again at once."""
+        host = cluster.lab.hosts[name]
+        data = str(host.folder / "data")
+        words = keeper.time_out_words(cluster.spec)
+        for key, value in words:
+            await keeper.command(cluster.spec, host, "config", "set", key, value, "--pgdata", data)
+        if words:
+            await keeper.command(cluster.spec, host, "reload", "--pgdata", data)
+
+    async def _set_sync(self, cluster: PgAutoFailoverCluster) -> None:
+        """Set number-sync-standbys; the monitor refuses while the primary applies other settings."""
+        wanted = settings.number_sync_standbys(cluster.spec)
+        if len(cluster.spec.nodes) < 3:
+            return  # with fewer than two standbys it is 0 and can be nothing else
+
+        async def refused() -> str:
+            try:
+                await cluster.monitor.ask("set_formation_number_sync_standbys", settings.FORMATION, wanted)
+            except ClusterError as error:
+                return error.message
+            return ""
+
+        await until(refused, self._patience.settings_s, f"number-sync-standbys {wanted}")
+        await until_or_logs(
+            lambda: self._missing(cluster),
+            self._patience.settings_s,
+            "the primary to apply its settings",
+            cluster,
+            [cluster.spec.primary().name],
+        )

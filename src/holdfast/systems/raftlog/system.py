@@ -1,0 +1,64 @@
+"""Brings a raftlog cluster up: one process a host, which elect among themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from typing import Final
+
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems import credentials
+from holdfast.systems.base import Progress
+from holdfast.systems.consensus import come_up
+from holdfast.systems.raftlog import settings
+from holdfast.systems.raftlog.cluster import RaftlogCluster
+
+PACKAGES: Final = ("aiokafka", "boto3", "kio", "uvloop", "zstandard")
+"""What the optional extra ``raftlog`` brings."""
+
+PRELOAD: Final = (
+    "uvloop",
+    "raftlog.cli",
+    "raftlog.admin.api",
+    "raftlog.admin.http",
+    "raftlog.kafka.server",
+    "raftlog.node.node",
+)
+
+
+class RaftlogSystem:
+    """The Raft-replicated log."""
+
+    name = "raftlog"
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, None when it can."""
+        absent = [package for package in PACKAGES if find_spec(package) is None]
+        if absent:
+            return f"not installed: {', '.join(absent)}; pip install 'holdfast[raftlog]' brings what raftlog needs"
+        return "raftlog speaks no TLS" if spec.tls else None
+
+    def attach(self, lab: Lab, spec: ClusterSpec) -> RaftlogCluster:
+        """Return the cluster that runs in a lab that was deployed before."""
+        return RaftlogCluster(lab, spec, credentials.load(lab.folder))
+
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> RaftlogCluster:
+        """Put the cluster on a fresh lab and return once a majority confirms its leader."""
+        cluster = RaftlogCluster(lab, spec, credentials.generate(lab.folder, ()))
+        progress("starting the members")
+        await lab.preload(PRELOAD)
+        for node in spec.nodes:
+            host = await lab.add_host(node.name, node.address)
+            await host.put(settings.CONFIG, settings.config(spec, node).encode())
+            await lab.publish(node.name, node.address, settings.KAFKA_PORT, node.port)
+            await lab.publish(
+                f"{node.name}/admin", node.address, settings.ADMIN_PORT, spec.ports.get(f"{node.name}/admin")
+            )
+        await asyncio.gather(*(cluster.start_server(node) for node in spec.nodes))
+        await come_up(cluster, cluster.takes_writes, "the members to elect a leader")
+        return cluster
+
+    async def complete(self, cluster: RaftlogCluster, progress: Progress) -> None:
+        """Wait until every member follows."""
+        await come_up(cluster, cluster.missing, "every member to follow")
