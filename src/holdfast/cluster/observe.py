@@ -13,16 +13,21 @@ from typing import Final
 
 import psycopg
 
-from holdfast.clock import now_ns
+from holdfast.clock import now_ns, seconds_between
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasConsensus, HasServers
+from holdfast.systems.base import Cluster, HasConsensus, HasLeaderRecord, HasServers
 from holdfast.systems.postgres.views import Connection, server_view, standby_views
 from holdfast.units import NS_PER_S
 
 SAMPLE_S: Final = 0.1
 RECONNECT_S: Final = 0.2
+LOOK_SHARE: Final = 4.0
+"""A pause is at least this many times as long as the look before it."""
+
 KEEP_UNCHANGED_NS: Final = NS_PER_S
-LAG_EVERY_NS: Final = NS_PER_S // 2
+SELDOM_S: Final = 0.5
+"""Between two looks at what costs more, or changes less, than a node's role."""
+
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
 
@@ -51,8 +56,10 @@ class Observer:
                 asyncio.create_task(self._watch_node(self._cluster, node.name))
                 for node in self._cluster.spec.nodes
             ]
-        if isinstance(self._cluster, HasConsensus):
+        if isinstance(self._cluster, HasLeaderRecord):
             tasks.append(asyncio.create_task(self._watch_store(self._cluster)))
+        if isinstance(self._cluster, HasConsensus) and len(self._cluster.spec.dcs) > 1:
+            tasks.append(asyncio.create_task(self._watch_members(self._cluster)))
         try:
             yield
         finally:
@@ -102,7 +109,7 @@ class Observer:
                 NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
             )
             if not seen.in_recovery and now_ns() >= lag_due_ns:
-                lag_due_ns = now_ns() + LAG_EVERY_NS
+                lag_due_ns = now_ns() + int(SELDOM_S * NS_PER_S)
                 await self._sample_lag(connection)
             await asyncio.sleep(SAMPLE_S)
 
@@ -121,10 +128,14 @@ class Observer:
                     )
                 )
 
-    async def _watch_store(self, store: HasConsensus) -> None:
-        """Note who holds the leader's key: role ``primary`` for its holder, "" for one who has lost it."""
+    async def _watch_store(self, store: HasLeaderRecord) -> None:
+        """Note who is to lead: role ``primary`` for that node, "" for one that is to lead no longer.
+
+        A look that takes long is taken less often, so that looking never loads the machine.
+        """
         last = ""
         while True:
+            start = now_ns()
             try:
                 holder = await store.leader_record() or ""
             except (OSError, TimeoutError):
@@ -135,7 +146,24 @@ class Observer:
                 if holder:
                     self._note(NodeObservation(now_ns(), holder, "dcs", "primary", 0, 0, "held"))
                 last = holder
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(max(SAMPLE_S, LOOK_SHARE * seconds_between(start, now_ns())))
+
+    async def _watch_members(self, store: HasConsensus) -> None:
+        """Note which member leads the consensus store, role ``leader``; "" while none does."""
+        while True:
+            start = now_ns()
+            with contextlib.suppress(OSError, TimeoutError):
+                leader = await store.dcs_leader() or ""
+                self._note_leader(leader)
+            await asyncio.sleep(max(SELDOM_S, LOOK_SHARE * seconds_between(start, now_ns())))
+
+    def _note_leader(self, leader: str) -> None:
+        """Keep a leader of the store when it is another than before."""
+        before = self._last.get(("consensus", ""))
+        if before is None or before.node != leader:
+            seen = NodeObservation(now_ns(), leader, "consensus", "leader" if leader else "", 0, 0)
+            self.observations.append(seen)
+            self._last["consensus", ""] = seen
 
 
 def durability(synchronous_commit: str, synchronous_standby_names: str) -> str:

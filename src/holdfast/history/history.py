@@ -40,7 +40,8 @@ class NodeObservation:
 
     role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
     source: who said so (``node`` itself, ``manager``, ``dcs``, or ``primary``: what the primary says of a standby,
-    with lag_bytes and lag_s, None where it does not know). durability: what a primary waits for before it
+    with lag_bytes and lag_s, None where it does not know; or ``consensus``: which member leads the store, role
+    ``leader``). durability: what a primary waits for before it
     acknowledges: ``off`` (nothing), ``local`` (its own disk, by synchronous_commit), ``async`` (its own disk, since
     no standby is named) or ``sync`` (a standby); "" for others.
     """
