@@ -67,13 +67,17 @@ def long_history(n: int) -> History:
         led = sum(at >= fault + 5 * NS_PER_S for fault in faults_ns)
         for place, name in enumerate(names):
             role = "primary" if place == led % 6 else "standby"
-            observations.append(NodeObservation(at, name, "node", role, led + 1, (at - start) // 9000, "running"))
+            observations.append(
+                NodeObservation(at, name, "node", role, led + 1, (at - start) // 9000, "running")
+            )
             if role == "standby":
                 observations.append(
-                    NodeObservation(at, name, "primary", role, 0, 0, "streaming", "", 1000 * place, 0.01)
+                    NodeObservation(at, name, "replication", "", 0, 0, "streaming", "", 0.01, 1000 * place)
                 )
     kept = value[(outcome == int(Outcome.OK)) & ~lost]
-    branches = [(i + 2, int((at - start) // (NS_PER_S // RATE_PER_S)) * 120) for i, at in enumerate(faults_ns)]
+    branches = [
+        (i + 2, int((at - start) // (NS_PER_S // RATE_PER_S)) * 120) for i, at in enumerate(faults_ns)
+    ]
     final = FinalRead(names[5], FAILOVERS + 1, n * 120, end, {"append": kept}, (), (), ((1, 0), *branches))
     faults = tuple(
         FaultRecord("host_power_off", (names[i % 6],), at, at, at, at + 20 * NS_PER_S, True, "no answer")

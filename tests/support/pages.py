@@ -77,9 +77,7 @@ def _observed(at_s: float, nodes: tuple[str, str, str]) -> list[NodeObservation]
     )
     found.append(NodeObservation(s(at_s), third, "node", "standby", 2 if leads else 1, int(at_s * 7000)))
     found.append(
-        NodeObservation(
-            s(at_s), third, "primary", "standby", 0, 0, "streaming", "", 4000 + int(at_s * 90), 0.01
-        )
+        NodeObservation(s(at_s), third, "replication", "", 0, 0, "streaming", "", 0.01, 4000 + int(at_s * 90))
     )
     held = at_s < LOST_UNTIL_S + 0.5
     found.append(

@@ -98,7 +98,7 @@ def lags(history: History) -> dict[str, tuple[F64, F64]]:
     the standby's own position is behind the primary's, interpolated to the same moment. O(n log n).
     """
     observations = history.observations
-    said = [one for one in observations if one.source == "primary" and one.lag_bytes is not None]
+    said = [one for one in observations if one.source == "replication" and one.lag_bytes is not None]
     leading = _leading(one for one in observations if one.source == "node" and one.role == "primary")
     heads = [(seconds_in(history, one.at_ns), one.lsn, one.timeline) for one in leading]
     found = {}
