@@ -163,7 +163,8 @@ class PgAutoFailoverCluster(ServerGroup):
             shown, row = looks[node.name][0], known.get(node.name)
             if shown is not None and not shown.in_recovery:
                 continue
-            if not self.lab.hosts[node.name].is_on:
+            host = self.lab.hosts.get(node.name)
+            if host is None or not host.is_on:
                 found[node.name] = "its host is off"
             elif rows is None:
                 found[node.name] = f"the monitor {self.monitor.name} does not answer: nobody is promoted"

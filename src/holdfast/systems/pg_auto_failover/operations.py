@@ -11,6 +11,7 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -24,7 +25,7 @@ from holdfast.systems.base import Role
 from holdfast.systems.pg_auto_failover import keeper, settings
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import POSTGRES_PORT
-from holdfast.systems.postgres.views import slot_names
+from holdfast.systems.postgres.views import Connection, slot_names
 from holdfast.systems.wait import until, until_or_logs
 
 if TYPE_CHECKING:
@@ -208,21 +209,23 @@ async def _drop(cluster: PgAutoFailoverCluster, node: str) -> int | None:
 
 
 async def _forget_slot(cluster: PgAutoFailoverCluster, slot: str) -> None:
-    """Have the slot of a node that has left go: its keepers drop it, and we do where they do not."""
+    """Have the slot of a node that has left go: keepers drop it by themselves, and we do where they do not.
 
-    async def held() -> str:
-        for node in cluster.spec.nodes:
-            if node.name in cluster.lab.hosts and cluster.lab.hosts[node.name].is_on:
-                async with await cluster.connect(node.name) as connection:
-                    if slot in await slot_names(connection):
-                        return f"{node.name} has it"
-        return ""
+    A node that does not answer has its keeper drop it once it is back.
+    """
+    for node in cluster.spec.nodes:
+        host = cluster.lab.hosts.get(node.name)
+        if host is None or not host.is_on:
+            continue
+        with contextlib.suppress(psycopg.OperationalError, OSError, TimeoutError, ClusterError):
+            connection = await cluster.connect(node.name)
+            async with connection:
+                await until(partial(_holds, connection, slot), SLOT_TIMEOUT_S, "the slot to go")
+        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+            async with await cluster.connect(node.name) as connection:
+                if await _holds(connection, slot):
+                    await connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
 
-    try:
-        await until(held, SLOT_TIMEOUT_S, f"the slot {slot} to go")
-    except ClusterError:
-        for node in cluster.spec.nodes:
-            if node.name in cluster.lab.hosts and cluster.lab.hosts[node.name].is_on:
-                async with await cluster.connect(node.name) as connection:
-                    if slot in await slot_names(connection):
-                        await connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+
+async def _holds(connection: Connection, slot: str) -> str:
+    return f"{slot} is there" if slot in await slot_names(connection) else ""
