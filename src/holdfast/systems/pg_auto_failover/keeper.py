@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Completed, Host, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import programs
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.pg_auto_failover import settings
 from holdfast.systems.postgres.install import PostgresInstall, installed
@@ -19,7 +19,7 @@ from holdfast.systems.postgres.settings import POSTGRES_PORT
 
 PROCESS: Final = "pg_autoctl"
 LOG: Final = "log/pg_autoctl.log"
-HINT: Final = "make systems, as root; or apt-get install pg-auto-failover-cli postgresql-15-auto-failover"
+HINT: Final = "make systems, as root; or apt-get install postgresql-15-auto-failover"
 COMMAND_TIMEOUT_S: Final = 30.0
 _LIBRARY: Final = "pgautofailover.so"
 
@@ -29,9 +29,7 @@ def find(version: int | None) -> tuple[str, PostgresInstall]:
 
     Raises UnavailableError that says what is missing.
     """
-    program = shutil.which(PROCESS)
-    if program is None:
-        raise UnavailableError("pg_autoctl is not installed", hint=HINT)
+    program = programs.program(PROCESS)
     able = [one for one in installed() if (one.bin_dir.parent / "lib" / _LIBRARY).is_file()]
     for install in able:
         if version in (None, install.major):
