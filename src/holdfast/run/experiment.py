@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -179,7 +179,8 @@ async def _run_drill(
         end_ns,
         complete,
     )
-    checkers = make_checkers(drill, cluster.model.outage_s, len(plan))
+    shape = to_document(cluster.spec)
+    checkers = make_checkers(drill, cluster.model.outage_s, len(plan), _priorities(shape))
     findings = [
         await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
     ]
@@ -204,7 +205,7 @@ async def _run_drill(
         replay=replay,
         started=started,
         verdict=worst(finding.verdict for finding in findings),
-        cluster=to_document(cluster.spec),
+        cluster=shape,
         drill=to_document(drill),
         versions={"holdfast": holdfast.__version__},
         plan=tuple(step.to_document() for step in plan),
@@ -218,7 +219,7 @@ async def _run_drill(
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
     """Return the document of a stored run with its findings made anew from its history."""
     model_s = document.notes.get("model_s")
-    checkers = make_checkers(drill, float(str(model_s)), len(document.plan))
+    checkers = make_checkers(drill, float(str(model_s)), len(document.plan), _priorities(document.cluster))
     findings = [run_checker(checker, history, CHECK_TIMEOUT_S) for checker in checkers]
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
@@ -229,6 +230,16 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )
+
+
+def _priorities(cluster: Mapping[str, JSON]) -> dict[str, int]:
+    """Return the priorities that a cluster's document gives its nodes; read-only nodes are never promoted."""
+    nodes = cluster.get("nodes")
+    found = {}
+    for node in nodes if isinstance(nodes, list) else []:
+        if isinstance(node, dict) and isinstance(node.get("priority"), int) and node["role"] != "read-only":
+            found[str(node["name"])] = int(str(node["priority"]))
+    return found
 
 
 @contextlib.asynccontextmanager
