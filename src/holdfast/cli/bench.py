@@ -29,6 +29,7 @@ BENCHES: Final = (
     "monitoring",
     "raftlog",
     "recorder",
+    "report",
 )
 
 
