@@ -22,10 +22,12 @@ BENCHES: Final = (
     "bringup",
     "destroy",
     "faults",
+    "healthcare",
     "idle",
     "linearizable",
     "list-append",
     "load",
+    "outage",
     "raftlog",
     "recorder",
 )

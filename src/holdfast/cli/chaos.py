@@ -6,6 +6,7 @@ import random
 import secrets
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from holdfast.cli.output import (
     json_option,
     lab_option,
     print_json,
+    route_option,
     say,
     set_option,
 )
@@ -35,6 +37,7 @@ from holdfast.faults.targets import resolve
 from holdfast.history.history import JSON
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
+from holdfast.routes.registry import with_route
 from holdfast.run.chaos import SCENARIOS, chaos_drill
 from holdfast.run.experiment import Outcome, run_drill
 from holdfast.run.plan import make_plan
@@ -74,6 +77,7 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
+@route_option
 @lab_option
 @set_option
 @json_option
@@ -85,6 +89,7 @@ async def chaos(
     system: str,
     profile: str | None,
     log_folder: Path,
+    route: str | None,
     lab: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -96,6 +101,7 @@ async def chaos(
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
     words += ["--system", system, *(["--profile", profile] if profile else [])]
+    words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
     log_folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -111,6 +117,7 @@ async def chaos(
 
         async def on(cluster: Cluster) -> Outcome:
             drill = chaos_drill(scenario, duration, chosen, cluster.spec)
+            drill = replace(drill, route=route or "libpq")  # type: ignore[arg-type]
             for step in make_plan(drill):
                 progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
             return await run_drill(
@@ -127,7 +134,7 @@ async def chaos(
         else:
             # Free ports: chaos may run beside a cluster that has the preset's.
             overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
-            spec = load_cluster(system, overrides)
+            spec = with_route(load_cluster(system, overrides), route or "libpq")
             chaos_drill(scenario, duration, chosen, spec)  # refuses before a lab is made
             name = lifecycle.free_name(f"chaos-{scenario}")
             async with lifecycle.temporary(spec, name, progress, keep=False) as up:
@@ -229,6 +236,7 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
 @lab_option
 @click.option("--duration", type=Duration(), default="30s", show_default=True)
 @click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
+@route_option
 @click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
 @json_option
@@ -238,6 +246,7 @@ async def load(
     lab: str | None,
     duration: float,
     clients: int,
+    route: str | None,
     rate: str | None,
     seed: int | None,
     as_json: bool,
@@ -254,9 +263,15 @@ async def load(
         title=f"Load: {workload}, and no fault",
         workload={workload: WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)},  # type: ignore[arg-type]
         duration_s=duration,
+        route=route or "libpq",  # type: ignore[arg-type]
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen)]
+    words += [
+        *(["--rate", rate] if rate else []),
+        *(["--route", route] if route else []),
+        "--seed",
+        str(chosen),
+    ]
     with Reporter(f"load {workload}") as progress:
         outcome = await run_drill(
             cluster,

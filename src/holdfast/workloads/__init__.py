@@ -7,6 +7,7 @@ from holdfast.workloads.config import WorkerConfig, split
 from holdfast.workloads.counter import Counter
 from holdfast.workloads.list_append import ListAppend
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.patients import Patients, PatientsRead
 from holdfast.workloads.register import Register
 from holdfast.workloads.rw_register import RwRegister
 from holdfast.workloads.set import Set
@@ -24,6 +25,8 @@ WORKLOADS: dict[str, Workload] = {
         Counter(),
         Set(),
         LongFork(),
+        Patients(),
+        PatientsRead(),
     )
 }
 """Every workload by name."""
