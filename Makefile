@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check proof clean
+.PHONY: help install dev systems demo test check proof clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.dev: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -e '.[dev]'
 	@touch $@
+
+systems: ## the Debian programs that some systems and routes need; as root, starts none of them
+	@sh tools/systems.sh
 
 demo: install ## cut the power of a primary and say what was lost
 	@$(BIN)/holdfast drill primary-power-off

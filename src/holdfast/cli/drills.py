@@ -19,6 +19,7 @@ from holdfast.cli.output import (
     json_option,
     lab_option,
     print_json,
+    route_option,
     set_option,
 )
 from holdfast.clock import timestamp
@@ -28,6 +29,7 @@ from holdfast.hosts.state import runs_folder
 from holdfast.report.json import run_document
 from holdfast.report.junit import junit
 from holdfast.report.terminal import print_run
+from holdfast.routes.registry import with_route
 from holdfast.run.experiment import Outcome, run_drill
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, split_overrides
 from holdfast.systems.base import Cluster
@@ -41,6 +43,7 @@ SEED_BITS: Final = 31
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
+@route_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
 @click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
@@ -52,6 +55,7 @@ async def drill(
     names: Sequence[str],
     system: str | None,
     profile: str | None,
+    route: str | None,
     seed: int | None,
     junit_file: str | None,
     keep: bool,
@@ -60,11 +64,13 @@ async def drill(
     as_json: bool,
 ) -> int:
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
-    overrides = [*sets, *([f"profile={profile}"] if profile else [])]
+    overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
     for_cluster, for_drill = split_overrides(overrides)
     planned = [(name, load_drill(name, for_drill)) for name in names]
     clusters = [
-        load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster)
+        with_route(
+            load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster), one.route
+        )
         for _, one in planned
     ]
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)

@@ -28,10 +28,12 @@ from holdfast.cli.output import (
 )
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
+from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ConfigError, HostError
 from holdfast.report.plain import plain
+from holdfast.routes.registry import routes
 from holdfast.spec import load_cluster, load_env_file
-from holdfast.systems.base import Cluster, ClusterView, HasLogs, HasServers, NodeView, Role
+from holdfast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
 
@@ -72,7 +74,7 @@ async def up(
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
-        view = await found.cluster.view()
+        view = await with_services(found.cluster)
     if as_json:
         print_json(
             {
@@ -104,7 +106,7 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
             raise ConfigError("--watch and --json do not go together")
         await _watch(cluster, for_s)
         return 0
-    view = await cluster.view()
+    view = await with_services(cluster)
     if as_json:
         print_json(
             {
@@ -115,8 +117,8 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
                 "ready": view.ready,
                 "primary": view.primary,
                 "nodes": node_documents(view, cluster),
-                "balancers": [],
-                "routes": [asdict(route) for route in view.routes],
+                "balancers": [asdict(one) for one in balancer_views(cluster, view)],
+                "routes": [asdict(route) for route in routes(cluster)],
             }
         )
     else:
@@ -130,7 +132,7 @@ async def _watch(cluster: Cluster, for_s: float | None) -> None:
     end_ns = deadline_ns(for_s) if for_s is not None else None
     with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
         while True:
-            view = await cluster.view()
+            view = await with_services(cluster)
             show(headline(view, cluster), node_table(view), _watch_line(view))
             if end_ns is not None and now_ns() >= end_ns:
                 return
@@ -221,14 +223,12 @@ async def psql(
 async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> None:
     """Print the last lines of a node's logs; of all nodes without NODE."""
     cluster = lifecycle.attach(lab)
-    if not isinstance(cluster, HasLogs):
-        raise ConfigError(f"{cluster.spec.system} keeps no logs")
     names = [member.name for member in cluster.spec.members()]
     if node is not None and node not in names:
         raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
     documents: list[JSON] = []
     for name in [node] if node else names:
-        for log, path in cluster.log_files(name).items():
+        for log, path in log_files(cluster, name).items():
             text = path.read_text(errors="replace") if path.exists() else ""
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})

@@ -41,6 +41,13 @@ json_option = click.option("as_json", "--json", is_flag=True, help="Print one JS
 lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")
 
 
+route_option = click.option(
+    "--route",
+    type=click.Choice(["libpq", "haproxy", "pgbouncer", "pgpool"]),
+    help="How clients find the primary; what it leads through is added to a fresh lab.",
+)
+
+
 def set_option(command: F) -> F:
     """Add --set key=value, as often as one likes."""
     option = click.option(

@@ -18,9 +18,10 @@ from typing import Final
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
+from holdfast.cluster.services import start_services
 from holdfast.cluster.systems import system
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
@@ -85,6 +86,8 @@ async def bring_up(
         raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="holdfast doctor says more")
     if spec.disks and (reason := disks.unavailable()):
         raise UnavailableError(f"disks=on is refused: {reason}")
+    if spec.clocks and (reason := clocks.unavailable()):
+        raise UnavailableError(f"clocks=on is refused: {reason}")
     folder = lab_folder(name)
     await sweep()
     if folder.exists():
@@ -92,14 +95,25 @@ async def bring_up(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
     start = now_ns()
-    lab = await NetnsLab.create(folder, spec.subnet, [node.name for node in spec.nodes] if spec.disks else ())
+    nodes = [node.name for node in spec.nodes]
+    lab = await NetnsLab.create(
+        folder,
+        spec.subnet,
+        disks_for=nodes if spec.disks else (),
+        clocks_for=nodes if spec.clocks else (),
+    )
     try:
         if passwords:
             credentials.choose(folder, passwords)
         (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
-        await kind.complete(cluster, progress)
+        beside = asyncio.create_task(start_services(cluster, progress))
+        try:
+            await kind.complete(cluster, progress)
+            await beside
+        finally:
+            beside.cancel()
         for host in lab.hosts.values():
             if host.disk is not None:
                 await (

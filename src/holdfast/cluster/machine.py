@@ -23,6 +23,7 @@ from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import cache_folder, labs_folder, state_folder
 from holdfast.systems.etcd.member import etcd_program
 from holdfast.systems.postgres.install import installed
+from holdfast.systems.programs import PROGRAMS, program
 
 DISK_BYTES_MIN: Final = 2 * 1024**3
 TRIAL_SUBNET: Final = "172.28.0.0/24"
@@ -173,6 +174,19 @@ def _patroni() -> list[Diagnosis]:
         return [Diagnosis("patroni", State.BAD, "not installed", "pip install 'patroni[etcd3]'")]
 
 
+def _programs() -> list[Diagnosis]:
+    """Look for Debian's programs: without one, what needs it is refused, and everything else works."""
+    found = []
+    for name, about in PROGRAMS.items():
+        try:
+            found.append(Diagnosis(name, State.OK, program(name)))
+        except UnavailableError:
+            said = f"not installed; needed for {about.purpose}"
+            remedy = f"make systems, as root; or apt-get install {about.package}"
+            found.append(Diagnosis(name, State.MISSING, said, remedy))
+    return found
+
+
 def _disk_space() -> list[Diagnosis]:
     found = []
     for name, folder in (("state", state_folder()), ("cache", cache_folder())):
@@ -209,6 +223,7 @@ CHECKS: Final[Sequence[Callable[[], list[Diagnosis]]]] = (
     _postgres,
     _etcd,
     _patroni,
+    _programs,
     _disk_space,
     _leftovers,
 )

@@ -10,9 +10,17 @@ from holdfast.systems.etcd.system import EtcdSystem
 from holdfast.systems.patroni.system import PatroniSystem
 from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
 from holdfast.systems.raftlog.system import RaftlogSystem
+from holdfast.systems.streaming.system import StreamingSystem
 
 _SYSTEMS: dict[str, System[Any]] = {
-    system.name: system for system in (PatroniSystem(), PgAutoFailoverSystem(), EtcdSystem(), RaftlogSystem())
+    system.name: system
+    for system in (
+        PatroniSystem(),
+        PgAutoFailoverSystem(),
+        StreamingSystem(),
+        EtcdSystem(),
+        RaftlogSystem(),
+    )
 }
 
 

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
+from holdfast.cluster.services import start_member
 from holdfast.errors import HostError
 from holdfast.hosts.base import Host, Program
 from holdfast.systems.base import Cluster
@@ -52,4 +53,4 @@ async def bring_back(cluster: Cluster, targets: Sequence[str]) -> None:
         if not host.is_on:
             await host.power_on()
         if target in members:
-            await cluster.start_node(target)
+            await start_member(cluster, target)

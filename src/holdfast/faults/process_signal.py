@@ -11,7 +11,8 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from holdfast.errors import ConfigError, HostError
+from holdfast.cluster.services import process_ids, process_names
+from holdfast.errors import ConfigError
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, pids_of
 from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
@@ -79,12 +80,11 @@ class ProcessSignal(Staged):
 
 async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
-    if not isinstance(cluster, Killable):
-        raise HostError(f"{cluster.spec.system} has no process to name")
-    names = cluster.process_names(node)
+    names = process_names(cluster, node)
     if process not in names:
-        raise ConfigError(f"{node} has no process {process}", hint=f"it has: {', '.join(names)}")
-    return await cluster.process_ids(node, process)
+        has = f"it has: {', '.join(names)}" if names else None
+        raise ConfigError(f"{node} has no process {process}", hint=has)
+    return await process_ids(cluster, node, process)
 
 
 PROCESS_KILL = ProcessSignal(

@@ -97,6 +97,19 @@ class Disk(Protocol):
         ...
 
 
+class Clock(Protocol):
+    """A wall clock of a host's own. Not all programs follow it: see ``hosts/netns/clocks.py``."""
+
+    @property
+    def offset_s(self) -> float:
+        """How many seconds it is ahead of the machine's, below 0 when it is behind."""
+        ...
+
+    def set(self, offset_s: float, pace: float = 1.0) -> None:
+        """Move it at once; from then on it gains pace - 1 seconds each second."""
+        ...
+
+
 class Host(Protocol):
     """One machine of a lab: its own processes, network, files below ``folder``, and power switch."""
 
@@ -118,6 +131,11 @@ class Host(Protocol):
     @property
     def disk(self) -> Disk | None:
         """The disk that holds ``folder``, None when that is the machine's."""
+        ...
+
+    @property
+    def clock(self) -> Clock | None:
+        """The wall clock that its programs follow, None when that is the machine's."""
         ...
 
     async def spawn(self, program: Program) -> Process:

@@ -8,7 +8,8 @@ Whatever happens on the way, the faults are healed, the clients stopped, and wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster.observe import Observer
+from holdfast.cluster.services import start_member
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
@@ -24,6 +26,7 @@ from holdfast.history.history import JSON, FinalRead, History
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
+from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.load import Load
@@ -31,7 +34,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster
+from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
@@ -58,7 +61,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
 
     Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
-    capability that is not to be had here.
+    capability or route that is not to be had here.
     """
     for name, workload in drill.workload.items():
         if name not in WORKLOADS:
@@ -71,6 +74,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
+    check_route(cluster, drill.route)
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
@@ -108,10 +112,16 @@ async def run_drill(
     nemesis: Nemesis | None = None
     start_ns = end_ns = 0
     complete = False
-    async with observer.running():
+    acts: list[JSON] = []
+
+    def operator_acts(words: str) -> None:
+        acts.append(f"{seconds_between(began, now_ns()):.1f} s: {words}")
+        say(words)
+
+    async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads(), drill.level)
+            start_ns = await load.start(drill.workloads(), drill.level, drill.route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             say(f"load for {drill.duration_s:g} s")
@@ -144,11 +154,14 @@ async def run_drill(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
+        "route": drill.route,
         "duration_s": round(seconds_between(began, now_ns()), 3),
         "rejoin_s": rejoin_s,
         "model_s": cluster.model.outage_s,
         "model": cluster.model.reason,
     }
+    if isinstance(cluster, OperatedByHand):
+        notes["operator"] = acts
     document = RunDocument(
         name=drill.name,
         system=cluster.spec.system,
@@ -184,6 +197,20 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     )
 
 
+@contextlib.asynccontextmanager
+async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Have somebody in charge of a system without a manager, for the length of a with block."""
+    if not isinstance(cluster, OperatedByHand):
+        yield
+        return
+    watch = asyncio.create_task(cluster.operate(say))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
 async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tuple[float | None, str]:
     """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing.
 
@@ -195,7 +222,7 @@ async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tupl
         for member in cluster.spec.members():
             host = cluster.lab.hosts.get(member.name)
             if host is not None and host.is_on:
-                await cluster.start_node(member.name)
+                await start_member(cluster, member.name)
         await until_whole(cluster, timeout_s)
     except ClusterError as error:
         return None, error.message

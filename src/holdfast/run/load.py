@@ -14,11 +14,13 @@ from holdfast.errors import ClusterError, HarnessError
 from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
+from holdfast.routes.registry import carries_prepared, route
 from holdfast.spec import WorkloadSpec
-from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
+from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
@@ -45,13 +47,17 @@ class Load:
         self._seed = seed
         self._workers: list[_Worker] = []
         self._next_process = 0
+        self._route = "libpq"
 
-    async def start(self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed") -> int:
+    async def start(
+        self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed", route: str = "libpq"
+    ) -> int:
         """Make the tables and start the workers; returns the monotonic ns at which each had its first ack.
 
-        level: isolation of workloads whose ops are transactions. Raises ClusterError with a worker's own words
-        when one gets none.
+        level: isolation of workloads whose ops are transactions. route: the kind that clients take who are not
+        pinned to a node. Raises ClusterError with a worker's own words when one gets none.
         """
+        self._route = route
         if not self._ops_folder.is_relative_to(runs_folder()):
             raise HarnessError(
                 f"hosts of a lab cannot write to {self._ops_folder}, only below {runs_folder()}"
@@ -105,12 +111,11 @@ class Load:
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        routes = {route.name: route.dsn for route in cluster.routes()}
         params = with_defaults(WORKLOADS[spec.name], spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=routes["libpq-primary"],
+            dsn=route(cluster, self._route, Role.PRIMARY).dsn,
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
@@ -119,19 +124,22 @@ class Load:
             level=level,
             params=params,
             epoch_ns=now_ns(),
+            prepared=carries_prepared(self._route),
         )
         configs = [base] if spec.clients.follow else []
         if params.get("readers"):  # they start at different hosts of the route, so that every node is read
-            name, dsn = f"{spec.name}-readers", routes["libpq-standby"]
+            name, dsn = f"{spec.name}-readers", route(cluster, self._route, Role.STANDBY).dsn
             readers = params["readers"]
             configs.append(replace(base, name=name, dsn=dsn, clients=readers, reads_only=True))
         if spec.clients.pinned:
             share = max(1, spec.clients.follow)
             for node in cluster.spec.nodes:
-                dsn = multi_host_dsn([(node.address, 5432)], cluster.spec.database, cluster.spec.user, "any")
+                dsn = multi_host_dsn(
+                    [(node.address, POSTGRES_PORT)], cluster.spec.database, cluster.spec.user, "any"
+                )
                 rate = None if spec.rate_per_s is None else spec.rate_per_s / share
                 name = f"{spec.name}-at-{node.name}"
-                configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate))
+                configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate, prepared=True))
         numbered = []
         for config in configs:
             numbered.append(replace(config, first_process=self._next_process))

@@ -178,6 +178,10 @@ class ClusterSpec:
         default=False,
         description="each node on a disk of its own, which can lose power or fill up; needs root",
     )
+    clocks: Switch = Field(
+        default=False,
+        description="each node's programs follow a wall clock of its own, which can jump and drift",
+    )
     checksums: Switch = Field(default=True, description="data checksums")
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(

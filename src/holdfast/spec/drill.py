@@ -44,6 +44,7 @@ SYMBOLIC_TARGETS = (
 Action = Literal[
     "switchover", "failover", "restart", "reseed", "maintenance", "add-node", "remove-node", "heal"
 ]
+Route = Literal["libpq", "haproxy", "pgbouncer", "pgpool"]
 Level = Literal["read-committed", "repeatable-read", "serializable"]
 Limit = bool | int | float
 
@@ -258,6 +259,9 @@ class DrillSpec:
         default_factory=ClusterWish, description="a preset, or settings that the drill needs of its cluster"
     )
     level: Level = Field(default="read-committed", description="isolation level of the clients' transactions")
+    route: Route = Field(
+        default="libpq", description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool"
+    )
     settle_s: DurationS = Field(
         default=60.0,
         validation_alias="settle",

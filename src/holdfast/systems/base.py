@@ -62,12 +62,23 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """A way for clients to find a role. dsn: a libpq connection string without a password."""
+    """A way for clients to find a role. name: ``KIND-primary`` or ``KIND-standby`` for the one that clients of a
+    run take; dsn: a libpq connection string for clients in the lab, without a password. published_port: of
+    127.0.0.1, which leads to the same place; None where none does.
+    """
 
     name: str
     kind: str
     dsn: str
     published_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a balancer asks a node over HTTP whether it holds a role: OPTIONS path at port is answered with 200."""
+
+    port: int
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,6 @@ class ClusterView:
     ready: bool
     primary: str | None
     nodes: tuple[NodeView, ...]
-    routes: tuple[RouteView, ...] = ()
     missing: str = ""
 
     def node(self, name: str) -> NodeView:
@@ -138,10 +148,6 @@ class Cluster(Protocol):
 
     async def view(self) -> ClusterView:
         """Return what it shows now; a node that does not answer is unhealthy, never an error."""
-        ...
-
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find each role."""
         ...
 
     async def start_node(self, node: str) -> None:
@@ -287,6 +293,34 @@ class Maintainable(Protocol):
 
 
 @runtime_checkable
+class OperatedByHand(Protocol):
+    """Has no manager: when its primary is lost, somebody has to see it and act."""
+
+    async def operate(self, say: Progress) -> None:
+        """Be that somebody until cancelled; say is told of every act. The model says how long it may take."""
+        ...
+
+
+@runtime_checkable
+class HasHealthChecks(Protocol):
+    """Its nodes tell a balancer over HTTP what they are. For any other system with servers a program of our own asks
+    the servers instead (routes/health.py)."""
+
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the check that only nodes of a role (primary, standby) pass."""
+        ...
+
+
+@runtime_checkable
+class HasRoutes(Protocol):
+    """Brings balancers of its own, which are services of its spec."""
+
+    def routes(self) -> tuple[RouteView, ...]:
+        """Return the ways that lead through them."""
+        ...
+
+
+@runtime_checkable
 class HasConsensus(Protocol):
     """Keeps its leadership in a consensus store."""
 
@@ -323,6 +357,7 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,
     "has-logs": HasLogs,
+    "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
 

@@ -101,7 +101,7 @@ class ConsensusCluster(ABC):
         primary = _leader(looks)
         nodes = tuple(self._node_view(node, looks[node.name]) for node in self.spec.nodes)
         missing = _missing(looks, primary)
-        return ClusterView(not missing, primary, nodes, self.routes(), missing)
+        return ClusterView(not missing, primary, nodes, missing)
 
     async def missing(self) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""

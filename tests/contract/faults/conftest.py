@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cluster import lifecycle
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.state import runs_folder
 from holdfast.run.load import Load
 from holdfast.spec import ClientsSpec, WorkloadSpec, load_cluster
@@ -32,7 +32,8 @@ def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 async def _up() -> None:
     on_disks = "on" if disks.unavailable() is None else "off"
-    spec = load_cluster("patroni", ["profile=fast", "dcs=3", f"disks={on_disks}"])
+    on_clocks = "on" if clocks.unavailable() is None else "off"
+    spec = load_cluster("patroni", ["profile=fast", "dcs=3", f"disks={on_disks}", f"clocks={on_clocks}"])
     up = await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
     # Some faults are about clients. The load ends with its lab.
     await Load(up.cluster, runs_folder() / "background" / "ops", seed=1).start((LIGHT,))

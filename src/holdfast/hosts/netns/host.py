@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.hosts.netns.channel import ask
+from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.disks import NetnsDisk
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from holdfast.hosts.netns.programs import Programs
@@ -26,6 +27,12 @@ class NetnsHost(Programs):
         """The disk that holds its files, None when that is the machine's."""
         disk = NetnsDisk(self._lab_folder, self.name)
         return disk if disk.exists else None
+
+    @property
+    def clock(self) -> NetnsClock | None:
+        """The wall clock that its programs follow, None when that is the machine's."""
+        clock = NetnsClock(self.folder)
+        return clock if clock.exists else None
 
     @property
     def is_on(self) -> bool:

@@ -23,6 +23,7 @@ from holdfast.errors import HostError, UnavailableError
 from holdfast.hosts.base import Completed, Program, PublishedPort
 from holdfast.hosts.netns import disks
 from holdfast.hosts.netns.channel import Channel, ask
+from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
@@ -56,8 +57,11 @@ class NetnsLab:
         return self._hosts
 
     @classmethod
-    async def create(cls, folder: Path, subnet: str, disks_for: Sequence[str] = ()) -> NetnsLab:
-        """Make a lab in folder, which must not exist. disks_for: hosts that get a disk of their own.
+    async def create(
+        cls, folder: Path, subnet: str, disks_for: Sequence[str] = (), clocks_for: Sequence[str] = ()
+    ) -> NetnsLab:
+        """Make a lab in folder, which must not exist. disks_for, clocks_for: hosts that get a disk, a wall clock
+        of their own.
 
         Until it is released, the lab ends when this process does, however that happens. Raises
         UnavailableError when the kernel refuses namespaces, HostError when the lab's init does not start.
@@ -77,6 +81,8 @@ class NetnsLab:
         lab._save()
         try:
             await disks.make_all(folder, disks_for)
+            for name in clocks_for:
+                NetnsClock.make(folder / "hosts" / name)
             await lab._launch()
             gateway = next(network.hosts())
             await asyncio.gather(lab._wait_for_socket(WIRES_SOCKET), lab._wait_for_socket(GATE_SOCKET))
@@ -151,7 +157,7 @@ class NetnsLab:
         host = NetnsHost(self.folder, name, address, self.subnet.prefixlen, is_on=False)
         self._hosts[name] = host
         self._save()
-        (host.folder / "log").mkdir(parents=True, mode=0o700)
+        (host.folder / "log").mkdir(parents=True, exist_ok=True, mode=0o700)
         if power:
             await host.power_on()
         return host

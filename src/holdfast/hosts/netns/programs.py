@@ -14,8 +14,10 @@ from holdfast.errors import HostError
 from holdfast.hosts.base import Completed, ProcessInfo, Program
 from holdfast.hosts.netns import wire
 from holdfast.hosts.netns.channel import Channel, ask
+from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 
+CALLED: Final = "holdfast.hosts.netns.called"
 OUTPUT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
@@ -88,14 +90,18 @@ class Programs:
 
     async def _start(self, program: Program, fds: Sequence[int], *, keep: bool) -> NetnsProcess:
         channel = Channel(self.folder / INIT_SOCKET)
+        clock = NetnsClock(self.folder)
+        anew = clock.exists and program.module  # a fork of the init would keep the machine's time
+        argv = [*(sys.executable, "-m", CALLED, program.name), *program.argv] if anew else program.argv
+        time = clock.environment() if clock.exists else {}
         message: wire.Message = {
             "op": "spawn",
             "name": program.name,
-            "argv": list(program.argv),
-            "env": {**minimal_env(self.folder), **(program.env or {})},
+            "argv": list(argv),
+            "env": {**minimal_env(self.folder), **time, **(program.env or {})},
             "cwd": str(self.folder),
             "uid": program.uid,
-            "module": program.module,
+            "module": program.module and not anew,
             "keep": keep,
         }
         try:

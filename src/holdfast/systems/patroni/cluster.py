@@ -14,7 +14,7 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import settings
 from holdfast.systems.postgres import server, views
@@ -72,7 +72,7 @@ class PatroniCluster(ServerGroup):
             for member, healthy in zip(self.spec.dcs, members, strict=True)
         ]
         missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
@@ -88,6 +88,10 @@ class PatroniCluster(ServerGroup):
     async def leader_record(self) -> str | None:
         """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
         return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
+
+    def health_check(self, role: Role) -> HealthCheck:
+        """Return the health check of Patroni's REST API for a role."""
+        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""
@@ -280,14 +284,10 @@ class PatroniCluster(ServerGroup):
             return None
 
     def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
-        writable = {
-            name: look.server.timeline
-            for name, look in looks.items()
-            if look.server is not None and not look.server.in_recovery
-        }
-        if leader in writable:
+        servers = {name: look.server for name, look in looks.items()}
+        if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
             return leader
-        return max(writable, key=lambda name: writable[name], default=None)
+        return self.newest_primary(servers)
 
     def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
         state = look.manager.field("state") if look.manager is not None else None
@@ -295,22 +295,11 @@ class PatroniCluster(ServerGroup):
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
-        if primary is None:
-            return "no node accepts writes"
-        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
-        if len(primaries) > 1:
-            return f"several nodes accept writes: {', '.join(primaries)}"
-        for node in nodes:
-            if not node.healthy:
-                return f"{node.name} is {node.state}"
-            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
-                return f"{node.name} is not streaming but {node.state}"
-        if self.spec.sync != "off" and len(self.spec.nodes) > 1:
-            counts = {"sync", "quorum"}
-            if not any(node.sync in counts for node in nodes):
-                return "no standby is synchronous yet"
-            if not synchronous:  # the store's word is the one that decides who may be promoted
-                return "Patroni has not recorded its synchronous standby yet"
+        if missing := self.missing(nodes, primary):
+            return missing
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
+            # The store's word is the one that decides who may be promoted.
+            return "Patroni has not recorded its synchronous standby yet"
         return ""
 
 

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import ClusterError, UnavailableError
+from holdfast.errors import UnavailableError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
@@ -86,8 +86,6 @@ class PatroniSystem:
         install = find(spec.version)
         users = (SUPERUSER, REPLICATOR, settings.REST_USER, spec.user)
         cluster = PatroniCluster(lab, spec, credentials.generate(lab.folder, users))
-        for service in spec.services:
-            progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
@@ -213,9 +211,22 @@ class PatroniSystem:
         self, cluster: PatroniCluster, leader: NodeSpec, timing: settings.PatroniTiming
     ) -> None:
         wanted = {"ttl": timing.ttl, "loop_wait": timing.loop_wait, "retry_timeout": timing.retry_timeout}
-        answer = await cluster.rest(leader.name, "PATCH", "/config", wanted, timeout_s=10.0)
-        if answer.status != 200:
-            raise ClusterError(f"Patroni did not take its timing {wanted}: {answer.status} {answer.body}")
+
+        async def refused() -> str:
+            """Its API resets connections while it takes in its own first settings, and says 503 before that."""
+            try:
+                answer = await cluster.rest(leader.name, "PATCH", "/config", wanted, timeout_s=10.0)
+            except OSError as error:
+                return f"its REST API does not answer ({error})"
+            return "" if answer.status == 200 else f"it says {answer.status}"
+
+        await self._until(
+            refused,
+            self._patience.replica_s,
+            f"Patroni to take its timing {wanted}",
+            cluster,
+            leader.name,
+        )
 
     async def _until(
         self,

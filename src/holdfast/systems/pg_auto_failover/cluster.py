@@ -64,7 +64,7 @@ class PgAutoFailoverCluster(ServerGroup):
             NodeView(host.name, Role.MONITOR, host.address, POSTGRES_PORT, port, word, rows is not None)
         )
         missing = self._missing(nodes, primary)
-        return ClusterView(not missing, primary, tuple(nodes), self.routes(), missing)
+        return ClusterView(not missing, primary, tuple(nodes), missing)
 
     async def primary(self) -> str | None:
         """Return the node that accepts writes; of several, the one on the newest timeline."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -10,9 +11,8 @@ import psycopg
 from holdfast.errors import HostError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import Credentials, NodeView, Role, RouteView
+from holdfast.systems.base import Credentials, NodeView, Role
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 
@@ -31,19 +31,6 @@ class ServerGroup:
         """Return the port of 127.0.0.1 that leads to a member, None when there is none."""
         port = self.lab.published.get(member)
         return port.port if port else None
-
-    def routes(self) -> tuple[RouteView, ...]:
-        """Return how clients in the lab find the primary, and any standby."""
-        hosts = [(node.address, POSTGRES_PORT) for node in self.spec.nodes]
-        return tuple(
-            RouteView(
-                f"libpq-{role}",
-                "libpq",
-                multi_host_dsn(hosts, self.spec.database, self.spec.user, attributes),
-                None,
-            )
-            for role, attributes in (("primary", "read-write"), ("standby", "prefer-standby"))
-        )
 
     async def connect(
         self,
@@ -123,3 +110,25 @@ class ServerGroup:
             sync=said.sync if said else None,
             slot_active=said.slot_active if said else None,
         )
+
+    def newest_primary(self, shown: Mapping[str, views.ServerView | None]) -> str | None:
+        """Return the node that accepts writes; of several, the one on the newest timeline."""
+        writable = {name: one.timeline for name, one in shown.items() if one and not one.in_recovery}
+        return max(writable, key=lambda name: writable[name], default=None)
+
+    def missing(self, nodes: Sequence[NodeView], primary: str | None) -> str:
+        """Say what keeps the servers from being whole; "" when nothing does."""
+        if primary is None:
+            return "no node accepts writes"
+        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
+        if len(primaries) > 1:
+            return f"several nodes accept writes: {', '.join(primaries)}"
+        for node in nodes:
+            if not node.healthy:
+                return f"{node.name} is {node.state}"
+            if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":
+                return f"{node.name} is not streaming but {node.state}"
+        waited_for = any(node.sync in ("sync", "quorum") for node in nodes)
+        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not waited_for:
+            return "no standby is synchronous yet"
+        return ""

@@ -6,6 +6,8 @@ Pgpool-II and tests use this.
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Completed, Host, Program
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import POSTGRES_UID
+from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 
 SOCKET_DIR: Final = "/run"
 NODE_SETTING: Final = "holdfast.node"
@@ -100,23 +102,62 @@ class PostgresServer:
         if done.code != 0:
             raise ClusterError(f"promotion failed on {self.host.name}: {done.stderr.strip()}")
 
+    async def reload(self) -> None:
+        """Have a running server read its files again. Raises ClusterError when none runs."""
+        done = await self._run("pg_ctl", "reload", "-D", str(self.data), timeout_s=10.0)
+        if done.code != 0:
+            raise ClusterError(f"{self.host.name} did not reload: {done.stderr.strip()}")
+
     async def base_backup(self, primary: str, user: str, timeout_s: float) -> None:
-        """Copy the server at address primary and become its standby. Raises ClusterError when it fails."""
-        done = await self._run("pg_basebackup", "-D", str(self.data), "-d", conninfo(primary, self.port, user),
-                               "-X", "stream", "-c", "fast", "-R", "--no-sync", timeout_s=timeout_s)  # fmt: skip
+        """Copy the server at address primary in place of what this stopped one held.
+
+        The old data go only once the copy is whole. Raises ClusterError when it fails.
+        """
+        new = self.data.with_name("data.new")
+        await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
+        done = await self._run("pg_basebackup", "-D", str(new), "-d", conninfo(primary, self.port, user),
+                               "-X", "stream", "-c", "fast", "--no-sync", timeout_s=timeout_s)  # fmt: skip
         if done.code != 0:
             raise ClusterError(f"the base backup for {self.host.name} failed: {done.stderr.strip()}")
+        await asyncio.to_thread(shutil.rmtree, self.data, ignore_errors=True)
+        new.rename(self.data)
 
-    async def rewind(self, primary: str, user: str, timeout_s: float) -> None:
-        """Take back what this stopped server wrote after its history left that of primary.
+    async def rewind(self, primary: str, user: str, timeout_s: float) -> str:
+        """Take back what this stopped server wrote after its history left that of primary; returns its words.
 
-        Raises ClusterError when pg_rewind refuses.
+        Its configuration is then primary's. Raises ClusterError when pg_rewind refuses.
         """
-        done = await self._run("pg_rewind", "-D", str(self.data), "--write-recovery-conf",
+        done = await self._run("pg_rewind", "-D", str(self.data),
                                f"--source-server={conninfo(primary, self.port, user)} dbname=postgres",
                                timeout_s=timeout_s)  # fmt: skip
         if done.code != 0:
             raise ClusterError(f"pg_rewind on {self.host.name} failed: {done.stderr.strip()}")
+        return done.stderr.strip()
+
+    async def ask(self, address: str, sql: str, timeout_s: float, user: str = SUPERUSER) -> str:
+        """Return what the server at address answers to sql, asked from this host over the lab's wires.
+
+        Raises ClusterError when it does not answer.
+        """
+        done = await self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d",
+                               f"{conninfo(address, self.port, user)} dbname=postgres",
+                               timeout_s=timeout_s)  # fmt: skip
+        if done.code != 0:
+            raise ClusterError(f"{address} did not answer {self.host.name}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    async def control_data(self) -> dict[str, str]:
+        """Return what pg_controldata says of the data. Raises ClusterError when there are none to read."""
+        done = await self._run("pg_controldata", "-D", str(self.data), timeout_s=10.0)
+        if done.code != 0:
+            raise ClusterError(f"the data of {self.host.name} cannot be read: {done.stderr.strip()}")
+        pairs = (line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+        return {key.strip(): value.strip() for key, value in pairs}
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether its data say that it starts, or runs, as a standby."""
+        return (self.data / "standby.signal").exists()
 
     async def pids(self) -> list[int]:
         """Return the pid of the postmaster, in the host's namespace; [] when it does not run."""

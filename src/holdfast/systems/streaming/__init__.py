@@ -1,0 +1,1 @@
+"""PostgreSQL streaming replication without a manager: Holdfast does what an operator would."""

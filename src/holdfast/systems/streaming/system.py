@@ -1,0 +1,91 @@
+"""Brings up plain streaming replication: copies of one seed, a primary, and the others behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from holdfast.errors import UnavailableError
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems import credentials
+from holdfast.systems.base import Progress
+from holdfast.systems.postgres import following
+from holdfast.systems.postgres.bootstrap import make_data, not_streaming
+from holdfast.systems.postgres.install import find
+from holdfast.systems.postgres.seed import SUPERUSER
+from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
+from holdfast.systems.streaming import settings
+from holdfast.systems.streaming.cluster import StreamingCluster
+from holdfast.systems.streaming.leadership import Record
+from holdfast.systems.wait import until, until_whole
+
+PRIMARY_TIMEOUT_S: Final = 120.0
+REPLICA_TIMEOUT_S: Final = 90.0
+
+
+class StreamingSystem:
+    """PostgreSQL's own replication, with nobody in charge."""
+
+    name = "streaming"
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, None when it can."""
+        try:
+            find(spec.version)
+        except UnavailableError as error:
+            return error.message
+        return None
+
+    def attach(self, lab: Lab, spec: ClusterSpec) -> StreamingCluster:
+        """Return the cluster that runs in a lab that was deployed before."""
+        return StreamingCluster(lab, spec, credentials.load(lab.folder))
+
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> StreamingCluster:
+        """Put the cluster on a fresh lab and return once its primary takes writes."""
+        cluster = StreamingCluster(lab, spec, credentials.generate(lab.folder, users(spec)))
+        await start_servers(cluster, progress)
+        return cluster
+
+    async def complete(self, cluster: StreamingCluster, progress: Progress) -> None:
+        """Wait until every standby streams and, where commits wait for one, the primary has chosen it."""
+        await until_whole(cluster, REPLICA_TIMEOUT_S)
+
+
+def users(spec: ClusterSpec) -> tuple[str, ...]:
+    """Return the roles that a cluster has."""
+    return (SUPERUSER, REPLICATOR, spec.user)
+
+
+async def start_servers(cluster: StreamingCluster, progress: Progress) -> None:
+    """Make the hosts, the data and the record, start the primary and the standbys behind it. Raises ClusterError."""
+    lab, spec = cluster.lab, cluster.spec
+    progress(f"starting {len(spec.nodes)} servers")
+    primary = spec.primary()
+    waits_for = settings.eligible(spec, primary.name) if spec.sync != "off" else ()
+    cluster.leadership.write(Record(primary.name, 1, waits_for))
+    for node in spec.nodes:
+        host = await lab.add_host(node.name, node.address, power=False)
+        await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
+    told = {node.name: cluster.told(node.name) for node in spec.nodes}
+    servers = {name: one.server for name, one in told.items()}
+    await asyncio.gather(
+        _switch_on(cluster), make_data(lab, spec, cluster.credentials, servers, PRIMARY_TIMEOUT_S)
+    )
+    others = [name for name in told if name != primary.name]
+    await following.configure(told[primary.name], None)
+    await servers[primary.name].start(PRIMARY_TIMEOUT_S)
+    connection = await cluster.connect(primary.name, timeout_s=10.0)
+    async with connection:
+        for name in others:
+            slot = following.slot_name(name)
+            await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
+            await following.configure(told[name], primary.address)
+        await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in others))
+        await until(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
+
+
+async def _switch_on(cluster: StreamingCluster) -> None:
+    for node in cluster.spec.nodes:
+        await cluster.lab.hosts[node.name].power_on()
+        await cluster.lab.publish(node.name, node.address, POSTGRES_PORT, node.port)

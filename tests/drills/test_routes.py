@@ -1,0 +1,124 @@
+"""A failover over each route on real programs; what a person sees of them; a balancer that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from program import holdfast
+
+from holdfast.checkers.base import Verdict
+from holdfast.cluster import lifecycle
+from holdfast.history.op import Outcome as Op
+from holdfast.hosts.state import runs_folder
+from holdfast.run.experiment import Outcome, run_drill
+from holdfast.spec import load_cluster, load_drill
+from holdfast.systems.postgres.install import find
+from holdfast.systems.programs import missing
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(
+        missing("haproxy", "pgbouncer") is not None, reason=str(missing("haproxy", "pgbouncer"))
+    ),
+]
+
+LAB = "routed"
+SERVICES = "services=[{name: haproxy, kind: haproxy}, {name: pgbouncer, kind: pgbouncer}]"
+
+
+@pytest.fixture(scope="module")
+def routed(_session_state: Path) -> Iterator[None]:
+    """A lab with HAProxy and PgBouncer for all tests of this file."""
+
+    async def up() -> None:
+        spec = load_cluster("patroni", ["profile=fast", SERVICES])
+        await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_session_state))
+        asyncio.run(up())
+        yield
+        assert asyncio.run(lifecycle.take_down(LAB)).residue == ()
+
+
+async def run(
+    tmp_path: Path, route: str, timeline: str, workload: str = "append: {clients: 4, rate: 200/s}"
+) -> Outcome:
+    file = tmp_path / "drill.yaml"
+    file.write_text(f"workload: {{{workload}}}\nroute: {route}\ntimeline:\n  - {timeline}\nduration: 7s\n")
+    cluster = lifecycle.attach(LAB)
+    drill = load_drill(str(file))
+    folder = runs_folder() / f"{tmp_path.name}-{route}"
+    return await run_drill(cluster, drill, seed=1, folder=folder, replay="", say=print)
+
+
+def served_by(outcome: Outcome) -> set[str]:
+    ops = outcome.history.ops
+    return {str(ops.node_name(int(index))) for index in np.flatnonzero(ops.outcome_is(Op.OK))}
+
+
+@pytest.mark.usefixtures("routed")
+@pytest.mark.parametrize("route", ["haproxy", "pgbouncer"])
+async def test_a_switchover_loses_nothing_over_a_route_and_each_op_names_its_node(
+    route: str, tmp_path: Path
+) -> None:
+    outcome = await run(tmp_path, route, "{at: 1s, action: switchover}")
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    assert len(served_by(outcome)) == 2
+    assert outcome.document.notes["route"] == route
+
+
+@pytest.mark.usefixtures("routed")
+async def test_a_killed_haproxy_is_an_outage_that_ends_when_it_is_back(tmp_path: Path) -> None:
+    kill = "{at: 1s, fault: process_kill, on: haproxy, params: {process: haproxy}, heal: 2s}"
+    outcome = await run(tmp_path, "haproxy", kill)
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    (fault,) = outcome.history.faults
+    assert fault.effective
+    outage = next(one for one in outcome.document.findings if one["name"] == "outage")
+    assert 1.5 < float(str(outage["value"])) < 6
+
+
+@pytest.mark.usefixtures("routed")
+def test_status_names_the_routes_and_psql_reaches_each_port() -> None:
+    shown = holdfast("status", "--lab", LAB, "--json").json
+    assert [(one["name"], one["healthy"]) for one in shown["balancers"]] == [
+        ("haproxy", True),
+        ("pgbouncer", True),
+    ]
+    roles = {node["name"]: node["role"] for node in shown["nodes"]}
+    assert roles["haproxy"] == roles["pgbouncer"] == "balancer"
+    routes = {one["name"]: one for one in shown["routes"]}
+    assert "password" not in json.dumps(routes)
+    credentials = holdfast("credentials", "--lab", LAB, "--json").json
+    for name, in_recovery in (("haproxy-primary", "f"), ("haproxy-standby", "t"), ("pgbouncer-primary", "f")):
+        done = psql(routes[name]["published_port"], "appdb", credentials["passfile"])
+        assert done.stdout.strip() == in_recovery, (name, done.stderr)
+    done = psql(routes["pgbouncer-standby"]["published_port"], "appdb_read", credentials["passfile"])
+    assert done.stdout.strip() == "t", done.stderr
+
+
+def psql(port: int, database: str, passfile: str) -> Any:
+    words = f"host=127.0.0.1 port={port} dbname={database} user=appuser connect_timeout=5"
+    return subprocess.run(
+        [find(None).program("psql"), words, "-Atc", "select pg_is_in_recovery()"],
+        env={"PGPASSFILE": passfile, "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("routed")
+def test_a_route_that_a_lab_lacks_is_refused_before_anything_is_touched() -> None:
+    done = holdfast("drill", "switchover", "--lab", LAB, "--route", "pgpool")
+    assert done.code == 64
+    assert "no route pgpool" in done.err
