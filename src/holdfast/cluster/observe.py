@@ -15,7 +15,7 @@ import psycopg
 
 from holdfast.clock import now_ns
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasConsensus, HasServers
+from holdfast.systems.base import Cluster, HasConsensus, HasMembers, HasServers, Role
 from holdfast.systems.postgres.views import Connection, server_view
 from holdfast.units import NS_PER_S
 
@@ -48,6 +48,11 @@ class Observer:
         if isinstance(self._cluster, HasServers):
             tasks += [
                 asyncio.create_task(self._watch_node(self._cluster, node.name))
+                for node in self._cluster.spec.nodes
+            ]
+        elif isinstance(self._cluster, HasMembers):
+            tasks += [
+                asyncio.create_task(self._watch_member(self._cluster, node.name))
                 for node in self._cluster.spec.nodes
             ]
         if isinstance(self._cluster, HasConsensus):
@@ -99,6 +104,27 @@ class Observer:
             self._note(
                 NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
             )
+            await asyncio.sleep(SAMPLE_S)
+
+    async def _watch_member(self, cluster: HasMembers, node: str) -> None:
+        """Note what a member shows; a majority has stored what its leader acknowledges."""
+        while True:
+            view = await cluster.node_view(node)
+            leads = view.role is Role.PRIMARY
+            if view.healthy:
+                seen = NodeObservation(
+                    now_ns(),
+                    node,
+                    "node",
+                    "primary" if leads else "standby",
+                    view.timeline or 0,
+                    view.lsn or 0,
+                    view.state,
+                    "sync" if leads else "",
+                )
+            else:
+                seen = NodeObservation(now_ns(), node, "node", "", 0, 0, view.state)
+            self._note(seen)
             await asyncio.sleep(SAMPLE_S)
 
     async def _watch_store(self, store: HasConsensus) -> None:

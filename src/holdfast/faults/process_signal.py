@@ -18,7 +18,13 @@ from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
-_WHICH = Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd")
+SERVER: Final = "server"
+_WHICH = Param(
+    "process",
+    "postgres",
+    "",
+    "which: postgres with its backends, its manager (patroni), etcd; server for whatever serves a node",
+)
 
 
 class ProcessSignal(Staged):
@@ -81,6 +87,8 @@ class ProcessSignal(Staged):
 async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
     names = process_names(cluster, node)
+    if process == SERVER and names:
+        process = names[-1]  # a manager is named before what it manages
     if process not in names:
         has = f"it has: {', '.join(names)}" if names else None
         raise ConfigError(f"{node} has no process {process}", hint=has)

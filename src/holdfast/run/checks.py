@@ -13,9 +13,11 @@ from holdfast.checkers.base import Checker
 from holdfast.checkers.counter import CounterBounds
 from holdfast.checkers.fault_effects import FaultEffects
 from holdfast.checkers.linearizable.check import Linearizable
+from holdfast.checkers.log_order import LogOrder
 from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
+from holdfast.checkers.quorum import NoMajority, WritableAgain
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replicas_equal import ReplicasEqual
 from holdfast.checkers.set_full import SetFull
@@ -27,7 +29,16 @@ from holdfast.spec.drill import Limit
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.bank import TOTAL
 
-CHECKS: Final = ("acked_lost", "two_writers_s", "replicas_equal", "outage_s", "availability", "rejoin_s")
+CHECKS: Final = (
+    "acked_lost",
+    "two_writers_s",
+    "replicas_equal",
+    "outage_s",
+    "availability",
+    "rejoin_s",
+    "accepted_without_majority",
+    "writable_again_s",
+)
 """The figures that a drill's ``checks`` may hold to a limit."""
 
 CONSISTENCY: Final[Mapping[str, str]] = {
@@ -53,6 +64,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
     "lost_writes": lambda held: LostWrites(held.workload, int(held.limits.get("acked_lost", 0))),
     "outage": lambda held: Outage(held.workload, float(held.limits.get("outage_s", held.model_outage_s))),
     "split_brain": lambda held: SplitBrain(held.workload, float(held.limits.get("two_writers_s", 0))),
+    "log_order": lambda held: LogOrder(held.workload),
     "list_append": lambda held: ListAppend(held.consistency),
     "rw_register": lambda held: RwRegister(held.consistency),
     "long_fork": lambda _: LongFork(),
@@ -95,6 +107,10 @@ def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tupl
         made += [_MAKERS[checker](held) for checker in workload.checkers]
         if "availability" in limits and workload.statement:
             made.append(Availability(name, float(limits["availability"])))
+        if "accepted_without_majority" in limits and workload.statement:
+            made.append(NoMajority(name, int(limits["accepted_without_majority"])))
+        if "writable_again_s" in limits and workload.statement:
+            made.append(WritableAgain(name, float(limits["writable_again_s"])))
     if "rejoin_s" in limits:
         made.append(Rejoin(float(limits["rejoin_s"])))
     if limits.get("replicas_equal", True):

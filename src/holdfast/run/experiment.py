@@ -29,16 +29,18 @@ from holdfast.report.findings import finding_document
 from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
-from holdfast.run.load import Load
+from holdfast.run.load import CLIENT_HOST, Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
+from holdfast.run.routed import own_route, routed_final_read
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
+from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import with_defaults
+from holdfast.workloads.base import Workload, with_defaults
+from holdfast.workloads.transport import Routed
 
 CHECK_TIMEOUT_S: Final = 120.0
 
@@ -69,12 +71,12 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
                 f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
             )
         with_defaults(WORKLOADS[name], workload.params)
+        _check_way(WORKLOADS[name], drill, cluster)
     for need in drill.needs:
         if need not in CAPABILITIES:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_route(cluster, drill.route)
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
@@ -133,7 +135,7 @@ async def run_drill(
         say("waiting for every node to be back")
         rejoin_s, trouble = await _recover(cluster, drill.recovery_s, nemesis)
     say("reading everything back")
-    final, trouble = await _read(cluster, drill, trouble)
+    final, trouble = await _read(cluster, drill, trouble, load, folder)
     say("judging the history")
     ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
     history = History(
@@ -229,8 +231,26 @@ async def _recover(cluster: Cluster, timeout_s: float, nemesis: Nemesis) -> tupl
     return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""
 
 
-async def _read(cluster: Cluster, drill: DrillSpec, trouble: str) -> tuple[FinalRead | None, str]:
+def _check_way(workload: Workload, drill: DrillSpec, cluster: Cluster) -> None:
+    """Raise UnavailableError when a workload's clients have no way to this cluster."""
+    if isinstance(workload, Routed):
+        own_route(cluster, workload)
+    elif not isinstance(cluster, HasServers):
+        raise UnavailableError(
+            f"the workload {workload.name} needs PostgreSQL servers, which {cluster.spec.system} lacks",
+            hint="workloads log and kv speak other protocols",
+        )
+    else:
+        check_route(cluster, drill.route)
+
+
+async def _read(
+    cluster: Cluster, drill: DrillSpec, trouble: str, load: Load, folder: Path
+) -> tuple[FinalRead | None, str]:
     try:
+        if not isinstance(cluster, HasServers):
+            host = cluster.lab.hosts[CLIENT_HOST]
+            return await routed_final_read(cluster, load.routed, host, folder), trouble
         return await final_read(cluster, [WORKLOADS[name] for name in drill.workload]), trouble
     except ClusterError as error:
         return None, trouble or error.message

@@ -15,6 +15,7 @@ from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
 from holdfast.routes.registry import carries_prepared, route
+from holdfast.run.routed import routed_configs
 from holdfast.spec import WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
@@ -24,6 +25,7 @@ from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
+from holdfast.workloads.transport import Routed
 
 CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0
@@ -48,6 +50,8 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
         self._route = "libpq"
+        self.routed: list[WorkerConfig] = []
+        """Of the loads that take a route of the system's own: what their final read needs."""
 
     async def start(
         self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed", route: str = "libpq"
@@ -65,7 +69,8 @@ class Load:
         self._ops_folder.mkdir(parents=True, exist_ok=True)
         host = await self._client_host()
         for spec in workloads:
-            await self._set_up(WORKLOADS[spec.name])
+            if not isinstance(WORKLOADS[spec.name], Routed):
+                await self._set_up(WORKLOADS[spec.name])
             for config in self._configs(spec, host, level):
                 await self._spawn(host, config)
         await self._first_acks(host)
@@ -111,11 +116,12 @@ class Load:
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        params = with_defaults(WORKLOADS[spec.name], spec.params)
+        workload = WORKLOADS[spec.name]
+        params = with_defaults(workload, spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=route(cluster, self._route, Role.PRIMARY).dsn,
+            dsn="" if isinstance(workload, Routed) else route(cluster, self._route, Role.PRIMARY).dsn,
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
@@ -126,6 +132,10 @@ class Load:
             epoch_ns=now_ns(),
             prepared=carries_prepared(self._route),
         )
+        if isinstance(workload, Routed):
+            configs = routed_configs(cluster, workload, spec, base)
+            self.routed.append(configs[0])
+            return self._numbered(configs)
         configs = [base] if spec.clients.follow else []
         if params.get("readers"):  # they start at different hosts of the route, so that every node is read
             name, dsn = f"{spec.name}-readers", route(cluster, self._route, Role.STANDBY).dsn
@@ -140,6 +150,10 @@ class Load:
                 rate = None if spec.rate_per_s is None else spec.rate_per_s / share
                 name = f"{spec.name}-at-{node.name}"
                 configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate, prepared=True))
+        return self._numbered(configs)
+
+    def _numbered(self, configs: list[WorkerConfig]) -> list[WorkerConfig]:
+        """Give each worker process numbers of its own."""
         numbered = []
         for config in configs:
             numbered.append(replace(config, first_process=self._next_process))

@@ -54,7 +54,17 @@ ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
-_FIGURES = frozenset({"acked_lost", "two_writers_s", "outage_s", "rejoin_s", "availability"})
+_FIGURES = frozenset(
+    {
+        "acked_lost",
+        "two_writers_s",
+        "outage_s",
+        "rejoin_s",
+        "availability",
+        "accepted_without_majority",
+        "writable_again_s",
+    }
+)
 _FACTS = frozenset({"replicas_equal"})
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
+from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.postgres.views import Connection
@@ -172,6 +173,28 @@ class HasServers(Protocol):
         self, node: str, *, database: str = "postgres", user: str = "postgres", timeout_s: float = 2.0
     ) -> Connection:
         """Connect to a node; every statement is bounded by timeout_s. Raises psycopg.Error."""
+        ...
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """Has members without SQL that can each be asked alone what they are."""
+
+    async def node_view(self, node: str) -> NodeView:
+        """Return what one member shows now; one that does not answer is unhealthy, never an error."""
+        ...
+
+
+@runtime_checkable
+class HasContents(Protocol):
+    """Has members without SQL that can say what they hold, so that replicas can be compared."""
+
+    async def position(self) -> int:
+        """Return up to where everything is committed. Raises ClusterError while nobody leads."""
+        ...
+
+    async def content(self, node: str, position: int) -> NodeContent | None:
+        """Return what a member holds; None while it does not answer or has not applied position."""
         ...
 
 
@@ -346,6 +369,8 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
+    "has-contents": HasContents,
+    "has-members": HasMembers,
     "has-servers": HasServers,
     "killable": Killable,
     "maintainable": Maintainable,

@@ -1,8 +1,8 @@
 """Workload ``log``: messages with unique numbers, appended to a replicated log. Its final read consumes all of it.
 
 Over the Kafka protocol to any cluster that speaks it, with acks=all and one attempt a message: what a producer's
-retries would hide is what is measured. On etcd a message is a key that is written once. The number is an op's value, the
-partition its key, and the offset that the acknowledgement names its LSN.
+retries would hide is what is measured. On etcd a message is a key that is written once. The number is an op's value,
+the partition its key, and the offset that the acknowledgement names its LSN.
 """
 
 from __future__ import annotations
