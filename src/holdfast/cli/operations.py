@@ -10,12 +10,12 @@ import click
 
 from holdfast.cli.output import Reporter, asynchronous, json_option, lab_option, print_json, say
 from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
+from holdfast.cluster import lifecycle, operate
 from holdfast.errors import ConfigError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.spec import DrillSpec, load_any
-from holdfast.systems.base import Cluster, Restartable, Switchable
+from holdfast.systems.base import Cluster, Maintainable, Switchable
 from holdfast.systems.wait import until_whole
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ async def switchover(lab: str | None, target: str | None, as_json: bool) -> None
     cluster = lifecycle.attach(lab)
     if not isinstance(cluster, Switchable):
         raise UnavailableError(f"{cluster.spec.system} cannot switch over")
-    _known(cluster, target)
+    if target is not None:
+        operate.known(cluster, target)
     await _move(cluster, "switchover", lambda: cluster.switchover(target), as_json)
 
 
@@ -48,7 +49,8 @@ async def failover(lab: str | None, target: str | None, as_json: bool) -> None:
     cluster = lifecycle.attach(lab)
     if not isinstance(cluster, Switchable):
         raise UnavailableError(f"{cluster.spec.system} cannot fail over on demand")
-    _known(cluster, target)
+    if target is not None:
+        operate.known(cluster, target)
     await _move(cluster, "failover", lambda: cluster.failover(target), as_json)
 
 
@@ -60,18 +62,11 @@ async def failover(lab: str | None, target: str | None, as_json: bool) -> None:
 async def restart(lab: str | None, nodes: tuple[str, ...], as_json: bool) -> None:
     """Restart servers, one after another, standbys first; all nodes without NODES."""
     cluster = lifecycle.attach(lab)
-    if not isinstance(cluster, Restartable):
-        raise UnavailableError(f"{cluster.spec.system} cannot restart a server on demand")
-    for node in nodes:
-        _known(cluster, node)
-    primary = (await cluster.view()).primary
-    order = sorted(nodes or [node.name for node in cluster.spec.nodes], key=lambda name: name == primary)
     start = now_ns()
     with Reporter("restart", quiet=as_json) as progress:
-        for node in order:
-            progress(node)
-            await cluster.restart(node)
-            await until_whole(cluster, WHOLE_TIMEOUT_S)
+        out = await cluster.in_maintenance() if isinstance(cluster, Maintainable) else frozenset()
+        everyone = [node.name for node in cluster.spec.nodes if node.name not in out]
+        order = await operate.restart_all(cluster, nodes or everyone, progress)
     took_s = round(seconds_between(start, now_ns()), 3)
     if as_json:
         done: list[JSON] = list(order)
@@ -118,12 +113,6 @@ def validate(file: str, as_json: bool) -> None:
         print_json({"file": file, "valid": True, **described} if isinstance(described, dict) else described)
     else:
         say(f"{file}: {words}")
-
-
-def _known(cluster: Cluster, node: str | None) -> None:
-    names = [one.name for one in cluster.spec.nodes]
-    if node is not None and node not in names:
-        raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
 
 
 async def _move(cluster: Cluster, what: str, move: Callable[[], Awaitable[str]], as_json: bool) -> None:

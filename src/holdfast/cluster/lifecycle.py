@@ -105,7 +105,7 @@ async def bring_up(
     try:
         if passwords:
             credentials.choose(folder, passwords)
-        (folder / SPEC_NAME).write_text(json.dumps(to_document(spec)))
+        _write_spec(folder, spec)
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
         beside = asyncio.create_task(start_services(cluster, progress))
@@ -125,6 +125,17 @@ async def bring_up(
     except BaseException:
         await asyncio.shield(take_down(name))
         raise
+
+
+def keep_spec(cluster: Cluster) -> None:
+    """Write down what a lab's cluster is now, after an operator has changed it, for every later attach."""
+    _write_spec(cluster.lab.folder, cluster.spec)
+
+
+def _write_spec(folder: Path, spec: ClusterSpec) -> None:
+    new = folder / (SPEC_NAME + ".new")
+    new.write_text(json.dumps(to_document(spec)))
+    new.rename(folder / SPEC_NAME)
 
 
 def labs() -> tuple[str, ...]:
@@ -167,6 +178,14 @@ def attach(name: str | None) -> Cluster:
         raise HostError(f"lab {name} is not complete", hint=f"holdfast down --lab {name}") from error
     found: Cluster = system(spec.system).attach(lab, spec)
     return found
+
+
+def as_it_is_now(cluster: Cluster) -> Cluster:
+    """Return a cluster with the nodes it has now: the same, unless an operator has changed it meanwhile."""
+    path = cluster.lab.folder / SPEC_NAME
+    if not path.exists() or load_cluster(str(path)) == cluster.spec:
+        return cluster
+    return attach(cluster.lab.name)
 
 
 @contextlib.asynccontextmanager

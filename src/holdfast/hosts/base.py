@@ -225,6 +225,10 @@ class Lab(Protocol):
         """
         ...
 
+    async def remove_host(self, name: str) -> None:
+        """Switch a host off, take its published ports back and delete its files."""
+        ...
+
     async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
         ...

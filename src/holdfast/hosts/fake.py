@@ -174,6 +174,11 @@ class FakeLab:
             await host.power_on()
         return host
 
+    async def remove_host(self, name: str) -> None:
+        """Switch a host off and forget it."""
+        await self._hosts[name].power_off()
+        del self._hosts[name]
+
     async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program in the lab's folder."""
         host = FakeHost(self.folder, self.name, "")

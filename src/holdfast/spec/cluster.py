@@ -42,6 +42,8 @@ EtcdChoice = Literal["any", "embedded", "machine"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
+MONITORING_KINDS: tuple[ServiceKind, ...] = ("exporter", "prometheus", "alertmanager", "grafana")
+"""Services that watch the cluster and are no part of it."""
 
 NODES_MAX = 32
 DCS_MAX = 7
@@ -244,6 +246,22 @@ class ClusterSpec:
     def spare_addresses(self) -> Iterator[str]:
         """Yield the subnet's addresses that no member has, in order: for clients, proxies and added nodes."""
         return spare_addresses(self.subnet, self.members())
+
+
+def with_node(spec: ClusterSpec, node: NodeSpec) -> ClusterSpec:
+    """Return a cluster with a node more, given an address when it has none. Raises pydantic.ValidationError."""
+    return dataclasses.replace(spec, nodes=(*spec.nodes, node))
+
+
+def without_node(spec: ClusterSpec, name: str, primary: str) -> ClusterSpec:
+    """Return a cluster without a node and its ports; primary starts as the primary where that was the node."""
+    left = tuple(node for node in spec.nodes if node.name != name)
+    if all(node.role != "primary" for node in left):
+        left = tuple(
+            dataclasses.replace(node, role="primary") if node.name == primary else node for node in left
+        )
+    ports = {key: port for key, port in spec.ports.items() if key.split("/")[0] != name}
+    return dataclasses.replace(spec, nodes=left, ports=ports)
 
 
 def _check_names(located: Sequence[tuple[Path, NodeSpec | ServiceSpec]]) -> None:

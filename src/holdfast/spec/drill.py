@@ -37,6 +37,7 @@ SYMBOLIC_TARGETS = (
     "dcs-member",
     "dcs-majority",
     "dcs-all",
+    "monitor",
     "client",
 )
 """Targets that mean a node by what it is when its moment comes. Any other target is a node's name."""
@@ -65,7 +66,7 @@ _FIGURES = frozenset(
         "writable_again_s",
     }
 )
-_FACTS = frozenset({"replicas_equal"})
+_FACTS = frozenset({"replicas_equal", "by_priority"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import json
 import os
@@ -12,10 +13,10 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypedDict
 
 import holdfast
 from holdfast.clock import deadline_ns, now_ns
@@ -34,8 +35,19 @@ from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 from holdfast.hosts.state import cache_folder, runs_folder
 
 STATE_NAME: Final = "lab.json"
+LOCK_NAME: Final = "lab.lock"
 LAUNCH_TIMEOUT_S: Final = 20.0
 END_TIMEOUT_S: Final = 20.0
+
+
+class _Saved(TypedDict):
+    """What lab.json holds."""
+
+    runtime: str
+    subnet: str
+    hosts: list[dict[str, str]]
+    published: list[dict[str, Any]]
+    released: bool
 
 
 class NetnsLab:
@@ -78,7 +90,7 @@ class NetnsLab:
         mounted = tuple(str(folder / "hosts" / name) for name in disks_for)
         plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *mounted), tuple(sorted(visible)))
         plan.save(folder)
-        lab._save()
+        lab._record(lambda saved: None)
         try:
             await disks.make_all(folder, disks_for)
             for name in clocks_for:
@@ -141,7 +153,7 @@ class NetnsLab:
         """Let the lab outlive this process; it stays until it is destroyed."""
         await ask(self.folder / INIT_SOCKET, {"op": "release"})
         self.is_released = True
-        self._save()
+        self._record(lambda saved: saved.update({"released": True}))
 
     async def run(self, program: Program, *, timeout_s: float, stdin: bytes = b"") -> Completed:
         """Run a program of the lab's own, on no host, to its end; it sees all of the lab's files."""
@@ -152,24 +164,31 @@ class NetnsLab:
 
         Raises HostError for a name or address in use.
         """
-        if name in self._hosts or any(host.address == address for host in self._hosts.values()):
-            raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
+
+        def add(saved: _Saved) -> None:
+            if any(name == one["name"] or address == one["address"] for one in saved["hosts"]):
+                raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
+            saved["hosts"].append({"name": name, "address": address})
+
+        self._record(add)
         host = NetnsHost(self.folder, name, address, self.subnet.prefixlen, is_on=False)
         self._hosts[name] = host
-        self._save()
         (host.folder / "log").mkdir(parents=True, exist_ok=True, mode=0o700)
         if power:
             await host.power_on()
         return host
 
     async def remove_host(self, name: str) -> None:
-        """Switch a host off and delete its files."""
+        """Switch a host off, take its published ports back and delete its files."""
         host = self._hosts[name]
-        await host.power_off()
+        if host.is_on:
+            await host.power_off()
         for port in [port for port in self.published.values() if port.address == host.address]:
             await self.unpublish(port.name)
         del self._hosts[name]
-        self._save()
+        self._record(
+            lambda saved: saved.update({"hosts": [one for one in saved["hosts"] if one["name"] != name]})
+        )
         await asyncio.to_thread(shutil.rmtree, host.folder, True)
 
     async def preload(self, modules: Sequence[str]) -> None:
@@ -195,14 +214,23 @@ class NetnsLab:
             )
             found = PublishedPort(name, listener.getsockname()[1], address, target_port)
         self.published[name] = found
-        self._save()
+
+        def keep(saved: _Saved) -> None:
+            others = [one for one in saved["published"] if one["name"] != name]
+            saved["published"] = [*others, asdict(found)]
+
+        self._record(keep)
         return found
 
     async def unpublish(self, name: str) -> None:
         """Take a published port back."""
         await ask(self.folder / GATE_SOCKET, {"op": "unpublish", "name": name})
         self.published.pop(name, None)
-        self._save()
+        self._record(
+            lambda saved: saved.update(
+                {"published": [one for one in saved["published"] if one["name"] != name]}
+            )
+        )
 
     async def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
         """Return a non-blocking TCP connection to an address of the lab. Raises OSError."""
@@ -285,17 +313,26 @@ class NetnsLab:
                 raise HostError(f"lab {self.name}: {name} did not answer in {LAUNCH_TIMEOUT_S:g} s")
             await asyncio.sleep(0.005)
 
-    def _save(self) -> None:
-        saved = {
-            "runtime": "netns",
-            "subnet": str(self.subnet),
-            "hosts": [{"name": host.name, "address": host.address} for host in self._hosts.values()],
-            "published": [asdict(port) for port in self.published.values()],
-            "released": self.is_released,
-        }
-        new = self.folder / (STATE_NAME + ".new")
-        new.write_text(json.dumps(saved))
-        new.rename(self.folder / STATE_NAME)
+    def _record(self, change: Callable[[_Saved], None]) -> None:
+        """Change what is written down of the lab. Other processes change it too, so it is read again first."""
+        with (self.folder / LOCK_NAME).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            path = self.folder / STATE_NAME
+            saved: _Saved = (
+                json.loads(path.read_text())
+                if path.exists()
+                else {
+                    "runtime": "netns",
+                    "subnet": str(self.subnet),
+                    "hosts": [],
+                    "published": [],
+                    "released": False,
+                }
+            )
+            change(saved)
+            new = self.folder / (STATE_NAME + ".new")
+            new.write_text(json.dumps(saved))
+            new.rename(path)
 
 
 def _answers(path: Path) -> bool:

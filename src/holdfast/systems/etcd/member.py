@@ -186,3 +186,24 @@ async def get(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float 
             return base64.b64decode(str(kvs[0]["value"])).decode()
         return None
     raise ConnectionError("no member of etcd answers")
+
+
+async def delete(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float = 2.0) -> None:
+    """Delete a key, or do nothing when it is not set. Raises ConnectionError when no member does it."""
+    wanted = {"key": base64.b64encode(key.encode()).decode()}
+    for member in members:
+        try:
+            answer = await request(
+                lab,
+                member.address,
+                CLIENT_PORT,
+                "POST",
+                "/v3/kv/deleterange",
+                timeout_s=timeout_s,
+                body=wanted,
+            )
+        except OSError:
+            continue
+        if answer.status == 200:
+            return
+    raise ConnectionError("no member of etcd answers")

@@ -13,10 +13,10 @@ from typing import Final
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems import http
+from holdfast.systems import http, maintenance
 from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
 from holdfast.systems.etcd import member as etcd
-from holdfast.systems.patroni import settings
+from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
 from holdfast.systems.postgres.seed import POSTGRES_UID
@@ -117,7 +117,9 @@ class PatroniCluster(ServerGroup):
         return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
-        """Start what belongs on a node and does not run there."""
+        """Start what belongs on a node and does not run there; nothing on one in maintenance."""
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         for member in self.spec.dcs:
             if member.name == node:
                 if not await self.process_ids(node, etcd.PROCESS):
@@ -219,8 +221,34 @@ class PatroniCluster(ServerGroup):
 
     async def started_at(self, node: str) -> str | None:
         """Return when a node's server started; None when its manager or it does not answer."""
-        answer = await self._manager(node)
+        answer = await self.manager(node)
         return None if answer is None else str(answer.field("postmaster_start_time"))
+
+    # operating
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Put PostgreSQL parameters into Patroni's configuration; returns once every node has read it."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Replace all data of a standby. Raises ClusterError, first of all for the primary."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node of the spec and return once it streams."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Take a standby out of Patroni, etcd, every server and the lab."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Stop a standby and keep it out, or let it join again."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
@@ -256,14 +284,17 @@ class PatroniCluster(ServerGroup):
     # parts
 
     async def _look(self, node: NodeSpec) -> _Look:
-        if not self.lab.hosts[node.name].is_on:
+        host = self.lab.hosts.get(node.name)
+        # It may have no host or port: when adding or removing it was cut short.
+        if host is None or not host.is_on or node.name not in self.lab.published:
             return _Look(None, (), None)
         (shown, standbys), manager = await asyncio.gather(
-            self.look_inside(node.name), self._manager(node.name)
+            self.look_inside(node.name), self.manager(node.name)
         )
         return _Look(shown, standbys, manager)
 
-    async def _manager(self, node: str) -> http.Answer | None:
+    async def manager(self, node: str) -> http.Answer | None:
+        """Return what Patroni on a node says of itself; None when it does not answer."""
         try:
             return await self.rest(node, "GET", "/patroni")
         except OSError:

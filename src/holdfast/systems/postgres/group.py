@@ -11,6 +11,7 @@ import psycopg
 from holdfast.errors import HostError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import maintenance
 from holdfast.systems.base import Credentials, NodeView, Role
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.seed import SUPERUSER
@@ -54,7 +55,9 @@ class ServerGroup:
 
     async def look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
         """Return what a node's server says of itself and, as a primary, of its standbys; None: no answer."""
-        if not self.lab.hosts[node].is_on:
+        host = self.lab.hosts.get(node)
+        # It may have no host or port: when adding or removing it was cut short.
+        if host is None or not host.is_on or node not in self.lab.published:
             return None, ()
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S + 0.5):
@@ -92,6 +95,9 @@ class ServerGroup:
             role = Role.PRIMARY
         else:
             role = Role.READ_ONLY if node.role == "read-only" else Role.STANDBY
+        host = self.lab.hosts.get(node.name)
+        if host is not None and maintenance.is_out(host):
+            state = maintenance.STATE
         return NodeView(
             node.name,
             role,
@@ -124,6 +130,8 @@ class ServerGroup:
         if len(primaries) > 1:
             return f"several nodes accept writes: {', '.join(primaries)}"
         for node in nodes:
+            if node.state == maintenance.STATE:
+                continue
             if not node.healthy:
                 return f"{node.name} is {node.state}"
             if node.role in (Role.STANDBY, Role.READ_ONLY) and node.state != "streaming":

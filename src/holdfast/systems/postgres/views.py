@@ -6,6 +6,7 @@ One query a server, one round trip, and it works on a primary and on a standby. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -15,14 +16,17 @@ from holdfast.units import parse_lsn
 
 # On a primary the timeline is that of the WAL file being written; on a standby that of the WAL it receives,
 # or, with no receiver, of the last restart point's end of recovery.
-_SERVER: Final = """
-SELECT pg_is_in_recovery(),
+TIMELINE: Final = """
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'),
                           (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
                           (SELECT timeline_id FROM pg_control_checkpoint()))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
-       END,
+       END"""
+
+_SERVER: Final = f"""
+SELECT pg_is_in_recovery(),
+{TIMELINE},
        (CASE WHEN pg_is_in_recovery()
              THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
              ELSE pg_current_wal_lsn() END)::text
@@ -117,3 +121,17 @@ async def timeline_starts(connection: Connection, timeline: int) -> tuple[tuple[
     for line, child in zip(lines, children, strict=True):
         starts.append((child, parse_lsn(line[1])))
     return tuple(starts)
+
+
+async def slot_names(connection: Connection) -> frozenset[str]:
+    """Return the names of a server's replication slots. Raises psycopg.Error."""
+    cursor = await connection.execute("SELECT slot_name::text FROM pg_replication_slots")
+    return frozenset(row[0] for row in await cursor.fetchall())
+
+
+async def settings_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """Return parameters as a server uses them now, in their base unit; one it does not know is left out."""
+    cursor = await connection.execute(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(names),)
+    )
+    return dict(await cursor.fetchall())
