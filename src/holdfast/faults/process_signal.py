@@ -96,7 +96,7 @@ async def find(cluster: Cluster, node: str, process: str) -> list[int]:
 
 
 def process_name(cluster: Cluster, node: str, process: str) -> str:
-    """Return the name that a node knows a process by: manager and server mean that on any system, other names themselves.
+    """Return the name that a node knows a process by: manager and server on any system, others by name.
 
     Raises ConfigError for a name the system does not know.
     """
