@@ -44,6 +44,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "drill": "drills",
     "suite": "suites",
     "chaos": "chaos",
+    "soak": "soak",
     "inject": "chaos",
     "heal": "chaos",
     "load": "chaos",

@@ -9,9 +9,11 @@ from holdfast.workloads.kv import Kv
 from holdfast.workloads.list_append import ListAppend
 from holdfast.workloads.log import Log
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.read_load import ReadLoad
 from holdfast.workloads.register import Register
 from holdfast.workloads.rw_register import RwRegister
 from holdfast.workloads.set import Set
+from holdfast.workloads.soak_writer import SoakWriter
 
 __all__ = ["WORKLOADS", "Append", "Call", "Options", "WorkerConfig", "Workload", "split"]
 
@@ -28,6 +30,8 @@ WORKLOADS: dict[str, Workload] = {
         LongFork(),
         Log(),
         Kv(),
+        SoakWriter(),
+        ReadLoad(),
     )
 }
 """Every workload by name."""
