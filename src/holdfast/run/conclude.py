@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.services import start_member
+from holdfast.cluster.versions import versions
 from holdfast.errors import ClusterError
 from holdfast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
+from holdfast.routes.registry import own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.load import CLIENT_HOST
@@ -115,7 +116,7 @@ async def conclude(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
-        "route": drill.route,
+        "route": drill.route or own_route(cluster),
         "duration_s": round(seconds_between(about.began_ns, now_ns()), 3),
         "rejoin_s": seen.rejoin_s,
         "model_s": cluster.model.outage_s,
@@ -135,7 +136,7 @@ async def conclude(
         verdict=worst(finding.verdict for finding in findings),
         cluster=shape,
         drill=to_document(drill),
-        versions={"holdfast": holdfast.__version__},
+        versions=await versions(cluster),
         plan=tuple(step.to_document() for step in about.plan),
         findings=tuple(finding_document(finding) for finding in findings),
         notes=notes,

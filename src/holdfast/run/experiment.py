@@ -20,14 +20,14 @@ from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
 from holdfast.history.history import JSON
 from holdfast.history.store import RECORDINGS
-from holdfast.routes.registry import check_route
+from holdfast.routes.registry import check_route, own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
-from holdfast.run.routed import own_route
+from holdfast.run.routed import load_route
 from holdfast.spec import DrillSpec
 from holdfast.spec.drill import check_targets
 from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
@@ -109,6 +109,7 @@ async def _run_drill(
     feed: LiveFeed,
 ) -> Outcome:
     plan = check_drill(drill, cluster)
+    route = drill.route or own_route(cluster)
     about = About(seed, folder, replay, plan, now_ns(), timestamp())
     say("waiting for a healthy cluster")
     await until_whole(cluster, drill.settle_s)
@@ -126,7 +127,7 @@ async def _run_drill(
     async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads(), drill.level, drill.route)
+            start_ns = await load.start(drill.workloads(), drill.level, route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             feed.begin(start_ns, nemesis.records)
@@ -172,11 +173,11 @@ async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterat
 def _check_way(workload: Workload, drill: DrillSpec, cluster: Cluster) -> None:
     """Raise UnavailableError when a workload's clients have no way to this cluster."""
     if isinstance(workload, Routed):
-        own_route(cluster, workload)
+        load_route(cluster, workload)
     elif not isinstance(cluster, HasServers):
         raise UnavailableError(
             f"the workload {workload.name} needs PostgreSQL servers, which {cluster.spec.system} lacks",
             hint="workloads log and kv speak other protocols",
         )
     else:
-        check_route(cluster, drill.route)
+        check_route(cluster, drill.route or own_route(cluster))

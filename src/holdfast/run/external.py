@@ -56,16 +56,16 @@ async def load_external(
     *,
     duration_s: float,
     seed: int,
-    folder: Path,
+    new_folder: Callable[[], Path],
     replay: str,
     say: Callable[[str], None],
 ) -> Outcome:
-    """Drive a load, read it back, judge and store it in folder.
+    """Drive a load, read it back, judge and store it in new_folder(), which is made once the cluster has answered.
 
     Raises ConfigError for what cannot be loaded so and for a target that is not empty, ClusterError when the cluster
     is not reached, acknowledges nothing in time, or cannot be read back at all.
     """
-    config = _config(endpoint, load, seed, folder)
+    config = _config(endpoint, load, seed)
     began, started = now_ns(), timestamp()
     say(f"connecting to {endpoint.addresses}")
     await _reach(config)
@@ -73,6 +73,8 @@ async def load_external(
         raise ConfigError(
             f"{config.target} holds messages already", hint="name one that is new, or none", key="--topic"
         )
+    folder = new_folder()
+    config = replace(config, ops_folder=str(folder / RECORDINGS))
     say(f"load for {duration_s:g} s")
     start_ns = await _drive(config, folder, duration_s)
     end_ns = now_ns()
@@ -122,7 +124,7 @@ async def load_external(
     return Outcome(history, document, folder)
 
 
-def _config(endpoint: Endpoint, load: WorkloadSpec, seed: int, folder: Path) -> WorkerConfig:
+def _config(endpoint: Endpoint, load: WorkloadSpec, seed: int) -> WorkerConfig:
     if (load.name, endpoint.protocol) not in CLIENTS:
         there = ", ".join(f"{name} over {kind}" for name, kind in CLIENTS)
         raise ConfigError(
@@ -130,7 +132,7 @@ def _config(endpoint: Endpoint, load: WorkloadSpec, seed: int, folder: Path) -> 
         )
     return WorkerConfig(
         name=load.name,
-        ops_folder=str(folder / RECORDINGS),
+        ops_folder="",
         dsn=endpoint.addresses,
         clients=load.clients.follow,
         workload=load.name,

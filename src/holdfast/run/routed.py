@@ -29,7 +29,7 @@ CATCH_UP_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.05
 
 
-def own_route(cluster: Cluster, workload: Routed) -> RouteView:
+def load_route(cluster: Cluster, workload: Routed) -> RouteView:
     """Return the cluster's route for a workload. Raises UnavailableError when it has none."""
     routes = cluster.routes() if isinstance(cluster, HasRoutes) else ()
     found = next((one for one in routes if one.name == workload.route), None)
@@ -50,7 +50,7 @@ def routed_configs(
     base: what all have in common. Pinned clients keep to their node, whoever leads.
     """
     assert isinstance(workload, Routed)
-    taken = own_route(cluster, workload)
+    taken = load_route(cluster, workload)
     first = replace(
         base,
         dsn=taken.dsn,
