@@ -26,6 +26,7 @@ BENCHES: Final = (
     "linearizable",
     "list-append",
     "load",
+    "monitoring",
     "raftlog",
     "recorder",
     "report",

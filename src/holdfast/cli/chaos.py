@@ -24,6 +24,7 @@ from holdfast.cli.output import (
     print_json,
     say,
     set_option,
+    webhook_option,
 )
 from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
@@ -76,6 +77,7 @@ class Duration(click.ParamType[float]):
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
 @lab_option
+@webhook_option
 @set_option
 @json_option
 @asynchronous

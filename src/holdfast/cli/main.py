@@ -50,6 +50,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "load": "load",
     "check": "judging",
     "report": "judging",
+    "dashboards": "dashboards",
+    "notify": "notify",
     "ls": "listing",
     "bench": "bench",
     "doctor": "doctor",

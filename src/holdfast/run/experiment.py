@@ -26,6 +26,7 @@ from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
+from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
 from holdfast.run.routed import load_route
 from holdfast.spec import DrillSpec
@@ -92,9 +93,11 @@ async def run_drill(
         drill.duration_s,
         announced(cluster.lab),
     )
-    async with feed.publishing():
+    about: dict[str, JSON] = {"lab": cluster.lab.name, "drill": drill.name, "run": folder.name}
+    async with feed.publishing(), notifying(cluster, about, say) as tell:
         outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
         feed.phase, feed.verdict = "done", outcome.verdict
+        tell("verdict", {"verdict": str(outcome.verdict), "seed": seed, "replay": replay})
     return outcome
 
 
