@@ -27,9 +27,11 @@ BENCHES: Final = (
     "linearizable",
     "list-append",
     "load",
+    "monitoring",
     "outage",
     "raftlog",
     "recorder",
+    "report",
 )
 
 

@@ -55,7 +55,24 @@ ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
-_FIGURES = frozenset({"acked_lost", "two_writers_s", "outage_s", "rejoin_s", "availability"})
+_COUNTS = frozenset(
+    {
+        "acked_lost",
+        "read_errors",
+        "write_errors",
+        "unplanned_promotions",
+        "altered_rows",
+        "accepted_without_majority",
+    }
+)
+_FIGURES = _COUNTS | {
+    "two_writers_s",
+    "outage_s",
+    "rejoin_s",
+    "replay_lag_s",
+    "availability",
+    "writable_again_s",
+}
 _FACTS = frozenset({"replicas_equal", "by_priority"})
 
 
@@ -223,6 +240,8 @@ def _limit(name: str, limit: object) -> Limit:
         raise problem(f"must be true or false, got {kind_of(limit)}", name)
     if not 0 <= limit < math.inf:
         raise problem(f"a limit is not negative and finite, got {limit}", name)
+    if name in _COUNTS and limit != int(limit):
+        raise problem(f"is a whole number, got {limit}", name)
     if name == "availability" and limit > 1:
         raise problem(f"is a share of 1, got {limit}", name)
     return limit
@@ -260,8 +279,9 @@ class DrillSpec:
         default_factory=ClusterWish, description="a preset, or settings that the drill needs of its cluster"
     )
     level: Level = Field(default="read-committed", description="isolation level of the clients' transactions")
-    route: Route = Field(
-        default="libpq", description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool"
+    route: Route | None = Field(
+        default=None,
+        description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool; null takes the system's own",
     )
     settle_s: DurationS = Field(
         default=60.0,

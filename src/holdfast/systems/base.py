@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
+from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.postgres.views import Connection
@@ -174,6 +175,41 @@ class HasServers(Protocol):
 
 
 @runtime_checkable
+class HasMembers(Protocol):
+    """Has members without SQL that can each be asked alone what they are."""
+
+    async def node_view(self, node: str) -> NodeView:
+        """Return what one member shows now; one that does not answer is unhealthy, never an error."""
+        ...
+
+
+@runtime_checkable
+class HasContents(Protocol):
+    """Has members without SQL that can say what they hold, so that replicas can be compared."""
+
+    async def position(self) -> int:
+        """Return up to where everything is committed. Raises ClusterError while nobody leads."""
+        ...
+
+    async def content(self, node: str, position: int) -> NodeContent | None:
+        """Return what a member holds; None while it does not answer or has not applied position."""
+        ...
+
+
+@runtime_checkable
+class HasKeys(Protocol):
+    """Has members that each take keys, for the whole cluster."""
+
+    async def put_key(self, node: str, key: str, value: str) -> None:
+        """Have a member write a key. Raises ClusterError when it says no, or nothing in time."""
+        ...
+
+    async def get_key(self, node: str, key: str) -> str | None:
+        """Return what a member says that a key holds, linearizably. Raises ClusterError as put_key does."""
+        ...
+
+
+@runtime_checkable
 class Killable(Protocol):
     """Has processes that can be told apart and killed."""
 
@@ -208,6 +244,19 @@ class Promotable(Protocol):
 
     async def obstacles(self) -> Mapping[str, str]:
         """Return for each standby that the manager would not promote now the reason, in a few words."""
+        ...
+
+
+@runtime_checkable
+class HasCandidates(Protocol):
+    """Knows which nodes may become primary, and can change that while it runs."""
+
+    async def is_candidate(self, node: str) -> bool:
+        """Return whether the manager may promote a node. Raises ClusterError when it can't be told."""
+        ...
+
+    async def set_candidate(self, node: str, on: bool) -> None:
+        """Let a node be promoted, or not; returns once its manager and the others know. Raises ClusterError."""
         ...
 
 
@@ -359,6 +408,10 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
+    "has-candidates": HasCandidates,
+    "has-contents": HasContents,
+    "has-keys": HasKeys,
+    "has-members": HasMembers,
     "has-servers": HasServers,
     "killable": Killable,
     "maintainable": Maintainable,
