@@ -68,9 +68,6 @@ class PgAutoFailoverSystem:
         users = (SUPERUSER, REPLICATOR, settings.REPLICATOR, settings.MONITOR_USER, spec.user)
         words = credentials.generate(lab.folder, users)
         cluster = PgAutoFailoverCluster(lab, spec, words)
-        for service in spec.services:
-            if service.kind != "monitor":
-                progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting the monitor and the first server")
         watcher = settings.monitor(spec)
         members: tuple[NodeSpec | ServiceSpec, ...] = (*spec.nodes, watcher)
