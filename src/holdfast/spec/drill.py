@@ -55,8 +55,24 @@ ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
-_COUNTS = frozenset({"acked_lost", "read_errors", "write_errors", "unplanned_promotions", "altered_rows"})
-_FIGURES = _COUNTS | {"two_writers_s", "outage_s", "rejoin_s", "replay_lag_s", "availability"}
+_COUNTS = frozenset(
+    {
+        "acked_lost",
+        "read_errors",
+        "write_errors",
+        "unplanned_promotions",
+        "altered_rows",
+        "accepted_without_majority",
+    }
+)
+_FIGURES = _COUNTS | {
+    "two_writers_s",
+    "outage_s",
+    "rejoin_s",
+    "replay_lag_s",
+    "availability",
+    "writable_again_s",
+}
 _FACTS = frozenset({"replicas_equal", "by_priority"})
 
 
@@ -263,8 +279,9 @@ class DrillSpec:
         default_factory=ClusterWish, description="a preset, or settings that the drill needs of its cluster"
     )
     level: Level = Field(default="read-committed", description="isolation level of the clients' transactions")
-    route: Route = Field(
-        default="libpq", description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool"
+    route: Route | None = Field(
+        default=None,
+        description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool; null takes the system's own",
     )
     settle_s: DurationS = Field(
         default=60.0,

@@ -15,6 +15,7 @@ import psycopg
 from holdfast.clock import timestamp
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import maintenance
 from holdfast.systems.base import ClusterView, Credentials, OutageModel, Progress, Role
 from holdfast.systems.postgres import following, server
 from holdfast.systems.postgres.following import Told
@@ -22,7 +23,7 @@ from holdfast.systems.postgres.group import ServerGroup
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import hba_lines
-from holdfast.systems.streaming import moves, settings
+from holdfast.systems.streaming import moves, operations, settings
 from holdfast.systems.streaming.leadership import Leadership
 from holdfast.systems.streaming.operator import Operator
 
@@ -32,13 +33,17 @@ START_TIMEOUT_S: Final = 60.0
 _STARTED: Final = "SELECT pg_postmaster_start_time()::text"
 
 
-class StreamingCluster(ServerGroup):
-    """PostgreSQL nodes that stream from one of them, with nobody in charge but an operator."""
+class FollowingCluster(ServerGroup):
+    """PostgreSQL nodes that stream from the one that a record names; who moves it is a subclass's business.
 
-    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+    folder: where the record is kept.
+    """
+
+    model: OutageModel
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials, folder: Path) -> None:
         super().__init__(lab, spec, credentials)
-        self.model: OutageModel = settings.outage_model(spec)
-        self.leadership = Leadership(lab.folder)
+        self.leadership = Leadership(folder)
 
     # looking
 
@@ -109,7 +114,9 @@ class StreamingCluster(ServerGroup):
             await self.resume(node)
 
     async def resume(self, node: str) -> None:
-        """Do what start_node does; the lock is held."""
+        """Do what start_node does; the lock is held. Nothing on a node in maintenance."""
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         record = self.leadership.read()
         told = self.told(node)
         runs = bool(await told.server.pids())
@@ -137,20 +144,6 @@ class StreamingCluster(ServerGroup):
     async def _streams(self, node: str, primary: str) -> bool:
         return any(one.name == node for one in (await self.look_inside(primary))[1])
 
-    # acts
-
-    async def switchover(self, target: str | None) -> str:
-        """Stop the primary in order, have target take over with all it wrote, and return the new primary."""
-        return await moves.switchover(self, target)
-
-    async def failover(self, target: str | None) -> str:
-        """Fence the primary, have target (None: the standby that holds most) take over; returns it."""
-        return await moves.failover(self, target, comes_back=True)
-
-    async def operate(self, say: Progress) -> None:
-        """Be the operator until cancelled: look at the cluster, and act when its primary is lost."""
-        await Operator(self, say).watch()
-
     async def obstacles(self) -> Mapping[str, str]:
         """Return why the operator would not promote a standby."""
         view = await self.view()
@@ -165,6 +158,30 @@ class StreamingCluster(ServerGroup):
             elif node.role is Role.READ_ONLY:
                 found[node.name] = "it only serves reads, unless it is named"
         return found
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give every running server these parameters and have it read them."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Throw a standby's data away and copy the primary's anew."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node that follows the primary."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Let a standby go, with its host."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Take a standby out, or let it follow again."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     # parts
 
@@ -184,3 +201,23 @@ class StreamingCluster(ServerGroup):
             settings.parameters(self.spec, self.node(name), waits_for),
             hba_lines(self.spec),
         )
+
+
+class StreamingCluster(FollowingCluster):
+    """Such nodes with nobody in charge but an operator."""
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+        super().__init__(lab, spec, credentials, lab.folder)
+        self.model = settings.outage_model(spec)
+
+    async def switchover(self, target: str | None) -> str:
+        """Stop the primary in order, have target take over with all it wrote, and return the new primary."""
+        return await moves.switchover(self, target)
+
+    async def failover(self, target: str | None) -> str:
+        """Fence the primary, have target (None: the standby that holds most) take over; returns it."""
+        return await moves.failover(self, target, comes_back=True)
+
+    async def operate(self, say: Progress) -> None:
+        """Be the operator until cancelled: look at the cluster, and act when its primary is lost."""
+        await Operator(self, say).watch()
