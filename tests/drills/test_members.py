@@ -86,6 +86,7 @@ def findings(outcome: Outcome) -> dict[str, str]:
     return {str(one["name"]): str(one["verdict"]) for one in outcome.document.findings}
 
 
+@pytest.mark.slow
 def test_a_killed_leader_is_replaced_and_every_acknowledged_message_is_there(
     lab: str, tmp_path: Path
 ) -> None:

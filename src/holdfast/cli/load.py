@@ -18,6 +18,7 @@ from holdfast.cli.output import (
     json_option,
     lab_option,
     print_json,
+    route_option,
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
@@ -35,6 +36,7 @@ from holdfast.units import parse_rate_per_s
 @lab_option
 @click.option("--duration", type=Duration(), default="30s", show_default=True)
 @click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
+@route_option
 @click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
 @click.option(
@@ -55,6 +57,7 @@ async def load(
     lab: str | None,
     duration: float,
     clients: int,
+    route: str | None,
     rate: str | None,
     seed: int | None,
     bootstrap: str | None,
@@ -70,6 +73,8 @@ async def load(
         raise ConfigError("means nothing without --bootstrap", key="--protocol" if protocol else "--topic")
     if bootstrap is not None and lab is not None:
         raise ConfigError("is a cluster of your own, and --lab one of Holdfast's", key="--bootstrap")
+    if bootstrap is not None and route is not None:
+        raise ConfigError("is a way through a lab, and --bootstrap has none", key="--route")
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     try:
         rate_per_s = None if rate is None else parse_rate_per_s(rate)
@@ -77,7 +82,12 @@ async def load(
         raise ConfigError(str(error), key="--rate") from error
     spec = WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)  # type: ignore[arg-type]
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    for option, value in (("--rate", rate), ("--bootstrap", bootstrap), ("--protocol", protocol)):
+    for option, value in (
+        ("--rate", rate),
+        ("--route", route),
+        ("--bootstrap", bootstrap),
+        ("--protocol", protocol),
+    ):
         words += [option, value] if value else []
     words += ["--seed", str(chosen)]
     folder_name = f"load-{workload}"
@@ -105,6 +115,7 @@ async def load(
                 title=f"Load: {workload}, and no fault",
                 workload={workload: spec},
                 duration_s=duration,
+                route=route,  # type: ignore[arg-type]
             )
             outcome = await run_drill(
                 lifecycle.attach(lab),

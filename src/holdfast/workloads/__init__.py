@@ -9,6 +9,7 @@ from holdfast.workloads.kv import Kv
 from holdfast.workloads.list_append import ListAppend
 from holdfast.workloads.log import Log
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.patients import Patients, PatientsRead
 from holdfast.workloads.read_load import ReadLoad
 from holdfast.workloads.register import Register
 from holdfast.workloads.rw_register import RwRegister
@@ -28,6 +29,8 @@ WORKLOADS: dict[str, Workload] = {
         Counter(),
         Set(),
         LongFork(),
+        Patients(),
+        PatientsRead(),
         Log(),
         Kv(),
         SoakWriter(),
