@@ -128,6 +128,8 @@ def _replication(state: LabState) -> Iterator[Metric]:
 
 
 def _cluster(state: LabState) -> Iterator[Metric]:
+    if not state.config.nodes:  # no servers, so none that should take writes
+        return
     none: tuple[str, ...] = ()
     yield _gauge(
         "holdfast_writable_nodes", "nodes that take writes", none, [((), len(state.writable_nodes()))]
