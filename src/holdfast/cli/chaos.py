@@ -1,4 +1,4 @@
-"""Commands that break things: chaos from a seed; inject, heal and load on a lab that is up."""
+"""Commands that break things: chaos from a seed; inject and heal on a lab that is up."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from holdfast.run.chaos import SCENARIOS, chaos_drill
 from holdfast.run.conclude import Outcome
 from holdfast.run.experiment import run_drill
 from holdfast.run.plan import make_plan
-from holdfast.spec import DrillSpec, WorkloadSpec, load_cluster
+from holdfast.spec import load_cluster
 from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
-from holdfast.units import parse_duration_s, parse_rate_per_s
+from holdfast.units import parse_duration_s
 
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
@@ -227,56 +227,6 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
     return HostError.exit_code if failed else 0
 
 
-@click.command()
-@click.argument("workload")
-@lab_option
-@click.option("--duration", type=Duration(), default="30s", show_default=True)
-@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
-@click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@json_option
-@asynchronous
-async def load(
-    workload: str,
-    lab: str | None,
-    duration: float,
-    clients: int,
-    rate: str | None,
-    seed: int | None,
-    as_json: bool,
-) -> int:
-    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history."""
-    cluster = lifecycle.attach(lab)
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    try:
-        rate_per_s = None if rate is None else parse_rate_per_s(rate)
-    except ValueError as error:
-        raise ConfigError(str(error), key="--rate") from error
-    drill = DrillSpec(
-        name=f"load-{workload}",
-        title=f"Load: {workload}, and no fault",
-        workload={workload: WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)},  # type: ignore[arg-type]
-        duration_s=duration,
-    )
-    words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen)]
-    with Reporter(f"load {workload}") as progress:
-        outcome = await run_drill(
-            cluster,
-            drill,
-            seed=chosen,
-            folder=new_run_folder(drill.name),
-            replay=shlex.join(words),
-            say=progress,
-        )
-    document = run_document(outcome.history, outcome.document, outcome.folder)
-    if as_json:
-        print_json(document)
-    else:
-        print_run(OUT, document)
-    return EXIT_CODES[outcome.verdict]
-
-
 def _setting(text: str) -> tuple[str, JSON]:
     name, sign, value = text.partition("=")
     if not sign:
@@ -284,4 +234,4 @@ def _setting(text: str) -> tuple[str, JSON]:
     return name, parse_value(value, place=f"--set {text}")
 
 
-COMMANDS: Final = (chaos, inject, heal, load)
+COMMANDS: Final = (chaos, inject, heal)

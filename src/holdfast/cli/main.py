@@ -47,7 +47,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "soak": "soak",
     "inject": "chaos",
     "heal": "chaos",
-    "load": "chaos",
+    "load": "load",
     "check": "judging",
     "report": "judging",
     "dashboards": "dashboards",
