@@ -22,7 +22,7 @@ pytestmark = [
         reason=str(missing("prometheus", "prometheus-alertmanager")),
     ),
 ]
-NEEDS = {"pg_auto_failover": "pg_autoctl", "haproxy": "haproxy"}
+NEEDS = {"pg_auto_failover": "pg_autoctl", "haproxy": "haproxy", "pgpool": "pgpool"}
 LABS = {"haproxy": "services: [{name: haproxy, kind: haproxy}]"}
 PANEL_TIMEOUT_S = 60.0
 
@@ -72,7 +72,9 @@ def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, t
         assert holdfast("down", "--all", "--json").json["residue"] == []
 
 
-@pytest.mark.parametrize("system", ["patroni-3dcs", "pg_auto_failover", "etcd", "raftlog"])
+@pytest.mark.parametrize(
+    "system", ["patroni-3dcs", "pg_auto_failover", "streaming", "pgpool", "etcd", "raftlog"]
+)
 def test_every_alert_fires_on_its_cause_in_time_and_none_without(system: str) -> None:
     if (lack := missing(*[NEEDS[system]] if system in NEEDS else [])) is not None:
         pytest.skip(lack)

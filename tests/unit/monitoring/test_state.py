@@ -20,7 +20,21 @@ SAMPLE = NodeSample(False, 1, 1000, False, (), (), 3, 0, 0, 0, 10, 0, 0, 5, 0, 0
 def config(system: str = "patroni") -> ExporterConfig:
     nodes = tuple(Target(name, f"10.0.0.{number}", 5432) for number, name in enumerate("abc", start=1))
     return ExporterConfig(
-        "lab", system, "lab", "10.0.0.9", 9187, nodes, ("a", "b"), (), None, "appdb", "u", "p", "on"
+        "lab",
+        system,
+        "lab",
+        "10.0.0.9",
+        9187,
+        nodes,
+        ("a", "b"),
+        (),
+        None,
+        None,
+        "appuser",
+        "appdb",
+        "u",
+        "p",
+        "on",
     )
 
 
