@@ -34,7 +34,8 @@ def cases(seconds: float = 20.0) -> list[Case]:
 
 async def _measure(seconds: float) -> list[Case]:
     spec = with_monitoring(load_cluster(NODES, ["ports={}"]))
-    watching = {one.name for one in spec.services if one.kind in MONITORING_KINDS}
+    # By as much of the name as a process keeps: 15 letters, proc_pid_comm(5).
+    watching = {f"host:{one.name}"[:15] for one in spec.services if one.kind in MONITORING_KINDS}
     name = lifecycle.free_name("bench")
     async with lifecycle.temporary(spec, name, lambda _words: None, keep=False) as up:
         folder = lifecycle.lab_folder(name)
@@ -62,12 +63,18 @@ async def _measure(seconds: float) -> list[Case]:
 def _ticks(folder: Path, watching: set[str]) -> dict[str, dict[int, int]]:
     """Return the processor time of each process that watches, by host or as the servers' part, in clock ticks."""
     pids = [pid for pid, _ticks in take_census(folder).processes]
-    homes = {_net(pid): _name(pid).removeprefix("host:") for pid in pids if _name(pid).startswith("host:")}
+    homes = {_net(pid): _name(pid) for pid in pids if _name(pid).startswith("host:")}
     found: dict[str, dict[int, int]] = {}
     for pid in pids:
         home = homes.get(_net(pid), "")
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        kind = home if home in watching else "servers' part" if ROLE.encode() in words[:200] else ""
+        kind = (
+            home.removeprefix("host:")
+            if home in watching
+            else "servers' part"
+            if ROLE.encode() in words[:200]
+            else ""
+        )
         if kind:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found.setdefault(kind, {})[pid] = sum(map(int, fields[11:15]))

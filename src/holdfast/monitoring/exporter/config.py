@@ -26,10 +26,10 @@ class Target:
 class ExporterConfig:
     """All that the exporter needs to know.
 
-    nodes: PostgreSQL servers. dcs: members of etcd. monitor: pg_auto_failover's, balancer: Pgpool-II and the user who is
-    its client; None for what there is not. candidates: nodes that may
-    become primary. user, passfile: its own role, which may look and nothing else. sync: as in the cluster's
-    specification. sample_s: how often each node is asked.
+    nodes: PostgreSQL servers. candidates: those that may become primary. dcs: members of etcd or raftlog. monitor:
+    pg_auto_failover's; balancer: Pgpool-II, and the user who is its client; None for what there is not. user,
+    passfile: the exporter's own role, which may look and nothing else. sync: as in the cluster's specification.
+    sample_s: how often each node is asked.
     """
 
     lab: str

@@ -25,7 +25,7 @@ BOARD: Final = Dashboard(
                 ),
                 one(
                     "Its word",
-                    "Status and role by Pgpool-II's own word.",
+                    "Status and role, as it says.",
                     "holdfast_manager_state",
                     "{{node}} {{state}}",
                 ),
