@@ -24,6 +24,7 @@ from holdfast.spec.cluster import MONITORING_KINDS
 
 NODES = "six-node"
 ANSWERS = 30
+SERVERS = "servers' part"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,12 +50,13 @@ async def _measure(seconds: float) -> list[Case]:
             kind: sum(after[kind][pid] - before[kind].get(pid, 0) for pid in after[kind]) for kind in after
         }
         percent = {kind: 100 * ticks / TICKS_PER_S / took_s for kind, ticks in used.items()}
-        memory = sum(_pss_mib(pid) for kind in after for pid in after[kind])
+        memory = {kind: sum(_mib(pid, kind) for pid in after[kind]) for kind in after}
         answers = sorted([await asyncio.to_thread(_answer_ms, port) for _ in range(ANSWERS)])
         return [
             Case("cpu of all monitoring", sum(percent.values()), "% of a core"),
             *(Case(f"cpu of {kind}", value, "% of a core") for kind, value in sorted(percent.items())),
-            Case("memory of all monitoring", memory, "MiB"),
+            Case("memory of all monitoring", sum(memory.values()), "MiB"),
+            *(Case(f"memory of {kind}", value, "MiB") for kind, value in sorted(memory.items())),
             Case("exporter's answer, median", answers[ANSWERS // 2], "ms"),
             Case("exporter's answer, slowest", answers[-1], "ms"),
         ]
@@ -89,9 +91,11 @@ def _net(pid: int) -> str:
     return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
-def _pss_mib(pid: int) -> float:
+def _mib(pid: int, kind: str) -> float:
+    """Return a process' share of memory (PSS); of a server's backend what is its own: the rest is the server's."""
+    field = "Private_" if kind == SERVERS else "Pss:"
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def _answer_ms(port: int) -> float:

@@ -15,7 +15,7 @@ from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Cluster, HasPrimary, HasServers
 from holdfast.systems.etcd.member import CLIENT_PORT
-from holdfast.systems.pg_auto_failover.settings import MONITOR_USER
+from holdfast.systems.pg_auto_failover.settings import MONITOR_DATABASE, MONITOR_USER
 from holdfast.systems.pgpool.settings import MAIN_PORT
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -70,6 +70,8 @@ def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> Exporte
         candidates=tuple(node.name for node in spec.nodes if node.role != "read-only" and node.priority != 0),
         dcs=tuple(Target(one.name, one.address, port) for one in members),
         monitor=Target(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
+        monitor_database=MONITOR_DATABASE,
+        monitor_user=MONITOR_USER,
         balancer=Target(pool.name, pool.address, MAIN_PORT) if pool else None,
         balancer_user=spec.user,
         database=spec.database,

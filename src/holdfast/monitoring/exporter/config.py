@@ -41,6 +41,8 @@ class ExporterConfig:
     candidates: tuple[str, ...]
     dcs: tuple[Target, ...]
     monitor: Target | None
+    monitor_database: str
+    monitor_user: str
     balancer: Target | None
     balancer_user: str
     database: str
