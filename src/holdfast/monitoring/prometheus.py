@@ -24,7 +24,7 @@ SCRAPE_S: Final = 1
 SLOW_SCRAPE_S: Final = 15
 RETENTION_TIME: Final = "24h"
 RETENTION_SIZE: Final = "256MB"
-GO_ENV: Final = {"GOMAXPROCS": "2", "GOGC": "30", "GOMEMLIMIT": "40MiB"}
+GO_ENV: Final = {"GOMAXPROCS": "2", "GOGC": "25", "GOMEMLIMIT": "28MiB"}
 """For Go's programs on a small machine: collect sooner, hold less. The limit is a wish, and no reason to end."""
 
 

@@ -31,6 +31,8 @@ def config(system: str = "patroni") -> ExporterConfig:
         ("a", "b"),
         (),
         None,
+        "",
+        "",
         None,
         "appuser",
         "appdb",
