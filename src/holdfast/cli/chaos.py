@@ -227,6 +227,7 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
 
 @click.command()
 @click.argument("workload")
+@click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- PROGRAM…]")
 @lab_option
 @click.option("--duration", type=Duration(), default="30s", show_default=True)
 @click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
@@ -236,6 +237,7 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
 @asynchronous
 async def load(
     workload: str,
+    argv: Sequence[str],
     lab: str | None,
     duration: float,
     clients: int,
@@ -243,7 +245,12 @@ async def load(
     seed: int | None,
     as_json: bool,
 ) -> int:
-    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history."""
+    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history.
+
+    The workload command runs a PROGRAM of yours, with the way to the primary in its environment.
+    """
+    if argv and workload != "command":
+        raise click.UsageError(f"{workload} takes no program; holdfast load command -- PROGRAM… runs one")
     cluster = lifecycle.attach(lab)
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     try:
@@ -253,11 +260,18 @@ async def load(
     drill = DrillSpec(
         name=f"load-{workload}",
         title=f"Load: {workload}, and no fault",
-        workload={workload: WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)},  # type: ignore[arg-type]
+        workload={
+            workload: WorkloadSpec(
+                name=workload,
+                clients=clients,  # type: ignore[arg-type]
+                rate_per_s=rate_per_s,
+                params={"argv": list(argv)} if argv else {},
+            )
+        },
         duration_s=duration,
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen)]
+    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen), *(["--", *argv] if argv else [])]
     with Reporter(f"load {workload}") as progress:
         outcome = await run_drill(
             cluster,

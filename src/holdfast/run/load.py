@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError, HarnessError
 from holdfast.history.reading import live_counts
@@ -22,8 +24,9 @@ from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.postgres.settings import POSTGRES_PORT
+from holdfast.systems.postgres.views import Connection
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import OnReadOnly, Paced, Workload, with_defaults
+from holdfast.workloads.base import External, NeedsSuperuser, OnReadOnly, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
 
 CLIENT_HOST: Final = "client-1"
@@ -109,14 +112,22 @@ class Load:
         primary = (await cluster.view()).primary
         if primary is None:
             raise ClusterError("no node accepts writes, so the workload's tables cannot be made")
-        connection = await cluster.connect(
-            primary, database=cluster.spec.database, user=cluster.spec.user, timeout_s=SETUP_TIMEOUT_S
-        )
+        database, user = cluster.spec.database, cluster.spec.user
         try:
-            for statement in workload.setup:
-                await connection.execute(statement.encode())
-        finally:
-            await connection.close()
+            if isinstance(workload, NeedsSuperuser):
+                above = await cluster.connect(primary, database=database, timeout_s=SETUP_TIMEOUT_S)
+                async with above:
+                    await _execute(above, workload.superuser_setup)
+            connection = await cluster.connect(
+                primary, database=database, user=user, timeout_s=SETUP_TIMEOUT_S
+            )
+            async with connection:
+                await _execute(connection, workload.setup)
+        except psycopg.Error as error:
+            raise ClusterError(
+                f"the tables of the workload {workload.name} cannot be made on {primary}: {str(error).strip()}",
+                hint="holdfast ls workloads says what each needs",
+            ) from error
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
@@ -140,6 +151,9 @@ class Load:
         if isinstance(workload, Paced):
             paced = spec.rate_per_s or workload.rate_per_s
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
+        if isinstance(workload, External):
+            argv = workload.argv(spec.params, spec.clients.follow)
+            return self._numbered([replace(base, argv=argv, folder=str(Path.cwd()), clients=1)])
         if isinstance(workload, OnReadOnly):
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []
@@ -172,7 +186,12 @@ class Load:
         process = await host.spawn(
             Program(
                 f"load:{config.name}",
-                [sys.executable, "-m", "holdfast.workloads.worker", str(path)],
+                [
+                    sys.executable,
+                    "-m",
+                    f"holdfast.workloads.{'external' if config.argv else 'worker'}",
+                    str(path),
+                ],
                 f"log/{config.name}.log",
             )
         )
@@ -193,6 +212,11 @@ class Load:
                     + (f"; it says:\n{words}" if words else "")
                 )
             await asyncio.sleep(POLL_S)
+
+
+async def _execute(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        await connection.execute(statement.encode())
 
 
 def read_only_nodes(spec: ClusterSpec) -> tuple[NodeSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class WorkerConfig:
 
     pause_s: after an op has ended, before a client of a closed loop sends the next.
 
+    argv, folder: of a load that is a program: what is run, and where.
+
     level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
     ``workloads.base.Options``.
     """
@@ -63,6 +65,8 @@ class WorkerConfig:
     level: str = "read-committed"
     reads_only: bool = False
     params: Mapping[str, int] = field(default_factory=dict)
+    argv: Sequence[str] = ()
+    folder: str = ""
     epoch_ns: int = 0
 
     @property
