@@ -22,12 +22,16 @@ BENCHES: Final = (
     "bringup",
     "destroy",
     "faults",
+    "healthcare",
     "idle",
     "linearizable",
     "list-append",
     "load",
+    "monitoring",
+    "outage",
     "raftlog",
     "recorder",
+    "report",
 )
 
 

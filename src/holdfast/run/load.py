@@ -18,6 +18,7 @@ from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
 from holdfast.routes.registry import carries_prepared, route
+from holdfast.run.routed import routed_configs
 from holdfast.spec import ClusterSpec, NodeSpec, WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
@@ -26,15 +27,17 @@ from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.postgres.views import Connection
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import External, NeedsSuperuser, OnReadOnly, Paced, Workload, with_defaults
+from holdfast.workloads.base import NeedsSuperuser, OnReadOnly, OwnProgram, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
+from holdfast.workloads.transport import Routed
 
 CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0
 SETUP_TIMEOUT_S: Final = 10.0
 STOP_MARGIN_S: Final = 10.0
-PACED_LATE_MAX_S: Final = 0.5
-"""A workload with a rhythm of its own sends its ops in bursts, so some wait for those before them."""
+PACED_LATE_MAX_S: Final = 2.0
+"""A workload with a rhythm of its own sends its ops in bursts, so some wait for those before them; like the program
+that it stands for, it is late when a commit takes long, and catches up."""
 
 POLL_S: Final = 0.02
 
@@ -55,6 +58,8 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
         self._route = "libpq"
+        self.routed: list[WorkerConfig] = []
+        """Of the loads that take a route of the system's own: what their final read needs."""
 
     @property
     def running(self) -> bool:
@@ -77,7 +82,8 @@ class Load:
         self._ops_folder.mkdir(parents=True, exist_ok=True)
         host = await self._client_host()
         for spec in workloads:
-            await self._set_up(WORKLOADS[spec.name])
+            if not isinstance(WORKLOADS[spec.name], Routed):
+                await self._set_up(WORKLOADS[spec.name])
             for config in self._configs(spec, host, level):
                 await self._spawn(host, config)
         await self._first_acks(host)
@@ -131,11 +137,12 @@ class Load:
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        params = with_defaults(WORKLOADS[spec.name], spec.params)
+        workload = WORKLOADS[spec.name]
+        params = with_defaults(workload, spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=route(cluster, self._route, Role.PRIMARY).dsn,
+            dsn="" if isinstance(workload, Routed) else route(cluster, self._route, Role.PRIMARY).dsn,
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
@@ -147,11 +154,14 @@ class Load:
             pause_s=params.get("pause_ms", 0) / 1000,
             prepared=carries_prepared(self._route),
         )
-        workload = WORKLOADS[spec.name]
+        if isinstance(workload, Routed):
+            configs = routed_configs(cluster, workload, spec, base)
+            self.routed.append(configs[0])
+            return self._numbered(configs)
         if isinstance(workload, Paced):
             paced = spec.rate_per_s or workload.rate_per_s
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
-        if isinstance(workload, External):
+        if isinstance(workload, OwnProgram):
             argv = workload.argv(spec.params, spec.clients.follow)
             return self._numbered([replace(base, argv=argv, folder=str(Path.cwd()), clients=1)])
         if isinstance(workload, OnReadOnly):
@@ -174,6 +184,7 @@ class Load:
         return replace(base, name=f"{base.name}-{word}-{node.name}", dsn=dsn, prepared=True)
 
     def _numbered(self, configs: Sequence[WorkerConfig]) -> list[WorkerConfig]:
+        """Give each worker process numbers of its own."""
         numbered = []
         for config in configs:
             numbered.append(replace(config, first_process=self._next_process))
@@ -189,7 +200,7 @@ class Load:
                 [
                     sys.executable,
                     "-m",
-                    f"holdfast.workloads.{'external' if config.argv else 'worker'}",
+                    f"holdfast.workloads.{'own_program' if config.argv else 'worker'}",
                     str(path),
                 ],
                 f"log/{config.name}.log",

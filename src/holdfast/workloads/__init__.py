@@ -7,8 +7,11 @@ from holdfast.workloads.command import Command
 from holdfast.workloads.config import WorkerConfig, split
 from holdfast.workloads.counter import Counter
 from holdfast.workloads.healthcare import Healthcare
+from holdfast.workloads.kv import Kv
 from holdfast.workloads.list_append import ListAppend
+from holdfast.workloads.log import Log
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.patients import Patients, PatientsRead
 from holdfast.workloads.pgbench import Pgbench
 from holdfast.workloads.read_load import ReadLoad
 from holdfast.workloads.register import Register
@@ -31,6 +34,10 @@ WORKLOADS: dict[str, Workload] = {
         Counter(),
         Set(),
         LongFork(),
+        Patients(),
+        PatientsRead(),
+        Log(),
+        Kv(),
         SoakWriter(),
         ReadLoad(),
         Transactions(),

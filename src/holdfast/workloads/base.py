@@ -182,8 +182,8 @@ class Audited(Protocol):
 
 
 @runtime_checkable
-class External(Protocol):
-    """A load that is a program of somebody's: see ``workloads.external``."""
+class OwnProgram(Protocol):
+    """A load that is a program of somebody's: see ``workloads.own_program``."""
 
     @property
     def restarts(self) -> bool:
@@ -221,7 +221,7 @@ class OnReadOnly(Protocol):
 
 def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, int]:
     """Return a workload's params, those given and the defaults of all others. Raises ConfigError."""
-    if isinstance(workload, External):
+    if isinstance(workload, OwnProgram):
         workload.argv(given, 1)  # it knows its own settings
         return {}
     for name, value in given.items():

@@ -4,7 +4,7 @@
     workload: {command: {argv: [python, my_load.py]}}
 
 It passes when the program ends with 0, or lives until it is asked to end (SIGTERM) and then does. What it prints may
-say more: see ``external``, and docs/workloads.md.
+say more: see ``own_program``, and docs/workloads.md.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from holdfast.history.history import History
 from holdfast.history.op import Outcome
 from holdfast.history.reading import read_ops
 from holdfast.workloads import WORKLOADS, WorkerConfig
-from holdfast.workloads.base import External, with_defaults
-from holdfast.workloads.external import Runner, environment
+from holdfast.workloads.base import OwnProgram, with_defaults
+from holdfast.workloads.own_program import Runner, environment
 
 DSN = "host=10.0.0.1,10.0.0.2 port=5432,5433 dbname=appdb user=app target_session_attrs=read-write"
 
@@ -98,7 +98,7 @@ def test_a_command_that_is_none_is_refused(given: dict[str, object]) -> None:
 
 def test_a_second_of_pgbench_with_transactions_is_an_operation_done() -> None:
     pgbench = WORKLOADS["pgbench"]
-    assert isinstance(pgbench, External)
+    assert isinstance(pgbench, OwnProgram)
     heard = pgbench.heard
     assert heard("progress: 1.0 s, 812.3 tps, lat 1.2 ms stddev 0.3, 0 failed") is Outcome.OK
     assert heard("progress: 2.0 s, 0.0 tps, lat 0.000 ms stddev 0.000") is Outcome.FAIL

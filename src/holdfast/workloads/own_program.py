@@ -1,6 +1,6 @@
 """Runs somebody's own load program as one worker of a run, and records what it tells.
 
-    python -m holdfast.workloads.external CONFIG.json
+    python -m holdfast.workloads.own_program CONFIG.json
 
 The program finds its way to the primary in its environment: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSFILE,
 PGTARGETSESSIONATTRS and PGCONNECT_TIMEOUT for libpq, DATABASE_URL for others. A line of its output that begins with
@@ -27,7 +27,7 @@ from holdfast.errors import ConfigError
 from holdfast.history.op import NONE, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import External
+from holdfast.workloads.base import OwnProgram
 from holdfast.workloads.config import WorkerConfig
 
 STARTED: Final = "command-started"
@@ -70,7 +70,7 @@ class Runner:
 
     def __init__(self, config: WorkerConfig) -> None:
         workload: object = WORKLOADS.get(config.workload)
-        if not isinstance(workload, External):
+        if not isinstance(workload, OwnProgram):
             raise ConfigError(f"{config.workload} is no program", key="workload")
         self._workload = workload
         self._config = config
