@@ -100,7 +100,7 @@ class WorkerConfig:
         for key in ("name", "ops_folder", "dsn", "clients"):
             if key not in stored:
                 raise ConfigError("is missing", file=str(path), key=key)
-        return cls(**stored)
+        return cls(**{**stored, "argv": tuple(stored.get("argv", ()))})
 
 
 def split(config: WorkerConfig, workers: int) -> tuple[WorkerConfig, ...]:
