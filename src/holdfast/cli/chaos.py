@@ -6,6 +6,7 @@ import random
 import secrets
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from holdfast.cli.output import (
     json_option,
     lab_option,
     print_json,
+    route_option,
     say,
     set_option,
     webhook_option,
@@ -36,6 +38,7 @@ from holdfast.faults.targets import resolve
 from holdfast.history.history import JSON
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
+from holdfast.routes.registry import with_route
 from holdfast.run.chaos import SCENARIOS, chaos_drill
 from holdfast.run.conclude import Outcome
 from holdfast.run.experiment import run_drill
@@ -76,6 +79,7 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
+@route_option
 @lab_option
 @webhook_option
 @set_option
@@ -88,6 +92,7 @@ async def chaos(
     system: str,
     profile: str | None,
     log_folder: Path,
+    route: str | None,
     lab: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -99,6 +104,7 @@ async def chaos(
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
     words += ["--system", system, *(["--profile", profile] if profile else [])]
+    words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
     log_folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -114,6 +120,7 @@ async def chaos(
 
         async def on(cluster: Cluster) -> Outcome:
             drill = chaos_drill(scenario, duration, chosen, cluster.spec)
+            drill = replace(drill, route=route)  # type: ignore[arg-type]
             for step in make_plan(drill):
                 progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
             return await run_drill(
@@ -130,7 +137,7 @@ async def chaos(
         else:
             # Free ports: chaos may run beside a cluster that has the preset's.
             overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
-            spec = load_cluster(system, overrides)
+            spec = with_route(load_cluster(system, overrides), route)
             chaos_drill(scenario, duration, chosen, spec)  # refuses before a lab is made
             name = lifecycle.free_name(f"chaos-{scenario}")
             async with lifecycle.temporary(spec, name, progress, keep=False) as up:

@@ -17,10 +17,13 @@ from holdfast.monitoring.services import SERVICES as WATCHERS
 from holdfast.routes.registry import SERVICES as BALANCERS
 from holdfast.spec.cluster import ServiceSpec
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, Killable, NodeView, Progress, Role
-from holdfast.systems.service import Service
+from holdfast.systems.service import Refreshable, Service
 
 SERVICES: Final[Mapping[str, Service]] = {**BALANCERS, **WATCHERS}
 """All services that run beside any system, by kind."""
+
+OWNERS: Final = {"monitor": "pg_auto_failover", "pgpool": "pgpool"}
+"""Kinds of services that a system runs itself, with its system."""
 
 PORTS_TRIED: Final = 100
 
@@ -53,6 +56,9 @@ async def start_services(cluster: Cluster, progress: Progress) -> None:
     # One after another: PgBouncer leads through HAProxy.
     for one in cluster.spec.services:
         if one.kind not in SERVICES:
+            if OWNERS.get(one.kind) != cluster.spec.system:
+                owner = OWNERS.get(one.kind, "another version")
+                progress(f"left out: {one.name}, because only {owner} has a {one.kind}")
             continue
         kind = SERVICES[one.kind]
         if reason := kind.available(cluster.spec):
@@ -76,6 +82,15 @@ async def _publish(lab: Lab, name: str, service: ServiceSpec, port: int, pinned:
                 await lab.publish(name, service.address, port, usual)
                 return
     await lab.publish(name, service.address, port, pinned)
+
+
+async def refresh_services(cluster: Cluster) -> None:
+    """Tell the services which nodes there are, after one was added or removed. Raises ClusterError."""
+    for one in cluster.spec.services:
+        host = cluster.lab.hosts.get(one.name)
+        kind: object = SERVICES.get(one.kind)
+        if host is not None and host.is_on and isinstance(kind, Refreshable):
+            await kind.refresh(cluster, one)
 
 
 async def start_member(cluster: Cluster, name: str) -> None:
