@@ -35,7 +35,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
 from holdfast.spec import DrillSpec, to_document
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
+from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
@@ -76,6 +76,10 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
     check_route(cluster, drill.route)
+    if drill.workload and not isinstance(cluster, HasServers):
+        raise UnavailableError(
+            f"{drill.name} writes to PostgreSQL ({', '.join(drill.workload)}), which {cluster.spec.system} has not"
+        )
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
