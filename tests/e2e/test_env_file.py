@@ -19,7 +19,10 @@ MAY_HOLD = {"credentials.json", "pgpass", "patroni.pgpass", "patroni.yml"}
 
 def test_passwords_of_an_env_file_are_used_and_kept_only_where_passwords_belong(tmp_path: Path) -> None:
     env = tmp_path / "env.test"
-    env.write_text(f"APP_USER=clinic\nAPP_PASSWORD='{APP}'\nPOSTGRES_PASSWORD=\"{SUPER}\"\n")
+    env.write_text(
+        f"APP_USER=clinic\nAPP_PASSWORD='{APP}'\nPOSTGRES_PASSWORD=\"{SUPER}\"\n"
+        "LOAD_SCHEMA=true\nLOAD_TEST_DATA=false\n"
+    )
     up = holdfast("up", "patroni", "--profile", "fast", "--env-file", str(env), "--json")
     assert up.code == 0, up.err
     try:
@@ -27,6 +30,7 @@ def test_passwords_of_an_env_file_are_used_and_kept_only_where_passwords_belong(
         assert (shown["clinic"], shown["postgres"]) == (APP, SUPER)
         assert len(shown["replicator"]) > 20  # generated
         assert holdfast("psql", "-Atc", "select current_user").out == "clinic\n"
+        assert holdfast("psql", "-Atc", "select count(*) from patients").out == "0\n"
         assert holdfast("psql", "--superuser", "-Atc", "select current_user").out == "postgres\n"
         others = [holdfast(*words) for words in (("status",), ("status", "--json"), ("logs", "-n", "1000"))]
         for done in (up, *others):

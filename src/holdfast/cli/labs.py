@@ -30,6 +30,7 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ConfigError, HostError
+from holdfast.monitoring.services import addresses, with_monitoring
 from holdfast.report.plain import plain
 from holdfast.routes.registry import routes
 from holdfast.spec import load_cluster, load_env_file
@@ -50,6 +51,9 @@ WATCH_S: Final = 1.0
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
+@click.option(
+    "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
+)
 @click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
 @set_option
 @json_option
@@ -59,6 +63,7 @@ async def up(
     config: str | None,
     name: str | None,
     profile: str | None,
+    extras: Sequence[str],
     env_file: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -71,6 +76,8 @@ async def up(
         env = load_env_file(env_file)
         spec = env.applied_to(spec)
         passwords = env.passwords(spec.user, SUPERUSER)
+    if "monitoring" in extras:
+        spec = with_monitoring(spec)
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
@@ -88,6 +95,8 @@ async def up(
         return
     say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
     OUT.print(node_table(view))
+    for line in addresses(found.cluster):
+        say(line)
 
 
 @click.command()
@@ -133,6 +142,8 @@ async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | N
     else:
         say(headline(view, cluster))
         OUT.print(node_table(view))
+        for line in addresses(cluster):
+            say(line)
     return 0
 
 

@@ -20,6 +20,7 @@ from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
 from holdfast.cluster.services import start_services
 from holdfast.cluster.systems import system
+from holdfast.datasets.load import check_dataset, load_dataset
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
 from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab
@@ -80,6 +81,7 @@ async def bring_up(
     On any failure, and when cancelled, nothing stays. Raises ConfigError for a name in use, UnavailableError,
     ClusterError, HostError.
     """
+    check_dataset(spec)
     kind = system(spec.system)
     reason = kind.available(spec)
     if reason is not None:
@@ -108,7 +110,7 @@ async def bring_up(
         _write_spec(folder, spec)
         cluster = await kind.deploy(lab, spec, progress)
         writable = now_ns()
-        beside = asyncio.create_task(start_services(cluster, progress))
+        beside = asyncio.create_task(_beside(cluster, progress))
         try:
             await kind.complete(cluster, progress)
             await beside
@@ -136,6 +138,12 @@ def _write_spec(folder: Path, spec: ClusterSpec) -> None:
     new = folder / (SPEC_NAME + ".new")
     new.write_text(json.dumps(to_document(spec)))
     new.rename(folder / SPEC_NAME)
+
+
+async def _beside(cluster: Cluster, progress: Progress) -> None:
+    """Do what can be done to a cluster while its standbys join: its data, and what runs beside it."""
+    await load_dataset(cluster, progress)
+    await start_services(cluster, progress)
 
 
 def labs() -> tuple[str, ...]:

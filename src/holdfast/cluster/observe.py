@@ -13,14 +13,17 @@ from typing import Final
 
 import psycopg
 
-from holdfast.clock import now_ns
+from holdfast.clock import now_ns, seconds_between
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasConsensus, HasServers
+from holdfast.systems.base import Cluster, HasLeaderRecord, HasServers
 from holdfast.systems.postgres.views import Connection, server_view
 from holdfast.units import NS_PER_S
 
 SAMPLE_S: Final = 0.1
 RECONNECT_S: Final = 0.2
+LOOK_SHARE: Final = 4.0
+"""A pause is at least this many times as long as the look before it."""
+
 KEEP_UNCHANGED_NS: Final = NS_PER_S
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
@@ -50,7 +53,7 @@ class Observer:
                 asyncio.create_task(self._watch_node(self._cluster, node.name))
                 for node in self._cluster.spec.nodes
             ]
-        if isinstance(self._cluster, HasConsensus):
+        if isinstance(self._cluster, HasLeaderRecord):
             tasks.append(asyncio.create_task(self._watch_store(self._cluster)))
         try:
             yield
@@ -101,10 +104,14 @@ class Observer:
             )
             await asyncio.sleep(SAMPLE_S)
 
-    async def _watch_store(self, store: HasConsensus) -> None:
-        """Note who holds the leader's key: role ``primary`` for its holder, "" for one who has lost it."""
+    async def _watch_store(self, store: HasLeaderRecord) -> None:
+        """Note who is to lead: role ``primary`` for that node, "" for one that is to lead no longer.
+
+        A look that takes long is taken less often, so that looking never loads the machine.
+        """
         last = ""
         while True:
+            start = now_ns()
             try:
                 holder = await store.leader_record() or ""
             except (OSError, TimeoutError):
@@ -115,7 +122,7 @@ class Observer:
                 if holder:
                     self._note(NodeObservation(now_ns(), holder, "dcs", "primary", 0, 0, "held"))
                 last = holder
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(max(SAMPLE_S, LOOK_SHARE * seconds_between(start, now_ns())))
 
 
 def durability(synchronous_commit: str, synchronous_standby_names: str) -> str:

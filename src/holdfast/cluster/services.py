@@ -5,15 +5,24 @@ know whether it belongs to the system or is a service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from holdfast.errors import HoldfastError
-from holdfast.routes.registry import SERVICES
+from holdfast.errors import HoldfastError, UnavailableError
+from holdfast.hosts.base import Lab
+from holdfast.monitoring.services import SERVICES as WATCHERS
+from holdfast.routes.registry import SERVICES as BALANCERS
 from holdfast.spec.cluster import ServiceSpec
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, Killable, NodeView, Progress, Role
 from holdfast.systems.service import Service
+
+SERVICES: Final[Mapping[str, Service]] = {**BALANCERS, **WATCHERS}
+"""All services that run beside any system, by kind."""
+
+PORTS_TRIED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,18 @@ async def start_services(cluster: Cluster, progress: Progress) -> None:
         await kind.start(cluster, one)
         for purpose, port in kind.ports.items():
             name = f"{one.name}/{purpose}" if purpose else one.name
-            await lab.publish(name, one.address, port, cluster.spec.ports.get(name))
+            await _publish(lab, name, one, port, cluster.spec.ports.get(name))
+
+
+async def _publish(lab: Lab, name: str, service: ServiceSpec, port: int, pinned: int | None) -> None:
+    """Publish a service's port where the spec says, else at a free one; what watches a cluster at the port it is
+    known by, else at the next that is free."""
+    if pinned is None and service.kind in WATCHERS:
+        for usual in range(port, port + PORTS_TRIED):
+            with contextlib.suppress(UnavailableError):
+                await lab.publish(name, service.address, port, usual)
+                return
+    await lab.publish(name, service.address, port, pinned)
 
 
 async def start_member(cluster: Cluster, name: str) -> None:

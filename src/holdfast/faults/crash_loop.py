@@ -8,7 +8,7 @@ from typing import Final
 
 from holdfast.faults.base import Effect, Fault, Injection, Param, number, pids_of
 from holdfast.faults.on_host import AgentFault, agents
-from holdfast.faults.process_signal import find
+from holdfast.faults.process_signal import find, process_name
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
@@ -19,7 +19,12 @@ class CrashLoop(AgentFault):
     name = "crash_loop"
     about = "a process is killed, and again every few seconds, whoever starts it"
     params = (
-        Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd"),
+        Param(
+            "process",
+            "postgres",
+            "",
+            "which: postgres with its backends, manager (patroni, pg_autoctl), etcd",
+        ),
         Param("every_s", 2.0, "s", "between two kills"),
     )
 
@@ -36,6 +41,7 @@ class CrashLoop(AgentFault):
     ) -> Injection:
         """Note who will die first."""
         self.words(params)
+        params = {**params, "process": process_name(cluster, targets[0], str(params["process"]))}
         first: dict[str, JSON] = {}
         for target in targets:
             first[target] = list(await find(cluster, target, str(params["process"])))

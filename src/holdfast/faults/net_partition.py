@@ -32,7 +32,9 @@ CLIENT_SIDES: Final = ("none", "with", "cut")
 _KINDS_WITH_SIDES: Final = ("isolate", "two-way", "one-way-in", "one-way-out", "halves")
 _ONE_WAY: Final = ("one-way-in", "one-way-out")
 
-DCS_PORTS: Final = (2379, 2380)
+DCS_PORTS: Final = (2379, 2380, 5432)
+"""etcd's, and the one on which a monitor listens."""
+
 POSTGRES_PORTS: Final = (5432,)
 _PROBE_COUNT: Final = 5
 _PATIENCE_MS: Final = 250.0
@@ -43,7 +45,7 @@ Groups = tuple[tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Hosts of a lab by what they are for. others: monitors, balancers and the like."""
+    """Hosts of a lab by what they are for. dcs: who decides, a monitor too; others: balancers and the like."""
 
     nodes: tuple[str, ...]
     dcs: tuple[str, ...]
@@ -54,7 +56,8 @@ class Hosts:
     def of(cls, cluster: Cluster) -> Hosts:
         """Sort the hosts of a cluster's lab."""
         nodes = tuple(node.name for node in cluster.spec.nodes)
-        dcs = tuple(member.name for member in cluster.spec.dcs)
+        monitors = (service.name for service in cluster.spec.services if service.kind == "monitor")
+        dcs = (*(member.name for member in cluster.spec.dcs), *monitors)
         clients = tuple(name for name in cluster.lab.hosts if name.startswith(CLIENT_PREFIX))
         known = {*nodes, *dcs, *clients}
         return cls(nodes, dcs, tuple(name for name in cluster.lab.hosts if name not in known), clients)
@@ -78,7 +81,8 @@ class NetPartition(NetFault):
             "isolate: each target alone; two-way: the targets together, apart from the rest; one-way-in: "
             "nothing reaches the targets; one-way-out: nothing leaves them; halves: the members in two, the "
             "targets in the smaller half; majority-ring: each member sees a majority, no two the same; "
-            "dcs-only: the targets apart from etcd; replication-only: their PostgreSQL apart from others'",
+            "dcs-only: the targets apart from etcd or the monitor; replication-only: their PostgreSQL apart "
+            "from others'",
         ),
         Param(
             "clients",

@@ -18,7 +18,12 @@ from holdfast.faults.host_state import bring_back
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
-_WHICH = Param("process", "postgres", "", "which: postgres with its backends, its manager (patroni), etcd")
+MANAGER: Final = "manager"
+"""A word for whatever manages the server on a node: patroni, pg_autoctl."""
+
+_WHICH = Param(
+    "process", "postgres", "", "which: postgres with its backends, manager (patroni, pg_autoctl), etcd"
+)
 
 
 class ProcessSignal(Staged):
@@ -80,11 +85,22 @@ class ProcessSignal(Staged):
 
 async def find(cluster: Cluster, node: str, process: str) -> list[int]:
     """Return the pids of a named process on a node. Raises ConfigError for a name the system does not know."""
+    name = process_name(cluster, node, process)
+    return await process_ids(cluster, node, name)
+
+
+def process_name(cluster: Cluster, node: str, process: str) -> str:
+    """Return the name that a node knows a process by: the word manager means its manager, other names themselves.
+
+    Raises ConfigError for a name the system does not know.
+    """
     names = process_names(cluster, node)
+    if process == MANAGER and names:
+        return names[0]
     if process not in names:
         has = f"it has: {', '.join(names)}" if names else None
         raise ConfigError(f"{node} has no process {process}", hint=has)
-    return await process_ids(cluster, node, process)
+    return process
 
 
 PROCESS_KILL = ProcessSignal(

@@ -6,7 +6,7 @@ import random
 
 from holdfast.errors import ClusterError, ConfigError
 from holdfast.spec import SYMBOLIC_TARGETS
-from holdfast.systems.base import Cluster, HasConsensus, Role
+from holdfast.systems.base import Cluster, HasConsensus, HasMonitor, Role
 
 
 async def resolve(target: str, cluster: Cluster, rng: random.Random) -> tuple[str, ...]:
@@ -40,6 +40,8 @@ async def resolve(target: str, cluster: Cluster, rng: random.Random) -> tuple[st
             return _some(tuple(sorted(rng.sample(dcs, len(dcs) // 2 + 1))) if dcs else (), target)
         case "dcs-all":
             return _some(tuple(dcs), target)
+        case "monitor":
+            return _some((cluster.monitor_node,) if isinstance(cluster, HasMonitor) else (), target)
         case "dcs-leader":
             leader = await cluster.dcs_leader() if isinstance(cluster, HasConsensus) else None
             return _some((leader,) if leader else (), target)

@@ -16,6 +16,7 @@ from holdfast.checkers.linearizable.check import Linearizable
 from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
+from holdfast.checkers.priorities import Priorities
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replicas_equal import ReplicasEqual
 from holdfast.checkers.set_full import SetFull
@@ -27,7 +28,15 @@ from holdfast.spec.drill import Limit
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.bank import TOTAL
 
-CHECKS: Final = ("acked_lost", "two_writers_s", "replicas_equal", "outage_s", "availability", "rejoin_s")
+CHECKS: Final = (
+    "acked_lost",
+    "two_writers_s",
+    "replicas_equal",
+    "outage_s",
+    "availability",
+    "rejoin_s",
+    "by_priority",
+)
 """The figures that a drill's ``checks`` may hold to a limit."""
 
 CONSISTENCY: Final[Mapping[str, str]] = {
@@ -64,12 +73,14 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
 """How the checkers that workloads name are made."""
 
 
-def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tuple[Checker, ...]:
+def make_checkers(
+    drill: DrillSpec, model_outage_s: float, planned: int, priorities: Mapping[str, int] | None = None
+) -> tuple[Checker, ...]:
     """Return the checkers of a drill; every figure that its workloads give is always judged.
 
     Limits that the drill does not state: nothing lost, no two writers, replicas equal, and the outage that the
-    system's own model allows (model_outage_s, seconds). planned: injections in its plan. Raises ConfigError for a
-    check that does not exist, and for workloads that one history cannot hold.
+    system's own model allows (model_outage_s, seconds). planned: injections in its plan. priorities: for promotion, by
+    node. Raises ConfigError for a check that does not exist, and for workloads that one history cannot hold.
     """
     for name in drill.checks:
         if name not in CHECKS:
@@ -97,6 +108,8 @@ def make_checkers(drill: DrillSpec, model_outage_s: float, planned: int) -> tupl
             made.append(Availability(name, float(limits["availability"])))
     if "rejoin_s" in limits:
         made.append(Rejoin(float(limits["rejoin_s"])))
+    if limits.get("by_priority", False):
+        made.append(Priorities(priorities or {}))
     if limits.get("replicas_equal", True):
         made.append(ReplicasEqual())
     return tuple(made)

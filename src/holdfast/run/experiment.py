@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from holdfast.report.findings import finding_document
 from holdfast.routes.registry import check_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
+from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.plan import Step, make_plan
@@ -107,6 +108,31 @@ async def run_drill(
 
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
+    feed = LiveFeed(
+        folder,
+        folder / RECORDINGS,
+        cluster.lab.name,
+        drill.name,
+        cluster.spec.system,
+        drill.duration_s,
+        announced(cluster.lab),
+    )
+    async with feed.publishing():
+        outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
+        feed.phase, feed.verdict = "done", outcome.verdict
+    return outcome
+
+
+async def _run_drill(
+    cluster: Cluster,
+    drill: DrillSpec,
+    seed: int,
+    folder: Path,
+    replay: str,
+    say: Callable[[str], None],
+    injector: Callable[[str], Fault],
+    feed: LiveFeed,
+) -> Outcome:
     plan = check_drill(drill, cluster)
     began = now_ns()
     started = timestamp()
@@ -129,11 +155,13 @@ async def run_drill(
             start_ns = await load.start(drill.workloads(), drill.level, drill.route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
+            feed.begin(start_ns, nemesis.records)
             say(f"load for {drill.duration_s:g} s")
             await nemesis.run(end_ns)
             complete = True
         finally:
             end_ns = now_ns()
+            feed.end(end_ns)
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
         cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
@@ -141,6 +169,7 @@ async def run_drill(
     say("reading everything back")
     final, trouble = await _read(cluster, drill, trouble)
     say("judging the history")
+    feed.phase = "judging"
     ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
     history = History(
         ops,
@@ -151,7 +180,8 @@ async def run_drill(
         end_ns,
         complete,
     )
-    checkers = make_checkers(drill, cluster.model.outage_s, len(plan))
+    shape = to_document(cluster.spec)
+    checkers = make_checkers(drill, cluster.model.outage_s, len(plan), _priorities(shape))
     findings = [
         await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
     ]
@@ -176,7 +206,7 @@ async def run_drill(
         replay=replay,
         started=started,
         verdict=worst(finding.verdict for finding in findings),
-        cluster=to_document(cluster.spec),
+        cluster=shape,
         drill=to_document(drill),
         versions={"holdfast": holdfast.__version__},
         plan=tuple(step.to_document() for step in plan),
@@ -190,7 +220,7 @@ async def run_drill(
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
     """Return the document of a stored run with its findings made anew from its history."""
     model_s = document.notes.get("model_s")
-    checkers = make_checkers(drill, float(str(model_s)), len(document.plan))
+    checkers = make_checkers(drill, float(str(model_s)), len(document.plan), _priorities(document.cluster))
     findings = [run_checker(checker, history, CHECK_TIMEOUT_S) for checker in checkers]
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
@@ -201,6 +231,16 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )
+
+
+def _priorities(cluster: Mapping[str, JSON]) -> dict[str, int]:
+    """Return the priorities that a cluster's document gives its nodes; read-only nodes are never promoted."""
+    nodes = cluster.get("nodes")
+    found = {}
+    for node in nodes if isinstance(nodes, list) else []:
+        if isinstance(node, dict) and isinstance(node.get("priority"), int) and node["role"] != "read-only":
+            found[str(node["name"])] = int(str(node["priority"]))
+    return found
 
 
 @contextlib.asynccontextmanager

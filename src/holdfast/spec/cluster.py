@@ -37,14 +37,17 @@ System = Literal["patroni", "pg_auto_failover", "streaming", "pgpool", "etcd", "
 Role = Literal["primary", "standby", "read-only"]
 Sync = Literal["off", "on", "strict", "quorum"]
 Profile = Literal["default", "fast"]
-Dataset = Literal["healthcare", "shop"]
+Dataset = Literal["healthcare", "shop", "ha-test"]
 EtcdChoice = Literal["any", "embedded", "machine"]
 ServiceKind = Literal[
     "monitor", "exporter", "prometheus", "alertmanager", "grafana", "haproxy", "pgbouncer", "pgpool"
 ]
+MONITORING_KINDS: tuple[ServiceKind, ...] = ("exporter", "prometheus", "alertmanager", "grafana")
+"""Services that watch the cluster and are no part of it."""
 
 NODES_MAX = 32
 DCS_MAX = 7
+DATASET_ROWS_MAX = 100_000_000
 
 _NODE_PREFIX: Mapping[str, str] = {"etcd": "etcd-node", "raftlog": "raft-node"}
 _NODES_DEFAULT: Any = 3  # what a person would write; the field's validator makes members of it
@@ -199,8 +202,14 @@ class ClusterSpec:
     network: Name = Field(default="holdfast", description="name of the lab's network")
     database: Name = Field(default="appdb", description="database for the application")
     user: Name = Field(default="appuser", description="role for the application")
-    dataset: Dataset | None = Field(default=None, description="schema made at bring-up: healthcare or shop")
+    dataset: Dataset | None = Field(
+        default=None, description="schema made at bring-up: healthcare, shop or ha-test"
+    )
     sample_rows: Switch = Field(default=True, description="fill the dataset's schema with its sample rows")
+    dataset_rows: Annotated[int, PlainValidator(whole(0, DATASET_ROWS_MAX))] = Field(
+        default=0,
+        description="further rows made for the dataset in all, the same ones always; healthcare alone",
+    )
     postgresql: PostgresqlSpec = Field(default_factory=PostgresqlSpec, description="settings of every server")
     patroni: Mapping[str, JsonValue] = Field(
         default_factory=dict, description="merged into Patroni's configuration"

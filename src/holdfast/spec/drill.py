@@ -37,6 +37,7 @@ SYMBOLIC_TARGETS = (
     "dcs-member",
     "dcs-majority",
     "dcs-all",
+    "monitor",
     "client",
 )
 """Targets that mean a node by what it is when its moment comes. Any other target is a node's name."""
@@ -55,7 +56,7 @@ OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
 _FIGURES = frozenset({"acked_lost", "two_writers_s", "outage_s", "rejoin_s", "availability"})
-_FACTS = frozenset({"replicas_equal"})
+_FACTS = frozenset({"replicas_equal", "by_priority"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -178,7 +178,7 @@ class Killable(Protocol):
     """Has processes that can be told apart and killed."""
 
     def process_names(self, node: str) -> tuple[str, ...]:
-        """Return the names that process_ids knows on a node, for example postgres and patroni."""
+        """Return the names that process_ids knows on a node, for example patroni and postgres: its manager first."""
         ...
 
     async def process_ids(self, node: str, process: str) -> list[int]:
@@ -291,6 +291,15 @@ class Maintainable(Protocol):
 
 
 @runtime_checkable
+class HasLeaderRecord(Protocol):
+    """Writes down which node is to lead, in a consensus store or with a monitor, apart from what servers do."""
+
+    async def leader_record(self) -> str | None:
+        """Return who is to lead, None while nobody is. Raises OSError when whoever knows does not answer."""
+        ...
+
+
+@runtime_checkable
 class OperatedByHand(Protocol):
     """Has no manager: when its primary is lost, somebody has to see it and act."""
 
@@ -319,15 +328,21 @@ class HasRoutes(Protocol):
 
 
 @runtime_checkable
-class HasConsensus(Protocol):
+class HasConsensus(HasLeaderRecord, Protocol):
     """Keeps its leadership in a consensus store."""
 
     async def dcs_leader(self) -> str | None:
         """Return the node that leads the store, None while there is none."""
         ...
 
-    async def leader_record(self) -> str | None:
-        """Return who holds the cluster's leadership in the store, None when the lock is free."""
+
+@runtime_checkable
+class HasMonitor(Protocol):
+    """Has one node that decides for all others and holds no data."""
+
+    @property
+    def monitor_node(self) -> str:
+        """The monitor's name."""
         ...
 
 
@@ -354,6 +369,8 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "switchable": Switchable,
     "has-primary": HasPrimary,
     "has-consensus": HasConsensus,
+    "has-leader-record": HasLeaderRecord,
+    "has-monitor": HasMonitor,
     "has-logs": HasLogs,
     "operated-by-hand": OperatedByHand,
 }

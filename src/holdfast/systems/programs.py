@@ -31,6 +31,8 @@ PROGRAMS: Final[Mapping[str, MachineProgram]] = {
     "pgpool": MachineProgram("pgpool2", "the system pgpool"),
     "pg_autoctl": MachineProgram("pg-auto-failover-cli", "the system pg_auto_failover"),
     "prometheus": MachineProgram("prometheus", "monitoring"),
+    "promtool": MachineProgram("prometheus", "tests of alerting rules"),
+    "amtool": MachineProgram("prometheus-alertmanager", "checks of Alertmanager's configuration"),
     "prometheus-alertmanager": MachineProgram("prometheus-alertmanager", "alerts"),
     "prometheus-postgres-exporter": MachineProgram("prometheus-postgres-exporter", "PostgreSQL's metrics"),
     "pgbackrest": MachineProgram("pgbackrest", "backups and point-in-time recovery"),

@@ -77,7 +77,7 @@ def test_clients_stand_where_they_are_put() -> None:
 
 def test_by_port_kinds_name_their_ports() -> None:
     rules = partition(HOSTS, ("n1",), "dcs-only", "none", random.Random(1))
-    assert {rule.ports for rule in rules} == {(2379, 2380)}
+    assert {rule.ports for rule in rules} == {(2379, 2380, 5432)}
     assert {link.source for link, _ in links_of(rules)} == {"n1", "e1"}
 
 

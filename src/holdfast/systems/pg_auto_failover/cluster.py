@@ -70,6 +70,18 @@ class PgAutoFailoverCluster(ServerGroup):
         """Return the node that accepts writes; of several, the one on the newest timeline."""
         return newest_primary(await self._looks())
 
+    @property
+    def monitor_node(self) -> str:
+        """The monitor's name."""
+        return self.monitor.name
+
+    async def leader_record(self) -> str | None:
+        """Return the node that the monitor wants to take writes. Raises OSError when it does not answer."""
+        rows = await self.rows()
+        if rows is None:
+            raise ConnectionError(f"{self.monitor.name} does not answer")
+        return next((row.name for row in rows if row.assigned in WRITES), None)
+
     async def rows(self) -> tuple[MonitorRow, ...] | None:
         """Return what the monitor says of each node, None when it does not answer."""
         try:

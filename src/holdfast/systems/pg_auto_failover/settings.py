@@ -53,16 +53,22 @@ KEEPER_DEFAULTS: Final[Mapping[str, int]] = {
 """The keepers' settings with their own defaults: seconds, a count."""
 
 FAST: Final[Mapping[str, int]] = {
-    "health_check_period": 500,
+    "health_check_period": 250,
     "health_check_timeout": 500,
     "health_check_max_retries": 1,
-    "health_check_retry_delay": 250,
-    "node_considered_unhealthy_timeout": 1500,
+    "health_check_retry_delay": 100,
+    "node_considered_unhealthy_timeout": 1200,
     "primary_demote_timeout": 1000,
     "startup_grace_period": 1000,
     "network_partition_timeout": 2,
 }
 """Tighter than this, nothing gets faster: keepers look once a second."""
+
+BRING_UP: Final[Mapping[str, int]] = {"health_check_period": 200}
+"""While a cluster is brought up, whatever the profile: nodes join once the monitor has seen them healthy."""
+
+MONITOR_CONF: Final = "monitor.conf"
+"""The monitor's own settings, beside its data directory: rewritten once the cluster is up."""
 
 FAST_TCP: Final[Mapping[str, str]] = {"tcp_retries2": "3", "tcp_syn_retries": "2"}
 """A keeper that is cut off waits in the kernel for the monitor's answer, for a quarter of an hour by default, and
@@ -98,6 +104,10 @@ def illegal(spec: ClusterSpec) -> str:
         return (
             f"sync={spec.sync} needs two standbys: pg_auto_failover wants one more than number-sync-standbys"
         )
+    if spec.watchdog:
+        return "pg_auto_failover knows no watchdog: watchdog=off"
+    if spec.tls:
+        return "tls is not set up for pg_auto_failover by this version: tls=off"
     return ""
 
 
@@ -160,8 +170,7 @@ def node_conf(node: NodeSpec) -> str:
 
 
 def monitor_parameters(spec: ClusterSpec) -> dict[str, str]:
-    """Return postgresql.conf of the monitor, its own settings among them."""
-    told = pace(spec)
+    """Return postgresql.conf of the monitor; its own settings are in a file of their own."""
     return {
         "max_connections": "100",
         "shared_buffers": "32MB",
@@ -169,8 +178,14 @@ def monitor_parameters(spec: ClusterSpec) -> dict[str, str]:
         "unix_socket_directories": SOCKET_DIR,
         "fsync": "on" if spec.fsync else "off",
         **_common(),
-        **{f"pgautofailover.{key}": str(told[key]) for key in MONITOR_DEFAULTS},
+        "include": f"../{MONITOR_CONF}",
     }
+
+
+def monitor_conf(spec: ClusterSpec, over: Mapping[str, int] | None = None) -> str:
+    """Return the monitor's own settings, with over's before all."""
+    told = {**pace(spec), **(over or {})}
+    return "".join(f"pgautofailover.{key} = {told[key]}\n" for key in MONITOR_DEFAULTS)
 
 
 def _common() -> dict[str, str]:
@@ -197,6 +212,20 @@ def hba_lines(spec: ClusterSpec) -> list[str]:
         f"host all all {spec.subnet} scram-sha-256",
         f"host replication {REPLICATOR} {spec.subnet} scram-sha-256",
     ]
+
+
+def rewind_grants() -> list[str]:
+    """Return the statements that let the replicator run pg_rewind, which pg_autoctl would do with a superuser.
+
+    Without them each rewind fails and pg_autoctl makes a base backup instead. Source: PostgreSQL manual, pg_rewind.
+    """
+    functions = (
+        "pg_ls_dir(text, boolean, boolean)",
+        "pg_stat_file(text, boolean)",
+        "pg_read_binary_file(text)",
+        "pg_read_binary_file(text, bigint, bigint, boolean)",
+    )
+    return [f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {REPLICATOR}" for function in functions]
 
 
 def monitor_hba_lines(spec: ClusterSpec) -> list[str]:

@@ -9,6 +9,7 @@ and needs no base backup, which would wait for a checkpoint spread over minutes.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,7 @@ from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
-from holdfast.systems.postgres.server import PostgresServer
+from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.wait import until, until_or_logs
 
@@ -110,6 +111,9 @@ class PgAutoFailoverSystem:
         )
         await asyncio.gather(*(self._set_time_outs(cluster, name) for name in names))
         await self._set_sync(cluster)
+        host = cluster.lab.hosts[monitor]
+        await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec).encode())
+        await host.signal(signal.SIGHUP, pids=await postmaster_pids(host, host.folder / "data"))
 
     async def _start_monitor(self, cluster: PgAutoFailoverCluster, install: PostgresInstall) -> None:
         spec, lab = cluster.spec, cluster.lab
@@ -124,6 +128,7 @@ class PgAutoFailoverSystem:
         ]
         await run_single_user(lab, server, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
+        await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec, settings.BRING_UP).encode())
         await keeper.start(spec, host, keeper.monitor_words(spec, host))
 
         async def silent() -> str:
@@ -142,6 +147,7 @@ class PgAutoFailoverSystem:
         roles = [
             f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {replicator}",
             f"CREATE ROLE {settings.HEALTH_USER} LOGIN PASSWORD {literal(settings.HEALTH_USER)}",
+            *settings.rewind_grants(),
         ]
         await make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s, roles=roles)
         for server in servers.values():

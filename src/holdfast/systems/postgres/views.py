@@ -16,14 +16,17 @@ from holdfast.units import parse_lsn
 
 # On a primary the timeline is that of the WAL file being written; on a standby that of the WAL it receives,
 # or, with no receiver, of the last restart point's end of recovery.
-_SERVER: Final = """
-SELECT pg_is_in_recovery(),
+TIMELINE: Final = """
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'),
                           (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
                           (SELECT timeline_id FROM pg_control_checkpoint()))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
-       END,
+       END"""
+
+_SERVER: Final = f"""
+SELECT pg_is_in_recovery(),
+{TIMELINE},
        (CASE WHEN pg_is_in_recovery()
              THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
              ELSE pg_current_wal_lsn() END)::text

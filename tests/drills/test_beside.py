@@ -1,4 +1,5 @@
-"""A failover over each route on real programs; what a person sees of them; a balancer that is killed."""
+"""What runs beside a cluster and what it holds: a failover over each route on real programs, a balancer that is
+killed, a dataset that every node has."""
 
 from __future__ import annotations
 
@@ -15,12 +16,16 @@ from program import holdfast
 
 from holdfast.checkers.base import Verdict
 from holdfast.cluster import lifecycle
+from holdfast.datasets.healthcare_rows import row_counts
+from holdfast.datasets.load import DATASETS
 from holdfast.history.op import Outcome as Op
 from holdfast.hosts.state import runs_folder
 from holdfast.run.experiment import Outcome, run_drill
 from holdfast.spec import load_cluster, load_drill
+from holdfast.systems.base import HasServers
 from holdfast.systems.postgres.install import find
 from holdfast.systems.programs import missing
+from holdfast.workloads.base import content_sql
 
 pytestmark = [
     pytest.mark.lab,
@@ -38,7 +43,7 @@ def routed(_session_state: Path) -> Iterator[None]:
     """A lab with HAProxy and PgBouncer for all tests of this file."""
 
     async def up() -> None:
-        spec = load_cluster("patroni", ["profile=fast", SERVICES])
+        spec = load_cluster("patroni", ["profile=fast", SERVICES, "dataset=healthcare", "dataset_rows=3000"])
         await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -84,6 +89,34 @@ async def test_a_killed_haproxy_is_an_outage_that_ends_when_it_is_back(tmp_path:
     assert fault.effective
     outage = next(one for one in outcome.document.findings if one["name"] == "outage")
     assert 1.5 < float(str(outage["value"])) < 6
+
+
+@pytest.mark.usefixtures("routed")
+async def test_a_dataset_is_loaded_once_and_every_node_holds_the_same_rows() -> None:
+    cluster = lifecycle.attach(LAB)
+    assert isinstance(cluster, HasServers)
+    expected = row_counts(3000)
+    for one in DATASETS["healthcare"].sample():
+        expected[one.table] += one.rows
+    held = []
+    for node in cluster.spec.nodes:
+        connection = await cluster.connect(node.name, database=cluster.spec.database, user=cluster.spec.user)
+        try:
+            rows = [
+                await (await connection.execute(content_sql(table).encode())).fetchone() for table in expected
+            ]
+            held.append(dict(zip(expected, rows, strict=True)))
+            indexes = await (
+                await connection.execute(
+                    b"SELECT count(*) FROM pg_indexes WHERE indexname LIKE '%\\_id' "
+                    b"AND schemaname = 'public' OR indexname = 'patients_last_name'"
+                )
+            ).fetchone()
+            assert indexes == (6,)
+        finally:
+            await connection.close()
+    assert {table: row[0] for table, row in held[0].items() if row} == expected
+    assert held[0] == held[1] == held[2]
 
 
 @pytest.mark.usefixtures("routed")

@@ -1,0 +1,92 @@
+"""Starts the exporter on its host, with a role of its own in the database, and Debian's exporters beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.errors import ClusterError
+from holdfast.history.live import POINTER
+from holdfast.hosts.base import Host, Program
+from holdfast.monitoring import postgres_exporter
+from holdfast.monitoring.exporter import config
+from holdfast.monitoring.exporter.config import ExporterConfig, Target
+from holdfast.monitoring.jobs import WITHOUT_SERVERS
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems import credentials
+from holdfast.systems.base import Cluster, HasPrimary, HasServers
+from holdfast.systems.etcd.member import CLIENT_PORT
+from holdfast.systems.pg_auto_failover.settings import MONITOR_USER
+from holdfast.systems.postgres.seed import POSTGRES_UID
+from holdfast.systems.postgres.settings import POSTGRES_PORT
+from holdfast.systems.programs import missing
+from holdfast.systems.raftlog.settings import ADMIN_PORT
+
+PORT: Final = config.PORT
+PROCESS: Final = "exporter"
+LOG: Final = "log/exporter.log"
+ROLE: Final = "holdfast_monitor"
+"""The exporters' role in the database: a member of pg_monitor, which may look and not touch."""
+
+
+async def start(cluster: Cluster, host: Host, running: set[str]) -> None:
+    """Start what does not run. The first time the role is made, which needs a primary; raises ClusterError without."""
+    spec = cluster.spec
+    has_servers = isinstance(cluster, HasServers) and spec.system not in WITHOUT_SERVERS
+    if not (host.folder / credentials.PASSFILE).exists():
+        password = await _make_role(cluster) if has_servers else ""
+        lines = [f"*:*:*:{ROLE}:{password}"]
+        if MONITOR_USER in cluster.credentials.passwords:
+            lines.append(f"*:*:*:{MONITOR_USER}:{cluster.credentials.password(MONITOR_USER)}")
+        await host.put(credentials.PASSFILE, "".join(f"{line}\n" for line in lines).encode())
+        await host.put(postgres_exporter.PASSWORD_FILE, password.encode())
+        await host.put(POINTER, b"")  # asks runs to say here where they are
+    told = _told(spec, cluster.lab.name, host, has_servers)
+    if PROCESS not in running:
+        path = await host.put(config.FILE, told.to_json())
+        argv = ["holdfast.monitoring.exporter.main:main", str(path)]
+        await host.spawn(Program(PROCESS, argv, LOG, uid=POSTGRES_UID, module=True))
+    if missing(postgres_exporter.PROGRAM) is None:
+        await postgres_exporter.start_all(host, told, running)
+
+
+def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> ExporterConfig:
+    monitor = next((one for one in spec.services if one.kind == "monitor"), None)
+    members, port = (spec.nodes, CLIENT_PORT) if spec.system == "etcd" else (spec.dcs, CLIENT_PORT)
+    if spec.system == "raftlog":
+        members, port = spec.nodes, ADMIN_PORT
+    return ExporterConfig(
+        lab=lab,
+        system=spec.system,
+        scope=spec.name,
+        address=host.address,
+        port=PORT,
+        nodes=tuple(Target(node.name, node.address, POSTGRES_PORT) for node in spec.nodes)
+        if has_servers
+        else (),
+        candidates=tuple(node.name for node in spec.nodes if node.role != "read-only" and node.priority != 0),
+        dcs=tuple(Target(one.name, one.address, port) for one in members),
+        monitor=Target(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
+        database=spec.database,
+        user=ROLE,
+        passfile=str(host.folder / credentials.PASSFILE),
+        sync=spec.sync,
+    )
+
+
+async def _make_role(cluster: Cluster) -> str:
+    """Make the exporters' role on the primary and return its password."""
+    known = credentials.load(cluster.lab.folder)
+    password = credentials.generate(cluster.lab.folder, [*known.passwords, ROLE]).password(ROLE)
+    primary = await cluster.primary() if isinstance(cluster, HasPrimary) else None
+    if primary is None or not isinstance(cluster, HasServers):
+        raise ClusterError("no node takes writes, so the exporter's role cannot be made")
+    connection = await cluster.connect(primary, timeout_s=10.0)
+    try:
+        there = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,))
+        if await there.fetchone() is None:
+            await connection.execute(f"CREATE ROLE {ROLE} LOGIN IN ROLE pg_monitor".encode())
+        # token_urlsafe: no quote in it; ALTER ROLE takes no parameter.
+        await connection.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'".encode())
+    finally:
+        await connection.close()
+    return password

@@ -1,0 +1,47 @@
+"""What Prometheus asks in a lab, and whom Alertmanager tells: worked out from the specification alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.monitoring import postgres_exporter
+from holdfast.monitoring.exporter.config import PORT as EXPORTER_PORT
+from holdfast.monitoring.prometheus import SLOW_SCRAPE_S, Job
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems.etcd.member import CLIENT_PORT
+from holdfast.systems.programs import missing
+from holdfast.systems.raftlog.settings import ADMIN_PORT
+
+WITHOUT_SERVERS: Final = ("etcd", "raftlog")
+"""Systems whose nodes are no PostgreSQL servers."""
+
+_ETCD_METRICS: Final = "etcd_(server|disk|mvcc_db|network_peer).*"
+
+
+def jobs(spec: ClusterSpec) -> list[Job]:
+    """Return what Prometheus asks: the exporters, and what has metrics of its own."""
+    found = []
+    addresses = [one.address for one in spec.services if one.kind == "exporter"][:1]
+    for address in addresses:
+        found.append(Job("holdfast", {f"{address}:{EXPORTER_PORT}": {"lab": spec.name}}))
+        if spec.system not in WITHOUT_SERVERS and missing(postgres_exporter.PROGRAM) is None:
+            targets = {
+                f"{address}:{postgres_exporter.FIRST_PORT + number}": {"node": node.name}
+                for number, node in enumerate(spec.nodes)
+            }
+            found.append(Job("postgres", targets, SLOW_SCRAPE_S))
+    members = spec.nodes if spec.system == "etcd" else spec.dcs
+    if members:
+        targets = {f"{one.address}:{CLIENT_PORT}": {"member": one.name} for one in members}
+        found.append(Job("etcd", targets, SLOW_SCRAPE_S, _ETCD_METRICS))
+    if spec.system == "raftlog":
+        found.append(
+            Job("raftlog", {f"{node.address}:{ADMIN_PORT}": {"node": node.name} for node in spec.nodes})
+        )
+    return found
+
+
+def receiver(spec: ClusterSpec) -> str | None:
+    """Return the URL that Alertmanager tells of every alert, None without an exporter."""
+    address = next((one.address for one in spec.services if one.kind == "exporter"), None)
+    return f"http://{address}:{EXPORTER_PORT}/alerts" if address else None
