@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.cluster import lifecycle
 from holdfast.hosts.state import runs_folder
-from holdfast.run.experiment import Outcome, run_drill
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
 from holdfast.spec import load_cluster, load_drill
 from holdfast.systems.base import Cluster
 

@@ -20,7 +20,8 @@ from holdfast.datasets.healthcare_rows import row_counts
 from holdfast.datasets.load import DATASETS
 from holdfast.history.op import Outcome as Op
 from holdfast.hosts.state import runs_folder
-from holdfast.run.experiment import Outcome, run_drill
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
 from holdfast.spec import load_cluster, load_drill
 from holdfast.systems.base import HasServers
 from holdfast.systems.postgres.install import find

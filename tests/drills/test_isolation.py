@@ -16,7 +16,7 @@ from holdfast.cli.main import run as command
 from holdfast.history.op import Outcome
 from holdfast.history.reading import live_counts
 from holdfast.run.checks import CONSISTENCY
-from holdfast.run.experiment import judge_again
+from holdfast.run.conclude import judge_again
 from holdfast.spec import stored_drill
 from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.wait import until

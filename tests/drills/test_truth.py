@@ -15,7 +15,7 @@ from holdfast.faults.registry import fault
 from holdfast.history.reading import live_counts
 from holdfast.history.store import load_run
 from holdfast.report.json import run_document
-from holdfast.run.experiment import Outcome, judge_again
+from holdfast.run.conclude import Outcome, judge_again
 from holdfast.spec import stored_drill
 from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.wait import until

@@ -27,4 +27,4 @@ class Availability:
         share = availability(history, self.workload)
         verdict = Verdict.PASS if share >= self.limit else Verdict.FAIL
         words = f"{share:.3%} of ops acknowledged, at least {self.limit:.3%} wanted"
-        return Finding(self.name, verdict, words, value=round(share, 6), limit=self.limit)
+        return Finding(self.name, verdict, words, value=round(share, 6), limit=self.limit, at_least=True)

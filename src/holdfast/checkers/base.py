@@ -51,8 +51,9 @@ class Finding:
     """What one checker says.
 
     name: the checker's. summary: one line. value, limit: the figure and what it was held to, None where there
-    is none; margin is limit − value. anomalies: counts by name, only those found (n > 0). evidence: worst
-    first, bounded by the checker. elapsed_s: seconds the check took.
+    is none; margin is limit − value, or value − limit where the limit is the least that will do (at_least).
+    anomalies: counts by name, only those found (n > 0). evidence: worst first, bounded by the checker. elapsed_s:
+    seconds the check took.
     """
 
     name: str
@@ -63,14 +64,16 @@ class Finding:
     anomalies: Mapping[str, int] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     elapsed_s: float = 0.0
+    at_least: bool = False
 
     @property
     def margin(self) -> float | None:
-        """How far the value stays below its limit; negative when over; None where either is no number."""
+        """How far the value stays on the right side of its limit; negative beyond; None where there is no number."""
         if isinstance(self.value, bool) or isinstance(self.limit, bool):
             return None
         if isinstance(self.value, int | float) and isinstance(self.limit, int | float):
-            return float(self.limit) - float(self.value)
+            margin = float(self.limit) - float(self.value)
+            return -margin if self.at_least and margin else margin
         return None
 
 

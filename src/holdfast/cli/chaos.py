@@ -36,7 +36,8 @@ from holdfast.history.history import JSON
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
 from holdfast.run.chaos import SCENARIOS, chaos_drill
-from holdfast.run.experiment import Outcome, run_drill
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
 from holdfast.run.plan import make_plan
 from holdfast.spec import DrillSpec, WorkloadSpec, load_cluster
 from holdfast.spec.document import parse_value

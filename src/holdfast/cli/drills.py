@@ -30,7 +30,8 @@ from holdfast.report.json import run_document
 from holdfast.report.junit import junit
 from holdfast.report.terminal import print_run
 from holdfast.routes.registry import with_route
-from holdfast.run.experiment import Outcome, run_drill
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, split_overrides
 from holdfast.systems.base import Cluster
 

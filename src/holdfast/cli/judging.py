@@ -23,7 +23,7 @@ from holdfast.report.findings import finding_document
 from holdfast.report.json import run_document
 from holdfast.report.matrix import print_matrix
 from holdfast.report.terminal import print_run
-from holdfast.run.experiment import judge_again
+from holdfast.run.conclude import judge_again
 from holdfast.spec import stored_drill
 
 _SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")

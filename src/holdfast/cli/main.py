@@ -45,6 +45,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "suite": "suites",
     "matrix": "matrices",
     "chaos": "chaos",
+    "soak": "soak",
     "inject": "chaos",
     "heal": "chaos",
     "load": "chaos",

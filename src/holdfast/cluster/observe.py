@@ -16,15 +16,14 @@ import psycopg
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.history import NodeObservation
 from holdfast.systems.base import Cluster, HasLeaderRecord, HasServers
-from holdfast.systems.postgres.views import Connection, server_view
+from holdfast.systems.postgres.views import Connection, StandbyView, server_view, standby_views
 from holdfast.units import NS_PER_S
 
 SAMPLE_S: Final = 0.1
 RECONNECT_S: Final = 0.2
+LAGS_EVERY_NS: Final = NS_PER_S // 2
 LOOK_SHARE: Final = 4.0
 """A pause is at least this many times as long as the look before it."""
-
-KEEP_UNCHANGED_NS: Final = NS_PER_S
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
 
@@ -37,10 +36,12 @@ _STANDBY_NAMES: Final = "SELECT current_setting('synchronous_standby_names')"
 
 
 class Observer:
-    """Collects observations while it runs; an unchanged state is kept once a second."""
+    """Collects observations while it runs. keep_s: how often a state that does not change is kept."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, keep_s: float = 1.0) -> None:
         self._cluster = cluster
+        self._keep_ns = int(keep_s * NS_PER_S)
+        self._longest: dict[str, float] = {}
         self.observations: list[NodeObservation] = []
         self._last: dict[tuple[str, str], NodeObservation] = {}
 
@@ -62,6 +63,10 @@ class Observer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def answering(self) -> int:
+        """Return how many nodes answered when they were last asked."""
+        return sum(1 for (source, _), seen in self._last.items() if source == "node" and seen.role)
+
     def _note(self, seen: NodeObservation) -> None:
         key = (seen.source, seen.node)
         last = self._last.get(key)
@@ -71,7 +76,7 @@ class Observer:
             seen.state,
             seen.durability,
         )
-        if changed or (last is not None and seen.at_ns - last.at_ns >= KEEP_UNCHANGED_NS):
+        if changed or (last is not None and seen.at_ns - last.at_ns >= self._keep_ns):
             if len(self.observations) < OBSERVATIONS_MAX:
                 self.observations.append(seen)
             self._last[key] = seen
@@ -93,6 +98,7 @@ class Observer:
 
     async def _sample(self, node: str, connection: Connection) -> None:
         commit = await _text(connection, _COMMIT_SETTING)
+        lags_ns = 0
         while True:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 seen = await server_view(connection)
@@ -102,7 +108,24 @@ class Observer:
             self._note(
                 NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
             )
+            if not seen.in_recovery and now_ns() >= lags_ns:
+                lags_ns = now_ns() + LAGS_EVERY_NS
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    standbys = await standby_views(connection)
+                for standby in standbys:
+                    self._note_lag(standby)
             await asyncio.sleep(SAMPLE_S)
+
+    def _note_lag(self, standby: StandbyView) -> None:
+        """Note how far behind a standby is; of what is not kept, the longest lag goes into the next that is."""
+        lag_s = max(standby.replay_lag_s or 0.0, self._longest.get(standby.name, 0.0))
+        kept = len(self.observations)
+        self._note(
+            NodeObservation(
+                now_ns(), standby.name, "replication", "", 0, 0, standby.state, replay_lag_s=round(lag_s, 6)
+            )
+        )
+        self._longest[standby.name] = 0.0 if len(self.observations) > kept else lag_s
 
     async def _watch_store(self, store: HasLeaderRecord) -> None:
         """Note who is to lead: role ``primary`` for that node, "" for one that is to lead no longer.

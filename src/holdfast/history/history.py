@@ -39,9 +39,11 @@ class NodeObservation:
     """What one node showed at one moment, sampled during the run.
 
     role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
-    source: who said so (``node`` itself, ``manager``, ``dcs``). durability: what a primary waits for before it
-    acknowledges: ``off`` (nothing), ``local`` (its own disk, by synchronous_commit), ``async`` (its own disk, since
-    no standby is named) or ``sync`` (a standby); "" for others.
+    source: who said so (``node`` itself, ``manager``, ``dcs``, ``replication``: the primary of its standbys).
+    durability: what a primary waits for before it acknowledges: ``off`` (nothing), ``local`` (its own disk, by
+    synchronous_commit), ``async`` (its own disk, since no standby is named) or ``sync`` (a standby); "" for others.
+    replay_lag_s: with the source ``replication``, what the
+    primary says of this standby: the longest lag since the observation before; state is the standby's then.
     """
 
     at_ns: int
@@ -52,6 +54,7 @@ class NodeObservation:
     lsn: int
     state: str = ""
     durability: str = ""
+    replay_lag_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ def run_document(history: History, document: RunDocument, store: Path) -> Docume
         "plan": [dict(step) for step in document.plan],
         "faults": [_fault(fault, history) for fault in history.faults],
         "checks": [dict(finding) for finding in document.findings],
+        **({"soak": document.notes["soak"]} if "soak" in document.notes else {}),
     }
 
 

@@ -11,18 +11,23 @@ from holdfast.checkers.availability import Availability
 from holdfast.checkers.bank import Bank
 from holdfast.checkers.base import Checker
 from holdfast.checkers.counter import CounterBounds
+from holdfast.checkers.errors_outside import ErrorsOutside
 from holdfast.checkers.fault_effects import FaultEffects
 from holdfast.checkers.linearizable.check import Linearizable
 from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
 from holdfast.checkers.priorities import Priorities
+from holdfast.checkers.promotions import UnplannedPromotions
 from holdfast.checkers.rejoin import Rejoin
+from holdfast.checkers.replay_lag import ReplayLag
 from holdfast.checkers.replicas_equal import ReplicasEqual
+from holdfast.checkers.rows_as_acked import RowsAsAcked
 from holdfast.checkers.set_full import SetFull
 from holdfast.checkers.split_brain import SplitBrain
 from holdfast.checkers.transactions.check import ListAppend, RwRegister
 from holdfast.errors import ConfigError
+from holdfast.history.soak_rows import INSERT, UPDATE
 from holdfast.spec import DrillSpec
 from holdfast.spec.drill import Limit
 from holdfast.workloads import WORKLOADS
@@ -35,6 +40,11 @@ CHECKS: Final = (
     "outage_s",
     "availability",
     "rejoin_s",
+    "replay_lag_s",
+    "read_errors",
+    "write_errors",
+    "unplanned_promotions",
+    "altered_rows",
     "by_priority",
 )
 """The figures that a drill's ``checks`` may hold to a limit."""
@@ -69,8 +79,15 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
     "bank": lambda _: Bank(TOTAL),
     "counter_bounds": lambda _: CounterBounds(),
     "set_full": lambda _: SetFull(),
+    "rows_as_acked": lambda held: RowsAsAcked(held.workload, int(held.limits.get("altered_rows", 0))),
+    "read_errors": lambda held: ErrorsOutside(
+        "read_errors", (held.workload,), int(held.limits.get("read_errors", 0))
+    ),
 }
 """How the checkers that workloads name are made."""
+
+_WRITES_APART: Final = frozenset({"lost_writes", "outage", "split_brain", "rows_as_acked", "read_errors"})
+"""Checkers that look at the ops of their own workload alone, so that another may share the history."""
 
 
 def make_checkers(
@@ -90,7 +107,9 @@ def make_checkers(
                 key=f"checks.{name}",
                 hint=f"there is: {', '.join(CHECKS)}",
             )
-    if len(drill.workload) > 1 and any(not WORKLOADS[name].statement for name in drill.workload):
+    if len(drill.workload) > 1 and any(
+        not _WRITES_APART.issuperset(WORKLOADS[name].checkers) for name in drill.workload
+    ):
         raise ConfigError(
             "transactions have a drill to themselves: their checkers read the whole history",
             file=f"drill {drill.name}",
@@ -100,14 +119,22 @@ def make_checkers(
     made: list[Checker] = [FaultEffects(planned)]
     for name in drill.workload:
         workload = WORKLOADS[name]
-        if not workload.statement:
+        if not workload.statement and not _WRITES_APART.issuperset(workload.checkers):
             made.append(Acknowledged())
         held = _Held(name, limits, model_outage_s, CONSISTENCY[drill.level])
         made += [_MAKERS[checker](held) for checker in workload.checkers]
-        if "availability" in limits and workload.statement:
+        writes = "lost_writes" in workload.checkers
+        if "availability" in limits and writes:
             made.append(Availability(name, float(limits["availability"])))
+        if "write_errors" in limits and writes:
+            functions = (name, UPDATE) if name == INSERT else (name,)
+            made.append(ErrorsOutside("write_errors", functions, int(limits["write_errors"])))
     if "rejoin_s" in limits:
         made.append(Rejoin(float(limits["rejoin_s"])))
+    if "replay_lag_s" in limits:
+        made.append(ReplayLag(float(limits["replay_lag_s"])))
+    if "unplanned_promotions" in limits:
+        made.append(UnplannedPromotions(int(limits["unplanned_promotions"])))
     if limits.get("by_priority", False):
         made.append(Priorities(priorities or {}))
     if limits.get("replicas_equal", True):

@@ -14,9 +14,10 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError
 from holdfast.history.history import FinalRead, NodeContent
 from holdfast.history.op import I64
+from holdfast.history.soak_rows import ROWS
 from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.postgres.views import Connection, server_view, timeline_starts
-from holdfast.workloads.base import Workload, content_sql
+from holdfast.workloads.base import Audited, Workload, content_sql
 
 READ_TIMEOUT_S: Final = 60.0
 CATCH_UP_TIMEOUT_S: Final = 60.0
@@ -40,6 +41,11 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
     try:
         shown = await server_view(connection)
         queries = {workload.name: workload.values_sql for workload in workloads if workload.values_sql}
+        queries |= {
+            f"{workload.name}{ROWS}": workload.rows_sql
+            for workload in workloads
+            if isinstance(workload, Audited)
+        }
         values = {name: await _values(connection, query) for name, query in queries.items()}
         starts = await timeline_starts(connection, shown.timeline)
     except (psycopg.Error, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,20 +16,23 @@ from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
 from holdfast.routes.registry import carries_prepared, route
-from holdfast.spec import WorkloadSpec
+from holdfast.spec import ClusterSpec, NodeSpec, WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import Workload, with_defaults
+from holdfast.workloads.base import OnReadOnly, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
 
 CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0
 SETUP_TIMEOUT_S: Final = 10.0
 STOP_MARGIN_S: Final = 10.0
+PACED_LATE_MAX_S: Final = 0.5
+"""A workload with a rhythm of its own sends its ops in bursts, so some wait for those before them."""
+
 POLL_S: Final = 0.02
 
 
@@ -48,6 +52,11 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
         self._route = "libpq"
+
+    @property
+    def running(self) -> bool:
+        """Whether workers were started and not stopped."""
+        return bool(self._workers)
 
     async def start(
         self, workloads: tuple[WorkloadSpec, ...], level: str = "read-committed", route: str = "libpq"
@@ -124,8 +133,15 @@ class Load:
             level=level,
             params=params,
             epoch_ns=now_ns(),
+            pause_s=params.get("pause_ms", 0) / 1000,
             prepared=carries_prepared(self._route),
         )
+        workload = WORKLOADS[spec.name]
+        if isinstance(workload, Paced):
+            paced = spec.rate_per_s or workload.rate_per_s
+            base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
+        if isinstance(workload, OnReadOnly):
+            return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []
         if params.get("readers"):  # they start at different hosts of the route, so that every node is read
             name, dsn = f"{spec.name}-readers", route(cluster, self._route, Role.STANDBY).dsn
@@ -134,12 +150,16 @@ class Load:
         if spec.clients.pinned:
             share = max(1, spec.clients.follow)
             for node in cluster.spec.nodes:
-                dsn = multi_host_dsn(
-                    [(node.address, POSTGRES_PORT)], cluster.spec.database, cluster.spec.user, "any"
-                )
                 rate = None if spec.rate_per_s is None else spec.rate_per_s / share
-                name = f"{spec.name}-at-{node.name}"
-                configs.append(replace(base, name=name, dsn=dsn, clients=1, rate_per_s=rate, prepared=True))
+                configs.append(replace(self._pinned(base, node, "at"), clients=1, rate_per_s=rate))
+        return self._numbered(configs)
+
+    def _pinned(self, base: WorkerConfig, node: NodeSpec, word: str) -> WorkerConfig:
+        spec = self._cluster.spec
+        dsn = multi_host_dsn([(node.address, POSTGRES_PORT)], spec.database, spec.user, "any")
+        return replace(base, name=f"{base.name}-{word}-{node.name}", dsn=dsn, prepared=True)
+
+    def _numbered(self, configs: Sequence[WorkerConfig]) -> list[WorkerConfig]:
         numbered = []
         for config in configs:
             numbered.append(replace(config, first_process=self._next_process))
@@ -173,3 +193,9 @@ class Load:
                     + (f"; it says:\n{words}" if words else "")
                 )
             await asyncio.sleep(POLL_S)
+
+
+def read_only_nodes(spec: ClusterSpec) -> tuple[NodeSpec, ...]:
+    """Return the nodes that only serve reads; where there are none, all that start as standbys."""
+    read_only = tuple(node for node in spec.nodes if node.role == "read-only")
+    return read_only or tuple(node for node in spec.nodes if node.role == "standby")

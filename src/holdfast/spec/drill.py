@@ -55,7 +55,8 @@ ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
-_FIGURES = frozenset({"acked_lost", "two_writers_s", "outage_s", "rejoin_s", "availability"})
+_COUNTS = frozenset({"acked_lost", "read_errors", "write_errors", "unplanned_promotions", "altered_rows"})
+_FIGURES = _COUNTS | {"two_writers_s", "outage_s", "rejoin_s", "replay_lag_s", "availability"}
 _FACTS = frozenset({"replicas_equal", "by_priority"})
 
 
@@ -223,6 +224,8 @@ def _limit(name: str, limit: object) -> Limit:
         raise problem(f"must be true or false, got {kind_of(limit)}", name)
     if not 0 <= limit < math.inf:
         raise problem(f"a limit is not negative and finite, got {limit}", name)
+    if name in _COUNTS and limit != int(limit):
+        raise problem(f"is a whole number, got {limit}", name)
     if name == "availability" and limit > 1:
         raise problem(f"is a share of 1, got {limit}", name)
     return limit

@@ -87,9 +87,14 @@ def load_drill(source: str | FilePath, overrides: Sequence[str] = ()) -> DrillSp
     return validate(DrillSpec, _named(document, source))
 
 
-def stored_drill(document: Mapping[str, JsonValue], file: str) -> DrillSpec:
-    """Return the drill of a stored document, as to_document wrote it. Raises ConfigError naming file."""
-    return validate(DrillSpec, parse_document(json.dumps(document), file=file, suffix=".json"))
+def stored_drill(document: Mapping[str, JsonValue], file: str, overrides: Sequence[str] = ()) -> DrillSpec:
+    """Return the drill of a stored document, as to_document wrote it, with overrides set.
+
+    Raises ConfigError naming file, or the override.
+    """
+    found = parse_document(json.dumps(document), file=file, suffix=".json")
+    found = apply_overrides(found, overrides, known=settings_of(DrillSpec), what="drill")
+    return validate(DrillSpec, found)
 
 
 def preset_names() -> tuple[str, ...]:

@@ -212,6 +212,19 @@ class Promotable(Protocol):
 
 
 @runtime_checkable
+class HasCandidates(Protocol):
+    """Knows which nodes may become primary, and can change that while it runs."""
+
+    async def is_candidate(self, node: str) -> bool:
+        """Return whether the manager may promote a node. Raises ClusterError when it can't be told."""
+        ...
+
+    async def set_candidate(self, node: str, on: bool) -> None:
+        """Let a node be promoted, or not; returns once its manager and the others know. Raises ClusterError."""
+        ...
+
+
+@runtime_checkable
 class Restartable(Protocol):
     """Can restart one server in order."""
 
@@ -359,6 +372,7 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
+    "has-candidates": HasCandidates,
     "has-servers": HasServers,
     "killable": Killable,
     "maintainable": Maintainable,

@@ -7,9 +7,11 @@ from holdfast.workloads.config import WorkerConfig, split
 from holdfast.workloads.counter import Counter
 from holdfast.workloads.list_append import ListAppend
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.read_load import ReadLoad
 from holdfast.workloads.register import Register
 from holdfast.workloads.rw_register import RwRegister
 from holdfast.workloads.set import Set
+from holdfast.workloads.soak_writer import SoakWriter
 
 __all__ = ["WORKLOADS", "Append", "Call", "Options", "WorkerConfig", "Workload", "split"]
 
@@ -24,6 +26,8 @@ WORKLOADS: dict[str, Workload] = {
         Counter(),
         Set(),
         LongFork(),
+        SoakWriter(),
+        ReadLoad(),
     )
 }
 """Every workload by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from holdfast.errors import ConfigError
 
@@ -99,11 +99,14 @@ class Options:
 
     reads_only: only read, for clients of standbys. params: the workload's own, complete (``with_defaults``).
     epoch_ns: monotonic; the moment from which all clients of a run count, where they must choose alike.
+    first_process, clients: of the worker, for those whose clients share one sequence between them.
     """
 
     reads_only: bool = False
     params: Mapping[str, int] = field(default_factory=dict)
     epoch_ns: int = 0
+    first_process: int = 0
+    clients: int = 1
 
 
 class Workload(Protocol):
@@ -150,6 +153,40 @@ class Workload(Protocol):
     @property
     def checkers(self) -> tuple[str, ...]:
         """Names of the checkers that judge it, as ``run.checks`` knows them."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A workload whose ops are due in a rhythm of their own, not evenly."""
+
+    @property
+    def rate_per_s(self) -> float:
+        """Ops a second on average, when nobody asks for another rate; another one stretches the rhythm."""
+        ...
+
+    def due_s(self, number: int) -> float:
+        """Return when op number 0, 1, … of all clients together is due, in seconds since the start."""
+        ...
+
+
+@runtime_checkable
+class Audited(Protocol):
+    """A workload whose rows are compared one by one with what was acknowledged of each."""
+
+    @property
+    def rows_sql(self) -> str:
+        """A query of one bigint column that lists every row, several numbers each, as its checker reads them."""
+        ...
+
+
+@runtime_checkable
+class OnReadOnly(Protocol):
+    """A workload that runs on each read-only node, or each standby where there are none, by clients of its own."""
+
+    @property
+    def pinned_to_read_only(self) -> bool:
+        """True."""
         ...
 
 

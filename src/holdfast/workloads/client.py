@@ -210,6 +210,11 @@ class Client:
         self.state = State.PAUSED
         self.deadline_ns = now_ns + self._pause_ns()
 
+    def rest(self, until_ns: int) -> None:
+        """Keep the connection and send nothing until then: the workload's own pause between ops."""
+        self.state = State.PAUSED
+        self.deadline_ns = until_ns
+
     def _pause_ns(self) -> int:
         """Return half to one and a half of a length that doubles from failure to failure, bounded."""
         length_s = min(self._config.retry_min_s * 2 ** min(self.failures, 30), self._config.retry_max_s)

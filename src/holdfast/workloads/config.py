@@ -34,6 +34,8 @@ class WorkerConfig:
     sent. drain_s: how long open ops may take to finish after the stop. prepared: False behind a pooler that
     does not carry prepared statements (PgBouncer before 1.21); still one round trip an op.
 
+    pause_s: after an op has ended, before a client of a closed loop sends the next.
+
     level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
     ``workloads.base.Options``.
     """
@@ -57,6 +59,7 @@ class WorkerConfig:
     retry_max_s: float = 0.5
     late_max_s: float = 0.1
     drain_s: float = 5.0
+    pause_s: float = 0.0
     level: str = "read-committed"
     reads_only: bool = False
     params: Mapping[str, int] = field(default_factory=dict)

@@ -129,7 +129,11 @@ class Transactor(Worker):
         self._recorder.complete(client.index, tag, one.lsn, at_ns)
         client.committed_locally = False
         client.failures = 0
-        self._on_idle(client)
+        if self._sending and self._pause_ns:
+            self._open.pop(client.index, None)
+            client.rest(at_ns + self._pause_ns)
+        else:
+            self._on_idle(client)
 
     def _on_error(self, client: Client, at_ns: int) -> None:
         """Take an error of the server: before COMMIT it is a failure, whatever it says."""

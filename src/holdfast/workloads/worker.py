@@ -34,7 +34,7 @@ from holdfast.history.op import NEVER, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import Call, Options, Workload
+from holdfast.workloads.base import Call, Options, Paced, Workload
 from holdfast.workloads.client import STATEMENT_NAME, Client, Sockets, State
 from holdfast.workloads.config import WorkerConfig
 from holdfast.workloads.endpoints import endpoints
@@ -62,6 +62,8 @@ class Worker:
         self._config = config
         self._follows = targets.follows
         self._statement = workload.statement.encode()
+        self._paced = workload if isinstance(workload, Paced) else None
+        self._pause_ns = int(config.pause_s * NS_PER_S)
         self._timeout_ns = int(config.query_timeout_s * NS_PER_S)
         self._sockets = Sockets()
         self._recorder = Recorder(
@@ -84,7 +86,9 @@ class Worker:
     def _calls(self, workload: Workload, index: int) -> Iterator[Call]:
         process = self._config.first_process + index
         config = self._config
-        options = Options(config.reads_only, config.params, config.epoch_ns)
+        options = Options(
+            config.reads_only, config.params, config.epoch_ns, config.first_process, config.clients
+        )
         return workload.generator(process, Random(f"{config.seed}/{process}"), options)
 
     def stop(self) -> None:
@@ -224,8 +228,10 @@ class Worker:
         client.rows = None
         client.committed_locally = False
         client.failures = 0
-        if self._sending and self._config.rate_per_s is None:
+        if self._sending and self._config.rate_per_s is None and not self._pause_ns:
             self._send(client, at_ns + 1)  # an op of one process never touches the one before
+        elif self._sending and self._pause_ns:
+            client.rest(at_ns + self._pause_ns)
         else:
             self._on_idle(client)
 
@@ -303,7 +309,7 @@ class Worker:
     def _send_due(self, start_ns: int, now: int, rate_per_s: float) -> int:
         """Send the ops that are due and return when the next one is, ns."""
         late_max_ns = int(self._config.late_max_s * NS_PER_S)
-        while (due_ns := start_ns + int(self._due_count * NS_PER_S / rate_per_s)) <= now:
+        while (due_ns := start_ns + self._due_ns(rate_per_s)) <= now:
             if self._idle:
                 self._send(self._idle.popleft(), now_ns())
             elif now - due_ns > late_max_ns:
@@ -313,9 +319,21 @@ class Worker:
             self._due_count += 1
         return due_ns
 
+    def _due_ns(self, rate_per_s: float) -> int:
+        """Return when the next op is due, ns since the start."""
+        if self._paced is None:
+            return int(self._due_count * NS_PER_S / rate_per_s)
+        stretched = self._paced.rate_per_s / rate_per_s
+        return int(self._paced.due_s(self._due_count) * stretched * NS_PER_S)
+
     def _record_unsent(self, start_ns: int, until_ns: int, rate_per_s: float) -> None:
-        """Record what was due before the end and still waited for a free client."""
-        while (due_ns := start_ns + int(self._due_count * NS_PER_S / rate_per_s)) < until_ns:
+        """Record what was due before the end and still waited for a free client.
+
+        In a rhythm of bursts the last ones of a burst wait for the first: those are not late yet.
+        """
+        if self._paced is not None:
+            until_ns -= int(self._config.late_max_s * NS_PER_S)
+        while (due_ns := start_ns + self._due_ns(rate_per_s)) < until_ns:
             self._record_not_sent(due_ns)
             self._due_count += 1
 

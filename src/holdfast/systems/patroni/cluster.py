@@ -25,6 +25,9 @@ from holdfast.systems.wait import until
 PROCESS: Final = "patroni"
 POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
+MEMBER_FILE: Final = "patroni.yml"
+"""A member's own settings, as JSON."""
+
 MOVE_TIMEOUT_S: Final = 90.0
 SYNC_TIMEOUT_S: Final = 10.0
 
@@ -212,6 +215,40 @@ class PatroniCluster(ServerGroup):
             elif isinstance(tags, Mapping) and tags.get("nofailover"):
                 found[node.name] = "it is tagged nofailover"
         return found
+
+    async def is_candidate(self, node: str) -> bool:
+        """Return whether a node's own file lets it be promoted. Raises ClusterError."""
+        return not (await self._tags(node)).get("nofailover", False)
+
+    async def set_candidate(self, node: str, on: bool) -> None:
+        """Change the node's ``nofailover`` tag, have its Patroni read it, and wait until etcd shows it."""
+        host = self.lab.hosts[node]
+        try:
+            document = json.loads(await host.get(MEMBER_FILE))
+            tags = {key: value for key, value in document.get("tags", {}).items() if key != "nofailover"}
+            document["tags"] = tags if on else {**tags, "nofailover": True}
+            await host.put(MEMBER_FILE, json.dumps(document, indent=1).encode())
+            answer = await self.rest(node, "POST", "/reload")
+        except (OSError, ValueError) as error:
+            raise ClusterError(f"{node} could not be told whether it may lead: {error}") from error
+        if answer.status not in (200, 202):
+            raise ClusterError(f"Patroni on {node} refused to reload: {answer.status} {answer.body}")
+
+        async def missing() -> str:
+            shown = bool((await self._tags(node)).get("nofailover", False))
+            return "" if shown is not on else f"its tag nofailover is {shown}"
+
+        await until(missing, MOVE_TIMEOUT_S, f"{node} to {'be' if on else 'be no'} candidate")
+
+    async def _tags(self, node: str) -> Mapping[str, object]:
+        """Return a member's tags as etcd holds them: what the leader goes by when it looks for candidates."""
+        path = f"/service/{self.spec.name}/members/{node}"
+        try:
+            record = json.loads(await etcd.get(self.lab, self.spec.dcs, path) or "{}")
+        except (ConnectionError, ValueError) as error:
+            raise ClusterError(f"etcd does not say who {node} is: {error}") from error
+        tags = record.get("tags")
+        return tags if isinstance(tags, dict) else {}
 
     async def restart(self, node: str) -> None:
         """Have Patroni restart a node's server. Raises ClusterError when it refuses."""

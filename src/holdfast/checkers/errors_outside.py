@@ -1,0 +1,60 @@
+"""Errors that no fault explains: ops that were refused, lost or not sent while nothing was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from holdfast.checkers.base import Evidence, Finding, Verdict
+from holdfast.checkers.values import any_of
+from holdfast.checkers.windows import fault_windows, outside
+from holdfast.checkers.writes import EVIDENCE_MAX, nothing_acknowledged, seconds_in
+from holdfast.history.history import History
+from holdfast.history.op import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsOutside:
+    """Counts the ops of some functions that were not acknowledged and touch no fault's window.
+
+    name: ``read_errors`` or ``write_errors``. functions: the ops' names. An op that was under way when a fault began
+    is the fault's. A window ends when the fault is healed.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    limit: int = 0
+
+    def check(self, history: History, deadline: int) -> Finding:
+        """Return the number of such ops as value; INVALID when none at all was acknowledged. O(ops · faults)."""
+        ops = history.ops
+        mine = any_of(ops, self.functions)
+        ok = mine & ops.outcome_is(Outcome.OK)
+        if not ok.any():
+            return nothing_acknowledged(self.name, self.limit)
+        bad = mine & ~ops.outcome_is(Outcome.OK)
+        windows = fault_windows(history)
+        begun = outside(ops.invoke_ns, windows)
+        for start, end in windows:  # a long op may begin before a window and end after it
+            begun &= ~((ops.invoke_ns < start) & (ops.complete_ns >= start) & (ops.invoke_ns < end))
+        alone = np.flatnonzero(bad & begun)
+        excused = int(bad.sum()) - len(alone)
+        said = f"{len(alone)} of {int(mine.sum())} ops not acknowledged while no fault was under way"
+        said += f"; {excused} more during faults" if excused else ""
+        evidence = tuple(
+            Evidence(
+                f"{seconds_in(history, int(ops.invoke_ns[index])):.3f} s: {ops.error_text(index) or 'never ended'}",
+                (index,),
+            )
+            for index in alone[:EVIDENCE_MAX].tolist()
+        )
+        return Finding(
+            self.name,
+            Verdict.FAIL if len(alone) > self.limit else Verdict.PASS,
+            said,
+            value=len(alone),
+            limit=self.limit,
+            anomalies={"errors": len(alone)} if len(alone) else {},
+            evidence=evidence,
+        )
