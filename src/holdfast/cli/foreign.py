@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from holdfast.cli.output import OUT, print_json, say, table
-from holdfast.cluster.foreign import Foreign, Loss, look
+from holdfast.cluster.failover_cost import Loss
+from holdfast.cluster.foreign import Foreign, look
 from holdfast.report.plain import plain
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.cluster.foreign import Seen, describe, failovers
+from holdfast.cluster.failover_cost import failovers
+from holdfast.cluster.foreign import Seen, describe
 from holdfast.systems.postgres.survey import SeenSlot, SeenStandby, Survey
 from holdfast.systems.postgres.views import ServerView
 
