@@ -1,7 +1,7 @@
 """What a failover now would lose, by the words of a primary alone, and why. Pure.
 
-A commit is acknowledged when those standbys have it that synchronous_standby_names and synchronous_commit name, so it is
-they, not the lag, that decide. Source: PostgreSQL manual, "Synchronous Replication".
+A commit is acknowledged when those standbys have it that synchronous_standby_names and synchronous_commit name, so
+they decide, not the lag. Source: PostgreSQL manual, "Synchronous Replication".
 """
 
 from __future__ import annotations
