@@ -9,6 +9,7 @@ from holdfast.systems.base import System
 from holdfast.systems.etcd.system import EtcdSystem
 from holdfast.systems.patroni.system import PatroniSystem
 from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
+from holdfast.systems.pgpool.system import PgpoolSystem
 from holdfast.systems.raftlog.system import RaftlogSystem
 from holdfast.systems.streaming.system import StreamingSystem
 
@@ -18,6 +19,7 @@ _SYSTEMS: dict[str, System[Any]] = {
         PatroniSystem(),
         PgAutoFailoverSystem(),
         StreamingSystem(),
+        PgpoolSystem(),
         EtcdSystem(),
         RaftlogSystem(),
     )

@@ -25,12 +25,20 @@ SERVICES: Final[dict[str, Service]] = {
 """The services that they lead through, by kind."""
 
 
-def with_route(spec: ClusterSpec, kind: str) -> ClusterSpec:
+def own_route(cluster: Cluster) -> str:
+    """Return the route that clients take unless they are told: through a balancer that belongs to the system, else
+    libpq."""
+    if isinstance(cluster, HasServers) and isinstance(cluster, HasRoutes):
+        return next((one.kind for one in cluster.routes()), LibpqRoute.kind)
+    return LibpqRoute.kind
+
+
+def with_route(spec: ClusterSpec, kind: str | None) -> ClusterSpec:
     """Return the cluster with the services that a route leads through, those it lacks added.
 
     Raises UnavailableError when one of them cannot be run here.
     """
-    if kind not in ROUTES:
+    if kind is None or kind not in ROUTES:
         return spec
     taken = {member.name for member in spec.members()}
     added = tuple(

@@ -22,6 +22,7 @@ from holdfast.history.history import JSON, FaultRecord, FinalRead, History, Node
 from holdfast.history.reading import read_ops
 from holdfast.history.store import RECORDINGS, RunDocument, save_run
 from holdfast.report.findings import finding_document
+from holdfast.routes.registry import own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.plan import Step
@@ -111,7 +112,7 @@ async def conclude(
     notes: dict[str, JSON] = {
         "title": drill.title,
         "sync": cluster.spec.sync,
-        "route": drill.route,
+        "route": drill.route or own_route(cluster),
         "duration_s": round(seconds_between(about.began_ns, now_ns()), 3),
         "rejoin_s": seen.rejoin_s,
         "model_s": cluster.model.outage_s,

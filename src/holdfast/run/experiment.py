@@ -20,7 +20,7 @@ from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
 from holdfast.history.history import JSON
 from holdfast.history.store import RECORDINGS
-from holdfast.routes.registry import check_route
+from holdfast.routes.registry import check_route, own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.live import LiveFeed, announced
@@ -53,7 +53,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_route(cluster, drill.route)
+    check_route(cluster, drill.route or own_route(cluster))
     if drill.workload and not isinstance(cluster, HasServers):
         raise UnavailableError(
             f"{drill.name} writes to PostgreSQL ({', '.join(drill.workload)}), which {cluster.spec.system} has not"
@@ -111,6 +111,7 @@ async def _run_drill(
     feed: LiveFeed,
 ) -> Outcome:
     plan = check_drill(drill, cluster)
+    route = drill.route or own_route(cluster)
     about = About(seed, folder, replay, plan, now_ns(), timestamp())
     say("waiting for a healthy cluster")
     await until_whole(cluster, drill.settle_s)
@@ -128,7 +129,7 @@ async def _run_drill(
     async with observer.running(), _operated(cluster, operator_acts):
         try:
             say("starting the load")
-            start_ns = await load.start(drill.workloads(), drill.level, drill.route)
+            start_ns = await load.start(drill.workloads(), drill.level, route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
             nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
             feed.begin(start_ns, nemesis.records)

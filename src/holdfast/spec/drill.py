@@ -263,8 +263,9 @@ class DrillSpec:
         default_factory=ClusterWish, description="a preset, or settings that the drill needs of its cluster"
     )
     level: Level = Field(default="read-committed", description="isolation level of the clients' transactions")
-    route: Route = Field(
-        default="libpq", description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool"
+    route: Route | None = Field(
+        default=None,
+        description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool; null takes the system's own",
     )
     settle_s: DurationS = Field(
         default=60.0,

@@ -11,9 +11,9 @@ from holdfast.errors import ClusterError, HostError
 from holdfast.spec import ClusterSpec, load_cluster
 from holdfast.systems.base import ClusterView, NodeView, OperatedByHand, Role
 from holdfast.systems.streaming import settings
+from holdfast.systems.streaming.choice import Held, choose, synchronous_standby_names
 from holdfast.systems.streaming.cluster import StreamingCluster
 from holdfast.systems.streaming.leadership import Leadership, Record
-from holdfast.systems.streaming.moves import Held, choose
 from holdfast.systems.streaming.operator import trouble
 
 
@@ -59,8 +59,8 @@ def test_nobody_is_promoted_when_nobody_answers() -> None:
 def test_sync_is_said_in_the_servers_own_terms(sync: str, setting: str) -> None:
     spec = ClusterSpec(system="streaming", sync=sync)
     names = settings.eligible(spec, "pg-node-1")
-    assert settings.synchronous_standby_names(spec, names) == setting
-    assert settings.synchronous_standby_names(spec, ()) == ""
+    assert synchronous_standby_names(sync, names) == setting
+    assert synchronous_standby_names(sync, ()) == ""
 
 
 def test_commits_never_wait_for_a_node_that_only_serves_reads() -> None:

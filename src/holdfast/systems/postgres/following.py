@@ -9,12 +9,15 @@ Server Operation".
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import PostgresServer
@@ -28,7 +31,10 @@ START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 STREAM_TIMEOUT_S: Final = 10.0
 REACH_TIMEOUT_S: Final = 10.0
+LOCK: Final = "rebuild.lock"
+LOCK_POLL_S: Final = 0.05
 
+_SENDER: Final = "SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 _STREAMS: Final = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 
 Say = Callable[[str], None]
@@ -88,11 +94,19 @@ async def prepare_primary(told: Told, primary: str) -> None:
 async def rejoin(told: Told, primary: str, say: Say) -> None:
     """Bring a server back as a standby of the one at address primary, whatever it was and wrote before.
 
-    say: is told how. Its data are thrown away only when pg_rewind refuses, and then only for a whole copy.
-    Raises ClusterError when the primary does not answer or the server does not stream in the end.
+    say: is told how. Its data are thrown away only when pg_rewind refuses, and then only for a whole copy. Somebody
+    else's rejoin of the same server is waited for. Raises ClusterError when the primary does not answer or the server
+    does not stream in the end.
     """
+    async with _alone(told):
+        await _reaches(told, primary)
+        if await _follows(told, primary):
+            return
+        await _rejoin(told, primary, say)
+
+
+async def _rejoin(told: Told, primary: str, say: Say) -> None:
     server = told.server
-    await _reaches(told, primary)
     if await server.pids():
         await server.stop(STOP_TIMEOUT_S)
     if not server.is_standby:
@@ -101,28 +115,56 @@ async def rejoin(told: Told, primary: str, say: Say) -> None:
     await asyncio.to_thread(_drop_slots, server)
     try:
         await server.start(START_TIMEOUT_S)
-        await _streams(told)
+        await streams(told)
     except ClusterError as error:
         last = error.message.strip().splitlines()[-1]
         say(f"{told.name} does not follow as it is ({last})")
-        await server.kill()
+        if await server.pids():
+            await server.stop(STOP_TIMEOUT_S, "immediate")
         await _take_back(told, primary, say)
         await configure(told, primary)
         await server.start(START_TIMEOUT_S)
-        await _streams(told)
+        await streams(told)
     say(f"{told.name} streams from {primary}")
 
 
 async def reseed(told: Told, primary: str, say: Say) -> None:
     """Throw a server's data away and have it follow a fresh copy of the one at address primary."""
     server = told.server
-    await prepare_primary(told, primary)
-    if await server.pids():
-        await server.stop(STOP_TIMEOUT_S)
-    await _copy(told, primary, say)
-    await configure(told, primary)
-    await server.start(START_TIMEOUT_S)
-    await _streams(told)
+    async with _alone(told):
+        await _reaches(told, primary)
+        if await server.pids():
+            await server.stop(STOP_TIMEOUT_S)
+        await _copy(told, primary, say)
+        await configure(told, primary)
+        await server.start(START_TIMEOUT_S)
+        await streams(told)
+
+
+@contextlib.asynccontextmanager
+async def _alone(told: Told) -> AsyncIterator[None]:
+    """Be the only one who rebuilds this server: its agent and the tool may be told to at the same time."""
+    with (told.server.host.folder / LOCK).open("w") as file:
+        deadline = deadline_ns(BACKUP_TIMEOUT_S)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if now_ns() > deadline:
+                    raise ClusterError(f"{told.name} is being rebuilt by somebody else") from None
+            await asyncio.sleep(LOCK_POLL_S)
+        yield
+
+
+async def _follows(told: Told, primary: str) -> bool:
+    """Return whether a running server streams from the one at address primary already."""
+    if not await told.server.pids() or not told.server.is_standby:
+        return False
+    try:
+        return await told.server.ask("127.0.0.1", _SENDER, ASK_TIMEOUT_S) == primary
+    except (ClusterError, TimeoutError):
+        return False
 
 
 async def _reaches(told: Told, primary: str) -> None:
@@ -154,8 +196,8 @@ async def _copy(told: Told, primary: str, say: Say) -> None:
     say(f"{told.name} holds a fresh copy of {primary}")
 
 
-async def _streams(told: Told) -> None:
-    """Wait until a server streams; its own word, over its own loopback."""
+async def streams(told: Told) -> None:
+    """Wait until a server streams: its own word, over its own loopback. Raises ClusterError."""
 
     async def missing() -> str:
         try:

@@ -78,6 +78,7 @@ class PostgresServer:
 
         Raises ClusterError with its last log lines when it does not in time.
         """
+        await self._forget_pid()
         done = await self._run("pg_ctl", "start", "-D", str(self.data), "-l", str(self.host.folder / LOG), "-w",
                                "-t", str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0:
@@ -127,6 +128,7 @@ class PostgresServer:
 
         Its configuration is then primary's. Raises ClusterError when pg_rewind refuses.
         """
+        await self._forget_pid()
         done = await self._run("pg_rewind", "-D", str(self.data),
                                f"--source-server={conninfo(primary, self.port, user)} dbname=postgres",
                                timeout_s=timeout_s)  # fmt: skip
@@ -163,6 +165,11 @@ class PostgresServer:
         """Return the pid of the postmaster, in the host's namespace; [] when it does not run."""
         return await postmaster_pids(self.host, self.data)
 
+    async def _forget_pid(self) -> None:
+        """Remove the lock file of a server that does not run: a program that has its pid now would pass for it."""
+        if not await self.pids():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
     async def kill(self) -> None:
         """End the postmaster and all of its processes at once."""
         await self.host.signal(signal.SIGKILL, pids=await self.pids(), tree=True)
@@ -196,7 +203,9 @@ async def postmaster_pids(host: Host, data: Path) -> list[int]:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return []
-    return [one.pid for one in await host.processes() if one.pid == pid and one.state != "Z"]
+    # After a host's restart the number may be another program's.
+    running = await host.processes()
+    return [one.pid for one in running if one.pid == pid and one.name == "postgres" and one.state != "Z"]
 
 
 def last_lines(path: Path, lines: int = 8, bytes_max: int = 16384) -> str:

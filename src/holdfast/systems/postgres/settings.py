@@ -35,7 +35,7 @@ def server_parameters(spec: ClusterSpec) -> dict[str, str]:
         "wal_retrieve_retry_interval": "500ms",
         "fsync": "on" if spec.fsync else "off",
     }
-    parameters.update({name: _text(value) for name, value in spec.postgresql.parameters.items()})
+    parameters.update({name: text(value) for name, value in spec.postgresql.parameters.items()})
     return parameters
 
 
@@ -62,7 +62,8 @@ def listen_addresses(node: NodeSpec) -> str:
     return f"{node.address},127.0.0.1"
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a setting's value as PostgreSQL and its kin write it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)

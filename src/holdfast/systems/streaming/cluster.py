@@ -32,13 +32,17 @@ START_TIMEOUT_S: Final = 60.0
 _STARTED: Final = "SELECT pg_postmaster_start_time()::text"
 
 
-class StreamingCluster(ServerGroup):
-    """PostgreSQL nodes that stream from one of them, with nobody in charge but an operator."""
+class FollowingCluster(ServerGroup):
+    """PostgreSQL nodes that stream from the one that a record names; who moves it is a subclass's business.
 
-    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+    folder: where the record is kept.
+    """
+
+    model: OutageModel
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials, folder: Path) -> None:
         super().__init__(lab, spec, credentials)
-        self.model: OutageModel = settings.outage_model(spec)
-        self.leadership = Leadership(lab.folder)
+        self.leadership = Leadership(folder)
 
     # looking
 
@@ -137,20 +141,6 @@ class StreamingCluster(ServerGroup):
     async def _streams(self, node: str, primary: str) -> bool:
         return any(one.name == node for one in (await self.look_inside(primary))[1])
 
-    # acts
-
-    async def switchover(self, target: str | None) -> str:
-        """Stop the primary in order, have target take over with all it wrote, and return the new primary."""
-        return await moves.switchover(self, target)
-
-    async def failover(self, target: str | None) -> str:
-        """Fence the primary, have target (None: the standby that holds most) take over; returns it."""
-        return await moves.failover(self, target, comes_back=True)
-
-    async def operate(self, say: Progress) -> None:
-        """Be the operator until cancelled: look at the cluster, and act when its primary is lost."""
-        await Operator(self, say).watch()
-
     async def obstacles(self) -> Mapping[str, str]:
         """Return why the operator would not promote a standby."""
         view = await self.view()
@@ -184,3 +174,23 @@ class StreamingCluster(ServerGroup):
             settings.parameters(self.spec, self.node(name), waits_for),
             hba_lines(self.spec),
         )
+
+
+class StreamingCluster(FollowingCluster):
+    """Such nodes with nobody in charge but an operator."""
+
+    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
+        super().__init__(lab, spec, credentials, lab.folder)
+        self.model = settings.outage_model(spec)
+
+    async def switchover(self, target: str | None) -> str:
+        """Stop the primary in order, have target take over with all it wrote, and return the new primary."""
+        return await moves.switchover(self, target)
+
+    async def failover(self, target: str | None) -> str:
+        """Fence the primary, have target (None: the standby that holds most) take over; returns it."""
+        return await moves.failover(self, target, comes_back=True)
+
+    async def operate(self, say: Progress) -> None:
+        """Be the operator until cancelled: look at the cluster, and act when its primary is lost."""
+        await Operator(self, say).watch()

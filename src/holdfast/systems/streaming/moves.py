@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -18,12 +17,13 @@ import psycopg
 from holdfast.errors import ClusterError, HostError
 from holdfast.systems.postgres import following
 from holdfast.systems.streaming import settings
+from holdfast.systems.streaming.choice import Held, choose
 from holdfast.systems.streaming.leadership import Record
 from holdfast.systems.wait import until
 from holdfast.units import parse_lsn
 
 if TYPE_CHECKING:
-    from holdfast.systems.streaming.cluster import StreamingCluster
+    from holdfast.systems.streaming.cluster import FollowingCluster
 
 FENCE_TIMEOUT_S: Final = 5.0
 PROMOTE_TIMEOUT_S: Final = 30.0
@@ -36,45 +36,7 @@ _RECEIVED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Held:
-    """How much of the history a standby holds: bytes of WAL received, on a timeline."""
-
-    timeline: int
-    lsn: int
-
-
-def choose(
-    held: Mapping[str, Held], waits_for: Sequence[str], candidates: Sequence[str], target: str | None
-) -> str:
-    """Return the standby to promote: target, else the one of candidates that holds most.
-
-    held: what each standby that answers holds. waits_for: one of these holds every acknowledged write, so all of
-    them must have answered, and the one to promote must hold as much as the best of them. Raises ClusterError
-    when no choice is safe.
-    """
-    unheard = [name for name in waits_for if name not in held]
-    if unheard:
-        raise ClusterError(
-            f"{', '.join(unheard)} may hold acknowledged writes that no other standby has, and does not answer",
-            hint="bring it back first: holdfast status",
-        )
-    if target is None:
-        there = [name for name in candidates if name in held]
-        if not there:
-            raise ClusterError("there is no standby to promote", hint="holdfast status")
-        target = max(there, key=lambda name: (held[name], -candidates.index(name)))
-    elif target not in held:
-        raise ClusterError(f"{target} does not answer as a standby", hint="holdfast status")
-    best = max((held[name] for name in waits_for), default=held[target])
-    if held[target] < best:
-        raise ClusterError(
-            f"{target} lacks writes that were acknowledged: {best.lsn - held[target].lsn} bytes"
-        )
-    return target
-
-
-async def failover(cluster: StreamingCluster, target: str | None, *, comes_back: bool) -> str:
+async def failover(cluster: FollowingCluster, target: str | None, *, comes_back: bool) -> str:
     """Fence the recorded primary and promote target, by default the standby that holds most; returns it.
 
     comes_back: whether the old primary is made a standby at once, where its host is on. Raises ClusterError when no
@@ -98,7 +60,7 @@ async def failover(cluster: StreamingCluster, target: str | None, *, comes_back:
         return new
 
 
-async def switchover(cluster: StreamingCluster, target: str | None) -> str:
+async def switchover(cluster: FollowingCluster, target: str | None) -> str:
     """Stop the primary in order and promote target once it holds all of it; returns it.
 
     Raises ClusterError when target does not get all of it in time; the old primary then leads again.
@@ -135,7 +97,7 @@ async def switchover(cluster: StreamingCluster, target: str | None) -> str:
         return target
 
 
-async def fence(cluster: StreamingCluster, node: str) -> None:
+async def fence(cluster: FollowingCluster, node: str) -> None:
     """See to it that a node takes no write: its server is killed over the host's console, or its power is cut.
 
     Raises ClusterError when neither can be seen to hold.
@@ -155,7 +117,7 @@ async def fence(cluster: StreamingCluster, node: str) -> None:
         await host.power_off()
 
 
-async def _promote(cluster: StreamingCluster, record: Record, new: str) -> None:
+async def _promote(cluster: FollowingCluster, record: Record, new: str) -> None:
     """Record, then promote, then have the others follow. The old primary has been fenced."""
     waits_for = settings.eligible(cluster.spec, new) if cluster.spec.sync != "off" else ()
     cluster.leadership.write(Record(new, record.term + 1, waits_for))
@@ -171,7 +133,7 @@ async def _promote(cluster: StreamingCluster, record: Record, new: str) -> None:
         cluster.say(f"{name} follows {new}" if not trouble else f"{name} does not follow {new}: {trouble}")
 
 
-async def _repoint(cluster: StreamingCluster, name: str, new: str) -> str:
+async def _repoint(cluster: FollowingCluster, name: str, new: str) -> str:
     """Have a running standby follow new; return what kept it from that."""
     if not cluster.lab.hosts[name].is_on:
         return "its host is off"
@@ -185,12 +147,12 @@ async def _repoint(cluster: StreamingCluster, name: str, new: str) -> str:
     return ""
 
 
-async def _held(cluster: StreamingCluster, names: Sequence[str]) -> dict[str, Held]:
+async def _held(cluster: FollowingCluster, names: Sequence[str]) -> dict[str, Held]:
     found = await asyncio.gather(*(_received(cluster, name) for name in names))
     return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
 
-async def _received(cluster: StreamingCluster, name: str) -> Held | None:
+async def _received(cluster: FollowingCluster, name: str) -> Held | None:
     if not cluster.lab.hosts[name].is_on:
         return None
     try:
@@ -202,7 +164,7 @@ async def _received(cluster: StreamingCluster, name: str) -> Held | None:
     return None if row is None else Held(int(row[1]), parse_lsn(row[0]))
 
 
-async def _has_all(cluster: StreamingCluster, target: str, lsn: int) -> None:
+async def _has_all(cluster: FollowingCluster, target: str, lsn: int) -> None:
     async def missing() -> str:
         held = await _received(cluster, target)
         return "" if held is not None and held.lsn > lsn else f"it holds {held} of {lsn}"
@@ -210,11 +172,11 @@ async def _has_all(cluster: StreamingCluster, target: str, lsn: int) -> None:
     await until(missing, CATCH_UP_TIMEOUT_S, f"{target} to receive all that was written")
 
 
-def _names(cluster: StreamingCluster) -> list[str]:
+def _names(cluster: FollowingCluster) -> list[str]:
     return [node.name for node in cluster.spec.nodes]
 
 
-def _candidates(cluster: StreamingCluster, primary: str) -> list[str]:
+def _candidates(cluster: FollowingCluster, primary: str) -> list[str]:
     """Return who may be promoted without being named, the highest priority first."""
     names = settings.eligible(cluster.spec, primary)
     return sorted(names, key=lambda name: -(cluster.node(name).priority or 0))

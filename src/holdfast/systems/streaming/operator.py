@@ -20,6 +20,7 @@ from holdfast.errors import HoldfastError
 from holdfast.systems.base import ClusterView, NodeView, Role
 from holdfast.systems.postgres import following
 from holdfast.systems.streaming import moves, settings
+from holdfast.systems.streaming.choice import synchronous_standby_names
 from holdfast.systems.streaming.leadership import Record
 from holdfast.systems.wait import until
 
@@ -102,7 +103,7 @@ class Operator:
             told = cluster.told(record.primary, wanted)
             await following.configure(told, None)
             await told.server.reload()
-            setting = settings.synchronous_standby_names(cluster.spec, wanted)
+            setting = synchronous_standby_names(cluster.spec.sync, wanted)
             await _shows(cluster, record.primary, setting)
             cluster.leadership.write(Record(record.primary, record.term, tuple(wanted)))
         words = f"commits on {record.primary} wait for {setting or 'nobody'}"

@@ -9,6 +9,7 @@ from typing import Final
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import OutageModel
 from holdfast.systems.postgres import settings as servers
+from holdfast.systems.streaming.choice import synchronous_standby_names
 
 MARGIN_S: Final = 5.0
 """For the fencing, the promotion and the clients, on top of the operator's looks."""
@@ -45,14 +46,6 @@ def eligible(spec: ClusterSpec, primary: str) -> tuple[str, ...]:
     return tuple(node.name for node in spec.nodes if node.name != primary and node.role != "read-only")
 
 
-def synchronous_standby_names(spec: ClusterSpec, standbys: Iterable[str]) -> str:
-    """Return the setting by which a commit waits for one of the standbys; "" where it waits for nobody."""
-    names = ", ".join('"' + name + '"' for name in standbys)
-    if spec.sync == "off" or not names:
-        return ""
-    return f"{'ANY' if spec.sync == 'quorum' else 'FIRST'} 1 ({names})"
-
-
 def parameters(spec: ClusterSpec, node: NodeSpec, waits_for: Iterable[str]) -> dict[str, str]:
     """Return a node's parameters. waits_for: the standbys its commits wait for, should it lead."""
     silence = f"{int(PACES[spec.profile].silence_s * 1000)}ms"
@@ -60,5 +53,5 @@ def parameters(spec: ClusterSpec, node: NodeSpec, waits_for: Iterable[str]) -> d
         "wal_sender_timeout": silence,
         "wal_receiver_timeout": silence,
         **servers.own_parameters(spec, node),
-        "synchronous_standby_names": synchronous_standby_names(spec, waits_for),
+        "synchronous_standby_names": synchronous_standby_names(spec.sync, waits_for),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from holdfast.errors import UnavailableError
@@ -16,7 +17,7 @@ from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.streaming import settings
-from holdfast.systems.streaming.cluster import StreamingCluster
+from holdfast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from holdfast.systems.streaming.leadership import Record
 from holdfast.systems.wait import until, until_whole
 
@@ -57,8 +58,11 @@ def users(spec: ClusterSpec) -> tuple[str, ...]:
     return (SUPERUSER, REPLICATOR, spec.user)
 
 
-async def start_servers(cluster: StreamingCluster, progress: Progress) -> None:
-    """Make the hosts, the data and the record, start the primary and the standbys behind it. Raises ClusterError."""
+async def start_servers(cluster: FollowingCluster, progress: Progress, preload: Sequence[str] = ()) -> None:
+    """Make the hosts, the data and the record, start the primary and the standbys behind it.
+
+    preload: Python modules that programs of the hosts will need. Raises ClusterError.
+    """
     lab, spec = cluster.lab, cluster.spec
     progress(f"starting {len(spec.nodes)} servers")
     primary = spec.primary()
@@ -70,7 +74,7 @@ async def start_servers(cluster: StreamingCluster, progress: Progress) -> None:
     told = {node.name: cluster.told(node.name) for node in spec.nodes}
     servers = {name: one.server for name, one in told.items()}
     await asyncio.gather(
-        _switch_on(cluster), make_data(lab, spec, cluster.credentials, servers, PRIMARY_TIMEOUT_S)
+        _switch_on(cluster, preload), make_data(lab, spec, cluster.credentials, servers, PRIMARY_TIMEOUT_S)
     )
     others = [name for name in told if name != primary.name]
     await following.configure(told[primary.name], None)
@@ -85,7 +89,9 @@ async def start_servers(cluster: StreamingCluster, progress: Progress) -> None:
         await until(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
 
 
-async def _switch_on(cluster: StreamingCluster) -> None:
+async def _switch_on(cluster: FollowingCluster, preload: Sequence[str]) -> None:
+    if preload:
+        await cluster.lab.preload(preload)
     for node in cluster.spec.nodes:
         await cluster.lab.hosts[node.name].power_on()
         await cluster.lab.publish(node.name, node.address, POSTGRES_PORT, node.port)

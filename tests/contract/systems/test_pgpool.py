@@ -1,0 +1,149 @@
+"""A real Pgpool-II before real servers: it spreads reads, follows the primary, and never leads to two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.spec import load_cluster
+from holdfast.systems.base import Role
+from holdfast.systems.pgpool.cluster import PgpoolCluster
+from holdfast.systems.pgpool.system import TOOLS
+from holdfast.systems.programs import missing
+from holdfast.systems.streaming.cluster import StreamingCluster
+from holdfast.systems.wait import until, until_whole
+
+READS = 300
+_COUNT = (
+    "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'read_me'"
+)
+
+needs_pgpool = pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missing(*TOOLS)))
+
+
+@pytest.fixture(scope="module")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state = tmp_path_factory.mktemp("pgpool")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(state))
+        asyncio.run(_up())
+        yield state
+        assert asyncio.run(lifecycle.take_down("balanced")).residue == ()
+
+
+async def _up() -> None:
+    spec = load_cluster("pgpool", ["profile=fast"])
+    await lifecycle.bring_up(spec, "balanced", lambda _words: None, keep=True)
+
+
+@pytest.fixture
+def cluster(_state: Path, monkeypatch: pytest.MonkeyPatch) -> PgpoolCluster:
+    """A cluster that the tests of this file share."""
+    monkeypatch.setenv("HOLDFAST_STATE", str(_state))
+    found = lifecycle.attach("balanced")
+    assert isinstance(found, PgpoolCluster)
+    return found
+
+
+async def through(cluster: PgpoolCluster) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    """Connect through the balancer, as the application's user."""
+    user = cluster.spec.user
+    return await psycopg.AsyncConnection.connect(
+        host="127.0.0.1",
+        port=cluster.published(cluster.balancer.name),
+        dbname=cluster.spec.database,
+        user=user,
+        password=cluster.credentials.password(user),
+        autocommit=True,
+    )
+
+
+async def scans(cluster: PgpoolCluster) -> dict[str, int]:
+    """Return how often each server itself says that the table was read."""
+    found = {}
+    for node in cluster.spec.nodes:
+        connection = await cluster.connect(node.name, database=cluster.spec.database)
+        async with connection:
+            row = await (await connection.execute(_COUNT)).fetchone()
+        found[node.name] = 0 if row is None else int(row[0])
+    return found
+
+
+@needs_pgpool
+def test_reads_are_spread_over_the_servers_as_they_count_them_themselves(cluster: PgpoolCluster) -> None:
+    async def work() -> None:
+        connection = await through(cluster)
+        async with connection:
+            await connection.execute("CREATE TABLE read_me (x int)")
+            await connection.execute("INSERT INTO read_me VALUES (1)")
+        await until_whole(cluster, 20)
+        before = await scans(cluster)
+        connection = await through(cluster)
+        async with connection:
+            for _ in range(READS):
+                await connection.execute("SELECT x FROM read_me", prepare=False)
+        total = 0
+        counted: dict[str, int] = {}
+
+        async def missing() -> str:  # a backend tells its counts when its session ends, or once a second
+            nonlocal total, counted
+            now = await scans(cluster)
+            counted = {name: now[name] - before.get(name, 0) for name in now}
+            total = sum(counted.values())
+            return "" if total >= READS else f"{counted}"
+
+        await until(missing, 20, "the servers to have counted every read")
+        assert min(counted.values()) >= READS / 10, counted
+
+    asyncio.run(work())
+
+
+@needs_pgpool
+def test_a_switchover_and_the_loss_of_a_server_leave_one_writable_node_behind_the_balancer(
+    cluster: PgpoolCluster,
+) -> None:
+    async def work() -> None:
+        assert await cluster.switchover("pg-node-3") == "pg-node-3"
+        await until_whole(cluster, 30)
+        for pid in await cluster.server_pids("pg-node-3"):
+            await cluster.lab.hosts["pg-node-3"].signal(9, pids=[pid])  # type: ignore[arg-type]
+
+        async def missing() -> str:
+            primary = await cluster.primary()
+            return "" if primary not in (None, "pg-node-3") else f"{primary} leads"
+
+        await until(missing, 30, "Pgpool-II to fail over")
+        await until_whole(cluster, 60)
+        view = await cluster.view()
+        assert [node.name for node in view.nodes if node.role is Role.PRIMARY] == [view.primary]
+        connection = await through(cluster)
+        async with connection:
+            await connection.execute("CREATE TABLE after_the_failover (x int)")
+        assert all(node.assigned_state in ("up", "waiting") for node in view.nodes if node.lsn is not None)
+
+    asyncio.run(work())
+
+
+def test_without_the_program_the_servers_come_up_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(
+        "holdfast.systems.pgpool.system.missing", lambda *_names: "pgpool is not installed (make systems)"
+    )
+    said: list[str] = []
+
+    async def work() -> None:
+        spec = load_cluster("pgpool", ["profile=fast"])
+        async with lifecycle.temporary(spec, "bare", said.append, keep=False) as up:
+            assert isinstance(up.cluster, StreamingCluster)
+            assert (await up.cluster.view()).ready
+            assert isinstance(lifecycle.attach("bare"), StreamingCluster)
+
+    asyncio.run(work())
+    assert any("left out: pgpool, because pgpool is not installed" in words for words in said)
