@@ -69,6 +69,33 @@ class SplitBrain:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TwoWriters:
+    """A node that went on acknowledging on an old timeline: from its first late invocation to its last late ack."""
+
+    node: str
+    timeline: int
+    start_ns: int
+    end_ns: int
+    ops: tuple[int, ...]
+
+
+def two_writers(history: History, workload: str = "append") -> tuple[TwoWriters, ...]:
+    """Return the spans in which an older timeline acknowledged beside a newer one. O(n · timelines)."""
+    ops = history.ops
+    acks = np.flatnonzero(acks_of(history, workload) & (ops.timeline > 0))
+    if not len(acks):
+        return ()
+    late, _ = _late_acks(history, acks)
+    found = []
+    for node, timeline in sorted({(int(ops.node[one]), int(ops.timeline[one])) for one in late.tolist()}):
+        mine = late[(ops.node[late] == node) & (ops.timeline[late] == timeline)]
+        start_ns, end_ns = int(ops.invoke_ns[mine].min()), int(ops.complete_ns[mine].max())
+        name = ops.node_name(int(mine[0])) or ""
+        found.append(TwoWriters(name, timeline, start_ns, end_ns, tuple(mine.tolist())))
+    return tuple(found)
+
+
 def _summary(history: History, late: int, value: float, shared: int) -> str:
     parts = []
     if late:

@@ -28,6 +28,7 @@ BENCHES: Final = (
     "load",
     "raftlog",
     "recorder",
+    "report",
 )
 
 

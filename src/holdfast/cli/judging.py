@@ -10,7 +10,7 @@ import click
 
 from holdfast.checkers.base import Verdict, worst
 from holdfast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
-from holdfast.cli.output import EXIT_CODES, OUT, json_option, print_json, say
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, json_option, print_json, say
 from holdfast.errors import ConfigError, HistoryError
 from holdfast.history.formats import FORMATS, read_history
 from holdfast.history.history import JSON, History
@@ -22,6 +22,7 @@ from holdfast.hosts.state import runs_folder
 from holdfast.report.findings import finding_document
 from holdfast.report.json import run_document
 from holdfast.report.matrix import print_matrix
+from holdfast.report.plain import plain
 from holdfast.report.terminal import print_run
 from holdfast.run.conclude import judge_again
 from holdfast.spec import stored_drill
@@ -102,22 +103,34 @@ def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], a
 
 @click.command()
 @click.argument("stores", nargs=-1, required=True, metavar="STORE…")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    help="Write one web page that stands for itself; several runs are compared.",
+)
 @json_option
-def report(stores: Sequence[str], as_json: bool) -> int:
-    """Print the report of stored runs, or of one stored matrix."""
-    if len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
+def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
+    """Print the report of stored runs, or with --html write it as a page; or that of one stored matrix."""
+    if html_file is None and len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
         found = load_matrix(matrix)
         print_json(found) if as_json else print_matrix(OUT, found)
         return EXIT_CODES[str(found["verdict"])]
-    documents = []
-    for store in stores:
-        folder = find_store(store)
-        history, document = load_run(folder)
-        documents.append(run_document(history, document, folder))
+    folders = [find_store(store) for store in stores]
+    runs = [load_run(folder) for folder in folders]
+    documents = [
+        run_document(history, document, folder)
+        for (history, document), folder in zip(runs, folders, strict=True)
+    ]
+    if html_file is not None:
+        from holdfast.report.html import write_page
+
+        write_page(Path(html_file), list(zip(runs, folders, strict=True)))
+        ERR.print(plain(f"written: {html_file}"))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"runs": whole})
-    else:
+    elif html_file is None:
         for one in documents:
             print_run(OUT, one)
     return EXIT_CODES[worst(Verdict(str(one["verdict"])) for one in documents)]

@@ -15,7 +15,7 @@ import psycopg
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasLeaderRecord, HasServers
+from holdfast.systems.base import Cluster, HasConsensus, HasLeaderRecord, HasServers
 from holdfast.systems.postgres.views import Connection, StandbyView, server_view, standby_views
 from holdfast.units import NS_PER_S
 
@@ -24,6 +24,7 @@ RECONNECT_S: Final = 0.2
 LAGS_EVERY_NS: Final = NS_PER_S // 2
 LOOK_SHARE: Final = 4.0
 """A pause is at least this many times as long as the look before it."""
+MEMBERS_EVERY_S: Final = 0.5
 LOOK_TIMEOUT_S: Final = 1.0
 OBSERVATIONS_MAX: Final = 1_000_000
 
@@ -56,6 +57,8 @@ class Observer:
             ]
         if isinstance(self._cluster, HasLeaderRecord):
             tasks.append(asyncio.create_task(self._watch_store(self._cluster)))
+        if isinstance(self._cluster, HasConsensus) and len(self._cluster.spec.dcs) > 1:
+            tasks.append(asyncio.create_task(self._watch_members(self._cluster)))
         try:
             yield
         finally:
@@ -122,7 +125,16 @@ class Observer:
         kept = len(self.observations)
         self._note(
             NodeObservation(
-                now_ns(), standby.name, "replication", "", 0, 0, standby.state, replay_lag_s=round(lag_s, 6)
+                now_ns(),
+                standby.name,
+                "replication",
+                "",
+                0,
+                0,
+                standby.state,
+                "",
+                round(lag_s, 6),
+                standby.lag_bytes,
             )
         )
         self._longest[standby.name] = 0.0 if len(self.observations) > kept else lag_s
@@ -146,6 +158,22 @@ class Observer:
                     self._note(NodeObservation(now_ns(), holder, "dcs", "primary", 0, 0, "held"))
                 last = holder
             await asyncio.sleep(max(SAMPLE_S, LOOK_SHARE * seconds_between(start, now_ns())))
+
+    async def _watch_members(self, store: HasConsensus) -> None:
+        """Note which member leads the consensus store, role ``leader``; "" while none does."""
+        while True:
+            start = now_ns()
+            with contextlib.suppress(OSError, TimeoutError):
+                self._note_leader(await store.dcs_leader() or "")
+            await asyncio.sleep(max(MEMBERS_EVERY_S, LOOK_SHARE * seconds_between(start, now_ns())))
+
+    def _note_leader(self, leader: str) -> None:
+        """Keep a leader of the store when it is another than before."""
+        before = self._last.get(("consensus", ""))
+        if before is None or before.node != leader:
+            seen = NodeObservation(now_ns(), leader, "consensus", "leader" if leader else "", 0, 0)
+            self.observations.append(seen)
+            self._last["consensus", ""] = seen
 
 
 def durability(synchronous_commit: str, synchronous_standby_names: str) -> str:

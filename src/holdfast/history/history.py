@@ -39,11 +39,13 @@ class NodeObservation:
     """What one node showed at one moment, sampled during the run.
 
     role: ``primary``, ``standby`` or ``""`` when the node did not answer. timeline, lsn: 0 when unknown.
-    source: who said so (``node`` itself, ``manager``, ``dcs``, ``replication``: the primary of its standbys).
+    source: who said so (``node`` itself, ``manager``, ``dcs``, ``replication``: the primary of its standbys,
+    ``consensus``: which member leads the store, role ``leader``).
     durability: what a primary waits for before it acknowledges: ``off`` (nothing), ``local`` (its own disk, by
     synchronous_commit), ``async`` (its own disk, since no standby is named) or ``sync`` (a standby); "" for others.
     replay_lag_s: with the source ``replication``, what the
     primary says of this standby: the longest lag since the observation before; state is the standby's then.
+    lag_bytes: likewise, what it has not replayed now.
     """
 
     at_ns: int
@@ -55,6 +57,7 @@ class NodeObservation:
     state: str = ""
     durability: str = ""
     replay_lag_s: float | None = None
+    lag_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import holdfast
 from holdfast.checkers.base import Finding, Verdict, run_checker, worst
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.services import start_member
+from holdfast.cluster.versions import versions
 from holdfast.errors import ClusterError
 from holdfast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from holdfast.history.reading import read_ops
@@ -132,7 +132,7 @@ async def conclude(
         verdict=worst(finding.verdict for finding in findings),
         cluster=shape,
         drill=to_document(drill),
-        versions={"holdfast": holdfast.__version__},
+        versions=await versions(cluster),
         plan=tuple(step.to_document() for step in about.plan),
         findings=tuple(finding_document(finding) for finding in findings),
         notes=notes,

@@ -1,0 +1,57 @@
+"""The pictures in docs/, of real runs. They are kept when HOLDFAST_PICTURES names the folder: docs/pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import serious
+from program import holdfast
+
+pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.timeout(600)]
+
+CHART_BOTTOM_PX = 40
+
+
+def picture(page: Any, name: str, folder: Path, until: str | None = None) -> None:
+    """Save a page as it is seen, down to an element."""
+    page.wait_for_timeout(300)
+    kept = Path(os.environ["HOLDFAST_PICTURES"]) if "HOLDFAST_PICTURES" in os.environ else folder
+    kept.mkdir(parents=True, exist_ok=True)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    if until is not None:
+        box = page.locator(until).first.bounding_box()
+        height = min(height, box["y"] + box["height"] + CHART_BOTTOM_PX)
+    width = page.viewport_size["width"]
+    page.screenshot(
+        path=kept / f"{name}.png", full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height}
+    )
+
+
+def test_the_report_of_real_runs(
+    open_page: Callable[..., Any], axe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = holdfast("drill", "primary-partition", "--set", "sync=off", "--json", timeout_s=300).json
+    kept = holdfast("drill", "primary-partition", "--json", timeout_s=300).json
+    quick = holdfast("drill", "primary-partition", "--profile", "fast", "--json", timeout_s=300).json
+    one, three = tmp_path / "one.html", tmp_path / "three.html"
+    assert holdfast("report", lost["store"], "--html", str(one)).code == 1
+    holdfast("report", *(run["store"] for run in (lost, kept, quick)), "--html", str(three))
+    page = open_page(one)
+    page.wait_for_selector("html[data-operations]")
+    told = page.locator("#lost").inner_text()
+    assert f"{lost['acked_lost']:,} writes that pg-node-1 acknowledged" in told
+    assert "replication was asynchronous" in told
+    assert serious(page, axe) == []
+    picture(page, "report-light", tmp_path, until="#chart")
+    page = open_page(one, scheme="dark")
+    page.wait_for_selector("html[data-operations]")
+    picture(page, "report-dark", tmp_path, until="#chart")
+    page = open_page(one, width=390)
+    page.wait_for_selector("html[data-operations]")
+    picture(page, "report-phone", tmp_path, until="#chart")
+    page = open_page(three)
+    picture(page, "compare-light", tmp_path)
