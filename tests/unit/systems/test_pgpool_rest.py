@@ -12,6 +12,7 @@ from hypothesis import settings
 from pool import FakePool
 from schemathesis import checks
 
+from holdfast.systems.pgpool.pcp import setting_values
 from holdfast.systems.pgpool.rest import balancer as acts
 from holdfast.systems.pgpool.rest.app import ALGORITHM, PREFIX, Login, make_app
 from holdfast.systems.pgpool.rest.balancer import Balancer
@@ -41,6 +42,11 @@ class Api:
 @pytest.fixture
 def api() -> Iterator[Api]:
     yield Api(FakePool())
+
+
+def test_an_empty_setting_is_empty_and_not_the_next_line() -> None:
+    text = "name : a\nvalue: \ndesc : what a is\n\nname : b\nvalue: on\ndesc : what b is\n"
+    assert setting_values(text) == {"a": "", "b": "on"}
 
 
 def acted(pool: FakePool) -> list[str]:
