@@ -129,7 +129,7 @@ class Pcp:
 
 
 def setting_values(text: str) -> dict[str, str]:
-    """Return the settings of pcp_pool_status's answer by name; many are empty, and then so is the rest of their line."""
+    """Return the settings of pcp_pool_status's answer by name; many are empty, and the rest of their line then too."""
     names = re.findall(r"^name[ \t]*:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
     values = re.findall(r"^value[ \t]*:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
     return dict(zip(names, values, strict=False))
