@@ -72,7 +72,7 @@ async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_clu
     monitor = cluster.lab.hosts[name]
     await monitor.power_off()
     try:
-        await found(cluster, "monitor", "writes go on, and nobody can be promoted")
+        await found(cluster, "consensus store", "writes go on, and nobody can be promoted")
     finally:
         await monitor.power_on()
         await start_member(cluster, name)

@@ -22,11 +22,11 @@ from holdfast.systems.base import (
     HasConsensus,
     HasLogs,
     HasServers,
-    Maintainable,
     NodeView,
     Promotable,
     Role,
 )
+from holdfast.systems.maintenance import STATE as MAINTENANCE
 from holdfast.systems.postgres import contents
 from holdfast.systems.postgres.server import last_lines
 
@@ -36,8 +36,8 @@ CATCH_UP_TIMEOUT_S: Final = 5.0
 DISK_BYTES_MIN: Final = 64 * 1024 * 1024
 LOOK_TIMEOUT_S: Final = 10.0
 
-_NOT_YET: Final = ("startup", "backup", "catchup")
-"""States of pg_stat_replication before a standby streams; managers have words of their own for one that does."""
+_FOLLOWS: Final = ("streaming", "secondary")
+"""What Patroni and PostgreSQL, and what pg_auto_failover calls a standby that follows."""
 
 _STANDBYS: Final = (Role.STANDBY, Role.READ_ONLY)
 
@@ -70,21 +70,12 @@ async def _ports(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
     return wrong
 
 
-async def _monitor(_cluster: Cluster, view: ClusterView) -> list[Wrong]:
-    """A monitor that does not answer: nothing stops, and nothing is moved either."""
-    return [
-        (
-            State.BAD,
-            f"the monitor {node.name} does not answer: writes go on, and nobody can be promoted",
-            f"holdfast logs {node.name}; holdfast heal starts it again",
-        )
-        for node in view.nodes
-        if node.role is Role.MONITOR and not node.healthy
-    ]
-
-
 async def _consensus(cluster: Cluster, view: ClusterView) -> list[Wrong]:
-    """A consensus store without its majority, or with a member that does not answer."""
+    """A consensus store without its majority, or with a member that does not answer; a monitor that is away."""
+    away = [node.name for node in view.nodes if node.role is Role.MONITOR and not node.healthy]
+    if away:
+        said = f"the monitor {away[0]} does not answer: writes go on, and nobody can be promoted"
+        return [(State.BAD, said, f"holdfast logs {away[0]}; holdfast heal brings back what a fault stopped")]
     members = [node for node in view.nodes if node.role is Role.DCS]
     down = [node.name for node in members if not node.healthy]
     if not down:
@@ -135,15 +126,16 @@ async def _lock_holder(cluster: Cluster) -> str:
 async def _nodes(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     """A node whose host is off, or whose server does not answer: with its own last words."""
     wrong: list[Wrong] = []
-    out = await cluster.in_maintenance() if isinstance(cluster, Maintainable) else frozenset()
     for node in view.nodes:
         if node.lsn is not None or (node.role not in (Role.PRIMARY, *_STANDBYS)):
             continue
-        if node.name in out:
-            words = f"{node.name} is in maintenance, since a person took it out"
-            wrong.append((State.NOTE, words, f"holdfast maintenance {node.name} off"))
+        if node.state == MAINTENANCE:
+            wrong.append(
+                (State.NOTE, f"{node.name} is out for maintenance", f"holdfast maintenance {node.name} off")
+            )
             continue
-        if not cluster.lab.hosts[node.name].is_on:
+        host = cluster.lab.hosts.get(node.name)  # none: a node that is being added or removed
+        if host is None or not host.is_on:
             wrong.append((State.BAD, f"the host of {node.name} is off", "holdfast heal"))
             continue
         logs = cluster.log_files(node.name) if isinstance(cluster, HasLogs) else {}
@@ -183,8 +175,7 @@ async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> tuple[str
                 "replay is paused",
                 f"holdfast psql --superuser --node {before.name} -- -c 'select pg_wal_replay_resume()'",
             )
-    begins = before.state in _NOT_YET and now.state in _NOT_YET
-    if begins or not (before.healthy or now.healthy):
+    if before.state not in _FOLLOWS and now.state not in _FOLLOWS:
         return f"it does not stream but is {now.state}", f"holdfast logs {before.name}"
     if (now.lag_bytes or 0) >= STALL_BYTES_MIN and now.lsn == before.lsn:
         return f"it is {now.lag_bytes} bytes behind and does not move", f"holdfast logs {before.name}"
@@ -231,7 +222,6 @@ async def _disk(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
 EXAMINATIONS: Final[dict[str, Callable[[Cluster, ClusterView], Awaitable[Sequence[Wrong]]]]] = {
     "port conflict": _ports,
     "consensus store": _consensus,
-    "monitor": _monitor,
     "leader and failover": _leader,
     "nodes run": _nodes,
     "replication": _replication,
