@@ -138,7 +138,7 @@ def explore(api: httpx.Client, folder: Path, *words: str) -> None:
     """Have schemathesis ask all that the API's own description allows, and what it does not."""
     root = str(api.base_url).removesuffix("/api/v1/")
     argv = [str(Path(sys.executable).with_name("st")), "run", f"{root}/openapi.json", "--no-color", "--seed", "1",
-            "-H", f"Authorization: {api.headers['Authorization']}", "--max-examples", "2", "--max-time", "90", "--request-timeout", "90",
-            "--exclude-checks", "not_a_server_error,positive_data_acceptance", *words]  # fmt: skip
+            "-H", f"Authorization: {api.headers['Authorization']}", "--max-examples", "2", "--max-time", "90",
+            "--request-timeout", "90", "--exclude-checks", "not_a_server_error,positive_data_acceptance", *words]  # fmt: skip
     done = subprocess.run(argv, capture_output=True, text=True, timeout=280, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
