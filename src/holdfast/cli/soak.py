@@ -35,7 +35,7 @@ from holdfast.report.terminal import print_run
 from holdfast.run.conclude import Outcome
 from holdfast.run.soak.diary import Diary
 from holdfast.run.soak.director import Director
-from holdfast.run.soak.plan import NAME, SoakTimes
+from holdfast.run.soak.plan import NAME, SoakTimes, check_settings
 from holdfast.spec import load_cluster, split_overrides
 from holdfast.systems.base import Cluster, HasPrimary, HasServers, Switchable
 
@@ -115,6 +115,7 @@ async def soak(
     )
     attached = lifecycle.attach(lab) if spec is None else None
     nodes = len(spec.nodes if spec is not None else attached.spec.nodes if attached is not None else ())
+    check_settings(times, for_drill)
     if attached is not None:
         _check_able(attached)
     elif spec is not None:  # before a lab is made for nothing

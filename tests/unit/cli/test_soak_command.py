@@ -21,6 +21,11 @@ from holdfast.cli.main import run
         (["--system", "nonsense"], "nonsense"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--lab", "nowhere"], "no lab"),
+        (["--set", "duration=5s"], "is the soak's own"),
+        (["--set", "checks.nonsense=5"], "there is no check nonsense"),
+        (["--set", "checks.replay_lag_s=fast"], "checks.replay_lag_s"),
+        (["--set", "checks.read_errors=0.5"], "is a whole number"),
+        (["--system", "etcd"], "etcd has no PostgreSQL servers"),
     ],
 )
 def test_bad_usage_is_refused_by_name_and_nothing_is_made(
