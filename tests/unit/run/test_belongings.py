@@ -8,7 +8,7 @@ from holdfast.run.belongings import FILES_MAX, bring, is_hidden
 
 
 def test_places_of_a_host_of_its_own_hide_what_is_there() -> None:
-    assert is_hidden(Path("/tmp/work/load.py"))
+    assert is_hidden(Path("/tmp/mine/load.py"))
     assert is_hidden(Path("/tmp"))
     assert not is_hidden(Path("/tmpfoo/load.py"))
     assert not is_hidden(Path("/home/me/load.py"))
