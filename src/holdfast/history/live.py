@@ -78,12 +78,13 @@ def read_live(folder: Path) -> Live | None:
     """
     place = folder / FILE
     with contextlib.suppress(OSError):
-        place = Path((folder / POINTER).read_text().strip()) / FILE
+        if pointed := (folder / POINTER).read_text().strip():
+            place = Path(pointed) / FILE
     try:
         raw = json.loads(place.read_text())
         if raw.get("version") != VERSION:
             return None
         faults = tuple(LiveFault(**{**one, "targets": tuple(one["targets"])}) for one in raw.pop("faults"))
         return Live(**raw, faults=faults)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
