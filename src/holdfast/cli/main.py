@@ -53,6 +53,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ls": "listing",
     "bench": "bench",
     "doctor": "doctor",
+    "serve": "serve",
 }
 """Each command and the module beside this one whose ``COMMANDS`` holds it."""
 
