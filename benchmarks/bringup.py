@@ -17,8 +17,10 @@ from benchmarks.bare_cluster import bare_cluster
 from benchmarks.case import Case
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle
+from holdfast.errors import UnavailableError
 from holdfast.spec import load_cluster
-from holdfast.systems.postgres.install import find
+from holdfast.systems.pg_auto_failover import keeper
+from holdfast.systems.postgres.install import PostgresInstall, find
 from holdfast.systems.postgres.seed import seed_path
 
 PRESETS = {"patroni-3": "patroni", "six-node": "six-node"}
@@ -42,7 +44,20 @@ def cases(rounds: int = ROUNDS) -> list[Case]:
         mine = statistics.median(turn.up_s for turn in ours)
         found.append(Case(name, mine, "s", statistics.median(turn.up_s for turn in peers), PEER))
     whole = [our_turn("patroni", "on").up_s for _ in range(rounds)]
-    return [*found, Case("patroni-3, one standby synchronous", statistics.median(whole), "s")]
+    found.append(Case("patroni-3, one standby synchronous", statistics.median(whole), "s"))
+    return [*found, *_pg_auto_failover(rounds)]
+
+
+def _pg_auto_failover(rounds: int) -> list[Case]:
+    """Return the case of a monitor and three nodes under pg_auto_failover; none where it is not installed."""
+    try:
+        _program, install = keeper.find(None)
+    except UnavailableError:
+        return []
+    ours = [our_turn("pg_auto_failover").up_s for _ in range(rounds + 1)][1:]
+    with tempfile.TemporaryDirectory() as folder:
+        peers = [peer_turn(Path(folder) / str(number), 3, install).up_s for number in range(rounds)]
+    return [Case("pg_auto_failover-3", statistics.median(ours), "s", statistics.median(peers), PEER)]
 
 
 def turns(preset: str, rounds: int) -> tuple[list[Turn], list[Turn]]:
@@ -63,7 +78,7 @@ def turns(preset: str, rounds: int) -> tuple[list[Turn], list[Turn]]:
 
 def our_turn(preset: str, sync: str = "off") -> Turn:
     """Bring a preset up and down."""
-    spec = load_cluster(preset, [f"sync={sync}", "ports={}"])
+    spec = load_cluster(preset, [f"sync={sync}", "ports={}", "dataset=null"])
 
     async def turn() -> Turn:
         name = lifecycle.free_name("bench")
@@ -77,9 +92,9 @@ def our_turn(preset: str, sync: str = "off") -> Turn:
     return asyncio.run(turn())
 
 
-def peer_turn(folder: Path, nodes: int) -> Turn:
+def peer_turn(folder: Path, nodes: int, install: PostgresInstall | None = None) -> Turn:
     """Bring bare servers up and down, from the seed that our own bring-up has made."""
-    install = find(None)
+    install = install or find(None)
     with bare_cluster(folder, install, seed_path(install, checksums=True), nodes) as cluster:
         start = now_ns()
         cluster.up()

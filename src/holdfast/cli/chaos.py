@@ -1,4 +1,4 @@
-"""Commands that break things: chaos from a seed; inject, heal and load on a lab that is up."""
+"""Commands that break things: chaos from a seed; inject and heal on a lab that is up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import secrets
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,10 @@ from holdfast.cli.output import (
     json_option,
     lab_option,
     print_json,
+    route_option,
     say,
     set_option,
+    webhook_option,
 )
 from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
@@ -35,15 +38,16 @@ from holdfast.faults.targets import resolve
 from holdfast.history.history import JSON
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
+from holdfast.routes.registry import with_route
 from holdfast.run.chaos import SCENARIOS, chaos_drill
 from holdfast.run.conclude import Outcome
 from holdfast.run.experiment import run_drill
 from holdfast.run.plan import make_plan
-from holdfast.spec import DrillSpec, WorkloadSpec, load_cluster
+from holdfast.spec import load_cluster
 from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
-from holdfast.units import parse_duration_s, parse_rate_per_s
+from holdfast.units import parse_duration_s
 
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
@@ -75,7 +79,9 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
+@route_option
 @lab_option
+@webhook_option
 @set_option
 @json_option
 @asynchronous
@@ -86,6 +92,7 @@ async def chaos(
     system: str,
     profile: str | None,
     log_folder: Path,
+    route: str | None,
     lab: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -97,6 +104,7 @@ async def chaos(
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
     words += ["--system", system, *(["--profile", profile] if profile else [])]
+    words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
     log_folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -112,6 +120,7 @@ async def chaos(
 
         async def on(cluster: Cluster) -> Outcome:
             drill = chaos_drill(scenario, duration, chosen, cluster.spec)
+            drill = replace(drill, route=route)  # type: ignore[arg-type]
             for step in make_plan(drill):
                 progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
             return await run_drill(
@@ -128,7 +137,7 @@ async def chaos(
         else:
             # Free ports: chaos may run beside a cluster that has the preset's.
             overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
-            spec = load_cluster(system, overrides)
+            spec = with_route(load_cluster(system, overrides), route)
             chaos_drill(scenario, duration, chosen, spec)  # refuses before a lab is made
             name = lifecycle.free_name(f"chaos-{scenario}")
             async with lifecycle.temporary(spec, name, progress, keep=False) as up:
@@ -225,56 +234,6 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
     return HostError.exit_code if failed else 0
 
 
-@click.command()
-@click.argument("workload")
-@lab_option
-@click.option("--duration", type=Duration(), default="30s", show_default=True)
-@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
-@click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@json_option
-@asynchronous
-async def load(
-    workload: str,
-    lab: str | None,
-    duration: float,
-    clients: int,
-    rate: str | None,
-    seed: int | None,
-    as_json: bool,
-) -> int:
-    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history."""
-    cluster = lifecycle.attach(lab)
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    try:
-        rate_per_s = None if rate is None else parse_rate_per_s(rate)
-    except ValueError as error:
-        raise ConfigError(str(error), key="--rate") from error
-    drill = DrillSpec(
-        name=f"load-{workload}",
-        title=f"Load: {workload}, and no fault",
-        workload={workload: WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)},  # type: ignore[arg-type]
-        duration_s=duration,
-    )
-    words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    words += [*(["--rate", rate] if rate else []), "--seed", str(chosen)]
-    with Reporter(f"load {workload}") as progress:
-        outcome = await run_drill(
-            cluster,
-            drill,
-            seed=chosen,
-            folder=new_run_folder(drill.name),
-            replay=shlex.join(words),
-            say=progress,
-        )
-    document = run_document(outcome.history, outcome.document, outcome.folder)
-    if as_json:
-        print_json(document)
-    else:
-        print_run(OUT, document)
-    return EXIT_CODES[outcome.verdict]
-
-
 def _setting(text: str) -> tuple[str, JSON]:
     name, sign, value = text.partition("=")
     if not sign:
@@ -282,4 +241,4 @@ def _setting(text: str) -> tuple[str, JSON]:
     return name, parse_value(value, place=f"--set {text}")
 
 
-COMMANDS: Final = (chaos, inject, heal, load)
+COMMANDS: Final = (chaos, inject, heal)

@@ -21,21 +21,25 @@ from holdfast.cli.output import (
     print_json,
     route_option,
     set_option,
+    webhook_option,
 )
 from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
+from holdfast.errors import ConfigError
 from holdfast.history.history import JSON
 from holdfast.hosts.state import runs_folder
+from holdfast.monitoring.services import with_monitoring
 from holdfast.report.json import run_document
 from holdfast.report.junit import junit
 from holdfast.report.terminal import print_run
 from holdfast.routes.registry import with_route
 from holdfast.run.conclude import Outcome
 from holdfast.run.experiment import run_drill
-from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, split_overrides
+from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
 from holdfast.systems.base import Cluster
 
 SEED_BITS: Final = 31
+ALERTS: Final = "alerts"
 
 
 @click.command()
@@ -49,6 +53,7 @@ SEED_BITS: Final = 31
 @click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
+@webhook_option
 @set_option
 @json_option
 @asynchronous
@@ -67,6 +72,10 @@ async def drill(
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
     overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
     for_cluster, for_drill = split_overrides(overrides)
+    if ALERTS in names:
+        if len(names) > 1:
+            raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")
+        return await _alerts(system, for_cluster, seed, junit_file, keep, lab, as_json)
     planned = [(name, load_drill(name, for_drill)) for name in names]
     clusters = [
         with_route(
@@ -99,6 +108,32 @@ async def drill(
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})
     return EXIT_CODES[worst(verdicts)]
+
+
+async def _alerts(
+    system: str | None,
+    overrides: Sequence[str],
+    seed: int | None,
+    junit_file: str | None,
+    keep: bool,
+    lab: str | None,
+    as_json: bool,
+) -> int:
+    from holdfast.cli.alerts import drill_alerts, print_alerts
+
+    if junit_file is not None:
+        raise ConfigError(f"--junit does not go with {ALERTS}", hint="its findings are in --json")
+    # Free ports: it may run beside a cluster that has the preset's.
+    wanted = ["ports={}", *overrides] if system is None or system in preset_names() else overrides
+    spec = with_monitoring(load_cluster(system or "patroni-3dcs", wanted))
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    with Reporter("drill alerts") as progress:
+        report = await drill_alerts(spec, lab, chosen, keep, new_run_folder(ALERTS), progress)
+    if as_json:
+        print_json(report.to_document())
+    else:
+        print_alerts(report)
+    return EXIT_CODES[report.verdict]
 
 
 async def _run(

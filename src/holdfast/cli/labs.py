@@ -33,7 +33,8 @@ from holdfast.errors import ConfigError, HostError
 from holdfast.monitoring.services import addresses, with_monitoring
 from holdfast.report.plain import plain
 from holdfast.routes.registry import routes
-from holdfast.spec import load_cluster, load_env_file
+from holdfast.spec import ClusterSpec, load_env_file
+from holdfast.spec.loader import load_clusters
 from holdfast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.seed import SUPERUSER
@@ -70,7 +71,38 @@ async def up(
 ) -> None:
     """Bring up a cluster on a lab of its own."""
     overrides = [*sets, *([f"profile={profile}"] if profile else [])]
-    spec = load_cluster(config or what, overrides)
+    specs = load_clusters(config or what, overrides)
+    if name is not None and len(specs) > 1:
+        raise ConfigError(
+            f"--name names one lab, and {config or what} describes {len(specs)} clusters",
+            hint="without it each lab is named after its cluster",
+        )
+    made: list[tuple[lifecycle.BroughtUp, ClusterView]] = []
+    try:
+        for spec in specs:
+            made.append(await _up(spec, name, extras, env_file))
+    except BaseException:  # all of a file, or nothing of it
+        for found, _view in reversed(made):
+            await asyncio.shield(lifecycle.take_down(found.cluster.lab.name))
+        raise
+    if as_json:
+        documents: list[JSON] = [_up_document(*one) for one in made]
+        print_json(documents[0] if len(documents) == 1 else {"labs": documents})
+        return
+    for found, view in made:
+        cluster = found.cluster
+        say(
+            f"{cluster.lab.name}: {cluster.spec.system}, writable after {found.writable_s:.1f} s, "
+            f"whole after {found.ready_s:.1f} s"
+        )
+        OUT.print(node_table(view))
+        for line in addresses(cluster):
+            say(line)
+
+
+async def _up(
+    spec: ClusterSpec, name: str | None, extras: Sequence[str], env_file: str | None
+) -> tuple[lifecycle.BroughtUp, ClusterView]:
     passwords: dict[str, str] = {}
     if env_file is not None:
         env = load_env_file(env_file)
@@ -81,22 +113,17 @@ async def up(
     lab = name or lifecycle.free_name(spec.name)
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
-        view = await with_services(found.cluster)
-    if as_json:
-        print_json(
-            {
-                "lab": lab,
-                "system": spec.system,
-                "writable_s": round(found.writable_s, 3),
-                "ready_s": round(found.ready_s, 3),
-                "nodes": node_documents(view, found.cluster),
-            }
-        )
-        return
-    say(f"{lab}: {spec.system}, writable after {found.writable_s:.1f} s, whole after {found.ready_s:.1f} s")
-    OUT.print(node_table(view))
-    for line in addresses(found.cluster):
-        say(line)
+        return found, await with_services(found.cluster)
+
+
+def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
+    return {
+        "lab": found.cluster.lab.name,
+        "system": found.cluster.spec.system,
+        "writable_s": round(found.writable_s, 3),
+        "ready_s": round(found.ready_s, 3),
+        "nodes": node_documents(view, found.cluster),
+    }
 
 
 @click.command()

@@ -82,6 +82,18 @@ def _settings() -> list[dict[str, JSON]]:
     return [asdict(one) for one in settings()]
 
 
+def _dashboards() -> list[dict[str, JSON]]:
+    from holdfast.monitoring.grafana.catalogue import DASHBOARDS
+
+    return [{"name": one.file, "title": one.title, "uid": one.uid, "about": one.about} for one in DASHBOARDS]
+
+
+def _alerts() -> list[dict[str, JSON]]:
+    from holdfast.monitoring.prometheus import alerts
+
+    return [asdict(one) for one in alerts()]
+
+
 def _folders(parent: Path) -> list[dict[str, JSON]]:
     return [{"name": folder.name} for folder in sorted(parent.iterdir()) if folder.is_dir()]
 
@@ -93,6 +105,8 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
     "suites": _suites,
     "faults": _faults,
     "settings": _settings,
+    "dashboards": _dashboards,
+    "alerts": _alerts,
     "labs": lambda: _folders(labs_folder()),
     "runs": lambda: _folders(runs_folder()),
 }
@@ -102,7 +116,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @json_option
 def ls(kind: str, as_json: bool) -> None:
-    """List what there is: presets, systems, drills, suites, faults, settings, labs, runs."""
+    """List what there is: presets, systems, drills, suites, faults, settings, alerts, dashboards, labs, runs."""
     found = KINDS[kind]()
     if as_json:
         print_json({kind: list(found)})

@@ -47,9 +47,11 @@ COMMANDS: Final[Mapping[str, str]] = {
     "soak": "soak",
     "inject": "chaos",
     "heal": "chaos",
-    "load": "chaos",
+    "load": "load",
     "check": "judging",
     "report": "judging",
+    "dashboards": "dashboards",
+    "notify": "notify",
     "ls": "listing",
     "bench": "bench",
     "doctor": "doctor",
@@ -95,13 +97,13 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], command: click.Command = holdfast_command, program: str = "holdfast") -> int:
     """Run one command and return its exit code. An error is one line and, where there is one, a hint."""
     # Its warnings tell of connections that faults have cut: that is our business, not news.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
-        result = holdfast_command.main(arguments, prog_name="holdfast", standalone_mode=False)
+        result = command.main(arguments, prog_name=program, standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:

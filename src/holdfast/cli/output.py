@@ -48,6 +48,22 @@ route_option = click.option(
 )
 
 
+def webhook_option(command: F) -> F:
+    """Add --webhook URL: whom to tell of failovers, alerts and verdicts. Its value is chosen, not passed on."""
+
+    def chosen(_context: click.Context, _param: click.Parameter, url: str | None) -> None:
+        if url is not None:
+            from holdfast.run.webhook import choose  # here: most commands tell nobody
+
+            choose(url)
+
+    option = click.option(
+        "--webhook", metavar="URL", expose_value=False, callback=chosen,
+        help="Post failovers, alerts and verdicts there; HOLDFAST_WEBHOOK_SECRET signs them.",
+    )  # fmt: skip
+    return option(command)
+
+
 def set_option(command: F) -> F:
     """Add --set key=value, as often as one likes."""
     option = click.option(

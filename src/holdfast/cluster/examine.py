@@ -25,6 +25,7 @@ from holdfast.systems.base import (
     Promotable,
     Role,
 )
+from holdfast.systems.maintenance import STATE as MAINTENANCE
 from holdfast.systems.postgres import contents
 from holdfast.systems.postgres.server import last_lines
 
@@ -33,6 +34,9 @@ STALL_BYTES_MIN: Final = 1024 * 1024
 CATCH_UP_TIMEOUT_S: Final = 5.0
 DISK_BYTES_MIN: Final = 64 * 1024 * 1024
 LOOK_TIMEOUT_S: Final = 10.0
+
+_FOLLOWS: Final = ("streaming", "secondary")
+"""What Patroni and PostgreSQL, and what pg_auto_failover calls a standby that follows."""
 
 _STANDBYS: Final = (Role.STANDBY, Role.READ_ONLY)
 
@@ -66,8 +70,12 @@ async def _ports(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
 
 
 async def _consensus(cluster: Cluster, view: ClusterView) -> list[Wrong]:
-    """A consensus store without its majority, or with a member that does not answer."""
-    members = [node for node in view.nodes if node.role in (Role.DCS, Role.MONITOR)]
+    """A consensus store without its majority, or with a member that does not answer; a monitor that is away."""
+    away = [node.name for node in view.nodes if node.role is Role.MONITOR and not node.healthy]
+    if away:
+        said = f"the monitor {away[0]} does not answer: writes go on, and nobody can be promoted"
+        return [(State.BAD, said, f"holdfast logs {away[0]}; holdfast heal brings back what a fault stopped")]
+    members = [node for node in view.nodes if node.role is Role.DCS]
     down = [node.name for node in members if not node.healthy]
     if not down:
         return []
@@ -120,7 +128,13 @@ async def _nodes(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     for node in view.nodes:
         if node.lsn is not None or (node.role not in (Role.PRIMARY, *_STANDBYS)):
             continue
-        if not cluster.lab.hosts[node.name].is_on:
+        if node.state == MAINTENANCE:
+            wrong.append(
+                (State.NOTE, f"{node.name} is out for maintenance", f"holdfast maintenance {node.name} off")
+            )
+            continue
+        host = cluster.lab.hosts.get(node.name)  # none: a node that is being added or removed
+        if host is None or not host.is_on:
             wrong.append((State.BAD, f"the host of {node.name} is off", "holdfast heal"))
             continue
         logs = cluster.log_files(node.name) if isinstance(cluster, HasLogs) else {}
@@ -160,7 +174,7 @@ async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> tuple[str
                 "replay is paused",
                 f"holdfast psql --superuser --node {before.name} -- -c 'select pg_wal_replay_resume()'",
             )
-    if before.state != "streaming" and now.state != "streaming":
+    if before.state not in _FOLLOWS and now.state not in _FOLLOWS:
         return f"it does not stream but is {now.state}", f"holdfast logs {before.name}"
     if (now.lag_bytes or 0) >= STALL_BYTES_MIN and now.lsn == before.lsn:
         return f"it is {now.lag_bytes} bytes behind and does not move", f"holdfast logs {before.name}"

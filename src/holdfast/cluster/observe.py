@@ -15,7 +15,14 @@ import psycopg
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.history import NodeObservation
-from holdfast.systems.base import Cluster, HasConsensus, HasLeaderRecord, HasServers
+from holdfast.systems.base import (
+    Cluster,
+    HasConsensus,
+    HasLeaderRecord,
+    HasMembers,
+    HasServers,
+    Role,
+)
 from holdfast.systems.postgres.views import Connection, StandbyView, server_view, standby_views
 from holdfast.units import NS_PER_S
 
@@ -53,6 +60,11 @@ class Observer:
         if isinstance(self._cluster, HasServers):
             tasks += [
                 asyncio.create_task(self._watch_node(self._cluster, node.name))
+                for node in self._cluster.spec.nodes
+            ]
+        elif isinstance(self._cluster, HasMembers):
+            tasks += [
+                asyncio.create_task(self._watch_member(self._cluster, node.name))
                 for node in self._cluster.spec.nodes
             ]
         if isinstance(self._cluster, HasLeaderRecord):
@@ -117,6 +129,27 @@ class Observer:
                     standbys = await standby_views(connection)
                 for standby in standbys:
                     self._note_lag(standby)
+            await asyncio.sleep(SAMPLE_S)
+
+    async def _watch_member(self, cluster: HasMembers, node: str) -> None:
+        """Note what a member shows; a majority has stored what its leader acknowledges."""
+        while True:
+            view = await cluster.node_view(node)
+            leads = view.role is Role.PRIMARY
+            if view.healthy:
+                seen = NodeObservation(
+                    now_ns(),
+                    node,
+                    "node",
+                    "primary" if leads else "standby",
+                    view.timeline or 0,
+                    view.lsn or 0,
+                    view.state,
+                    "sync" if leads else "",
+                )
+            else:
+                seen = NodeObservation(now_ns(), node, "node", "", 0, 0, view.state)
+            self._note(seen)
             await asyncio.sleep(SAMPLE_S)
 
     def _note_lag(self, standby: StandbyView) -> None:

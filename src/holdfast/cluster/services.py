@@ -22,6 +22,9 @@ from holdfast.systems.service import Service
 SERVICES: Final[Mapping[str, Service]] = {**BALANCERS, **WATCHERS}
 """All services that run beside any system, by kind."""
 
+OWNERS: Final = {"monitor": "pg_auto_failover", "pgpool": "pgpool"}
+"""Kinds of services that a system runs itself, with its system."""
+
 PORTS_TRIED: Final = 100
 
 
@@ -53,6 +56,9 @@ async def start_services(cluster: Cluster, progress: Progress) -> None:
     # One after another: PgBouncer leads through HAProxy.
     for one in cluster.spec.services:
         if one.kind not in SERVICES:
+            if OWNERS.get(one.kind) != cluster.spec.system:
+                owner = OWNERS.get(one.kind, "another version")
+                progress(f"left out: {one.name}, because only {owner} has a {one.kind}")
             continue
         kind = SERVICES[one.kind]
         if reason := kind.available(cluster.spec):

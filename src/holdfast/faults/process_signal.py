@@ -21,8 +21,14 @@ from holdfast.systems.base import Cluster, Killable
 MANAGER: Final = "manager"
 """A word for whatever manages the server on a node: patroni, pg_autoctl."""
 
+SERVER: Final = "server"
+"""A word for whatever serves a node: postgres, raftlog, etcd."""
+
 _WHICH = Param(
-    "process", "postgres", "", "which: postgres with its backends, manager (patroni, pg_autoctl), etcd"
+    "process",
+    "postgres",
+    "",
+    "which: postgres with its backends, manager (patroni, pg_autoctl), etcd, or server: what serves the node",
 )
 
 
@@ -90,13 +96,15 @@ async def find(cluster: Cluster, node: str, process: str) -> list[int]:
 
 
 def process_name(cluster: Cluster, node: str, process: str) -> str:
-    """Return the name that a node knows a process by: the word manager means its manager, other names themselves.
+    """Return the name that a node knows a process by: manager and server on any system, others by name.
 
     Raises ConfigError for a name the system does not know.
     """
     names = process_names(cluster, node)
     if process == MANAGER and names:
         return names[0]
+    if process == SERVER and names:
+        return names[-1]  # a manager is named before what it manages
     if process not in names:
         has = f"it has: {', '.join(names)}" if names else None
         raise ConfigError(f"{node} has no process {process}", hint=has)

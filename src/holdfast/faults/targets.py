@@ -49,6 +49,9 @@ async def resolve(target: str, cluster: Cluster, rng: random.Random) -> tuple[st
     if target == "primary":
         return _some((view.primary,) if view.primary else (), target)
     standbys = [node for node in view.nodes if node.role in (Role.STANDBY, Role.READ_ONLY)]
+    # One that is down already is no target while others are up; without a leader nobody is healthy.
+    up = [node for node in standbys if node.state != "unreachable"]
+    standbys = [node for node in standbys if node.healthy] or up or standbys
     if target == "sync-standby":
         standbys = [node for node in standbys if node.sync in ("sync", "quorum")]
     return _some(tuple(rng.sample([node.name for node in standbys], 1)) if standbys else (), target)

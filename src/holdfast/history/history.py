@@ -19,8 +19,8 @@ class FaultRecord:
     """One injection of a fault.
 
     targets: nodes or hosts it was applied to. planned_ns: when the plan wanted it; at_ns: when its
-    injection had returned; healed_ns: when its healing had returned, None if never. effective: whether
-    ``evidence`` shows that it bit; None when that could not be told.
+    injection had returned; healing_ns, healed_ns: when its healing began and had returned, None if never.
+    effective: whether ``evidence`` shows that it bit; None when that could not be told.
     """
 
     fault: str
@@ -32,6 +32,7 @@ class FaultRecord:
     effective: bool | None
     evidence: str
     params: Mapping[str, JSON] = field(default_factory=dict)
+    healing_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class FinalRead:
     """The read that ends a run: after everything is healed, writers have stopped, and each node has
     replayed the primary's last LSN, taken from the surviving timeline.
 
-    primary: the node read. values: what a workload's table holds, by workload name, sorted int64. contents:
+    primary: the node read. values: what a workload's table holds, by workload name, sorted int64; what else a workload
+    keeps there is named after it. contents:
     one entry a node that took part; missing: nodes that did not come back or did not catch up.
     timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history. strays: what
     nodes hold, by workload, that answer and do not hold what the primary does.

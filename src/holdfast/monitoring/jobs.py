@@ -7,6 +7,7 @@ from typing import Final
 from holdfast.monitoring import postgres_exporter
 from holdfast.monitoring.exporter.config import PORT as EXPORTER_PORT
 from holdfast.monitoring.prometheus import SLOW_SCRAPE_S, Job
+from holdfast.routes.haproxy import STATS_PORT, has_metrics
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.programs import missing
@@ -15,6 +16,7 @@ from holdfast.systems.raftlog.settings import ADMIN_PORT
 WITHOUT_SERVERS: Final = ("etcd", "raftlog")
 """Systems whose nodes are no PostgreSQL servers."""
 
+_HAPROXY_METRICS: Final = "haproxy_(server|backend)_.*"
 _ETCD_METRICS: Final = "etcd_(server|disk|mvcc_db|network_peer).*"
 
 
@@ -30,6 +32,14 @@ def jobs(spec: ClusterSpec) -> list[Job]:
                 for number, node in enumerate(spec.nodes)
             }
             found.append(Job("postgres", targets, SLOW_SCRAPE_S))
+    if has_metrics():
+        balancers = {
+            f"{one.address}:{STATS_PORT}": {"balancer": one.name}
+            for one in spec.services
+            if one.kind == "haproxy"
+        }
+        if balancers:
+            found.append(Job("haproxy", balancers, keep=_HAPROXY_METRICS))
     members = spec.nodes if spec.system == "etcd" else spec.dcs
     if members:
         targets = {f"{one.address}:{CLIENT_PORT}": {"member": one.name} for one in members}

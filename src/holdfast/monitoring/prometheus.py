@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from ruamel.yaml import YAML
+
 from holdfast.hosts.base import Host, Program
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.programs import program
+from holdfast.units import parse_duration_s
 
 PORT: Final = 9090
 PROGRAM: Final = "prometheus"
@@ -52,6 +55,31 @@ class Job:
 def rules() -> str:
     """Return our alerting rules, as Prometheus reads them."""
     return (files("holdfast.monitoring") / "rules" / RULES_FILE).read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert of ours. expr: in PromQL. for_s: for how long it must hold."""
+
+    name: str
+    severity: str
+    expr: str
+    for_s: float
+
+
+def alerts() -> tuple[Alert, ...]:
+    """Return our alerts, in the order of their file."""
+    groups = YAML(typ="safe", pure=True).load(rules())["groups"]
+    return tuple(
+        Alert(
+            rule["alert"],
+            rule["labels"]["severity"],
+            " ".join(rule["expr"].split()),
+            parse_duration_s(rule.get("for", 0)),
+        )
+        for group in groups
+        for rule in group["rules"]
+    )
 
 
 def configuration(jobs: Sequence[Job], alertmanager: str | None) -> str:

@@ -8,7 +8,9 @@ Source: HAProxy configuration manual, "option httpchk" and "server and default-s
 from __future__ import annotations
 
 import csv
+import functools
 import json
+import subprocess
 from collections.abc import Mapping
 from typing import Final
 
@@ -35,6 +37,7 @@ START_TIMEOUT_S: Final = 15.0
 LOOK_TIMEOUT_S: Final = 1.0
 CONNECTIONS_MAX: Final = 2000
 
+METRICS_RULE: Final = "http-request use-service prometheus-exporter if { path /metrics }"
 _ROLE_PORTS: Final = {Role.PRIMARY: WRITE_PORT, Role.STANDBY: READ_PORT}
 _SECTIONS: Final = {Role.PRIMARY: "write", Role.STANDBY: "read"}
 _FIRST_HEALTH_PORT: Final = 8100
@@ -150,6 +153,7 @@ defaults
 listen stats
     mode http
     bind {service.address}:{STATS_PORT}
+    {METRICS_RULE if has_metrics() else ""}
     stats enable
     stats uri /
 {listeners[Role.PRIMARY]}
@@ -157,6 +161,17 @@ listen stats
 backend fallback
 {followers}
 """
+
+
+@functools.cache
+def has_metrics() -> bool:
+    """Return whether this HAProxy was built with its Prometheus exporter; without, it refuses a rule that names it."""
+    if missing("haproxy"):
+        return False
+    done = subprocess.run(
+        [program("haproxy"), "-vv"], capture_output=True, text=True, timeout=10, check=False
+    )
+    return "prometheus-exporter" in done.stdout
 
 
 async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[str, str], tuple[str, str]]:

@@ -46,13 +46,15 @@ class Choice:
 class Scenario:
     """What chaos may draw. together: the share of waves in which a second fault comes on top of the first.
 
-    rate_per_s: of the load's ops. needs_fault: refused with a reason where this one is not to be had.
+    rate_per_s: of the load's ops. workload: its name. needs_fault: refused with a reason where this one is not to be
+    had.
     """
 
     about: str
     choices: tuple[Choice, ...] = ()
     together: float = 0.0
     rate_per_s: float = 200.0
+    workload: str = "append"
 
 
 _PRIMARY: Final = (
@@ -88,6 +90,23 @@ _STORE: Final = (
     Choice("dcs_kill", "dcs-all", 1),
 )
 
+_MEMBERS: Final = (
+    Choice("process_kill", "primary", 3, {"process": "server"}),
+    Choice("process_kill", RANDOM_NODE, 3, {"process": "server"}),
+    Choice("process_stop", RANDOM_NODE, 1, {"process": "server"}),
+    Choice("process_pause", RANDOM_NODE, 2, {"process": "server"}),
+    Choice("host_power_off", RANDOM_NODE, 2),
+    Choice("host_power_off", "majority", 1),
+    Choice("host_frozen", RANDOM_NODE, 1),
+    Choice("net_partition", "primary", 3),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "one-way-in"}),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "one-way-out"}),
+    Choice("net_partition", RANDOM_NODE, 1, {"kind": "majority-ring"}),
+    Choice("net_delay", RANDOM_NODE, 1, {"delay_ms": 100.0}),
+    Choice("net_loss", RANDOM_NODE, 1, {"loss_percent": 20}),
+    Choice("cpu_starve", RANDOM_NODE, 1, {"share_percent": 20.0}),
+)
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "all": Scenario(
         "faults of every kind, some at the same time",
@@ -108,6 +127,12 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         "hosts fail one after another", (Choice("cascading", "majority", 2), Choice("cascading", "all", 1))
     ),
     "etcd-failure": Scenario("members of the DCS die, hang or grow slow", _STORE),
+    "members": Scenario(
+        "members of a Raft group fail in every way, some at the same time",
+        _MEMBERS,
+        together=0.35,
+        workload="log",
+    ),
     "sustained-load": Scenario("much load and no fault", rate_per_s=1000.0),
     "health": Scenario("a light load and no fault: nothing is changed", rate_per_s=20.0),
 }
@@ -132,11 +157,11 @@ def chaos_drill(name: str, duration_s: float, seed: int, cluster: ClusterSpec) -
         if rng.random() < scenario.together:
             timeline.append(_draw(scenario, rng, cluster, round(at_s + SECOND_AFTER_S, 1)))
         at_s = round(at_s + rng.uniform(*HOLD_S) + rng.uniform(*GAP_S), 1)
-    load = WorkloadSpec(name="append", clients=ClientsSpec(follow=8), rate_per_s=scenario.rate_per_s)
+    load = WorkloadSpec(name=scenario.workload, clients=ClientsSpec(follow=8), rate_per_s=scenario.rate_per_s)
     return DrillSpec(
         name=f"chaos-{name}",
         title=f"Chaos: {scenario.about}",
-        workload={"append": load},
+        workload={scenario.workload: load},
         timeline=tuple(timeline),
         duration_s=duration_s,
         # How long the cluster is out depends on what was drawn; what it must never do does not.

@@ -14,11 +14,13 @@ from holdfast.checkers.counter import CounterBounds
 from holdfast.checkers.errors_outside import ErrorsOutside
 from holdfast.checkers.fault_effects import FaultEffects
 from holdfast.checkers.linearizable.check import Linearizable
+from holdfast.checkers.log_order import LogOrder
 from holdfast.checkers.long_fork import LongFork
 from holdfast.checkers.lost_writes import LostWrites
 from holdfast.checkers.outage import Outage
 from holdfast.checkers.priorities import Priorities
 from holdfast.checkers.promotions import UnplannedPromotions
+from holdfast.checkers.quorum import NoMajority, WritableAgain
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replay_lag import ReplayLag
 from holdfast.checkers.replicas_equal import ReplicasEqual
@@ -40,6 +42,8 @@ CHECKS: Final = (
     "outage_s",
     "availability",
     "rejoin_s",
+    "accepted_without_majority",
+    "writable_again_s",
     "replay_lag_s",
     "read_errors",
     "write_errors",
@@ -72,6 +76,7 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
     "lost_writes": lambda held: LostWrites(held.workload, int(held.limits.get("acked_lost", 0))),
     "outage": lambda held: Outage(held.workload, float(held.limits.get("outage_s", held.model_outage_s))),
     "split_brain": lambda held: SplitBrain(held.workload, float(held.limits.get("two_writers_s", 0))),
+    "log_order": lambda held: LogOrder(held.workload),
     "list_append": lambda held: ListAppend(held.consistency),
     "rw_register": lambda held: RwRegister(held.consistency),
     "long_fork": lambda _: LongFork(),
@@ -129,6 +134,10 @@ def make_checkers(
         if "write_errors" in limits and writes:
             functions = (name, UPDATE) if name == INSERT else (name,)
             made.append(ErrorsOutside("write_errors", functions, int(limits["write_errors"])))
+        if "accepted_without_majority" in limits and writes:
+            made.append(NoMajority(name, int(limits["accepted_without_majority"])))
+        if "writable_again_s" in limits and writes:
+            made.append(WritableAgain(name, float(limits["writable_again_s"])))
     if "rejoin_s" in limits:
         made.append(Rejoin(float(limits["rejoin_s"])))
     if "replay_lag_s" in limits:

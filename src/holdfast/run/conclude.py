@@ -25,11 +25,14 @@ from holdfast.report.findings import finding_document
 from holdfast.routes.registry import own_route
 from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
+from holdfast.run.load import CLIENT_HOST
 from holdfast.run.plan import Step
+from holdfast.run.routed import routed_final_read
 from holdfast.spec import DrillSpec, to_document
-from holdfast.systems.base import Cluster
+from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.wait import until_whole
 from holdfast.workloads import WORKLOADS
+from holdfast.workloads.config import WorkerConfig
 
 CHECK_TIMEOUT_S: Final = 120.0
 
@@ -64,7 +67,7 @@ class About:
 class Seen:
     """What was done to a cluster and seen of it until the load had stopped and it was given time to recover.
 
-    rejoin_s, trouble: as ``recover`` returns them.
+    rejoin_s, trouble: as ``recover`` returns them. routed: the loads over routes of the system's own.
     """
 
     faults: tuple[FaultRecord, ...]
@@ -74,6 +77,7 @@ class Seen:
     complete: bool
     rejoin_s: float | None
     trouble: str
+    routed: tuple[WorkerConfig, ...] = ()
 
 
 More = Callable[[History], tuple[list[Finding], dict[str, JSON]]]
@@ -90,7 +94,7 @@ async def conclude(
 ) -> Outcome:
     """Read everything back, judge the history, and store the run in about.folder."""
     say("reading everything back")
-    final, trouble = await _read(cluster, drill, seen.trouble)
+    final, trouble = await _read(cluster, drill, seen, about.folder)
     say("judging the history")
     ops = await asyncio.to_thread(read_ops, about.folder / RECORDINGS)
     history = History(
@@ -187,8 +191,12 @@ async def recover(
     return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""
 
 
-async def _read(cluster: Cluster, drill: DrillSpec, trouble: str) -> tuple[FinalRead | None, str]:
+async def _read(cluster: Cluster, drill: DrillSpec, seen: Seen, folder: Path) -> tuple[FinalRead | None, str]:
+    trouble = seen.trouble
     try:
+        if not isinstance(cluster, HasServers):
+            host = cluster.lab.hosts[CLIENT_HOST]
+            return await routed_final_read(cluster, seen.routed, host, folder), trouble
         return await final_read(cluster, [WORKLOADS[name] for name in drill.workload]), trouble
     except ClusterError as error:
         return None, trouble or error.message

@@ -26,14 +26,17 @@ from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
+from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
+from holdfast.run.routed import load_route
 from holdfast.spec import DrillSpec
 from holdfast.spec.drill import check_targets
-from holdfast.systems.base import CAPABILITIES, Cluster, OperatedByHand
+from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
 from holdfast.systems.wait import until_whole
 from holdfast.units import NS_PER_S
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import with_defaults
+from holdfast.workloads.base import Workload, with_defaults
+from holdfast.workloads.transport import Routed
 
 
 def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
@@ -48,12 +51,12 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
                 f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
             )
         with_defaults(WORKLOADS[name], workload.params)
+        _check_way(WORKLOADS[name], drill, cluster)
     for need in drill.needs:
         if need not in CAPABILITIES:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_route(cluster, drill.route or own_route(cluster))
     check_targets(drill, cluster.spec)
     plan = make_plan(drill)
     for step in plan:
@@ -90,9 +93,11 @@ async def run_drill(
         drill.duration_s,
         announced(cluster.lab),
     )
-    async with feed.publishing():
+    about: dict[str, JSON] = {"lab": cluster.lab.name, "drill": drill.name, "run": folder.name}
+    async with feed.publishing(), notifying(cluster, about, say) as tell:
         outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
         feed.phase, feed.verdict = "done", outcome.verdict
+        tell("verdict", {"verdict": str(outcome.verdict), "seed": seed, "replay": replay})
     return outcome
 
 
@@ -140,7 +145,14 @@ async def _run_drill(
         cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
         rejoin_s, trouble = await recover(cluster, drill.recovery_s, nemesis.records)
     seen = Seen(
-        tuple(nemesis.records), tuple(observer.observations), start_ns, end_ns, complete, rejoin_s, trouble
+        tuple(nemesis.records),
+        tuple(observer.observations),
+        start_ns,
+        end_ns,
+        complete,
+        rejoin_s,
+        trouble,
+        tuple(load.routed),
     )
     feed.phase = "judging"
     notes: dict[str, JSON] = {"operator": list(acts)} if isinstance(cluster, OperatedByHand) else {}
@@ -159,3 +171,16 @@ async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterat
     finally:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
+
+
+def _check_way(workload: Workload, drill: DrillSpec, cluster: Cluster) -> None:
+    """Raise UnavailableError when a workload's clients have no way to this cluster."""
+    if isinstance(workload, Routed):
+        load_route(cluster, workload)
+    elif not isinstance(cluster, HasServers):
+        raise UnavailableError(
+            f"the workload {workload.name} needs PostgreSQL servers, which {cluster.spec.system} lacks",
+            hint="workloads log and kv speak other protocols",
+        )
+    else:
+        check_route(cluster, drill.route or own_route(cluster))

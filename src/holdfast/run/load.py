@@ -16,6 +16,7 @@ from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
 from holdfast.routes.registry import carries_prepared, route
+from holdfast.run.routed import routed_configs
 from holdfast.spec import ClusterSpec, NodeSpec, WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
 from holdfast.systems.credentials import PASSFILE
@@ -25,6 +26,7 @@ from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.workloads import WORKLOADS
 from holdfast.workloads.base import OnReadOnly, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
+from holdfast.workloads.transport import Routed
 
 CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0
@@ -52,6 +54,8 @@ class Load:
         self._workers: list[_Worker] = []
         self._next_process = 0
         self._route = "libpq"
+        self.routed: list[WorkerConfig] = []
+        """Of the loads that take a route of the system's own: what their final read needs."""
 
     @property
     def running(self) -> bool:
@@ -74,7 +78,8 @@ class Load:
         self._ops_folder.mkdir(parents=True, exist_ok=True)
         host = await self._client_host()
         for spec in workloads:
-            await self._set_up(WORKLOADS[spec.name])
+            if not isinstance(WORKLOADS[spec.name], Routed):
+                await self._set_up(WORKLOADS[spec.name])
             for config in self._configs(spec, host, level):
                 await self._spawn(host, config)
         await self._first_acks(host)
@@ -120,11 +125,12 @@ class Load:
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
-        params = with_defaults(WORKLOADS[spec.name], spec.params)
+        workload = WORKLOADS[spec.name]
+        params = with_defaults(workload, spec.params)
         base = WorkerConfig(
             name=spec.name,
             ops_folder=str(self._ops_folder),
-            dsn=route(cluster, self._route, Role.PRIMARY).dsn,
+            dsn="" if isinstance(workload, Routed) else route(cluster, self._route, Role.PRIMARY).dsn,
             clients=spec.clients.follow,
             workload=spec.name,
             seed=self._seed,
@@ -136,7 +142,10 @@ class Load:
             pause_s=params.get("pause_ms", 0) / 1000,
             prepared=carries_prepared(self._route),
         )
-        workload = WORKLOADS[spec.name]
+        if isinstance(workload, Routed):
+            configs = routed_configs(cluster, workload, spec, base)
+            self.routed.append(configs[0])
+            return self._numbered(configs)
         if isinstance(workload, Paced):
             paced = spec.rate_per_s or workload.rate_per_s
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
@@ -160,6 +169,7 @@ class Load:
         return replace(base, name=f"{base.name}-{word}-{node.name}", dsn=dsn, prepared=True)
 
     def _numbered(self, configs: Sequence[WorkerConfig]) -> list[WorkerConfig]:
+        """Give each worker process numbers of its own."""
         numbered = []
         for config in configs:
             numbered.append(replace(config, first_process=self._next_process))

@@ -174,6 +174,7 @@ class Nemesis:
         await asyncio.shield(one.healing)
 
     async def _heal_now(self, one: _Open) -> None:
+        self.records[one.place] = replace(self.records[one.place], healing_ns=now_ns())
         try:
             async with asyncio.timeout(HEAL_TIMEOUT_S):
                 await one.fault.heal(self._cluster, one.injection)

@@ -55,8 +55,24 @@ ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
 
-_COUNTS = frozenset({"acked_lost", "read_errors", "write_errors", "unplanned_promotions", "altered_rows"})
-_FIGURES = _COUNTS | {"two_writers_s", "outage_s", "rejoin_s", "replay_lag_s", "availability"}
+_COUNTS = frozenset(
+    {
+        "acked_lost",
+        "read_errors",
+        "write_errors",
+        "unplanned_promotions",
+        "altered_rows",
+        "accepted_without_majority",
+    }
+)
+_FIGURES = _COUNTS | {
+    "two_writers_s",
+    "outage_s",
+    "rejoin_s",
+    "replay_lag_s",
+    "availability",
+    "writable_again_s",
+}
 _FACTS = frozenset({"replicas_equal", "by_priority"})
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
+from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.postgres.views import Connection
@@ -170,6 +171,41 @@ class HasServers(Protocol):
         self, node: str, *, database: str = "postgres", user: str = "postgres", timeout_s: float = 2.0
     ) -> Connection:
         """Connect to a node; every statement is bounded by timeout_s. Raises psycopg.Error."""
+        ...
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """Has members without SQL that can each be asked alone what they are."""
+
+    async def node_view(self, node: str) -> NodeView:
+        """Return what one member shows now; one that does not answer is unhealthy, never an error."""
+        ...
+
+
+@runtime_checkable
+class HasContents(Protocol):
+    """Has members without SQL that can say what they hold, so that replicas can be compared."""
+
+    async def position(self) -> int:
+        """Return up to where everything is committed. Raises ClusterError while nobody leads."""
+        ...
+
+    async def content(self, node: str, position: int) -> NodeContent | None:
+        """Return what a member holds; None while it does not answer or has not applied position."""
+        ...
+
+
+@runtime_checkable
+class HasKeys(Protocol):
+    """Has members that each take keys, for the whole cluster."""
+
+    async def put_key(self, node: str, key: str, value: str) -> None:
+        """Have a member write a key. Raises ClusterError when it says no, or nothing in time."""
+        ...
+
+    async def get_key(self, node: str, key: str) -> str | None:
+        """Return what a member says that a key holds, linearizably. Raises ClusterError as put_key does."""
         ...
 
 
@@ -373,6 +409,9 @@ ClusterT = TypeVar("ClusterT", bound=Cluster)
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
     "has-candidates": HasCandidates,
+    "has-contents": HasContents,
+    "has-keys": HasKeys,
+    "has-members": HasMembers,
     "has-servers": HasServers,
     "killable": Killable,
     "maintainable": Maintainable,

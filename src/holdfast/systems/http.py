@@ -15,10 +15,11 @@ from holdfast.hosts.base import Lab
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. body: parsed JSON, or the text when it is none."""
+    """An HTTP answer. body: parsed JSON, or the text when it is none. raw: as it came."""
 
     status: int
     body: object
+    raw: bytes = b""
 
     def field(self, name: str) -> object:
         """Return a field of a JSON object, None when there is none."""
@@ -34,9 +35,12 @@ async def request(
     *,
     timeout_s: float,
     body: object = None,
+    data: bytes | None = None,
     user: tuple[str, str] | None = None,
 ) -> Answer:
-    """Send one request and return its answer. user: (name, password) for basic authentication.
+    """Send one request and return its answer. body: sent as JSON; data: as it is.
+
+    user: (name, password) for basic authentication.
 
     Raises OSError (TimeoutError among them) when nobody answers in timeout_s, connecting included.
     """
@@ -46,7 +50,7 @@ async def request(
         headers["Content-Type"] = "application/json"
     if user is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
-    payload = None if body is None else json.dumps(body).encode()
+    payload = data if body is None else json.dumps(body).encode()
     return await asyncio.to_thread(_exchange, sock, timeout_s, method, path, payload, headers)
 
 
@@ -65,6 +69,6 @@ def _exchange(
     finally:
         connection.close()
     try:
-        return Answer(response.status, json.loads(raw))
+        return Answer(response.status, json.loads(raw), raw)
     except ValueError:
-        return Answer(response.status, raw.decode(errors="replace"))
+        return Answer(response.status, raw.decode(errors="replace"), raw)

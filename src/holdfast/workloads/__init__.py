@@ -5,8 +5,11 @@ from holdfast.workloads.bank import Bank
 from holdfast.workloads.base import Call, Options, Workload
 from holdfast.workloads.config import WorkerConfig, split
 from holdfast.workloads.counter import Counter
+from holdfast.workloads.kv import Kv
 from holdfast.workloads.list_append import ListAppend
+from holdfast.workloads.log import Log
 from holdfast.workloads.long_fork import LongFork
+from holdfast.workloads.patients import Patients, PatientsRead
 from holdfast.workloads.read_load import ReadLoad
 from holdfast.workloads.register import Register
 from holdfast.workloads.rw_register import RwRegister
@@ -26,6 +29,10 @@ WORKLOADS: dict[str, Workload] = {
         Counter(),
         Set(),
         LongFork(),
+        Patients(),
+        PatientsRead(),
+        Log(),
+        Kv(),
         SoakWriter(),
         ReadLoad(),
     )

@@ -34,6 +34,9 @@ class WorkerConfig:
     sent. drain_s: how long open ops may take to finish after the stop. prepared: False behind a pooler that
     does not carry prepared statements (PgBouncer before 1.21); still one round trip an op.
 
+    transport: the kind of the route, ``libpq`` or one of ``transports``; of those others the dsn is
+    ``host:port,host:port``. pinned: keep to the one address of the dsn, whoever leads. target: what is written to: a
+    topic, a prefix of keys. nodes: names by address, for the record.
     pause_s: after an op has ended, before a client of a closed loop sends the next.
 
     level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
@@ -64,6 +67,10 @@ class WorkerConfig:
     reads_only: bool = False
     params: Mapping[str, int] = field(default_factory=dict)
     epoch_ns: int = 0
+    transport: str = "libpq"
+    pinned: bool = False
+    target: str = ""
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def processes(self) -> int:

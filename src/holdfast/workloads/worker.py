@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from psycopg import OperationalError, pq
 
@@ -39,6 +39,7 @@ from holdfast.workloads.client import STATEMENT_NAME, Client, Sockets, State
 from holdfast.workloads.config import WorkerConfig
 from holdfast.workloads.endpoints import endpoints
 from holdfast.workloads.outcome import READ_ONLY, error_text, outcome_of_error
+from holdfast.workloads.transport import LIBPQ
 
 TICK_NS: Final = 10_000_000
 """How often deadlines are looked at: time-outs and pauses are exact to this, and ops pay nothing for them."""
@@ -352,8 +353,24 @@ class Worker:
         self._recorder.complete(client.index, tag, 0, now + 1)
 
 
-def make_worker(config: WorkerConfig) -> Worker:
-    """Return the worker for a config's workload: of single statements, or of transactions."""
+class Runs(Protocol):
+    """What a worker process does with its worker."""
+
+    def run(self) -> None:
+        """Run to the end of the config's time."""
+        ...
+
+    def stop(self) -> None:
+        """Send no more ops."""
+        ...
+
+
+def make_worker(config: WorkerConfig) -> Runs:
+    """Return the worker for a config's workload: of single statements, of transactions, or of another protocol."""
+    if config.transport != LIBPQ:
+        from holdfast.workloads.driver import Driver
+
+        return Driver(config)
     if config.workload in WORKLOADS and not WORKLOADS[config.workload].statement:
         from holdfast.workloads.transactor import Transactor  # a kind of Worker, so it imports this module
 

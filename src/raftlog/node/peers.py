@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -20,8 +21,12 @@ from raftlog.wire import Frame, FrameReader, decode_message, encode_message, fra
 log = logging.getLogger("raftlog")
 
 UNSENT_BYTES_MAX: Final = 64 << 20
-_RETRY_S: Final = (0.02, 1.0)
-_CONNECT_TIMEOUT_S: Final = 2.0
+_RETRY_S: Final = (0.02, 0.5)
+_CONNECT_TIMEOUT_S: Final = 1.0
+_UNACKNOWLEDGED_MS: Final = 2_000
+"""A connection whose data the peer's kernel has not acknowledged for so long is given up. Else TCP would wait, after a
+partition, for its next retransmission, which comes as late again as the partition was long."""
+
 _LOST_ON_DROP: Final = frozenset((Kind.APPEND, Kind.HEARTBEAT))
 
 
@@ -65,6 +70,8 @@ class Link:
                 host, port = split_address(self.address)
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     reader, writer = await asyncio.open_connection(host, port)
+                own = writer.get_extra_info("socket")
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
                 writer.write(self._hello)
                 self._writer = writer
                 if await self._until_closed(reader):

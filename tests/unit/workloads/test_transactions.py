@@ -16,8 +16,13 @@ from holdfast.run.checks import make_checkers
 from holdfast.spec.drill import DrillSpec
 from holdfast.workloads import WORKLOADS, Call, Options
 from holdfast.workloads.base import with_defaults
+from holdfast.workloads.transport import Routed
 
-TRANSACTIONS = {name: workload for name, workload in WORKLOADS.items() if name in {*MODELS, "bank"}}
+TRANSACTIONS = {
+    name: workload
+    for name, workload in WORKLOADS.items()
+    if name in {*MODELS, "bank"} and not isinstance(workload, Routed)
+}
 
 
 def calls(name: str, count: int, process: int = 0, *, reads_only: bool = False, **params: int) -> list[Call]:

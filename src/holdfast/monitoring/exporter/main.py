@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.clock import now_ns
+from holdfast.monitoring.exporter.alert_log import ALERTS_FILE
 from holdfast.monitoring.exporter.config import ExporterConfig
 from holdfast.monitoring.exporter.metrics import exposition
 from holdfast.monitoring.exporter.sampler import Sampler
 
-ALERTS_FILE: Final = "alerts.jsonl"
 ALERTS_BYTES_MAX: Final = 16 * 1024 * 1024
 REQUEST_TIMEOUT_S: Final = 5.0
 REQUEST_BYTES_MAX: Final = 4 * 1024 * 1024

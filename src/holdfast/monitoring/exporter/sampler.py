@@ -22,7 +22,7 @@ from holdfast.monitoring.exporter.managers.pg_auto_failover import PgAutoFailove
 from holdfast.monitoring.exporter.sample import QUERY, sample_of
 from holdfast.monitoring.exporter.state import LabState, NodeState
 from holdfast.monitoring.exporter.stores import STORES, Look
-from holdfast.systems.postgres.views import Connection
+from holdfast.systems.postgres.views import Connection, fetch_within
 from holdfast.units import NS_PER_S
 
 LOOK_TIMEOUT_S: Final = 1.0
@@ -63,11 +63,10 @@ class Sampler:
             await self._next_round()
             start = now_ns()
             try:
-                async with asyncio.timeout(LOOK_TIMEOUT_S):
-                    if connection is None:
+                if connection is None:
+                    async with asyncio.timeout(LOOK_TIMEOUT_S):
                         connection = await self._connect(node)
-                    row = await (await connection.execute(QUERY)).fetchone()
-                assert row is not None
+                (row,) = await fetch_within(connection, QUERY, LOOK_TIMEOUT_S)
                 node.sample, node.sampled_ns = sample_of(row), now_ns()
                 node.is_up, node.why = True, ""
             except (psycopg.Error, OSError, TimeoutError) as error:

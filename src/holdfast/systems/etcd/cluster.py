@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from holdfast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberL
 from holdfast.systems.etcd import member
 
 MARGIN_S: Final = 5.0
+KEY_TIMEOUT_S: Final = 8.0
+"""etcd itself gives up after 5 s and an election time-out more (server/etcdserver/config.go, ReqTimeout)."""
 
 
 def outage_model(spec: ClusterSpec) -> OutageModel:
@@ -94,6 +97,17 @@ class EtcdCluster(ConsensusCluster):
             {"keys": found.revision},
         )
 
+    async def put_key(self, node: str, key: str, value: str) -> None:
+        """Have a member write a key, through the leader."""
+        await self._key_request(node, "/v3/kv/put", {"key": _code(key), "value": _code(value)})
+
+    async def get_key(self, node: str, key: str) -> str | None:
+        """Return what a member says that a key holds, linearizably."""
+        found = (await self._key_request(node, "/v3/kv/range", {"key": _code(key)})).field("kvs")
+        return (
+            base64.b64decode(str(found[0]["value"])).decode() if isinstance(found, list) and found else None
+        )
+
     def routes(self) -> tuple[RouteView, ...]:
         """Return the client addresses, for both kinds of load."""
         addresses = ",".join(f"{node.address}:{member.CLIENT_PORT}" for node in self.spec.nodes)
@@ -103,7 +117,20 @@ class EtcdCluster(ConsensusCluster):
         """Return a node's log."""
         return {"etcd": self.lab.hosts[node].folder / member.LOG}
 
+    async def _key_request(self, node: str, path: str, body: object) -> http.Answer:
+        try:
+            answer = await self._request(self.node(node), path, body, KEY_TIMEOUT_S)
+        except OSError as error:
+            raise ClusterError(f"{node} did not answer in {KEY_TIMEOUT_S:g} s: {error}") from error
+        if answer.status != 200:
+            raise ClusterError(f"{node} says {answer.status}: {answer.field('error')}")
+        return answer
+
     async def _request(self, node: NodeSpec, path: str, body: object, timeout_s: float) -> http.Answer:
         return await http.request(
             self.lab, node.address, member.CLIENT_PORT, "POST", path, timeout_s=timeout_s, body=body
         )
+
+
+def _code(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

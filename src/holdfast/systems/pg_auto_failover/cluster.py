@@ -12,9 +12,9 @@ import psycopg
 
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab
-from holdfast.spec.cluster import ClusterSpec
+from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
-from holdfast.systems.pg_auto_failover import keeper, settings
+from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.monitor import WRITES, Monitor, MonitorRow
 from holdfast.systems.postgres import views
 from holdfast.systems.postgres.group import ServerGroup
@@ -163,7 +163,8 @@ class PgAutoFailoverCluster(ServerGroup):
             shown, row = looks[node.name][0], known.get(node.name)
             if shown is not None and not shown.in_recovery:
                 continue
-            if not self.lab.hosts[node.name].is_on:
+            host = self.lab.hosts.get(node.name)
+            if host is None or not host.is_on:
                 found[node.name] = "its host is off"
             elif rows is None:
                 found[node.name] = f"the monitor {self.monitor.name} does not answer: nobody is promoted"
@@ -213,6 +214,32 @@ class PgAutoFailoverCluster(ServerGroup):
             return None
         return None if row is None else str(row[0])
 
+    # operating
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give every node these parameters, beside the data that base backups and rewinds replace."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Drop a standby, remove its data and register it again. Raises ClusterError."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for node and return once it streams. Raises ClusterError, HostError."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Stop a standby, have the monitor forget it, and remove its host. Raises ClusterError."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Have the monitor take a standby out, or let it join again. Raises ClusterError."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that the monitor knows to be out."""
+        return frozenset(row.name for row in await self.rows() or () if row.assigned in operations.OUT)
+
     # parts
 
     async def _looks(self) -> Looks:
@@ -227,8 +254,13 @@ class PgAutoFailoverCluster(ServerGroup):
         primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
         if len(primaries) > 1:
             return f"several nodes accept writes: {', '.join(primaries)}"
-        alone = "single" if len(self.spec.nodes) == 1 else "primary"
+        out = {node.name for node in nodes if node.assigned_state in operations.OUT}
+        voters = [node for node in settings.voters(self.spec) if node.name not in out]
+        followers = len(self.spec.nodes) - len(out) - 1
+        alone = "single" if len(self.spec.nodes) == 1 else "primary" if followers else "wait_primary"
         for node in nodes:
+            if node.name in out:
+                continue
             if not node.healthy:
                 return f"{node.name} is not healthy: {node.state}"
             if node.role is Role.MONITOR:
@@ -238,7 +270,7 @@ class PgAutoFailoverCluster(ServerGroup):
             wanted = alone if node.role is Role.PRIMARY else "secondary"
             if node.state != wanted:
                 return f"{node.name} is {node.state}, not {wanted}"
-        if len(settings.voters(self.spec)) > 1 and not any(node.sync in ("sync", "quorum") for node in nodes):
+        if len(voters) > 1 and not any(node.sync in ("sync", "quorum") for node in nodes):
             return "no standby is synchronous yet"
         return ""
 

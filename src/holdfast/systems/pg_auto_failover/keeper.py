@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.hosts.base import Completed, Host, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import programs
 from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.pg_auto_failover import settings
 from holdfast.systems.postgres.install import PostgresInstall, installed
@@ -19,7 +19,7 @@ from holdfast.systems.postgres.settings import POSTGRES_PORT
 
 PROCESS: Final = "pg_autoctl"
 LOG: Final = "log/pg_autoctl.log"
-HINT: Final = "make systems, as root; or apt-get install pg-auto-failover-cli postgresql-15-auto-failover"
+HINT: Final = "make systems, as root; or apt-get install postgresql-15-auto-failover"
 COMMAND_TIMEOUT_S: Final = 30.0
 _LIBRARY: Final = "pgautofailover.so"
 
@@ -29,9 +29,7 @@ def find(version: int | None) -> tuple[str, PostgresInstall]:
 
     Raises UnavailableError that says what is missing.
     """
-    program = shutil.which(PROCESS)
-    if program is None:
-        raise UnavailableError("pg_autoctl is not installed", hint=HINT)
+    program = programs.program(PROCESS)
     able = [one for one in installed() if (one.bin_dir.parent / "lib" / _LIBRARY).is_file()]
     for install in able:
         if version in (None, install.major):
@@ -103,7 +101,7 @@ def run_words(host: Host) -> list[str]:
 async def start(spec: ClusterSpec, host: Host, words: Sequence[str]) -> None:
     """Make a host ready and start pg_autoctl on it; it starts the server by itself."""
     program, install = find(spec.version)
-    await _make_ready(spec, host)
+    await _make_ready(host)
     await host.spawn(
         Program(PROCESS, [program, *words], LOG, env=_environment(spec, host, install), uid=POSTGRES_UID)
     )
@@ -137,6 +135,16 @@ def time_out_words(spec: ClusterSpec) -> list[tuple[str, str]]:
     ]
 
 
+async def set_time_outs(spec: ClusterSpec, host: Host) -> None:
+    """Give a host's keeper its time-outs; it reads them again at once."""
+    data = str(host.folder / "data")
+    words = time_out_words(spec)
+    for key, value in words:
+        await command(spec, host, "config", "set", key, value, "--pgdata", data)
+    if words:
+        await command(spec, host, "reload", "--pgdata", data)
+
+
 def rejoined_by(log: Path) -> list[str]:
     """Return how a node has come back to its cluster after failovers, in order: ``pg_rewind`` or ``pg_basebackup``.
 
@@ -146,7 +154,7 @@ def rejoined_by(log: Path) -> list[str]:
         text = log.read_text(errors="replace")
     except OSError:
         return []
-    found = re.findall(r"Running .*/(pg_rewind|pg_basebackup)\b", text)
+    found = re.findall(r"INFO\s+/\S*/(pg_rewind|pg_basebackup)\s", text)
     return [str(word) for word in found]
 
 
@@ -161,19 +169,10 @@ def _environment(spec: ClusterSpec, host: Host, install: PostgresInstall) -> dic
     }
 
 
-async def _make_ready(spec: ClusterSpec, host: Host) -> None:
+async def _make_ready(host: Host) -> None:
     """Make what a boot has emptied, and take away what it has made wrong."""
     (host.folder / "home").mkdir(mode=0o700, exist_ok=True)
     await host.run(Program("mkdir", ["mkdir", "-p", settings.SOCKET_DIR], LOG), timeout_s=COMMAND_TIMEOUT_S)
-    if spec.profile == "fast":
-        for key, value in settings.FAST_TCP.items():
-            done = await host.run(
-                Program("tee", ["tee", f"/proc/sys/net/ipv4/{key}"], LOG),
-                timeout_s=COMMAND_TIMEOUT_S,
-                stdin=f"{value}\n".encode(),
-            )
-            if done.code != 0:
-                raise ClusterError(f"{key} could not be set on {host.name}: {done.stderr.strip()}")
     await _drop_stale_lock(host)
 
 

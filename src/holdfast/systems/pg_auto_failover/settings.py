@@ -8,7 +8,7 @@ from typing import Final
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from holdfast.systems.base import OutageModel
 from holdfast.systems.postgres.server import NODE_SETTING, quote
-from holdfast.systems.postgres.settings import server_parameters
+from holdfast.systems.postgres.settings import server_parameters, text
 
 FORMATION: Final = "default"
 GROUP: Final = 0
@@ -70,12 +70,14 @@ BRING_UP: Final[Mapping[str, int]] = {"health_check_period": 200}
 MONITOR_CONF: Final = "monitor.conf"
 """The monitor's own settings, beside its data directory: rewritten once the cluster is up."""
 
-FAST_TCP: Final[Mapping[str, str]] = {"tcp_retries2": "3", "tcp_syn_retries": "2"}
-"""A keeper that is cut off waits in the kernel for the monitor's answer, for a quarter of an hour by default, and
-demotes nobody meanwhile. With these it hears of the loss within seconds (tcp(7))."""
+FAST_URI: Final = "&tcp_user_timeout=1000&keepalives_idle=1&keepalives_interval=1&keepalives_count=1"
+"""How a keeper's connection to the monitor hears within a second that it is cut off; by the kernel's own time-outs it
+waits for a quarter of an hour, and demotes nobody meanwhile (tcp(7), TCP_USER_TIMEOUT)."""
 
-FAST_PARAMETERS: Final[Mapping[str, str]] = {"wal_sender_timeout": "1500ms"}
-"""A primary counts as cut off only once no standby is connected to it any more."""
+FAST_PARAMETERS: Final[Mapping[str, str]] = {"wal_sender_timeout": "5s"}
+"""A primary gives itself up only when no standby is connected any more, and only when one still was at its keeper's
+first look after the loss of the monitor, two seconds or three after a cut. A shorter time-out, or a short tcp_retries2,
+which ends these connections as soon as the monitor's, makes it stay primary for ever."""
 
 
 def monitor(spec: ClusterSpec) -> ServiceSpec:
@@ -164,9 +166,10 @@ def node_parameters(spec: ClusterSpec) -> dict[str, str]:
     }
 
 
-def node_conf(node: NodeSpec) -> str:
-    """Return what one node's server alone is told: its name."""
-    return f"{NODE_SETTING} = {quote(node.name)}\n"
+def node_conf(node: NodeSpec, parameters: Mapping[str, object] | None = None) -> str:
+    """Return what one node's server alone is told: its name, and parameters that were changed while it ran."""
+    told = {NODE_SETTING: node.name, **{key: text(value) for key, value in (parameters or {}).items()}}
+    return "".join(f"{key} = {quote(value)}\n" for key, value in told.items())
 
 
 def monitor_parameters(spec: ClusterSpec) -> dict[str, str]:
@@ -239,4 +242,5 @@ def monitor_hba_lines(spec: ClusterSpec) -> list[str]:
 
 def monitor_uri(spec: ClusterSpec) -> str:
     """Return how keepers find the monitor. Their password is in the file that PGPASSFILE names."""
-    return f"postgres://{MONITOR_USER}@{monitor(spec).address}:5432/{MONITOR_DATABASE}?sslmode=disable"
+    more = FAST_URI if spec.profile == "fast" else ""
+    return f"postgres://{MONITOR_USER}@{monitor(spec).address}:5432/{MONITOR_DATABASE}?sslmode=disable{more}"

@@ -14,19 +14,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import ClusterError, UnavailableError
+from holdfast.errors import UnavailableError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
-from holdfast.systems.pg_auto_failover import keeper, settings
+from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
-from holdfast.systems.wait import until, until_or_logs
+from holdfast.systems.wait import until_or_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,6 @@ class PgAutoFailoverSystem:
         users = (SUPERUSER, REPLICATOR, settings.REPLICATOR, settings.MONITOR_USER, spec.user)
         words = credentials.generate(lab.folder, users)
         cluster = PgAutoFailoverCluster(lab, spec, words)
-        for service in spec.services:
-            if service.kind != "monitor":
-                progress(f"left out: {service.name}, because this version does not run {service.kind}")
         progress("starting the monitor and the first server")
         watcher = settings.monitor(spec)
         members: tuple[NodeSpec | ServiceSpec, ...] = (*spec.nodes, watcher)
@@ -109,8 +106,15 @@ class PgAutoFailoverSystem:
             cluster,
             [*names, monitor],
         )
-        await asyncio.gather(*(self._set_time_outs(cluster, name) for name in names))
-        await self._set_sync(cluster)
+        await asyncio.gather(*(keeper.set_time_outs(spec, cluster.lab.hosts[name]) for name in names))
+        await operations.set_sync(cluster)
+        await until_or_logs(
+            lambda: self._missing(cluster),
+            self._patience.settings_s,
+            "the primary to apply its settings",
+            cluster,
+            [spec.primary().name],
+        )
         host = cluster.lab.hosts[monitor]
         await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec).encode())
         await host.signal(signal.SIGHUP, pids=await postmaster_pids(host, host.folder / "data"))
@@ -166,35 +170,3 @@ class PgAutoFailoverSystem:
 
     async def _missing(self, cluster: PgAutoFailoverCluster) -> str:
         return (await cluster.view()).missing
-
-    async def _set_time_outs(self, cluster: PgAutoFailoverCluster, name: str) -> None:
-        """Give a keeper its time-outs; it reads them again at once."""
-        host = cluster.lab.hosts[name]
-        data = str(host.folder / "data")
-        words = keeper.time_out_words(cluster.spec)
-        for key, value in words:
-            await keeper.command(cluster.spec, host, "config", "set", key, value, "--pgdata", data)
-        if words:
-            await keeper.command(cluster.spec, host, "reload", "--pgdata", data)
-
-    async def _set_sync(self, cluster: PgAutoFailoverCluster) -> None:
-        """Set number-sync-standbys; the monitor refuses while the primary applies other settings."""
-        wanted = settings.number_sync_standbys(cluster.spec)
-        if len(cluster.spec.nodes) < 3:
-            return  # with fewer than two standbys it is 0 and can be nothing else
-
-        async def refused() -> str:
-            try:
-                await cluster.monitor.ask("set_formation_number_sync_standbys", settings.FORMATION, wanted)
-            except ClusterError as error:
-                return error.message
-            return ""
-
-        await until(refused, self._patience.settings_s, f"number-sync-standbys {wanted}")
-        await until_or_logs(
-            lambda: self._missing(cluster),
-            self._patience.settings_s,
-            "the primary to apply its settings",
-            cluster,
-            [cluster.spec.primary().name],
-        )

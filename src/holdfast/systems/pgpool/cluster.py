@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,8 @@ from typing import Final
 from holdfast.clock import timestamp
 from holdfast.errors import ClusterError, HoldfastError
 from holdfast.hosts.base import Host, Lab, Program
-from holdfast.spec.cluster import ClusterSpec, ServiceSpec
+from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
+from holdfast.systems import maintenance
 from holdfast.systems.base import ClusterView, Credentials, NodeView, Role, RouteView
 from holdfast.systems.pgpool import agent, command, settings
 from holdfast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
@@ -55,18 +57,18 @@ class PgpoolCluster(FollowingCluster):
 
     def number(self, node: str) -> int:
         """Return a node's backend number."""
-        return settings.node_id(self.spec, self.node(node))
+        return settings.node_ids(self.spec)[node]
 
     # looking
 
     async def view(self) -> ClusterView:
         """Return what every node and the balancer show now."""
         view, backends = await asyncio.gather(super().view(), self._backends())
-        by_number = {one.number: one for one in backends or ()}
+        by_address = {one.address: one for one in backends or ()}
         nodes = [
             replace(node, assigned_state=said.status if said else None)
             for node in view.nodes
-            for said in [by_number.get(self.number(node.name))]
+            for said in [by_address.get(node.address)]
         ]
         balancer = NodeView(
             self.balancer.name,
@@ -95,10 +97,10 @@ class PgpoolCluster(FollowingCluster):
         if backends is None:
             return f"{self.balancer.name} does not answer"
         for node in nodes:
-            if node.assigned_state not in ("up", "waiting"):
+            if node.state != maintenance.STATE and node.assigned_state not in ("up", "waiting"):
                 return f"{self.balancer.name} has {node.name} {node.assigned_state}"
-        believed = [one.number for one in backends if one.role == "primary"]
-        if primary is not None and believed != [self.number(primary)]:
+        believed = [one.address for one in backends if one.role == "primary"]
+        if primary is not None and believed != [self.address(primary)]:
             return f"{self.balancer.name} takes {believed} for the primary, not {primary}"
         return ""
 
@@ -145,6 +147,8 @@ class PgpoolCluster(FollowingCluster):
         if node == self.balancer.name:
             await self.start_balancer()
             return
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         await self.start_agent(node)
         async with self.leadership.held():
             record = self.leadership.read()
@@ -166,7 +170,7 @@ class PgpoolCluster(FollowingCluster):
             found = view.node(node)
             return "" if found.healthy else f"it is {found.state}"
 
-        if any(one.number == self.number(node) and not one.attached for one in backends):
+        if any(one.address == self.address(node) and not one.attached for one in backends):
             try:
                 await until(missing, ATTACH_TIMEOUT_S, f"{node} to be fit for clients")
                 await self.pcp.attach(self.number(node))
@@ -253,6 +257,56 @@ class PgpoolCluster(FollowingCluster):
 
     # acts
 
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node that follows the primary, and have the balancer lead to it."""
+        await super().add_node(node)
+        await self.write_files()
+        await self.start_agent(node.name)
+        await self._reload_balancer(node.name)
+        await self._attach(node.name)
+
+    async def remove_node(self, node: str) -> None:
+        """Have the balancer lead nobody to a standby, then let it go, with its host."""
+        numbers = settings.node_ids(self.spec)
+        # The others keep the numbers under which the balancer knows them.
+        nodes = tuple(
+            replace(one, tags={**one.tags, "node_id": numbers[one.name]}) for one in self.spec.nodes
+        )
+        if node != await self.primary() and await self._backends():
+            with contextlib.suppress(PcpError):
+                await self.pcp.detach(numbers[node])
+        before, self.spec = self.spec, replace(self.spec, nodes=nodes)
+        try:
+            await super().remove_node(node)
+        except BaseException:
+            self.spec = before
+            if node in self.lab.hosts:
+                await self._attach(node)
+            raise
+        await self.write_files()
+        if await self._backends() is not None:
+            await self.pcp.reload()
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Take a standby out, so that the balancer leads nobody to it, or let it follow again."""
+        await super().set_maintenance(node, on)
+        if on and await self._backends() is not None:
+            with contextlib.suppress(PcpError):  # it may have noticed by itself
+                await self.pcp.detach(self.number(node))
+
+    async def _reload_balancer(self, node: str) -> None:
+        """Have the balancer read its files, and wait until it knows node."""
+
+        async def missing() -> str:
+            backends = await self._backends()
+            known = any(one.address == self.address(node) for one in backends or ())
+            return "" if known else f"it knows {[one.address for one in backends or ()]}"
+
+        if await self._backends() is None:
+            return
+        await self.pcp.reload()
+        await until(missing, ATTACH_TIMEOUT_S, f"{self.balancer.name} to know {node}")
+
     async def switchover(self, target: str | None) -> str:
         """Have Pgpool-II move a healthy primary to target, by default its synchronous standby; returns it."""
         view = await self.view()
@@ -291,7 +345,9 @@ class PgpoolCluster(FollowingCluster):
             if not wanted(primary):
                 return f"{primary} leads"
             backends = await self._backends() or ()
-            known = any(one.role == "primary" and one.number == self.number(str(primary)) for one in backends)
+            known = any(
+                one.role == "primary" and one.address == self.address(str(primary)) for one in backends
+            )
             return "" if known else f"{self.balancer.name} does not know it yet"
 
         try:
@@ -305,7 +361,7 @@ class PgpoolCluster(FollowingCluster):
         """Return why a standby would not be promoted: what it lacks itself, or that Pgpool-II leads nobody to it."""
         found = dict(await super().obstacles())
         for one in await self._backends() or ():
-            name = next((node.name for node in self.spec.nodes if self.number(node.name) == one.number), "")
+            name = next((node.name for node in self.spec.nodes if node.address == one.address), "")
             if name and not one.attached and name != self.leadership.read().primary:
                 found.setdefault(name, "Pgpool-II has it detached")
         return found

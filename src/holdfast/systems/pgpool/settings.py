@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
+from holdfast.spec.cluster import ClusterSpec, ServiceSpec
 from holdfast.systems.base import Credentials, OutageModel
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import SOCKET_DIR, quote
@@ -80,10 +80,21 @@ def outage_model(spec: ClusterSpec) -> OutageModel:
     )
 
 
-def node_id(spec: ClusterSpec, node: NodeSpec) -> int:
-    """Return a node's backend number: the one it was given, else its place."""
-    given = node.tags.get("node_id")
-    return given if isinstance(given, int) else spec.nodes.index(node)
+def node_ids(spec: ClusterSpec) -> dict[str, int]:
+    """Return the nodes' backend numbers by name: those they were given, and the next ones for the others."""
+    found = {
+        node.name: int(node.tags["node_id"]) for node in spec.nodes if _is_number(node.tags.get("node_id"))
+    }
+    number = max(found.values(), default=-1)
+    for node in spec.nodes:
+        if node.name not in found:
+            number += 1
+            found[node.name] = number
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def pgpool_conf(spec: ClusterSpec, folder: Path) -> str:
@@ -123,8 +134,9 @@ def pgpool_conf(spec: ClusterSpec, folder: Path) -> str:
         "failover_command": f"{command} failover %d %m %P",
         "follow_primary_command": f"{command} follow %d %m",
     }
+    numbers = node_ids(spec)
     for node in spec.nodes:
-        number = node_id(spec, node)
+        number = numbers[node.name]
         lines |= {
             f"backend_hostname{number}": node.address,
             f"backend_port{number}": str(POSTGRES_PORT),

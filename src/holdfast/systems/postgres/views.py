@@ -6,6 +6,10 @@ One query a server, one round trip, and it works on a primary and on a standby. 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -91,6 +95,32 @@ async def connect(
         autocommit=True,
         prepare_threshold=None,
     )
+
+
+async def fetch_within(connection: Connection, query: str, timeout_s: float) -> list[tuple[Any, ...]]:
+    """Return a query's rows, or raise TimeoutError after timeout_s, whatever the server does; the connection is then
+    of no use. Raises psycopg.Error.
+
+    A query that is cancelled in psycopg waits up to five seconds for the server to hear of it, and one that is gone
+    never does: so the socket is shut down instead, and psycopg sees a connection that was closed.
+    """
+    task = asyncio.ensure_future(_rows(connection, query))
+    await asyncio.wait({task}, timeout=timeout_s)
+    if task.done():
+        return task.result()
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as end,
+    ):
+        end.shutdown(socket.SHUT_RDWR)
+    await asyncio.wait({task}, timeout=timeout_s)
+    if task.done():
+        task.exception()
+    raise TimeoutError(f"no answer in {timeout_s:g} s")
+
+
+async def _rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(query.encode())).fetchall()
 
 
 async def server_view(connection: Connection) -> ServerView:

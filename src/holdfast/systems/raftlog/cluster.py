@@ -16,6 +16,8 @@ from holdfast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberL
 from holdfast.systems.raftlog import settings
 
 ENTRY: Final = "raftlog.cli:main"
+KEY_TIMEOUT_S: Final = 12.0
+"""raftlog itself gives up after 10 s."""
 
 
 class RaftlogCluster(ConsensusCluster):
@@ -87,6 +89,42 @@ class RaftlogCluster(ConsensusCluster):
             hashes[name] = f"{one['start_offset']}-{one['end_offset']}:{','.join(one['crc'])}"
             counts[name] = int(one["end_offset"]) - int(one["start_offset"])
         return NodeContent(node, int(status["applied_index"]), hashes, counts)
+
+    async def put_key(self, node: str, key: str, value: str) -> None:
+        """Write a register: ask a member, and if it says who leads, that one."""
+        asked = self.node(node)
+        for _ in range(2):
+            answer = await self._key_request(asked, "PUT", key, value)
+            leader = self._names.get(int(str(answer.field("leader") or 0)))
+            if answer.status != 421 or leader is None or leader == asked.name:
+                break
+            asked = self.node(leader)
+        if answer.status != 200:
+            raise ClusterError(f"{asked.name} says {answer.status}: {answer.field('error')}")
+
+    async def get_key(self, node: str, key: str) -> str | None:
+        """Return what a member says that a register holds, linearizably."""
+        answer = await self._key_request(self.node(node), "GET", key)
+        if answer.status not in (200, 404):
+            raise ClusterError(f"{node} says {answer.status}: {answer.field('error')}")
+        return None if answer.status == 404 else answer.raw.decode()
+
+    async def _key_request(
+        self, node: NodeSpec, method: str, key: str, value: str | None = None
+    ) -> http.Answer:
+        data = None if value is None else value.encode()
+        try:
+            return await http.request(
+                self.lab,
+                node.address,
+                settings.ADMIN_PORT,
+                method,
+                f"/kv/{key}",
+                timeout_s=KEY_TIMEOUT_S,
+                data=data,
+            )
+        except OSError as error:
+            raise ClusterError(f"{node.name} did not answer in {KEY_TIMEOUT_S:g} s: {error}") from error
 
     def routes(self) -> tuple[RouteView, ...]:
         """Return the Kafka bootstrap addresses and, for registers, the admin addresses."""

@@ -15,6 +15,7 @@ import psycopg
 from holdfast.clock import timestamp
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems import maintenance
 from holdfast.systems.base import ClusterView, Credentials, OutageModel, Progress, Role
 from holdfast.systems.postgres import following, server
 from holdfast.systems.postgres.following import Told
@@ -22,7 +23,7 @@ from holdfast.systems.postgres.group import ServerGroup
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import hba_lines
-from holdfast.systems.streaming import moves, settings
+from holdfast.systems.streaming import moves, operations, settings
 from holdfast.systems.streaming.leadership import Leadership
 from holdfast.systems.streaming.operator import Operator
 
@@ -113,7 +114,9 @@ class FollowingCluster(ServerGroup):
             await self.resume(node)
 
     async def resume(self, node: str) -> None:
-        """Do what start_node does; the lock is held."""
+        """Do what start_node does; the lock is held. Nothing on a node in maintenance."""
+        if maintenance.is_out(self.lab.hosts[node]):
+            return
         record = self.leadership.read()
         told = self.told(node)
         runs = bool(await told.server.pids())
@@ -155,6 +158,30 @@ class FollowingCluster(ServerGroup):
             elif node.role is Role.READ_ONLY:
                 found[node.name] = "it only serves reads, unless it is named"
         return found
+
+    async def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give every running server these parameters and have it read them."""
+        await operations.set_parameters(self, parameters)
+
+    async def reseed(self, node: str) -> None:
+        """Throw a standby's data away and copy the primary's anew."""
+        await operations.reseed(self, node)
+
+    async def add_node(self, node: NodeSpec) -> None:
+        """Make a host for a node that follows the primary."""
+        await operations.add_node(self, node)
+
+    async def remove_node(self, node: str) -> None:
+        """Let a standby go, with its host."""
+        await operations.remove_node(self, node)
+
+    async def set_maintenance(self, node: str, on: bool) -> None:
+        """Take a standby out, or let it follow again."""
+        await operations.set_maintenance(self, node, on)
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     # parts
 

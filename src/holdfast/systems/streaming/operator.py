@@ -17,12 +17,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.errors import HoldfastError
-from holdfast.systems.base import ClusterView, NodeView, Role
-from holdfast.systems.postgres import following
-from holdfast.systems.streaming import moves, settings
-from holdfast.systems.streaming.choice import synchronous_standby_names
+from holdfast.systems.base import ClusterView, Role
+from holdfast.systems.streaming import moves, operations, settings
 from holdfast.systems.streaming.leadership import Record
-from holdfast.systems.wait import until
 
 if TYPE_CHECKING:
     from holdfast.systems.streaming.cluster import StreamingCluster
@@ -78,8 +75,7 @@ class Operator:
     async def _keep_list(self, view: ClusterView, record: Record) -> None:
         """Have commits wait for those standbys that stream.
 
-        The record always names at least those that the primary waits for: a name is added to it first, and taken off
-        it last. With ``on`` commits wait for nobody when no standby is left; with ``strict`` and ``quorum`` they wait.
+        With ``on`` commits wait for nobody when no standby is left; with ``strict`` and ``quorum`` they wait.
         """
         cluster = self._cluster
         if cluster.spec.sync == "off":
@@ -98,23 +94,14 @@ class Operator:
         async with cluster.leadership.held():
             if cluster.leadership.read() != record:
                 return
-            both = tuple(dict.fromkeys((*record.waits_for, *wanted)))
-            cluster.leadership.write(Record(record.primary, record.term, both))
-            told = cluster.told(record.primary, wanted)
-            await following.configure(told, None)
-            await told.server.reload()
-            setting = synchronous_standby_names(cluster.spec.sync, wanted)
-            await _shows(cluster, record.primary, setting)
-            cluster.leadership.write(Record(record.primary, record.term, tuple(wanted)))
-        words = f"commits on {record.primary} wait for {setting or 'nobody'}"
-        cluster.say(words)
-        self._say(f"the operator: {words}")
+            await operations.set_waits_for(cluster, wanted)
+        self._say(f"the operator: commits on {record.primary} wait for {', '.join(wanted) or 'nobody'}")
 
     async def _bring_back(self, view: ClusterView, record: Record) -> None:
         """Start, as a standby, what does not run though its host is on and reaches the primary."""
         cluster = self._cluster
         for node in view.nodes:
-            if node.name == record.primary or not _is_down(node) or not cluster.lab.hosts[node.name].is_on:
+            if node.name == record.primary or node.lsn is not None or not cluster.lab.hosts[node.name].is_on:
                 continue
             with contextlib.suppress(HoldfastError, TimeoutError):
                 await cluster.told(node.name).server.ask(cluster.address(record.primary), "SELECT 1", TOLD_S)
@@ -130,17 +117,3 @@ def trouble(view: ClusterView, primary: str) -> str:
     if up and not any(node.state == "streaming" for node in up):
         return f"no standby streams from {primary}"
     return ""
-
-
-def _is_down(node: NodeView) -> bool:
-    return node.lsn is None
-
-
-async def _shows(cluster: StreamingCluster, node: str, setting: str) -> None:
-    async def missing() -> str:
-        connection = await cluster.connect(node)
-        async with connection:
-            row = await (await connection.execute("SHOW synchronous_standby_names")).fetchone()
-        return "" if row is not None and row[0] == setting else f"it says {row}"
-
-    await until(missing, TOLD_S, f"{node} to take its list of standbys")

@@ -16,7 +16,7 @@ from holdfast.monitoring.exporter.config import ExporterConfig
 from holdfast.monitoring.exporter.managers.base import LOOK_TIMEOUT_S
 from holdfast.monitoring.exporter.state import ManagerSample
 from holdfast.systems.pg_auto_failover.settings import MONITOR_DATABASE, MONITOR_USER
-from holdfast.systems.postgres.views import Connection
+from holdfast.systems.postgres.views import Connection, fetch_within
 
 STATE_CODES: Final[Mapping[str, int]] = {
     name: code
@@ -69,13 +69,11 @@ class PgAutoFailoverProbe:
         """Return what the monitor holds of each node; while it is away nothing is known of any."""
         rows: dict[str, ManagerSample] = {}
         try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                if self._connection is None:
+            if self._connection is None:
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
                     self._connection = await self._connect()
-                for row in await (await self._connection.execute(_QUERY)).fetchall():
-                    rows[str(row[0])] = manager_sample(
-                        str(row[1]), int(row[2]), int(row[3]), float(row[4] or 0)
-                    )
+            for row in await fetch_within(self._connection, _QUERY, LOOK_TIMEOUT_S):
+                rows[str(row[0])] = manager_sample(str(row[1]), int(row[2]), int(row[3]), float(row[4] or 0))
         except (psycopg.Error, OSError, TimeoutError):
             if self._connection is not None:
                 self._connection.pgconn.finish()

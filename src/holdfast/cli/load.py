@@ -1,0 +1,136 @@
+"""``holdfast load``: a recorded workload on a lab that is up, or on a cluster of the person's own."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from typing import Final
+
+import click
+
+from holdfast.cli.chaos import Duration
+from holdfast.cli.drills import SEED_BITS, new_run_folder
+from holdfast.cli.output import (
+    EXIT_CODES,
+    OUT,
+    Reporter,
+    asynchronous,
+    json_option,
+    lab_option,
+    print_json,
+    route_option,
+)
+from holdfast.cluster import lifecycle
+from holdfast.errors import ConfigError
+from holdfast.report.json import run_document
+from holdfast.report.terminal import print_run
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
+from holdfast.run.external import DEFAULT_PROTOCOL, PROTOCOLS, Endpoint, load_external
+from holdfast.spec import DrillSpec, WorkloadSpec
+from holdfast.units import parse_rate_per_s
+
+
+@click.command()
+@click.argument("workload")
+@lab_option
+@click.option("--duration", type=Duration(), default="30s", show_default=True)
+@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
+@route_option
+@click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@click.option(
+    "--bootstrap", metavar="HOST:PORT,…", help="No lab: a cluster of your own, for workloads log and kv."
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    help="Of --bootstrap: kafka for log and etcd for kv by default.",
+)
+@click.option(
+    "--topic", metavar="T", help="With --bootstrap: an empty topic or prefix of keys; else a new one."
+)
+@json_option
+@asynchronous
+async def load(
+    workload: str,
+    lab: str | None,
+    duration: float,
+    clients: int,
+    route: str | None,
+    rate: str | None,
+    seed: int | None,
+    bootstrap: str | None,
+    protocol: str | None,
+    topic: str | None,
+    as_json: bool,
+) -> int:
+    """Drive a recorded workload through a lab that is up, inject nothing, and judge the history.
+
+    With --bootstrap through any cluster that speaks the Kafka protocol (log) or etcd's (kv and log).
+    """
+    if bootstrap is None and (protocol or topic):
+        raise ConfigError("means nothing without --bootstrap", key="--protocol" if protocol else "--topic")
+    if bootstrap is not None and lab is not None:
+        raise ConfigError("is a cluster of your own, and --lab one of Holdfast's", key="--bootstrap")
+    if bootstrap is not None and route is not None:
+        raise ConfigError("is a way through a lab, and --bootstrap has none", key="--route")
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    try:
+        rate_per_s = None if rate is None else parse_rate_per_s(rate)
+    except ValueError as error:
+        raise ConfigError(str(error), key="--rate") from error
+    spec = WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)  # type: ignore[arg-type]
+    words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
+    for option, value in (
+        ("--rate", rate),
+        ("--route", route),
+        ("--bootstrap", bootstrap),
+        ("--protocol", protocol),
+    ):
+        words += [option, value] if value else []
+    words += ["--seed", str(chosen)]
+    folder_name = f"load-{workload}"
+    with Reporter(folder_name) as progress:
+        if bootstrap is not None:
+            kind = protocol or DEFAULT_PROTOCOL.get(workload)
+            if kind is None:
+                raise ConfigError(
+                    f"{workload} needs a lab: it speaks PostgreSQL's protocol",
+                    key="--bootstrap",
+                    hint=f"from outside: {', '.join(DEFAULT_PROTOCOL)}",
+                )
+            outcome: Outcome = await load_external(
+                Endpoint(bootstrap, kind, topic or ""),
+                spec,
+                duration_s=duration,
+                seed=chosen,
+                new_folder=lambda: new_run_folder(folder_name),
+                replay=shlex.join(words),
+                say=progress,
+            )
+        else:
+            drill = DrillSpec(
+                name=folder_name,
+                title=f"Load: {workload}, and no fault",
+                workload={workload: spec},
+                duration_s=duration,
+                route=route,  # type: ignore[arg-type]
+            )
+            outcome = await run_drill(
+                lifecycle.attach(lab),
+                drill,
+                seed=chosen,
+                folder=new_run_folder(folder_name),
+                replay=shlex.join(words),
+                say=progress,
+            )
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    if as_json:
+        print_json(document)
+    else:
+        print_run(OUT, document)
+    return EXIT_CODES[outcome.verdict]
+
+
+COMMANDS: Final = (load,)

@@ -1,0 +1,1 @@
+"""Grafana dashboards: what they show (``catalogue``), the JSON made of that, and the files that a Grafana reads."""

@@ -1,0 +1,71 @@
+"""pg_auto_failover, by its monitor's own codes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.monitoring.grafana.model import SUMMARY, Dashboard, Row, one
+
+BOARD: Final = Dashboard(
+    "pg-auto-failover",
+    "holdfast-pg-auto-failover",
+    "pg_auto_failover",
+    "The monitor's view: health and state of each node, and how far standbys are behind.",
+    "pg_auto_failover",
+    (
+        Row("Summary", SUMMARY),
+        Row(
+            "Monitor's view",
+            (
+                one(
+                    "Health",
+                    "1 good, 0 bad, -1 not known.",
+                    "pg_auto_failover_node_state_health_code",
+                    kind="state-timeline",
+                ),
+                one(
+                    "Reported state",
+                    "As a code: 0 draining, 1 wait_standby, 2 secondary, 3 primary, 4 single, …",
+                    "pg_auto_failover_node_state_reported_state_code",
+                    kind="state-timeline",
+                ),
+                one(
+                    "State, by name",
+                    "State that each node reported.",
+                    "holdfast_manager_state",
+                    "{{node}} {{state}}",
+                ),
+                one(
+                    "Keeper up",
+                    "1 while a node's keeper reports.",
+                    "holdfast_manager_up",
+                    kind="state-timeline",
+                ),
+            ),
+        ),
+        Row(
+            "Replication",
+            (
+                one(
+                    "Replay lag",
+                    "WAL not yet replayed.",
+                    "pg_stat_replication_replay_lag_bytes",
+                    unit="bytes",
+                ),
+                one(
+                    "Replay lag, age",
+                    "Age of the oldest WAL not yet replayed.",
+                    "holdfast_node_lag_seconds",
+                    unit="s",
+                ),
+                one("Timeline", "Timeline each server is on.", "holdfast_node_timeline"),
+                one(
+                    "Synchronous state",
+                    "How the primary counts each standby.",
+                    "holdfast_node_sync_state",
+                    "{{node}} {{state}}",
+                ),
+            ),
+        ),
+    ),
+)

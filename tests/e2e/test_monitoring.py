@@ -1,0 +1,150 @@
+"""A watched lab from outside: real Prometheus and Alertmanager, through a failover, and every panel of a dashboard."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import command, holdfast
+
+from holdfast.monitoring.grafana.catalogue import DASHBOARDS
+from holdfast.systems.programs import missing
+
+pytestmark = [
+    pytest.mark.timeout(280),
+    pytest.mark.skipif(
+        missing("prometheus", "prometheus-alertmanager") is not None,
+        reason=str(missing("prometheus", "prometheus-alertmanager")),
+    ),
+]
+SCRAPE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("watched")
+
+
+@pytest.fixture(autouse=True)
+def _own_state_folder(_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of this file share a state folder, because they share a lab."""
+    monkeypatch.setenv("HOLDFAST_STATE", str(_state))
+
+
+@pytest.fixture(scope="module")
+def ports(_state: Path) -> Iterator[dict[str, int]]:
+    """The published ports of a watched lab, by node."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_state))
+        up = holdfast(
+            "up", "patroni", "--profile", "fast", "--with", "monitoring", "--name", "watched", "--json"
+        )
+        assert up.code == 0, up.err
+        yield {node["name"]: node["published_port"] for node in up.json["nodes"]}
+        down = holdfast("down", "--all", "--json")
+        assert down.json["residue"] == [], down.err
+
+
+def get(port: int, path: str = "/metrics", timeout_s: float = 5.0) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=timeout_s) as answer:
+        return str(answer.read().decode())
+
+
+def ask(port: int, query: str) -> list[dict[str, Any]]:
+    answer = json.loads(get(port, f"/api/v1/query?query={urllib.parse.quote(query)}"))
+    assert answer["status"] == "success", answer
+    return list(answer["data"]["result"])
+
+
+def until(found: Any, timeout_s: float, what: str) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.1)
+    return value
+
+
+def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports: dict[str, int]) -> None:
+    series = until(
+        lambda: ask(ports["prometheus"], "pg_stat_replication_replay_lag_bytes"), 20, "the standbys' lag"
+    )
+    assert {one["metric"]["node"] for one in series} == {"pg-node-2", "pg-node-3"}
+    status = holdfast("status", "--json").json
+    there = {node["name"]: node for node in status["nodes"] if node["role"] == "exporter"}
+    assert set(there) == {"exporter", "prometheus", "alertmanager"}
+    assert all(node["healthy"] and node["published_port"] for node in there.values())
+    assert f"prometheus: http://127.0.0.1:{ports['prometheus']}" in holdfast("status").out
+    rules = json.loads(get(ports["prometheus"], "/api/v1/rules"))["data"]["groups"][0]["rules"]
+    assert len(rules) == 8
+    assert all(rule["health"] in ("ok", "unknown") for rule in rules)
+    assert json.loads(get(ports["alertmanager"], "/api/v2/status"))["versionInfo"]
+    assert "appuser" not in get(ports["prometheus"], "/api/v1/status/config")
+
+
+def test_the_figures_go_on_through_a_failover_and_while_a_node_hangs(ports: dict[str, int]) -> None:
+    """Scraped once a second from outside: never over two scrapes without an answer, and none slow."""
+    took: list[float] = []
+    missed: list[int] = [0]
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def scrape() -> None:
+        in_a_row = 0
+        while not stop.wait(SCRAPE_S):
+            start = time.monotonic()
+            try:
+                text = get(ports["exporter"], timeout_s=SCRAPE_S)
+            except OSError:
+                text = ""
+            took.append(time.monotonic() - start)
+            whole = "holdfast_writable_lsn_bytes " in text and "pg_stat_replication_replay_lag_bytes{" in text
+            in_a_row = 0 if whole else in_a_row + 1
+            missed[0] = max(missed[0], in_a_row)
+            seen.extend(re.findall(r'holdfast_writable_node_info\{node="([^"]+)"\}', text))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        hung = holdfast("inject", "process_pause", "--on", "pg-node-3", "--set", "process=postgres", "--json")
+        assert hung.code == 0, hung.err
+        until(lambda: 'holdfast_node_up{node="pg-node-3"} 0.0' in get(ports["exporter"]), 10, "the hung node")
+        assert 'holdfast_node_up{node="pg-node-2"} 1.0' in get(ports["exporter"])
+        assert holdfast("heal", "--json").code == 0
+        assert holdfast("inject", "host_power_off", "--on", "pg-node-1", "--json").code == 0
+        until(lambda: (seen and seen[-1] == "pg-node-2") or seen[-1:] == ["pg-node-3"], 45, "another primary")
+        assert holdfast("heal", "--json").code == 0
+    finally:
+        stop.set()
+        thread.join()
+    assert missed[0] <= 2
+    took.sort()
+    assert took[len(took) // 2] < 0.05, took
+    fired = ask(ports["prometheus"], 'count_over_time(ALERTS{alertstate="firing"}[5m])')
+    assert {"NoPrimary", "NodeUnhealthy"} <= {one["metric"]["alertname"] for one in fired}
+
+
+def test_every_panel_of_every_dashboard_of_this_system_shows_something(ports: dict[str, int]) -> None:
+    """While a drill runs, so that its panels have something to show."""
+    boards = [board for board in DASHBOARDS if board.system == "patroni"]
+    assert len(boards) == 3
+    words = ("drill", "postgres-kill", "--lab", "watched", "--set", "duration=25s", "--json")
+    drill = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for board in boards:
+            for panel in board.panels():
+                for query in panel.queries:
+                    until(lambda expr=query.expr: ask(ports["prometheus"], expr), 60,
+                          f"{board.title}: {panel.title}: {query.expr}")  # fmt: skip
+    finally:
+        drill.wait(120)
+    with pytest.raises(AssertionError):  # an unknown metric is no error to Prometheus, but it is to us
+        until(lambda: ask(ports["prometheus"], "holdfast_no_such_metric"), 1, "nothing")
