@@ -24,6 +24,7 @@ from holdfast.spec.cluster import MONITORING_KINDS
 
 NODES = "six-node"
 ANSWERS = 30
+SERVERS = "servers' part"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -34,7 +35,8 @@ def cases(seconds: float = 20.0) -> list[Case]:
 
 async def _measure(seconds: float) -> list[Case]:
     spec = with_monitoring(load_cluster(NODES, ["ports={}"]))
-    watching = {one.name for one in spec.services if one.kind in MONITORING_KINDS}
+    # By as much of the name as a process keeps: 15 letters, proc_pid_comm(5).
+    watching = {f"host:{one.name}"[:15] for one in spec.services if one.kind in MONITORING_KINDS}
     name = lifecycle.free_name("bench")
     async with lifecycle.temporary(spec, name, lambda _words: None, keep=False) as up:
         folder = lifecycle.lab_folder(name)
@@ -48,12 +50,13 @@ async def _measure(seconds: float) -> list[Case]:
             kind: sum(after[kind][pid] - before[kind].get(pid, 0) for pid in after[kind]) for kind in after
         }
         percent = {kind: 100 * ticks / TICKS_PER_S / took_s for kind, ticks in used.items()}
-        memory = sum(_pss_mib(pid) for kind in after for pid in after[kind])
+        memory = {kind: sum(_mib(pid, kind) for pid in after[kind]) for kind in after}
         answers = sorted([await asyncio.to_thread(_answer_ms, port) for _ in range(ANSWERS)])
         return [
             Case("cpu of all monitoring", sum(percent.values()), "% of a core"),
             *(Case(f"cpu of {kind}", value, "% of a core") for kind, value in sorted(percent.items())),
-            Case("memory of all monitoring", memory, "MiB"),
+            Case("memory of all monitoring", sum(memory.values()), "MiB"),
+            *(Case(f"memory of {kind}", value, "MiB") for kind, value in sorted(memory.items())),
             Case("exporter's answer, median", answers[ANSWERS // 2], "ms"),
             Case("exporter's answer, slowest", answers[-1], "ms"),
         ]
@@ -62,12 +65,18 @@ async def _measure(seconds: float) -> list[Case]:
 def _ticks(folder: Path, watching: set[str]) -> dict[str, dict[int, int]]:
     """Return the processor time of each process that watches, by host or as the servers' part, in clock ticks."""
     pids = [pid for pid, _ticks in take_census(folder).processes]
-    homes = {_net(pid): _name(pid).removeprefix("host:") for pid in pids if _name(pid).startswith("host:")}
+    homes = {_net(pid): _name(pid) for pid in pids if _name(pid).startswith("host:")}
     found: dict[str, dict[int, int]] = {}
     for pid in pids:
         home = homes.get(_net(pid), "")
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        kind = home if home in watching else "servers' part" if ROLE.encode() in words[:200] else ""
+        kind = (
+            home.removeprefix("host:")
+            if home in watching
+            else "servers' part"
+            if ROLE.encode() in words[:200]
+            else ""
+        )
         if kind:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found.setdefault(kind, {})[pid] = sum(map(int, fields[11:15]))
@@ -82,9 +91,11 @@ def _net(pid: int) -> str:
     return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
-def _pss_mib(pid: int) -> float:
+def _mib(pid: int, kind: str) -> float:
+    """Return a process' share of memory (PSS); of a server's backend what is its own: the rest is the server's."""
+    field = "Private_" if kind == SERVERS else "Pss:"
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def _answer_ms(port: int) -> float:

@@ -20,12 +20,15 @@ from holdfast.datasets.healthcare_rows import row_counts
 from holdfast.datasets.load import DATASETS
 from holdfast.history.op import Outcome as Op
 from holdfast.hosts.state import runs_folder
+from holdfast.routes.base import services_of
+from holdfast.routes.haproxy import server_states
 from holdfast.run.conclude import Outcome
 from holdfast.run.experiment import run_drill
 from holdfast.spec import load_cluster, load_drill
 from holdfast.systems.base import HasServers
 from holdfast.systems.postgres.install import find
 from holdfast.systems.programs import missing
+from holdfast.systems.wait import until
 from holdfast.workloads.base import content_sql
 
 pytestmark = [
@@ -142,6 +145,25 @@ async def test_a_dataset_is_loaded_once_and_every_node_holds_the_same_rows() -> 
     counts = {table: row[0] for table, row in held[0].items() if row and table != "patients"}
     assert counts.items() < expected.items()  # a workload may have written patients of its own
     assert held[0] == held[1] == held[2]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("routed")
+async def test_haproxy_leads_to_a_node_that_was_added_and_forgets_one_that_was_removed() -> None:
+    added = holdfast("add-node", "--lab", LAB, "--json")
+    assert added.code == 0, added.err
+    cluster = lifecycle.attach(LAB)
+    (service,) = services_of(cluster.spec, "haproxy")
+
+    async def not_read_from() -> str:
+        status, _check = (await server_states(cluster, service)).get(("read", "pg-node-4"), ("absent", ""))
+        return "" if status == "UP" else status
+
+    await until(not_read_from, 10, "HAProxy to lead readers to the new node")
+    removed = holdfast("remove-node", "pg-node-4", "--lab", LAB, "--json")
+    assert removed.code == 0, removed.err
+    cluster = lifecycle.attach(LAB)
+    assert ("read", "pg-node-4") not in await server_states(cluster, service)
 
 
 @pytest.mark.usefixtures("routed")

@@ -12,6 +12,7 @@ from tests.drills.conftest import Runner
 
 from holdfast.checkers.base import Verdict
 from holdfast.cluster import lifecycle
+from holdfast.cluster.examine import examine
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.run.experiment import Outcome
 from holdfast.spec import load_cluster
@@ -19,6 +20,7 @@ from holdfast.systems.base import Role
 from holdfast.systems.pg_auto_failover import keeper
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from holdfast.systems.postgres import views
+from holdfast.systems.wait import until_whole
 
 
 def _reason() -> str:
@@ -105,6 +107,21 @@ async def test_the_primary_is_not_taken_out_for_maintenance(cluster: PgAutoFailo
     with pytest.raises(ClusterError, match="is the primary"):
         await cluster.set_maintenance(primary, True)
     assert await cluster.in_maintenance() == frozenset()
+
+
+async def test_doctor_names_a_monitor_that_is_away(cluster: PgAutoFailoverCluster) -> None:
+    host = cluster.lab.hosts["pgaf-monitor"]
+    await host.power_off()
+    try:
+        said = {one.check: one.said for one in await examine(cluster)}
+        assert "the monitor pgaf-monitor does not answer" in said["consensus store"]
+        assert "a failover is not possible" in said["leader and failover"]
+        with pytest.raises(ClusterError, match="pgaf-monitor"):
+            await cluster.switchover(None)
+    finally:
+        await host.power_on()
+        await cluster.start_node("pgaf-monitor")
+    await until_whole(cluster, 60.0)
 
 
 @pytest.mark.slow

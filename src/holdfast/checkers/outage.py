@@ -118,10 +118,14 @@ def _split(gap: Gap, fault: FaultRecord | None, observations: Iterable[NodeObser
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Holds ``outage_s`` to a limit in seconds; without one it only measures."""
+    """Holds ``outage_s`` to a limit in seconds; without one it only measures.
+
+    lasting: whether only acks that the final read finds count; False for loads whose values nobody can read back.
+    """
 
     workload: str = "append"
     limit: float | None = None
+    lasting: bool = True
 
     name: ClassVar[str] = "outage"
 
@@ -131,9 +135,11 @@ class Outage:
         INVALID when nothing was acknowledged, UNKNOWN without a final read: an ack that is lost ends no
         outage.
         """
+        if not self.lasting and not writes_of(history, self.workload).any():
+            return Finding(self.name, Verdict.PASS, "the program told of no operations", limit=self.limit)
         if not acks_of(history, self.workload).any():
             return nothing_acknowledged(self.name, self.limit)
-        if final_values(history, self.workload) is None:
+        if self.lasting and final_values(history, self.workload) is None:
             return no_final_read(self.name, self.limit)
         gap = longest_gap(history, self.workload)
         share = availability(history, self.workload)

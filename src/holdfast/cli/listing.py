@@ -76,6 +76,23 @@ def _fault(fault: Fault, reason: str | None) -> dict[str, JSON]:
     }
 
 
+def _workloads() -> list[dict[str, JSON]]:
+    """Say of each workload what it does and needs, as its own file begins."""
+    import inspect
+
+    from holdfast.workloads import WORKLOADS
+
+    return [
+        {
+            "name": name,
+            "about": " ".join((inspect.getdoc(inspect.getmodule(workload)) or "").split("\n\n")[0].split()),
+            "params": dict(workload.params),
+            "checkers": list(workload.checkers),
+        }
+        for name, workload in WORKLOADS.items()
+    ]
+
+
 def _settings() -> list[dict[str, JSON]]:
     from holdfast.spec import settings
 
@@ -105,6 +122,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
     "suites": _suites,
     "faults": _faults,
     "settings": _settings,
+    "workloads": _workloads,
     "dashboards": _dashboards,
     "alerts": _alerts,
     "labs": lambda: _folders(labs_folder()),

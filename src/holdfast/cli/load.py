@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -33,6 +34,7 @@ from holdfast.units import parse_rate_per_s
 
 @click.command()
 @click.argument("workload")
+@click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[-- PROGRAM…]")
 @lab_option
 @click.option("--duration", type=Duration(), default="30s", show_default=True)
 @click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
@@ -54,6 +56,7 @@ from holdfast.units import parse_rate_per_s
 @asynchronous
 async def load(
     workload: str,
+    argv: Sequence[str],
     lab: str | None,
     duration: float,
     clients: int,
@@ -67,8 +70,11 @@ async def load(
 ) -> int:
     """Drive a recorded workload through a lab that is up, inject nothing, and judge the history.
 
+    The workload command runs a PROGRAM of yours, with the way to the primary in its environment.
     With --bootstrap through any cluster that speaks the Kafka protocol (log) or etcd's (kv and log).
     """
+    if argv and workload != "command":
+        raise click.UsageError(f"{workload} takes no program; holdfast load command -- PROGRAM… runs one")
     if bootstrap is None and (protocol or topic):
         raise ConfigError("means nothing without --bootstrap", key="--protocol" if protocol else "--topic")
     if bootstrap is not None and lab is not None:
@@ -80,7 +86,12 @@ async def load(
         rate_per_s = None if rate is None else parse_rate_per_s(rate)
     except ValueError as error:
         raise ConfigError(str(error), key="--rate") from error
-    spec = WorkloadSpec(name=workload, clients=clients, rate_per_s=rate_per_s)  # type: ignore[arg-type]
+    spec = WorkloadSpec(
+        name=workload,
+        clients=clients,  # type: ignore[arg-type]
+        rate_per_s=rate_per_s,
+        params={"argv": list(argv)} if argv else {},
+    )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
     for option, value in (
         ("--rate", rate),
@@ -89,7 +100,7 @@ async def load(
         ("--protocol", protocol),
     ):
         words += [option, value] if value else []
-    words += ["--seed", str(chosen)]
+    words += ["--seed", str(chosen), *(["--", *argv] if argv else [])]
     folder_name = f"load-{workload}"
     with Reporter(folder_name) as progress:
         if bootstrap is not None:

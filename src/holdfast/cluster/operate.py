@@ -18,6 +18,7 @@ import psycopg
 from pydantic import ValidationError
 
 from holdfast.cluster.lifecycle import keep_spec
+from holdfast.cluster.services import refresh_services
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, Role, with_node
@@ -148,6 +149,7 @@ async def add_node(
             cluster.spec = before
             keep_spec(cluster)
             raise
+        await refresh_services(cluster)
         return (await cluster.view()).node(wanted)
 
 
@@ -162,6 +164,7 @@ async def remove_node(cluster: Cluster, name: str, progress: Progress) -> None:
         progress(f"{name} leaves")
         await cluster.remove_node(name)
         keep_spec(cluster)
+        await refresh_services(cluster)
 
 
 async def reseed(cluster: Cluster, node: str, progress: Progress) -> None:

@@ -17,7 +17,7 @@ from holdfast.monitoring.services import SERVICES as WATCHERS
 from holdfast.routes.registry import SERVICES as BALANCERS
 from holdfast.spec.cluster import ServiceSpec
 from holdfast.systems.base import Cluster, ClusterView, HasLogs, Killable, NodeView, Progress, Role
-from holdfast.systems.service import Service
+from holdfast.systems.service import Refreshable, Service
 
 SERVICES: Final[Mapping[str, Service]] = {**BALANCERS, **WATCHERS}
 """All services that run beside any system, by kind."""
@@ -82,6 +82,15 @@ async def _publish(lab: Lab, name: str, service: ServiceSpec, port: int, pinned:
                 await lab.publish(name, service.address, port, usual)
                 return
     await lab.publish(name, service.address, port, pinned)
+
+
+async def refresh_services(cluster: Cluster) -> None:
+    """Tell the services which nodes there are, after one was added or removed. Raises ClusterError."""
+    for one in cluster.spec.services:
+        host = cluster.lab.hosts.get(one.name)
+        kind: object = SERVICES.get(one.kind)
+        if host is not None and host.is_on and isinstance(kind, Refreshable):
+            await kind.refresh(cluster, one)
 
 
 async def start_member(cluster: Cluster, name: str) -> None:

@@ -15,7 +15,8 @@ from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Cluster, HasPrimary, HasServers
 from holdfast.systems.etcd.member import CLIENT_PORT
-from holdfast.systems.pg_auto_failover.settings import MONITOR_USER
+from holdfast.systems.pg_auto_failover.settings import MONITOR_DATABASE, MONITOR_USER
+from holdfast.systems.pgpool.settings import MAIN_PORT
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.programs import missing
@@ -35,6 +36,8 @@ async def start(cluster: Cluster, host: Host, running: set[str]) -> None:
     if not (host.folder / credentials.PASSFILE).exists():
         password = await _make_role(cluster) if has_servers else ""
         lines = [f"*:*:*:{ROLE}:{password}"]
+        if spec.system == "pgpool":
+            lines.append(f"*:*:*:{spec.user}:{cluster.credentials.password(spec.user)}")
         if MONITOR_USER in cluster.credentials.passwords:
             lines.append(f"*:*:*:{MONITOR_USER}:{cluster.credentials.password(MONITOR_USER)}")
         await host.put(credentials.PASSFILE, "".join(f"{line}\n" for line in lines).encode())
@@ -51,6 +54,7 @@ async def start(cluster: Cluster, host: Host, running: set[str]) -> None:
 
 def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> ExporterConfig:
     monitor = next((one for one in spec.services if one.kind == "monitor"), None)
+    pool = next((one for one in spec.services if one.kind == "pgpool"), None)
     members, port = (spec.nodes, CLIENT_PORT) if spec.system == "etcd" else (spec.dcs, CLIENT_PORT)
     if spec.system == "raftlog":
         members, port = spec.nodes, ADMIN_PORT
@@ -66,6 +70,10 @@ def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> Exporte
         candidates=tuple(node.name for node in spec.nodes if node.role != "read-only" and node.priority != 0),
         dcs=tuple(Target(one.name, one.address, port) for one in members),
         monitor=Target(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
+        monitor_database=MONITOR_DATABASE,
+        monitor_user=MONITOR_USER,
+        balancer=Target(pool.name, pool.address, MAIN_PORT) if pool else None,
+        balancer_user=spec.user,
         database=spec.database,
         user=ROLE,
         passfile=str(host.folder / credentials.PASSFILE),

@@ -16,8 +16,11 @@ from holdfast.systems.raftlog.settings import ADMIN_PORT
 WITHOUT_SERVERS: Final = ("etcd", "raftlog")
 """Systems whose nodes are no PostgreSQL servers."""
 
+_POSTGRES_METRICS: Final = "holdfast_pg_.*|pg_up|pg_exporter_last_scrape_.*"
 _HAPROXY_METRICS: Final = "haproxy_(server|backend)_.*"
-_ETCD_METRICS: Final = "etcd_(server|disk|mvcc_db|network_peer).*"
+_ETCD_METRICS: Final = (
+    "etcd_server_.*|etcd_disk_.*_(sum|count)|etcd_mvcc_db_.*|etcd_network_peer_sent_failures_total"
+)
 
 
 def jobs(spec: ClusterSpec) -> list[Job]:
@@ -31,7 +34,7 @@ def jobs(spec: ClusterSpec) -> list[Job]:
                 f"{address}:{postgres_exporter.FIRST_PORT + number}": {"node": node.name}
                 for number, node in enumerate(spec.nodes)
             }
-            found.append(Job("postgres", targets, SLOW_SCRAPE_S))
+            found.append(Job("postgres", targets, SLOW_SCRAPE_S, _POSTGRES_METRICS))
     if has_metrics():
         balancers = {
             f"{one.address}:{STATS_PORT}": {"balancer": one.name}

@@ -117,7 +117,9 @@ def _print_check(console: Console, check: Document) -> None:
     verdict = str(check["verdict"])
     console.print(
         Text.assemble(
-            "  check  ", (verdict, _STYLES.get(verdict, "")), plain(f"  {check['name']}: {check['summary']}")
+            "  check  ",
+            (verdict, _STYLES.get(verdict, "")),
+            plain(f"  {check['name']}: {check['summary']}{_held(check)}"),
         )
     )
     if verdict == "pass":
@@ -135,6 +137,12 @@ def _figure(value: JSON) -> str:
 
 def _limit(limit: JSON) -> str:
     return "" if limit is None else f"limit {_figure(limit)}"
+
+
+def _held(check: Document) -> str:
+    """Return a check's limit and how far from it the value is, where it has both."""
+    margin = check.get("margin")
+    return "" if margin is None else f" [limit {_figure(check['limit'])}, margin {_figure(margin)}]"
 
 
 def _yes(value: JSON) -> str:

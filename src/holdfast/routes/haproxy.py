@@ -11,14 +11,15 @@ import csv
 import functools
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Host, Program, PublishedPort
 from holdfast.routes.base import services_of, view
 from holdfast.routes.health import CheckedNode, HealthConfig
-from holdfast.spec.cluster import ClusterSpec, ServiceSpec
+from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from holdfast.systems import http
 from holdfast.systems.base import Cluster, HasHealthChecks, Role, RouteView
 from holdfast.systems.credentials import PASSFILE
@@ -40,7 +41,8 @@ CONNECTIONS_MAX: Final = 2000
 METRICS_RULE: Final = "http-request use-service prometheus-exporter if { path /metrics }"
 _ROLE_PORTS: Final = {Role.PRIMARY: WRITE_PORT, Role.STANDBY: READ_PORT}
 _SECTIONS: Final = {Role.PRIMARY: "write", Role.STANDBY: "read"}
-_FIRST_HEALTH_PORT: Final = 8100
+_FIRST_HEALTH_PORT: Final = 20_000
+_HEALTH_PORTS: Final = 10_000
 _UNKNOWN: Final = ("", "INI")
 
 
@@ -73,19 +75,39 @@ class HaproxyService:
     logs: Mapping[str, str] = {"haproxy": "log/haproxy.log", "health": "log/health.log"}
 
     def available(self, spec: ClusterSpec) -> str | None:
-        """Needs the program, and servers to lead to."""
+        """Needs the program, and PostgreSQL servers to lead to."""
+        if spec.system in ("etcd", "raftlog"):
+            return f"{spec.system} has no PostgreSQL servers to lead to"
         return missing("haproxy")
 
     async def start(self, cluster: Cluster, service: ServiceSpec) -> None:
         """Start what does not run, and wait until HAProxy has checked every node once."""
         host = cluster.lab.hosts[service.name]
         running = {one.name for one in await host.processes() if one.state != "Z"}
-        if not isinstance(cluster, HasHealthChecks) and HEALTH_PROCESS not in running:
-            await self._start_health(cluster, host)
+        if not isinstance(cluster, HasHealthChecks):
+            await self._start_health(cluster, host, is_running=HEALTH_PROCESS in running)
         if PROCESS not in running:
-            config = await host.put("haproxy.cfg", haproxy_config(cluster, service).encode())
-            argv = [program("haproxy"), "-db", "-f", str(config)]
-            await host.spawn(Program(PROCESS, argv, self.logs["haproxy"], uid=POSTGRES_UID))
+            await self._start_haproxy(cluster, service, ())
+        await self._serving(cluster, service)
+
+    async def refresh(self, cluster: Cluster, service: ServiceSpec) -> None:
+        """Start a new HAProxy that takes the ports over; the old one ends with its last session, or after 3 s, because
+        it checks no node any more."""
+        host = cluster.lab.hosts[service.name]
+        old = [str(one.pid) for one in await host.processes() if one.name == PROCESS and one.state != "Z"]
+        if not isinstance(cluster, HasHealthChecks):
+            await self._start_health(cluster, host, is_running=True)
+        await self._start_haproxy(cluster, service, ("-sf", *old) if old else ())
+        await self._serving(cluster, service)
+
+    async def _start_haproxy(self, cluster: Cluster, service: ServiceSpec, more: Sequence[str]) -> None:
+        host = cluster.lab.hosts[service.name]
+        config = await host.put("haproxy.cfg", haproxy_config(cluster, service).encode())
+        argv = [program("haproxy"), "-db", "-f", str(config), *more]
+        await host.spawn(Program(PROCESS, argv, self.logs["haproxy"], uid=POSTGRES_UID))
+
+    async def _serving(self, cluster: Cluster, service: ServiceSpec) -> None:
+        host = cluster.lab.hosts[service.name]
         try:
             await until(lambda: _unchecked(cluster, service), START_TIMEOUT_S, f"{service.name} to serve")
         except ClusterError as error:
@@ -100,19 +122,22 @@ class HaproxyService:
             return False
         return True
 
-    async def _start_health(self, cluster: Cluster, host: Host) -> None:
+    async def _start_health(self, cluster: Cluster, host: Host, *, is_running: bool) -> None:
+        """Write down which nodes are asked; the program reads that again whenever it has changed."""
         await host.put(PASSFILE, cluster.credentials.passfile.read_bytes())
         spec = cluster.spec
         config = HealthConfig(
             tuple(
-                CheckedNode(node.name, node.address, POSTGRES_PORT, _FIRST_HEALTH_PORT + number)
-                for number, node in enumerate(spec.nodes)
+                CheckedNode(node.name, node.address, POSTGRES_PORT, _health_port(spec, node))
+                for node in spec.nodes
             ),
             spec.database,
             spec.user,
             str(host.folder / PASSFILE),
         )
         path = await host.put("health.json", json.dumps(config.to_document()).encode())
+        if is_running:
+            return
         argv = ["holdfast.routes.health:main", str(path)]
         await host.spawn(Program(HEALTH_PROCESS, argv, self.logs["health"], uid=POSTGRES_UID, module=True))
 
@@ -131,8 +156,8 @@ def haproxy_config(cluster: Cluster, service: ServiceSpec) -> str:
         ]
         if role is Role.STANDBY:  # reads are better served by the primary than not at all
             lines.append("    use_backend fallback if { nbsrv(read) eq 0 }")
-        for number, node in enumerate(spec.nodes):
-            asked = f"port {check.port}" if check else f"addr 127.0.0.1 port {_FIRST_HEALTH_PORT + number}"
+        for node in spec.nodes:
+            asked = f"port {check.port}" if check else f"addr 127.0.0.1 port {_health_port(spec, node)}"
             lines.append(f"    server {node.name} {node.address}:{POSTGRES_PORT} check {asked}")
         listeners[role] = "\n".join(lines)
     followers = "\n".join(
@@ -141,6 +166,7 @@ def haproxy_config(cluster: Cluster, service: ServiceSpec) -> str:
     )
     return f"""global
     maxconn {CONNECTIONS_MAX}
+    hard-stop-after 3s
     log stdout format iso daemon notice
 defaults
     mode tcp
@@ -172,6 +198,12 @@ def has_metrics() -> bool:
         [program("haproxy"), "-vv"], capture_output=True, text=True, timeout=10, check=False
     )
     return "prometheus-exporter" in done.stdout
+
+
+def _health_port(spec: ClusterSpec, node: NodeSpec) -> int:
+    """Return where a node is asked about: by its address, which stays when others come and go."""
+    offset = int(IPv4Address(node.address)) - int(IPv4Network(spec.subnet).network_address)
+    return _FIRST_HEALTH_PORT + offset % _HEALTH_PORTS
 
 
 async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[str, str], tuple[str, str]]:

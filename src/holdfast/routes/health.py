@@ -116,17 +116,28 @@ class NodeHealth:
         writer.close()
 
 
-async def serve(config: HealthConfig) -> None:
-    """Listen and ask until cancelled."""
-    checks = [NodeHealth(node, config) for node in config.nodes]
-    for node, check in zip(config.nodes, checks, strict=True):
-        await asyncio.start_server(check.answer, "127.0.0.1", node.listen)
-    async with asyncio.TaskGroup() as tasks:
-        for check in checks:
-            tasks.create_task(check.watch())
+async def serve(path: Path) -> None:
+    """Listen and ask until cancelled. The file is written as a whole, and read again whenever it has changed."""
+    served: dict[CheckedNode, tuple[asyncio.Server, asyncio.Task[None]]] = {}
+    read_at = 0
+    while True:
+        changed_at = path.stat().st_mtime_ns
+        if changed_at != read_at:
+            read_at = changed_at
+            config = HealthConfig.from_document(json.loads(path.read_text()))
+            for node in served.keys() - set(config.nodes):
+                server, watching = served.pop(node)
+                server.close()
+                watching.cancel()
+            for node in config.nodes:
+                if node not in served:
+                    check = NodeHealth(node, config)
+                    server = await asyncio.start_server(check.answer, "127.0.0.1", node.listen)
+                    served[node] = server, asyncio.create_task(check.watch())
+        await asyncio.sleep(POLL_S)
 
 
 def main() -> int:
     """Serve the configuration in the file argv[1]."""
-    asyncio.run(serve(HealthConfig.from_document(json.loads(Path(sys.argv[1]).read_text()))))
+    asyncio.run(serve(Path(sys.argv[1])))
     return 0

@@ -213,17 +213,17 @@ CASES: Final[tuple[AlertCase, ...]] = (
         _servers,
     ),
     AlertCase(
-        "more than half of the consensus store's members are killed",
-        _majority_dies,
-        ("DcsWithoutQuorum",),
-        ("NoPrimary", "NodeUnhealthy", "FailoverNotReady", "RaftLeaderFlapping"),
-        _store,
-    ),
-    AlertCase(
         "the consensus store's leader dies again and again",
         _leaders_fall,
         ("RaftLeaderFlapping",),
         ("NoPrimary", "NodeUnhealthy", "FailoverNotReady", "DcsWithoutQuorum"),
+        _store,
+    ),
+    AlertCase(
+        "more than half of the consensus store's members are killed",
+        _majority_dies,
+        ("DcsWithoutQuorum",),
+        ("NoPrimary", "NodeUnhealthy", "FailoverNotReady", "RaftLeaderFlapping"),
         _store,
     ),
 )

@@ -10,6 +10,7 @@ from holdfast.checkers.acknowledged import Acknowledged
 from holdfast.checkers.availability import Availability
 from holdfast.checkers.bank import Bank
 from holdfast.checkers.base import Checker
+from holdfast.checkers.command import CommandEnded
 from holdfast.checkers.counter import CounterBounds
 from holdfast.checkers.errors_outside import ErrorsOutside
 from holdfast.checkers.fault_effects import FaultEffects
@@ -84,6 +85,10 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
     "bank": lambda _: Bank(TOTAL),
     "counter_bounds": lambda _: CounterBounds(),
     "set_full": lambda _: SetFull(),
+    "command_ended": lambda held: CommandEnded(held.workload),
+    "command_outage": lambda held: Outage(
+        held.workload, float(held.limits.get("outage_s", held.model_outage_s)), lasting=False
+    ),
     "rows_as_acked": lambda held: RowsAsAcked(held.workload, int(held.limits.get("altered_rows", 0))),
     "read_errors": lambda held: ErrorsOutside(
         "read_errors", (held.workload,), int(held.limits.get("read_errors", 0))
@@ -91,7 +96,17 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
 }
 """How the checkers that workloads name are made."""
 
-_WRITES_APART: Final = frozenset({"lost_writes", "outage", "split_brain", "rows_as_acked", "read_errors"})
+_WRITES_APART: Final = frozenset(
+    {
+        "lost_writes",
+        "outage",
+        "split_brain",
+        "rows_as_acked",
+        "read_errors",
+        "command_ended",
+        "command_outage",
+    }
+)
 """Checkers that look at the ops of their own workload alone, so that another may share the history."""
 
 
@@ -128,7 +143,7 @@ def make_checkers(
             made.append(Acknowledged())
         held = _Held(name, limits, model_outage_s, CONSISTENCY[drill.level])
         made += [_MAKERS[checker](held) for checker in workload.checkers]
-        writes = "lost_writes" in workload.checkers
+        writes = "lost_writes" in workload.checkers or "command_ended" in workload.checkers
         if "availability" in limits and writes:
             made.append(Availability(name, float(limits["availability"])))
         if "write_errors" in limits and writes:

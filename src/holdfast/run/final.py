@@ -17,7 +17,7 @@ from holdfast.history.op import I64
 from holdfast.history.soak_rows import ROWS
 from holdfast.systems.base import Cluster, HasServers
 from holdfast.systems.postgres.views import Connection, server_view, timeline_starts
-from holdfast.workloads.base import Audited, Workload, content_sql
+from holdfast.workloads.base import Audited, Workload, content_sql, text_content_sql
 
 READ_TIMEOUT_S: Final = 60.0
 CATCH_UP_TIMEOUT_S: Final = 60.0
@@ -134,6 +134,8 @@ async def _hashes(connection: Connection, node: str, lsn: int, tables: Sequence[
             row = await (await connection.execute(content_sql(table).encode())).fetchone()
         except psycopg.errors.UndefinedTable:
             row = (0, "no such table")
+        except psycopg.errors.UndefinedFunction:  # some extension's type has no hash; all have a text
+            row = await (await connection.execute(text_content_sql(table).encode())).fetchone()
         assert row is not None
         counts[table], hashes[table] = row
     return NodeContent(node, lsn, hashes, counts)

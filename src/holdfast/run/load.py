@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError, HarnessError
 from holdfast.history.reading import live_counts
@@ -23,8 +25,9 @@ from holdfast.systems.credentials import PASSFILE
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.postgres.settings import POSTGRES_PORT
+from holdfast.systems.postgres.views import Connection
 from holdfast.workloads import WORKLOADS
-from holdfast.workloads.base import OnReadOnly, Paced, Workload, with_defaults
+from holdfast.workloads.base import NeedsSuperuser, OnReadOnly, OwnProgram, Paced, Workload, with_defaults
 from holdfast.workloads.config import WorkerConfig
 from holdfast.workloads.transport import Routed
 
@@ -32,8 +35,9 @@ CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0
 SETUP_TIMEOUT_S: Final = 10.0
 STOP_MARGIN_S: Final = 10.0
-PACED_LATE_MAX_S: Final = 0.5
-"""A workload with a rhythm of its own sends its ops in bursts, so some wait for those before them."""
+PACED_LATE_MAX_S: Final = 2.0
+"""A workload with a rhythm of its own sends its ops in bursts, so some wait for those before them; like the program
+that it stands for, it is late when a commit takes long, and catches up."""
 
 POLL_S: Final = 0.02
 
@@ -114,14 +118,22 @@ class Load:
         primary = (await cluster.view()).primary
         if primary is None:
             raise ClusterError("no node accepts writes, so the workload's tables cannot be made")
-        connection = await cluster.connect(
-            primary, database=cluster.spec.database, user=cluster.spec.user, timeout_s=SETUP_TIMEOUT_S
-        )
+        database, user = cluster.spec.database, cluster.spec.user
         try:
-            for statement in workload.setup:
-                await connection.execute(statement.encode())
-        finally:
-            await connection.close()
+            if isinstance(workload, NeedsSuperuser):
+                above = await cluster.connect(primary, database=database, timeout_s=SETUP_TIMEOUT_S)
+                async with above:
+                    await _execute(above, workload.superuser_setup)
+            connection = await cluster.connect(
+                primary, database=database, user=user, timeout_s=SETUP_TIMEOUT_S
+            )
+            async with connection:
+                await _execute(connection, workload.setup)
+        except psycopg.Error as error:
+            raise ClusterError(
+                f"the tables of the workload {workload.name} cannot be made on {primary}: {str(error).strip()}",
+                hint="holdfast ls workloads says what each needs",
+            ) from error
 
     def _configs(self, spec: WorkloadSpec, host: Host, level: str) -> list[WorkerConfig]:
         cluster = self._cluster
@@ -149,6 +161,9 @@ class Load:
         if isinstance(workload, Paced):
             paced = spec.rate_per_s or workload.rate_per_s
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
+        if isinstance(workload, OwnProgram):
+            argv = workload.argv(spec.params, spec.clients.follow)
+            return self._numbered([replace(base, argv=argv, folder=str(Path.cwd()), clients=1)])
         if isinstance(workload, OnReadOnly):
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []
@@ -182,7 +197,12 @@ class Load:
         process = await host.spawn(
             Program(
                 f"load:{config.name}",
-                [sys.executable, "-m", "holdfast.workloads.worker", str(path)],
+                [
+                    sys.executable,
+                    "-m",
+                    f"holdfast.workloads.{'own_program' if config.argv else 'worker'}",
+                    str(path),
+                ],
                 f"log/{config.name}.log",
             )
         )
@@ -203,6 +223,11 @@ class Load:
                     + (f"; it says:\n{words}" if words else "")
                 )
             await asyncio.sleep(POLL_S)
+
+
+async def _execute(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        await connection.execute(statement.encode())
 
 
 def read_only_nodes(spec: ClusterSpec) -> tuple[NodeSpec, ...]:

@@ -7,7 +7,7 @@ business; any other kind is a Service, found by name in ``cluster/services.py``,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from holdfast.spec.cluster import ClusterSpec, ServiceSpec
 from holdfast.systems.base import Cluster, Role
@@ -54,4 +54,13 @@ class Service(Protocol):
 
     async def is_healthy(self, cluster: Cluster, service: ServiceSpec) -> bool:
         """Return whether it serves now."""
+        ...
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """A service that is told which nodes there are, and can be told anew while it serves."""
+
+    async def refresh(self, cluster: Cluster, service: ServiceSpec) -> None:
+        """Have it know the spec's nodes; what it carries goes on. Raises ClusterError when it does not serve after."""
         ...

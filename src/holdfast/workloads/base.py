@@ -8,6 +8,7 @@ from random import Random
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from holdfast.errors import ConfigError
+from holdfast.history.op import Outcome
 
 PROCESS_SHIFT: Final = 40
 """A unique number is ``process << PROCESS_SHIFT | n``: 2^23 processes of 2^40 ops each, all above 0."""
@@ -181,6 +182,34 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class OwnProgram(Protocol):
+    """A load that is a program of somebody's: see ``workloads.own_program``."""
+
+    @property
+    def restarts(self) -> bool:
+        """Whether it is started again when it ends before its time."""
+        ...
+
+    def argv(self, given: Mapping[str, object], clients: int) -> tuple[str, ...]:
+        """Return the program and its arguments from the drill's settings. Raises ConfigError."""
+        ...
+
+    def heard(self, line: str) -> Outcome | None:
+        """Return what a line of its output says of an operation; None: nothing."""
+        ...
+
+
+@runtime_checkable
+class NeedsSuperuser(Protocol):
+    """A workload whose tables need something that only the superuser may make."""
+
+    @property
+    def superuser_setup(self) -> tuple[str, ...]:
+        """SQL statements, run as the superuser before ``setup``."""
+        ...
+
+
+@runtime_checkable
 class OnReadOnly(Protocol):
     """A workload that runs on each read-only node, or each standby where there are none, by clients of its own."""
 
@@ -192,6 +221,9 @@ class OnReadOnly(Protocol):
 
 def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, int]:
     """Return a workload's params, those given and the defaults of all others. Raises ConfigError."""
+    if isinstance(workload, OwnProgram):
+        workload.argv(given, 1)  # it knows its own settings
+        return {}
     for name, value in given.items():
         key = f"workload.{workload.name}.{name}"
         if name not in workload.params:
@@ -209,3 +241,8 @@ def content_sql(table: str) -> str:
     stores them; one pass, about 0.2 s for a million small rows. It needs PostgreSQL 14.
     """
     return f"SELECT count(*), coalesce(sum(hash_record_extended(t.*, 0)), 0)::text FROM {table} AS t"
+
+
+def text_content_sql(table: str) -> str:
+    """Return the query of ``content_sql`` for a table with a type that has no hash of its own: slower, by its text."""
+    return f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text FROM {table} AS t"

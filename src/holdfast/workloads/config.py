@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class WorkerConfig:
     topic, a prefix of keys. nodes: names by address, for the record.
     pause_s: after an op has ended, before a client of a closed loop sends the next.
 
+    argv, folder: of a load that is a program: what is run, and where.
+
     level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
     ``workloads.base.Options``.
     """
@@ -66,6 +68,8 @@ class WorkerConfig:
     level: str = "read-committed"
     reads_only: bool = False
     params: Mapping[str, int] = field(default_factory=dict)
+    argv: Sequence[str] = ()
+    folder: str = ""
     epoch_ns: int = 0
     transport: str = "libpq"
     pinned: bool = False
@@ -96,7 +100,7 @@ class WorkerConfig:
         for key in ("name", "ops_folder", "dsn", "clients"):
             if key not in stored:
                 raise ConfigError("is missing", file=str(path), key=key)
-        return cls(**stored)
+        return cls(**{**stored, "argv": tuple(stored.get("argv", ()))})
 
 
 def split(config: WorkerConfig, workers: int) -> tuple[WorkerConfig, ...]:

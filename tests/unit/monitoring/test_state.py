@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,23 @@ SAMPLE = NodeSample(False, 1, 1000, False, (), (), 3, 0, 0, 0, 10, 0, 0, 5, 0, 0
 def config(system: str = "patroni") -> ExporterConfig:
     nodes = tuple(Target(name, f"10.0.0.{number}", 5432) for number, name in enumerate("abc", start=1))
     return ExporterConfig(
-        "lab", system, "lab", "10.0.0.9", 9187, nodes, ("a", "b"), (), None, "appdb", "u", "p", "on"
+        "lab",
+        system,
+        "lab",
+        "10.0.0.9",
+        9187,
+        nodes,
+        ("a", "b"),
+        (),
+        None,
+        "",
+        "",
+        None,
+        "appuser",
+        "appdb",
+        "u",
+        "p",
+        "on",
     )
 
 
@@ -150,3 +168,16 @@ def test_the_store_and_the_run_are_shown() -> None:
 def test_what_is_no_message_of_alertmanager_is_refused() -> None:
     for body in (b"", b"[]", b"{}", b'{"alerts": [1]}', b'{"alerts": [{"labels": 3, "status": 1}]}', b"\xff"):
         assert note_alerts(body, Path("/nonexistent")) == "400 Bad Request"
+
+
+def test_the_exporter_imports_little() -> None:
+    """It runs beside a cluster all the time: what only the tool needs would be memory for nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import holdfast.monitoring.exporter.main, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    heavy = {"numpy", "pyarrow", "pydantic", "click", "rich", "ruamel", "scipy", "patroni"}
+    assert not heavy & {name.split(".")[0] for name in done.stdout.split()}

@@ -103,7 +103,7 @@ def test_haproxy_takes_the_configuration_that_we_write(checked_by: type, tmp_pat
         [programs.program("haproxy"), "-c", "-f", str(file)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    asks = "OPTIONS /primary" if checked_by is PatroniCluster else "addr 127.0.0.1 port 8100"
+    asks = "OPTIONS /primary" if checked_by is PatroniCluster else "addr 127.0.0.1 port 20011"
     assert asks in text
 
 

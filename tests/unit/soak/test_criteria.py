@@ -216,6 +216,10 @@ def test_each_criterion_fails_on_what_it_is_there_for(criterion: str, changed: d
     assert [name for name, one in found.items() if one.verdict is Verdict.FAIL] == [criterion]
 
 
+def test_a_soak_without_failovers_has_no_figures_of_them() -> None:
+    assert failover_figures(history()) == []
+
+
 def test_figures_say_the_outage_of_each_failover_and_what_readers_cost() -> None:
     rows = [
         inserted(number, 9 + number, at=number * 0.5) for number in range(1, 60) if not 10 < number * 0.5 < 13

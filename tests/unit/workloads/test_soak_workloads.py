@@ -54,6 +54,23 @@ def test_clients_share_the_batches_and_what_is_not_sent_is_none_of_them() -> Non
     assert min(call.value for call in unsent) > 1 << 40
 
 
+def test_an_appointment_and_its_line_in_the_log_carry_one_number() -> None:
+    options = Options(params={"reads_percent": 0})
+    for call in islice(WORKLOADS["healthcare"].generator(3, Random(1), options), 20):
+        assert call.txn is not None
+        assert [step.params for step in call.txn.steps] == [(str(call.value).encode(),)] * 2
+        assert all(step.needed for step in call.txn.steps), "half of it is none of it"
+
+
+def test_a_vector_has_all_its_dimensions_and_reads_are_as_many_as_asked_for() -> None:
+    made = list(
+        islice(WORKLOADS["vectors"].generator(0, Random(1), Options(params={"reads_percent": 100})), 5)
+    )
+    texts = [call.txn.steps[0].params[0] for call in made if call.txn is not None]
+    assert all(text.startswith(b"[") and text.count(b",") == 1535 for text in texts)
+    assert {call.txn.f for call in made if call.txn is not None} == {"vectors-read"}
+
+
 def test_readers_ask_five_questions_on_nodes_that_only_read() -> None:
     reader = WORKLOADS["read-load"]
     assert isinstance(reader, OnReadOnly)

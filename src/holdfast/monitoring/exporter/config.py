@@ -26,9 +26,10 @@ class Target:
 class ExporterConfig:
     """All that the exporter needs to know.
 
-    nodes: PostgreSQL servers. dcs: members of etcd. monitor: pg_auto_failover's, or None. candidates: nodes that may
-    become primary. user, passfile: its own role, which may look and nothing else. sync: as in the cluster's
-    specification. sample_s: how often each node is asked.
+    nodes: PostgreSQL servers. candidates: those that may become primary. dcs: members of etcd or raftlog. monitor:
+    pg_auto_failover's; balancer: Pgpool-II, and the user who is its client; None for what there is not. user,
+    passfile: the exporter's own role, which may look and nothing else. sync: as in the cluster's specification.
+    sample_s: how often each node is asked.
     """
 
     lab: str
@@ -40,6 +41,10 @@ class ExporterConfig:
     candidates: tuple[str, ...]
     dcs: tuple[Target, ...]
     monitor: Target | None
+    monitor_database: str
+    monitor_user: str
+    balancer: Target | None
+    balancer_user: str
     database: str
     user: str
     passfile: str
@@ -57,7 +62,8 @@ class ExporterConfig:
         for group in ("nodes", "dcs"):
             raw[group] = tuple(_target(one) for one in raw[group])
         raw["candidates"] = tuple(raw["candidates"])
-        raw["monitor"] = _target(raw["monitor"]) if raw["monitor"] else None
+        for one in ("monitor", "balancer"):
+            raw[one] = _target(raw[one]) if raw[one] else None
         return cls(**raw)
 
 

@@ -128,6 +128,8 @@ def _replication(state: LabState) -> Iterator[Metric]:
 
 
 def _cluster(state: LabState) -> Iterator[Metric]:
+    if not state.config.nodes:  # no servers, so none that should take writes
+        return
     none: tuple[str, ...] = ()
     yield _gauge(
         "holdfast_writable_nodes", "nodes that take writes", none, [((), len(state.writable_nodes()))]
@@ -168,6 +170,13 @@ def _managers(state: LabState) -> Iterator[Metric]:
                  (((name,), one.is_up) for name, one in said))  # fmt: skip
     yield _gauge("holdfast_manager_state", "1, by the manager's word for the node", ("node", "state"),
                  (((name, one.state), 1) for name, one in said))  # fmt: skip
+    if state.config.system == "pgpool":
+        yield _counter(
+            "holdfast_balancer_selects",
+            "queries that the balancer has sent to the node",
+            node,
+            (((name,), one.selects) for name, one in said),
+        )
     if state.config.system == "pg_auto_failover":
         yield _gauge("pg_auto_failover_node_state_health_code", "monitor's view: -1 unknown, 0 bad, 1 good", node,
                      (((name,), one.health) for name, one in said))  # fmt: skip

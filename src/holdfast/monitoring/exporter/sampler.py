@@ -19,6 +19,7 @@ from holdfast.monitoring.exporter.config import ExporterConfig
 from holdfast.monitoring.exporter.managers.base import ManagerProbe
 from holdfast.monitoring.exporter.managers.patroni import PatroniProbe
 from holdfast.monitoring.exporter.managers.pg_auto_failover import PgAutoFailoverProbe
+from holdfast.monitoring.exporter.managers.pgpool import PgpoolProbe
 from holdfast.monitoring.exporter.sample import QUERY, sample_of
 from holdfast.monitoring.exporter.state import LabState, NodeState
 from holdfast.monitoring.exporter.stores import STORES, Look
@@ -31,6 +32,7 @@ WHY_CHARS_MAX: Final = 160
 _MANAGERS: Final[dict[str, Callable[[ExporterConfig], ManagerProbe]]] = {
     "patroni": PatroniProbe,
     "pg_auto_failover": PgAutoFailoverProbe,
+    "pgpool": PgpoolProbe,
 }
 """By system. A system without one has no manager that the exporter could ask."""
 

@@ -36,7 +36,7 @@ class ManagerSample:
 
     is_up: the manager there works. state: its word for the node. can_promote: it would make this standby the
     primary, None when it does not say. health: −1 unknown, 0 bad, 1 good. state_code: pg_auto_failover's, as B10
-    numbers it, None on other systems.
+    numbers it, None on other systems. selects: queries that a balancer has sent there, None without one.
     """
 
     is_up: bool
@@ -44,6 +44,7 @@ class ManagerSample:
     can_promote: bool | None = None
     health: int = -1
     state_code: int | None = None
+    selects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

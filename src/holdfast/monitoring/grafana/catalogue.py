@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.monitoring.grafana.boards import balancer, cluster, drill, pg_auto_failover, raft, read_write
+from holdfast.monitoring.grafana.boards import (
+    balancer,
+    cluster,
+    drill,
+    pg_auto_failover,
+    pgpool,
+    raft,
+    read_write,
+)
 
 DASHBOARDS: Final = (
     cluster.BOARD,
     read_write.BOARD,
     pg_auto_failover.BOARD,
     balancer.BOARD,
+    pgpool.BOARD,
     raft.BOARD,
     drill.BOARD,
 )

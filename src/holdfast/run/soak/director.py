@@ -37,6 +37,9 @@ TICK_S: Final = 1.0
 OBSERVATIONS_A_NODE: Final = 3600
 """How many observations of a state that does not change are kept, so that memory does not grow with the duration."""
 
+OVERRUN_MAX_S: Final = 60.0
+"""What was due within the duration and had to wait for a slow recovery is still done, until so long after it."""
+
 EARLY_RECOVERY_S: Final = 15.0
 SETTLE_S: Final = 120.0
 PUT_BACK_S: Final = 30.0
@@ -174,7 +177,7 @@ class Director:
         say("✓ Write workload started")
         for due in self._schedule(targets):
             await self._wait(due.at_s)
-            if self._elapsed_s() >= self._times.duration_s:
+            if self._elapsed_s() >= self._times.duration_s + OVERRUN_MAX_S:
                 break  # what did not come to its time is missing in the count
             await self._do(due, reader)
         await self._wait(self._times.duration_s)

@@ -53,11 +53,11 @@ KEEPER_DEFAULTS: Final[Mapping[str, int]] = {
 """The keepers' settings with their own defaults: seconds, a count."""
 
 FAST: Final[Mapping[str, int]] = {
-    "health_check_period": 250,
+    "health_check_period": 500,
     "health_check_timeout": 500,
     "health_check_max_retries": 1,
-    "health_check_retry_delay": 100,
-    "node_considered_unhealthy_timeout": 1200,
+    "health_check_retry_delay": 250,
+    "node_considered_unhealthy_timeout": 1500,
     "primary_demote_timeout": 1000,
     "startup_grace_period": 1000,
     "network_partition_timeout": 2,

@@ -15,7 +15,6 @@ import psycopg
 from holdfast.monitoring.exporter.config import ExporterConfig
 from holdfast.monitoring.exporter.managers.base import LOOK_TIMEOUT_S
 from holdfast.monitoring.exporter.state import ManagerSample
-from holdfast.systems.pg_auto_failover.settings import MONITOR_DATABASE, MONITOR_USER
 from holdfast.systems.postgres.views import Connection, fetch_within
 
 STATE_CODES: Final[Mapping[str, int]] = {
@@ -88,8 +87,8 @@ class PgAutoFailoverProbe:
         return await psycopg.AsyncConnection.connect(
             host=monitor.address,
             port=monitor.port,
-            dbname=MONITOR_DATABASE,
-            user=MONITOR_USER,
+            dbname=self._config.monitor_database,
+            user=self._config.monitor_user,
             passfile=self._config.passfile,
             connect_timeout=2,
             application_name="holdfast-exporter",

@@ -1,0 +1,49 @@
+"""Pgpool-II: what it thinks of its backends, and what it sends to each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.monitoring.grafana.model import SUMMARY, Dashboard, Row, one
+
+BOARD: Final = Dashboard(
+    "pgpool",
+    "holdfast-pgpool",
+    "Pgpool-II",
+    "What Pgpool-II thinks of its backends, and what it sends to each.",
+    "pgpool",
+    (
+        Row("Summary", SUMMARY),
+        Row(
+            "Backends",
+            (
+                one(
+                    "Backend up",
+                    "1 while Pgpool-II sends to it.",
+                    "holdfast_manager_up",
+                    kind="state-timeline",
+                ),
+                one(
+                    "Its word",
+                    "Status and role, as it says.",
+                    "holdfast_manager_state",
+                    "{{node}} {{state}}",
+                ),
+                one("Queries sent", "A second.", "rate(holdfast_balancer_selects_total[10s])", unit="ops"),
+                one("Role", "1 while a node takes writes.", "holdfast_node_writable", kind="state-timeline"),
+            ),
+        ),
+        Row(
+            "Servers",
+            (
+                one(
+                    "Replay lag",
+                    "WAL not yet replayed.",
+                    "pg_stat_replication_replay_lag_bytes",
+                    unit="bytes",
+                ),
+                one("Connections", "Client connections.", "holdfast_node_connections"),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,191 @@
+"""A soak on a real cluster: it passes when nothing is wrong, and names node and row when something is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.checkers.base import Verdict
+from holdfast.cluster import lifecycle
+from holdfast.history.reading import live_counts
+from holdfast.history.store import load_run
+from holdfast.run.conclude import Outcome, judge_again
+from holdfast.run.soak.diary import Diary
+from holdfast.run.soak.director import Director
+from holdfast.run.soak.plan import SoakTimes
+from holdfast.spec import load_cluster, stored_drill
+from holdfast.systems.base import Cluster, HasServers
+from holdfast.systems.wait import until
+
+pytestmark = pytest.mark.lab
+
+Act = Callable[[Cluster], Awaitable[None]]
+
+
+async def soaked(
+    cluster: Cluster, folder: Path, logs: Path, times: SoakTimes, act: Act | None = None
+) -> Outcome:
+    """Run a soak; act does something behind its back once there are some rows."""
+
+    async def acting() -> None:
+        async def few() -> str:
+            counts = live_counts(folder / "ops") if (folder / "ops").exists() else ()
+            return "" if any(one.worker == "soak-writer" and one.ok > 55 for one in counts) else str(counts)
+
+        if act is not None:
+            await until(few, 30, "some rows")
+            await act(cluster)
+
+    with Diary(logs, len(cluster.spec.nodes), print) as diary:
+        director = Director(cluster, times, diary, lambda _words: None, seed=1, folder=folder, replay="again")
+        outcome, _ = await asyncio.gather(director.run(), acting())
+    return outcome
+
+
+def failed(outcome: Outcome) -> dict[str, str]:
+    return {
+        str(one["name"]): f"{one['summary']} {one['evidence']}"
+        for one in outcome.document.findings
+        if one["verdict"] != "pass"
+    }
+
+
+async def test_a_soak_moves_the_primary_compares_every_row_and_leaves_its_files(
+    cluster: Cluster, store: Path, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    outcome = await soaked(cluster, store, logs, SoakTimes(14, 8, 5))
+    assert outcome.verdict is Verdict.PASS, failed(outcome)
+    soak: Any = outcome.document.notes["soak"]
+    assert [one["done"] for one in soak["failovers"]] == [True]
+    assert all(0 < one["outage_s"] < one["catch_up_s"] for one in soak["failovers"])
+    assert all(one["equal"] for one in soak["validations"])
+    assert len(soak["reads"]) == 2
+    names = sorted(re.sub(r"\d{8}-\d{6}", "TS", path.name) for path in logs.iterdir())
+    assert names == [
+        "failovers-TS.log",
+        "results-TS.log",
+        "row-counts-TS.csv",
+        "summary-report.txt",
+        "test-TS.log",
+    ]
+    log = next(logs.glob("test-*.log")).read_text()
+    assert re.search(
+        r"\[REPORT\] pg-node-1 \| Total: \d+ \| Inserts: \d+ \| Updates: \d+ \| Deletes: 0\n", log
+    )
+    assert re.search(r"\[SUCCESS\] ✓ All nodes consistent: All have \d+ rows\n", log)
+    header, *rows = next(logs.glob("row-counts-*.csv")).read_text().splitlines()
+    assert header == "Timestamp,ElapsedSeconds,TakeoverCount,TotalRows,Node1,Node2,Node3,HealthyNodes,Status"
+    assert len(rows) == len(soak["validations"]) == 2
+    assert all(row.endswith(",3,SYNC") for row in rows)
+    history, document = load_run(store)
+    again = judge_again(history, document, stored_drill(document.drill, "run.json"))
+    assert again.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "UPDATE test_data SET test_value = 'tampered' WHERE id = 7",
+            "row 7 (write_batch_1-row_6) on pg-node-",
+        ),
+        ("DELETE FROM test_data WHERE id = 7", "row 7 (write_batch_1-row_6) on pg-node-"),
+    ],
+)
+async def test_a_row_changed_behind_its_back_fails_and_is_named(
+    cluster: Cluster, store: Path, tmp_path: Path, change: str, words: str
+) -> None:
+    async def tamper(cluster: Cluster) -> None:
+        assert isinstance(cluster, HasServers)
+        primary = (await cluster.view()).primary
+        assert primary is not None
+        connection = await cluster.connect(primary, database=cluster.spec.database)
+        await connection.execute(change.encode())
+        await connection.close()
+
+    outcome = await soaked(cluster, store, tmp_path / "logs", SoakTimes(6, 60, 4), tamper)
+    assert outcome.verdict is Verdict.FAIL
+    assert words in failed(outcome)["rows_as_acked"]
+    assert "FAIL rows_as_acked" in (tmp_path / "logs/summary-report.txt").read_text()
+
+
+@pytest.mark.slow
+async def test_a_row_that_differs_on_one_node_alone_is_named_with_that_node(
+    store: Path, tmp_path: Path
+) -> None:
+    """A standby's file is edited while its server is down: replication goes on, and only a comparison finds it."""
+
+    async def edit(cluster: Cluster) -> None:
+        assert isinstance(cluster, HasServers)
+        await asyncio.sleep(5)  # the rows are updated by then, so that no page of theirs is written again
+        node = "pg-node-3"
+        primary = (await cluster.view()).primary
+        assert primary is not None
+        row = None
+        for one in (primary, node):  # then a restart point, so that recovery does not write the page again
+            connection = await cluster.connect(one, database=cluster.spec.database)
+            await connection.execute(b"CHECKPOINT")
+            row = await (await connection.execute(b"SELECT pg_relation_filepath('test_data')")).fetchone()
+            await connection.close()
+            await asyncio.sleep(1)
+        assert row is not None
+        path = cluster.lab.hosts[node].folder / "data" / str(row[0])
+        host = cluster.lab.hosts[node]
+        killable: Any = cluster
+        await host.signal(signal.SIGSTOP, pids=await killable.process_ids(node, "patroni"))
+        await host.signal(signal.SIGKILL, pids=await killable.process_ids(node, "postgres"))
+
+        async def there() -> str:
+            return "still running" if await killable.process_ids(node, "postgres") else ""
+
+        await until(there, 10, "the server to be gone")
+        content = path.read_bytes()
+        assert b"write_batch_1-row_3" in content
+        path.write_bytes(content.replace(b"write_batch_1-row_3", b"write_batch_1-row_X"))
+        await host.signal(signal.SIGCONT, pids=await killable.process_ids(node, "patroni"))
+
+    spec = load_cluster(
+        "patroni", ["profile=fast", "checksums=off", "postgresql.parameters.full_page_writes=off"]
+    )
+    async with lifecycle.temporary(spec, "edited", print, keep=False) as up:
+        outcome = await soaked(up.cluster, store, tmp_path / "logs", SoakTimes(30, 60, 8), edit)
+    assert outcome.verdict is Verdict.FAIL
+    assert "row 4 (write_batch_1-row_3) on pg-node-3" in failed(outcome)["validations_unequal"]
+    assert "on pg-node-3" in failed(outcome)["rows_as_acked"]
+
+
+@pytest.mark.slow
+def test_a_soak_that_is_stopped_leaves_its_files_a_verdict_and_no_lab(tmp_path: Path) -> None:
+    import subprocess
+
+    logs = tmp_path / "logs"
+    words = ["soak", "--system", "patroni", "--profile", "fast", "--log-dir", str(logs), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdfast.cli.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "✓ Write workload started" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert '"verdict": "fail"' in told
+    assert "ended early" in told
+    summary = (logs / "summary-report.txt").read_text()
+    assert "Verdict: FAIL (ended early: interrupted)" in summary
+    assert next(logs.glob("row-counts-*.csv")).read_text().startswith("Timestamp,")
+    assert not [name for name in lifecycle.labs() if name.startswith("soak")]

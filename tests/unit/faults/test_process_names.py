@@ -1,0 +1,35 @@
+"""A fault may say ``manager`` and mean whatever manages the server on a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from holdfast.errors import ConfigError
+from holdfast.faults.process_signal import process_name
+from holdfast.hosts.base import Lab
+from holdfast.spec import load_cluster
+from holdfast.systems.base import Cluster, Credentials
+from holdfast.systems.patroni.cluster import PatroniCluster
+from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
+
+
+def made(system: str) -> Cluster:
+    kind = PatroniCluster if system == "patroni" else PgAutoFailoverCluster
+    return kind(cast(Lab, None), load_cluster(system), Credentials({}, Path()))
+
+
+@pytest.mark.parametrize(
+    ("system", "node", "manager"),
+    [("patroni", "pg-node-1", "patroni"), ("pg_auto_failover", "postgres-primary", "pg_autoctl")],
+)
+def test_manager_means_the_nodes_own(system: str, node: str, manager: str) -> None:
+    assert process_name(made(system), node, "manager") == manager
+    assert process_name(made(system), node, "postgres") == "postgres"
+
+
+def test_another_systems_manager_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="has no process patroni"):
+        process_name(made("pg_auto_failover"), "postgres-primary", "patroni")
