@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("httpx", reason="pip install httpx")
-from starlette.testclient import TestClient
+with warnings.catch_warnings():  # it would rather have a client that is not in every distribution yet
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 from holdfast.hosts.state import labs_folder, runs_folder
 from holdfast.web.app import make_app
