@@ -44,7 +44,11 @@ ALERTS: Final = "alerts"
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
-@click.option("--system", metavar="S", help="The preset to run on, or a cluster file; patroni by default.")
+@click.option(
+    "--system",
+    metavar="S",
+    help="The preset to run on, or a cluster file; the drill's own or patroni by default.",
+)
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
@@ -79,7 +83,7 @@ async def drill(
     planned = [(name, load_drill(name, for_drill)) for name in names]
     clusters = [
         with_route(
-            load_cluster(one.cluster.preset or system or "patroni", for_cluster, wish=one.cluster), one.route
+            load_cluster(system or one.cluster.preset or "patroni", for_cluster, wish=one.cluster), one.route
         )
         for _, one in planned
     ]

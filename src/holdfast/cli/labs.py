@@ -128,14 +128,23 @@ def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
 
 @click.command()
 @lab_option
+@click.option(
+    "--dsn", metavar="DSN", help="Look at a cluster that holdfast did not make; libpq's form, no password."
+)
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End a --watch after that."
 )
 @json_option
 @asynchronous
-async def status(lab: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
-    """Show the nodes of a lab, their roles and lags."""
+async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
+    """Show the nodes of a lab, their roles and lags; with --dsn, of any PostgreSQL cluster, only looking."""
+    if dsn is not None:
+        if lab is not None or watch:
+            raise ConfigError("does not go together with --lab and --watch", key="--dsn")
+        from holdfast.cli.foreign import status_of
+
+        return await status_of(dsn, as_json=as_json)
     cluster = lifecycle.attach(lab)
     if watch:
         if as_json:

@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "set": "operating",
     "drill": "drills",
     "suite": "suites",
+    "matrix": "matrices",
     "chaos": "chaos",
     "soak": "soak",
     "inject": "chaos",

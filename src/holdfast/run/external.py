@@ -34,7 +34,7 @@ from holdfast.workloads.transports import CLIENTS, client_for
 PROTOCOLS: Final = tuple(dict.fromkeys(kind for _, kind in CLIENTS))
 DEFAULT_PROTOCOL: Final = {"log": "kafka", "kv": "etcd"}
 FIRST_ACK_TIMEOUT_S: Final = 20.0
-CONNECT_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 600.0
 STOP_MARGIN_S: Final = 10.0
 POLL_S: Final = 0.05

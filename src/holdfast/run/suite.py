@@ -165,7 +165,7 @@ def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpe
     if run.lab is not None:
         return lifecycle.attach(run.lab).spec
     wish = drill.cluster if drill is not None else None
-    source = run.system or (wish.preset if wish else None) or suite.system or DEFAULT_SYSTEM
+    source = run.system or suite.system or (wish.preset if wish else None) or DEFAULT_SYSTEM
     # Free ports: a suite may run beside a cluster that has the preset's.
     return load_cluster(source, ["ports={}", *run.overrides_cluster], wish=wish)
 
@@ -207,7 +207,7 @@ class _Labs:
 
 async def _drill(drill: DrillSpec, spec: ClusterSpec, labs: _Labs, run: SuiteRun) -> Document:
     begun = now_ns()
-    source = run.system or drill.cluster.preset or spec.system
+    source = run.system or spec.system
     sets = [word for text in (*run.overrides_cluster, *run.overrides_drill) for word in ("--set", text)]
     words = shlex.join(["holdfast", "drill", drill.name, "--system", source, *sets, "--seed", str(run.seed)])
     try:

@@ -1,0 +1,144 @@
+"""Drills on members of a Raft group: what holds, and that what does not hold is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
+
+from holdfast.checkers.base import Verdict
+from holdfast.cluster import lifecycle
+from holdfast.hosts.netns import disks
+from holdfast.hosts.state import runs_folder
+from holdfast.run.conclude import Outcome
+from holdfast.run.experiment import run_drill
+from holdfast.spec import load_cluster, load_drill
+
+LEADER_KILL = """
+workload: {log: {clients: 4, rate: 200/s}}
+timeline:
+  - {at: 1s, fault: process_kill, on: primary, heal: 2s, params: {process: server}}
+duration: 6s
+checks: {acked_lost: 0, outage_s: 5s, replicas_equal: true}
+"""
+MINORITIES = """
+workload: {log: {clients: {follow: 4, pinned: on}, rate: 200/s}}
+timeline:
+  - {at: 1s, fault: net_partition, on: majority, heal: 2s, params: {kind: isolate}}
+duration: 9s
+checks: {acked_lost: 0, accepted_without_majority: 0, writable_again_s: 10s, outage_s: 10s}
+"""
+REGISTERS = """
+workload: {kv: {clients: 4, rate: 150/s}}
+timeline:
+  - {at: 1s, fault: net_partition, on: primary, heal: 2s, params: {kind: isolate}}
+duration: 5s
+"""
+POWER = """
+workload: {log: {clients: 4, rate: 200/s}}
+timeline:
+  - {at: 2s, fault: power_loss, on: all, heal: 1s}
+duration: 8s
+checks: {acked_lost: 0, outage_s: 10s}
+"""
+
+
+async def _on_new_lab(text: str, system: str, file: Path, *overrides: str) -> Outcome:
+    file.write_text(text)
+    drill = load_drill(str(file))
+    spec = load_cluster(system, ["ports={}", *overrides])
+    async with lifecycle.temporary(spec, f"members-{system}", lambda _words: None, keep=False) as up:
+        return await run_drill(
+            up.cluster, drill, seed=3, folder=runs_folder() / file.stem, replay="", say=print
+        )
+
+
+@pytest.fixture(scope="module")
+def lab(_session_state: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_session_state))
+
+        async def up() -> None:
+            await lifecycle.bring_up(load_cluster("raftlog"), "members", lambda _words: None, keep=True)
+
+        asyncio.run(up())
+        yield "members"
+        removed = asyncio.run(lifecycle.take_down("members"))
+        assert removed.residue == ()
+
+
+def run(lab: str, text: str, file: Path) -> Outcome:
+    file.write_text(text)
+    drill = load_drill(str(file))
+
+    async def go() -> Outcome:
+        folder = runs_folder() / f"{file.parent.name}-{file.stem}"
+        return await run_drill(lifecycle.attach(lab), drill, seed=3, folder=folder, replay="", say=print)
+
+    return asyncio.run(go())
+
+
+def findings(outcome: Outcome) -> dict[str, str]:
+    return {str(one["name"]): str(one["verdict"]) for one in outcome.document.findings}
+
+
+@pytest.mark.slow
+def test_a_killed_leader_is_replaced_and_every_acknowledged_message_is_there(
+    lab: str, tmp_path: Path
+) -> None:
+    outcome = run(lab, LEADER_KILL, tmp_path / "leader.yaml")
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    assert outcome.history.final is not None
+    assert len(outcome.history.final.values["log"]) > 300
+
+
+def test_members_without_a_majority_accept_nothing(lab: str, tmp_path: Path) -> None:
+    outcome = run(lab, MINORITIES, tmp_path / "minorities.yaml")
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    assert findings(outcome)["accepted_without_majority"] == "pass"
+
+
+def test_registers_are_linearizable_while_the_leader_is_cut_off(lab: str, tmp_path: Path) -> None:
+    outcome = run(lab, REGISTERS, tmp_path / "registers.yaml")
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    assert findings(outcome)["linearizable"] == "pass"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["embedded", "machine"])
+@pytest.mark.parametrize("text", [MINORITIES, REGISTERS], ids=["minorities", "registers"])
+def test_the_same_holds_for_etcd(text: str, choice: str, tmp_path: Path) -> None:
+    from holdfast.cluster.systems import system
+
+    if reason := system("etcd").available(load_cluster("etcd", [f"etcd={choice}"])):
+        pytest.skip(reason)
+    outcome = asyncio.run(_on_new_lab(text, "etcd", tmp_path / f"etcd-{choice}.yaml", f"etcd={choice}"))
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(disks.unavailable() is not None, reason=str(disks.unavailable()))
+@pytest.mark.parametrize("fsync", ["on", "off"])
+def test_power_loss_loses_messages_only_where_nothing_was_synced(fsync: str, tmp_path: Path) -> None:
+    file = tmp_path / f"power-{fsync}.yaml"
+    outcome = asyncio.run(_on_new_lab(POWER, "raftlog", file, "disks=on", f"fsync={fsync}"))
+    lost = next(one for one in outcome.document.findings if one["name"] == "lost_writes")
+    if fsync == "on":
+        assert outcome.verdict is Verdict.PASS, outcome.document.findings
+    else:
+        assert outcome.verdict is Verdict.FAIL
+        assert int(str(lost["value"])) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(disks.unavailable() is not None, reason=str(disks.unavailable()))
+@pytest.mark.parametrize("fault", ["disk_full", "disk_read_only"])
+def test_a_member_whose_disk_takes_nothing_costs_no_message(fault: str, tmp_path: Path) -> None:
+    text = POWER.replace("power_loss, on: all, heal: 1s", f"{fault}, on: one-standby, heal: 3s")
+    file = tmp_path / f"{fault}.yaml"
+    outcome = asyncio.run(_on_new_lab(text, "raftlog", file, "disks=on"))
+    assert outcome.verdict is Verdict.PASS, outcome.document.findings

@@ -1,0 +1,74 @@
+"""raftlog and etcd as systems: their config, what they promise, and whom a set of members follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import UnavailableError
+from holdfast.spec import load_cluster
+from holdfast.systems.consensus import MemberLook, _leader, _missing
+from holdfast.systems.etcd import cluster as etcd
+from holdfast.systems.etcd.member import etcd_program
+from holdfast.systems.raftlog import settings, system
+
+
+def look(
+    leader: str, term: int = 1, committed: int = 10, position: int = 10, trouble: str = ""
+) -> MemberLook:
+    return MemberLook(leader, term, committed, position, "", trouble)
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 5])
+@pytest.mark.parametrize("profile", ["default", "fast"])
+def test_raftlog_takes_the_config_that_is_written_for_it(nodes: int, profile: str, tmp_path: Path) -> None:
+    config = pytest.importorskip("raftlog.config", reason="the optional extra raftlog is not installed")
+    spec = load_cluster("raftlog", [f"nodes={nodes}", f"profile={profile}"])
+    for number, node in enumerate(spec.nodes, start=1):
+        file = tmp_path / f"{node.name}.toml"
+        file.write_text(settings.config(spec, node))
+        read = config.load(file)
+        assert (read.node_id, len(read.peers), read.own.kafka) == (number, nodes, f"{node.address}:9092")
+        assert read.profile == {"default": "default", "fast": "tuned"}[profile]
+
+
+def test_without_the_optional_packages_raftlog_is_refused_with_what_brings_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(system, "PACKAGES", ("kio_that_nobody_has",))
+    reason = system.RaftlogSystem().available(load_cluster("raftlog"))
+    assert reason is not None
+    assert "pip install 'holdfast[raftlog]'" in reason
+
+
+def test_tls_is_refused_where_it_is_not_spoken() -> None:
+    assert system.RaftlogSystem().available(load_cluster("raftlog", ["tls=on"])) == "raftlog speaks no TLS"
+
+
+def test_an_etcd_that_is_asked_for_and_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    with pytest.raises(UnavailableError):
+        etcd_program("machine")
+
+
+def test_what_the_timing_promises_follows_the_profile() -> None:
+    for preset, model in (("raftlog", settings.outage_model), ("etcd", etcd.outage_model)):
+        slow, fast = model(load_cluster(preset)), model(load_cluster(preset, ["profile=fast"]))
+        assert fast.outage_s < slow.outage_s
+
+
+def test_of_two_who_say_that_they_lead_the_newer_term_counts() -> None:
+    assert _leader({"a": look("a", 3), "b": look("b", 4), "c": None}) == "b"
+    assert _leader({"a": look("b", 3), "b": None}) is None
+
+
+def test_what_keeps_a_group_from_being_whole_is_said() -> None:
+    whole = {"a": look("a"), "b": look("a"), "c": look("a")}
+    assert _missing(whole, "a") == ""
+    assert _missing({"a": look(""), "b": None}, None) == "no member leads"
+    assert "does not answer" in _missing({**whole, "c": None}, "a")
+    assert "follows b" in _missing({**whole, "c": look("b")}, "a")
+    assert "in term 2" in _missing({**whole, "c": look("a", 2)}, "a")
+    assert "behind" in _missing({**whole, "a": look("a", committed=9_000), "c": look("a")}, "a")
+    assert "disk" in _missing({**whole, "c": look("a", trouble="the disk is full")}, "a")
