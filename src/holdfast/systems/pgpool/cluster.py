@@ -26,7 +26,7 @@ from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.programs import program
 from holdfast.systems.streaming import settings as servers
-from holdfast.systems.streaming.cluster import POSTGRES, FollowingCluster
+from holdfast.systems.streaming.cluster import POSTGRES, START_TIMEOUT_S, FollowingCluster
 from holdfast.systems.wait import until
 
 PROCESS: Final = "pgpool"
@@ -158,6 +158,12 @@ class PgpoolCluster(FollowingCluster):
         if maintenance.is_out(self.lab.hosts[node]):
             return
         await self.start_agent(node)
+        if "failover_command" in self.spec.pgpool:
+            # Somebody else's command moves the primary and keeps no record: a server starts as its files say.
+            if not await self.server_pids(node):
+                await self.told(node).server.start(START_TIMEOUT_S)
+            await self._attach(node)
+            return
         async with self.leadership.held():
             record = self.leadership.read()
             if node == record.primary:
