@@ -56,6 +56,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ls": "listing",
     "bench": "bench",
     "doctor": "doctor",
+    "serve": "serve",
 }
 """Each command and the module beside this one whose ``COMMANDS`` holds it."""
 
