@@ -26,6 +26,7 @@ class Served:
     token: str
     state: Path
     log: Path
+    pid: int
 
     def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """Ask the API from outside any browser."""
@@ -49,7 +50,7 @@ def serving(state: Path, *words: str) -> Iterator[Served]:
         assert process.stdout is not None
         try:
             first = json.loads(process.stdout.readline())
-            yield Served(first["url"], first["token"], state, log)
+            yield Served(first["url"], first["token"], state, log, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(END_S) == 0

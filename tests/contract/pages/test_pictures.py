@@ -64,7 +64,8 @@ def test_the_live_page_while_a_primary_is_cut_off(
     state = tmp_path_factory.mktemp("shown")
     monkeypatch.setenv("HOLDFAST_STATE", str(state))
     assert holdfast("drill", "postgres-kill", "--profile", "fast", "--json").code == 0
-    assert holdfast("up", "six-node", "--profile", "fast", "--name", "six-node", "--json").code == 0
+    up = holdfast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "six-node", "--json")
+    assert up.code == 0, up.err
     try:
         with serving(state) as one:
             pages = {
