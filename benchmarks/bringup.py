@@ -20,8 +20,10 @@ from holdfast.cluster import lifecycle
 from holdfast.errors import UnavailableError
 from holdfast.spec import load_cluster
 from holdfast.systems.pg_auto_failover import keeper
+from holdfast.systems.pgpool.system import TOOLS
 from holdfast.systems.postgres.install import PostgresInstall, find
 from holdfast.systems.postgres.seed import seed_path
+from holdfast.systems.programs import missing
 
 PRESETS = {"patroni-3": "patroni", "six-node": "six-node"}
 ROUNDS = 5
@@ -45,7 +47,27 @@ def cases(rounds: int = ROUNDS) -> list[Case]:
         found.append(Case(name, mine, "s", statistics.median(turn.up_s for turn in peers), PEER))
     whole = [our_turn("patroni", "on").up_s for _ in range(rounds)]
     found.append(Case("patroni-3, one standby synchronous", statistics.median(whole), "s"))
-    return [*found, *_pg_auto_failover(rounds)]
+    return [*found, *_streaming(rounds), *_pg_auto_failover(rounds)]
+
+
+def _streaming(rounds: int) -> list[Case]:
+    """Return the cases of servers without a manager, and of a Pgpool-II before them where it is installed."""
+    found = []
+    for preset in ("streaming", *(() if missing(*TOOLS) else ("pgpool",))):
+        mine = [our_turn(preset) for _ in range(rounds + 1)][1:]
+        with tempfile.TemporaryDirectory() as folder:
+            peers = [peer_turn(Path(folder) / str(number), 3) for number in range(rounds)]
+        found += [
+            Case(
+                f"{preset}-3",
+                statistics.median(turn.up_s for turn in mine),
+                "s",
+                statistics.median(turn.up_s for turn in peers),
+                PEER,
+            ),
+            Case(f"{preset}-3, removed", statistics.median(turn.down_s for turn in mine), "s"),
+        ]
+    return found
 
 
 def _pg_auto_failover(rounds: int) -> list[Case]:

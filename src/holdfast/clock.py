@@ -33,3 +33,8 @@ def seconds_between(start_ns: int, end_ns: int) -> float:
 def timestamp() -> str:
     """Return wall time in UTC, sortable and usable in a file name, for example ``20260102T030405Z``."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def wall_ms() -> int:
+    """Return wall time as milliseconds since 1970, as a browser counts them."""
+    return time.time_ns() // 1_000_000

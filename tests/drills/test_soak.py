@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -189,3 +189,28 @@ def test_a_soak_that_is_stopped_leaves_its_files_a_verdict_and_no_lab(tmp_path: 
     assert "Verdict: FAIL (ended early: interrupted)" in summary
     assert next(logs.glob("row-counts-*.csv")).read_text().startswith("Timestamp,")
     assert not [name for name in lifecycle.labs() if name.startswith("soak")]
+
+
+@pytest.mark.slow
+async def test_the_tool_does_not_grow_with_the_length_of_a_soak(
+    cluster: Cluster, store: Path, tmp_path: Path
+) -> None:
+    """Looks come a hundred times as often as in a real soak, so that 30 s stand for an hour."""
+    sizes: list[int] = []
+
+    def resident() -> int:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    async def watch(_cluster: Cluster) -> None:
+        await asyncio.sleep(10)
+        for _ in range(4):
+            sizes.append(resident())
+            await asyncio.sleep(8)
+
+    outcome = await soaked(cluster, store, tmp_path / "logs", SoakTimes(40, 60, 0.6), watch)
+    assert outcome.verdict is Verdict.PASS, failed(outcome)
+    looks = len(cast("dict[str, list[object]]", outcome.document.notes["soak"])["validations"])
+    grown = sizes[-1] - sizes[0]
+    assert looks > 30
+    assert grown < 4 << 20, f"{grown} bytes in 24 s and {looks} looks"

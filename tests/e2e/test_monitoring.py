@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 import subprocess
@@ -10,6 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +163,53 @@ def test_every_panel_of_every_dashboard_of_this_system_shows_something(ports: di
         drill.wait(120)
     with pytest.raises(AssertionError):  # an unknown metric is no error to Prometheus, but it is to us
         until(lambda: ask(ports["prometheus"], "holdfast_no_such_metric"), 1, "nothing")
+
+
+@pytest.mark.slow
+def test_failovers_alerts_and_the_verdict_are_posted_and_signed(
+    ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[tuple[str, bytes]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((self.headers["X-Holdfast-Signature"], body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    monkeypatch.setenv("HOLDFAST_WEBHOOK_SECRET", "quiet")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+    watching = subprocess.Popen(command("notify", url, "--lab", "watched"), stdout=subprocess.DEVNULL)
+    try:
+        assert holdfast("heal", "--json").code == 0
+        until(lambda: got, 20, "word that the lab is watched")
+        words = ("--on", "one-standby", "--set", "process=postgres", "--json")
+        assert holdfast("inject", "process_pause", *words).code == 0
+        until(lambda: [one for one in posted(got) if one["event"] == "alert"], 30, "an alert")
+        assert holdfast("heal", "--json").code == 0
+        drill = holdfast("drill", "switchover", "--lab", "watched", "--webhook", url, "--json")
+        assert drill.code == 0, drill.err
+    finally:
+        watching.terminate()
+        watching.wait(20)
+        server.shutdown()
+        server.server_close()
+    events = posted(got)
+    alert = next(one for one in events if one["event"] == "alert")
+    assert (alert["alert"], alert["status"], alert["lab"]) == ("NodeUnhealthy", "firing", "watched")
+    failover = next(one for one in events if one["event"] == "failover")
+    assert failover["from"] != failover["to"]
+    (verdict,) = (one for one in events if one["event"] == "verdict")
+    assert (verdict["verdict"], verdict["drill"]) == ("pass", "switchover")
+    for signature, body in got:
+        assert signature == "sha256=" + hmac.new(b"quiet", body, hashlib.sha256).hexdigest()
+
+
+def posted(got: list[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    return [json.loads(body) for _, body in got]

@@ -18,6 +18,16 @@ KNOWN = [
     ("primary-partition --set sync=strict", PASS),
     ("manager-kill --set sync=off --set watchdog=off", FAIL),
     ("manager-kill --set sync=on --set watchdog=on", PASS),
+    ("primary-power-off --system streaming", PASS),
+    ("primary-partition --system streaming --profile fast", PASS),
+    ("frozen-primary --system streaming --profile fast", PASS),
+    ("primary-power-off --system pgpool", PASS),
+    ("switchover --system pgpool --profile fast", PASS),
+    (
+        "switchover --system pgpool --profile fast --set pgpool.failover_command=promote-only --set sync=off "
+        "--set recovery=15s --route libpq",
+        FAIL,
+    ),
 ]
 
 

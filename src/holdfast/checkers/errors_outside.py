@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,10 @@ from holdfast.checkers.windows import fault_windows, outside
 from holdfast.checkers.writes import EVIDENCE_MAX, nothing_acknowledged, seconds_in
 from holdfast.history.history import History
 from holdfast.history.op import Outcome
+from holdfast.units import NS_PER_S
+
+CLIENT_GRACE_S: Final = 1.0
+"""A client that was refused during a fault tells of it when its pause is over, and then tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class ErrorsOutside:
     """Counts the ops of some functions that were not acknowledged and touch no fault's window.
 
     name: ``read_errors`` or ``write_errors``. functions: the ops' names. An op that was under way when a fault began
-    is the fault's. A window ends when the fault is healed.
+    is the fault's. A window ends CLIENT_GRACE_S after the fault is healed.
     """
 
     name: str
@@ -34,7 +39,8 @@ class ErrorsOutside:
         if not ok.any():
             return nothing_acknowledged(self.name, self.limit)
         bad = mine & ~ops.outcome_is(Outcome.OK)
-        windows = fault_windows(history)
+        grace_ns = int(CLIENT_GRACE_S * NS_PER_S)
+        windows = tuple((start, end + grace_ns) for start, end in fault_windows(history))
         begun = outside(ops.invoke_ns, windows)
         for start, end in windows:  # a long op may begin before a window and end after it
             begun &= ~((ops.invoke_ns < start) & (ops.complete_ns >= start) & (ops.invoke_ns < end))

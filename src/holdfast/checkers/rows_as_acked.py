@@ -83,15 +83,16 @@ class RowsAsAcked:
             if self.workload + ROWS in values
         }
         primary = _rows(held[final.primary])
+        alike = [one.node for one in final.contents if one.node not in held or one.node == final.primary]
         for node, values in held.items():
             rows = primary if node == final.primary else _rows(values)
-            judged = _Judge(node, rows, known, possible, len(unknown))
+            nodes = ", ".join(alike or [node]) if node == final.primary else node
+            judged = _Judge(nodes, rows, known, possible, len(unknown))
             found = judged.found(None if node == final.primary else primary)
             counts.update(kind for kind, _ in found)
             evidence += [one for _, one in found]
         total = sum(counts.values())
-        nodes = len(final.contents)
-        said = f"{len(primary)} rows on {nodes} nodes, {total} of them not as acknowledged"
+        said = f"{len(primary)} rows on {len(final.contents)} nodes, {total} of them not as acknowledged"
         if total:
             said += f": {evidence[0].message}"
         return Finding(
@@ -132,7 +133,10 @@ def _acknowledged(history: History) -> tuple[dict[int, _Known], list[Evidence]]:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """One node's rows against what is known. possible: numbers of inserts whose end is unknown."""
+    """One node's rows against what is known. node: its name, or the names of all that hold the same.
+
+    possible: numbers of inserts whose end is unknown.
+    """
 
     node: str
     rows: dict[int, _Row]

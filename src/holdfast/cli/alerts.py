@@ -20,10 +20,12 @@ async def drill_alerts(
 ) -> AlertReport:
     """Run the drill on a lab that is up and watched, or on a fresh one."""
     if lab is not None:
-        return await run_alert_drill(lifecycle.attach(lab), seed=seed, folder=folder, say=progress)
+        return await run_alert_drill(
+            lifecycle.attach(lab), seed=seed, folder=folder, say=progress, throwaway=False
+        )
     async with lifecycle.temporary(spec, lifecycle.free_name("alerts"), progress, keep=keep) as up:
         check_watched(up.cluster)
-        return await run_alert_drill(up.cluster, seed=seed, folder=folder, say=progress)
+        return await run_alert_drill(up.cluster, seed=seed, folder=folder, say=progress, throwaway=not keep)
 
 
 def print_alerts(report: AlertReport) -> None:

@@ -30,6 +30,7 @@ from holdfast.cli.output import (
 )
 from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
+from holdfast.cluster.services import start_member
 from holdfast.errors import ConfigError, HostError, UnavailableError
 from holdfast.faults import journal
 from holdfast.faults.base import with_defaults
@@ -214,11 +215,18 @@ async def inject(
 @json_option
 @asynchronous
 async def heal(lab: str | None, wait: float, as_json: bool) -> int:
-    """Heal everything that was injected into a lab, by whatever process; wait until the cluster is whole."""
+    """Heal everything that was injected into a lab, by whatever process; wait until the cluster is whole.
+
+    What belongs on a host that is on and does not run there, for whatever reason, is started.
+    """
     cluster = lifecycle.attach(lab)
     healed, failed = await journal.heal_all(cluster)
     for words in failed:
         ERR.print(f"NOT HEALED: {words}", style="bold red", markup=False)
+    for member in () if failed else cluster.spec.members():
+        host = cluster.lab.hosts.get(member.name)
+        if host is not None and host.is_on:
+            await start_member(cluster, member.name)
     whole_s = None if failed else round(await until_whole(cluster, wait), 3)
     if as_json:
         done: list[JSON] = [{"fault": one.fault, "targets": list(one.targets)} for one in healed]

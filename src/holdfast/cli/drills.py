@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from holdfast.checkers.base import worst
+from holdfast.cli import watching
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
@@ -152,7 +153,8 @@ async def _run(
     folder = new_run_folder(drill.name)
 
     async def on(cluster: Cluster) -> Outcome:
-        return await run_drill(cluster, drill, seed=seed, folder=folder, replay=replay, say=progress)
+        async with watching.shown_below(cluster, progress):
+            return await run_drill(cluster, drill, seed=seed, folder=folder, replay=replay, say=progress)
 
     if lab is not None:
         return await on(lifecycle.attach(lab))

@@ -14,11 +14,14 @@ from holdfast.cli.output import ERR, EXIT_CODES, OUT, json_option, print_json, s
 from holdfast.errors import ConfigError, HistoryError
 from holdfast.history.formats import FORMATS, read_history
 from holdfast.history.history import JSON, History
+from holdfast.history.matrices import FILE as MATRIX_FILE
+from holdfast.history.matrices import load_matrix
 from holdfast.history.sketch import sketch
 from holdfast.history.store import load_run, save_document
 from holdfast.hosts.state import runs_folder
 from holdfast.report.findings import finding_document
 from holdfast.report.json import run_document
+from holdfast.report.matrix import print_matrix
 from holdfast.report.plain import plain
 from holdfast.report.terminal import print_run
 from holdfast.run.conclude import judge_again
@@ -34,6 +37,13 @@ def find_store(text: str) -> Path:
         if (place / "run.json").is_file():
             return place
     raise ConfigError(f"{text} is no stored run", hint="holdfast ls runs lists them")
+
+
+def find_matrix(text: str) -> Path | None:
+    """Return the folder of a stored matrix, by its path or by its name; None when it is none."""
+    return next(
+        (place for place in (Path(text), runs_folder() / text) if (place / MATRIX_FILE).is_file()), None
+    )
 
 
 @click.command()
@@ -101,7 +111,11 @@ def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], a
 )
 @json_option
 def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
-    """Print the report of stored runs, or with --html write it as a page."""
+    """Print the report of stored runs, or with --html write it as a page; or that of one stored matrix."""
+    if html_file is None and len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
+        found = load_matrix(matrix)
+        print_json(found) if as_json else print_matrix(OUT, found)
+        return EXIT_CODES[str(found["verdict"])]
     folders = [find_store(store) for store in stores]
     runs = [load_run(folder) for folder in folders]
     documents = [

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.table import Table
 
+from holdfast.cli import watching
 from holdfast.cli.output import (
     ERR,
     OUT,
@@ -24,9 +24,8 @@ from holdfast.cli.output import (
     print_json,
     say,
     set_option,
-    table,
 )
-from holdfast.clock import deadline_ns, now_ns
+from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ConfigError, HostError
@@ -41,8 +40,6 @@ from holdfast.systems.postgres.seed import SUPERUSER
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
-
-WATCH_S: Final = 1.0
 
 
 @click.command()
@@ -95,7 +92,7 @@ async def up(
             f"{cluster.lab.name}: {cluster.spec.system}, writable after {found.writable_s:.1f} s, "
             f"whole after {found.ready_s:.1f} s"
         )
-        OUT.print(node_table(view))
+        OUT.print(watching.node_table(view))
         for line in addresses(cluster):
             say(line)
 
@@ -128,19 +125,30 @@ def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
 
 @click.command()
 @lab_option
+@click.option(
+    "--dsn", metavar="DSN", help="Look at a cluster that holdfast did not make; libpq's form, no password."
+)
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
 @click.option(
     "--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End a --watch after that."
 )
 @json_option
 @asynchronous
-async def status(lab: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
-    """Show the nodes of a lab, their roles and lags."""
+async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
+    """Show the nodes of a lab, their roles and lags; with --dsn, of any PostgreSQL cluster, only looking."""
+    if dsn is not None:
+        if lab is not None or watch:
+            raise ConfigError("does not go together with --lab and --watch", key="--dsn")
+        from holdfast.cli.foreign import status_of
+
+        return await status_of(dsn, as_json=as_json)
     cluster = lifecycle.attach(lab)
     if watch:
         if as_json:
             raise ConfigError("--watch and --json do not go together")
-        await _watch(cluster, for_s)
+        end_ns = deadline_ns(for_s) if for_s is not None else None
+        with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
+            await watching.watch(cluster, end_ns, show)
         return 0
     view = await with_services(cluster)
     if as_json:
@@ -158,29 +166,11 @@ async def status(lab: str | None, watch: bool, for_s: float | None, as_json: boo
             }
         )
     else:
-        say(headline(view, cluster))
-        OUT.print(node_table(view))
+        say(watching.headline(view, cluster))
+        OUT.print(watching.node_table(view))
         for line in addresses(cluster):
             say(line)
     return 0
-
-
-async def _watch(cluster: Cluster, for_s: float | None) -> None:
-    """Show the cluster every second: in place on a terminal, elsewhere a line whenever something has changed."""
-    end_ns = deadline_ns(for_s) if for_s is not None else None
-    with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
-        while True:
-            view = await with_services(cluster)
-            show(headline(view, cluster), node_table(view), _watch_line(view))
-            if end_ns is not None and now_ns() >= end_ns:
-                return
-            await asyncio.sleep(WATCH_S)
-
-
-def _watch_line(view: ClusterView) -> str:
-    return ", ".join(
-        f"{node.name} {node.role} {node.state}{'' if node.healthy else ' (!)'}" for node in view.nodes
-    )
 
 
 @click.command()
@@ -308,30 +298,6 @@ def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
 def node_document(node: NodeView) -> dict[str, JSON]:
     """Return one node as status prints it."""
     return asdict(node)
-
-
-def headline(view: ClusterView, cluster: Cluster) -> str:
-    """Return a lab's state in a line."""
-    state = "whole" if view.ready else view.missing
-    return f"{cluster.lab.name}: {cluster.spec.system}, profile {cluster.spec.profile}, {state}"
-
-
-def node_table(view: ClusterView) -> Table:
-    """Return the nodes as a table."""
-    shown = table("node", "role", "state", "timeline", "lag", "sync", "address", "published")
-    for node in view.nodes:
-        lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
-        shown.add_row(
-            plain(node.name),
-            node.role,
-            plain(node.state if node.healthy else f"{node.state} (!)"),
-            str(node.timeline or ""),
-            lag,
-            node.sync or "",
-            f"{node.address}:{node.port}",
-            f"127.0.0.1:{node.published_port}" if node.published_port else "",
-        )
-    return shown
 
 
 COMMANDS: Final = (up, status, down, psql, logs, credentials)

@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "set": "operating",
     "drill": "drills",
     "suite": "suites",
+    "matrix": "matrices",
     "chaos": "chaos",
     "soak": "soak",
     "inject": "chaos",
@@ -55,6 +56,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ls": "listing",
     "bench": "bench",
     "doctor": "doctor",
+    "serve": "serve",
 }
 """Each command and the module beside this one whose ``COMMANDS`` holds it."""
 

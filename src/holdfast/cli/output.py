@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
@@ -90,6 +90,23 @@ class Reporter:
         self._title = title
         self._quiet = quiet
         self._status = None if quiet or not ERR.is_terminal else ERR.status(plain(title))
+        self._words = ""
+        self._below: RenderableType | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what it shows changes in place."""
+        return self._status is not None
+
+    def show_below(self, body: RenderableType | None) -> None:
+        """Show something below the line, until other is shown there or, with None, nothing; on a terminal only."""
+        self._below = body
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._status is not None:
+            line = plain(f"{self._title}: {self._words}")
+            self._status.update(line if self._below is None else Group(line, self._below))
 
     def __enter__(self) -> Reporter:
         if self._status is not None:
@@ -104,8 +121,9 @@ class Reporter:
         """Say what the work is at."""
         if self._quiet:
             return
+        self._words = words
         if self._status is not None:
-            self._status.update(plain(f"{self._title}: {words}"))
+            self._draw()
         else:
             ERR.print(plain(f"{self._title}: {words}"))
 
@@ -113,8 +131,8 @@ class Reporter:
 class Watcher:
     """Shows something that changes: in place on a terminal; elsewhere a line whenever its words are new."""
 
-    def __init__(self) -> None:
-        self._live = Live(console=OUT, auto_refresh=False) if OUT.is_terminal else None
+    def __init__(self, console: Console = OUT) -> None:
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._last = ""
 
     def __enter__(self) -> Watcher:
@@ -126,7 +144,7 @@ class Watcher:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, headline: str, body: Table, words: str) -> None:
+    def __call__(self, headline: str, body: RenderableType, words: str) -> None:
         """Show headline and body, or headline and words where nothing can be overwritten."""
         if self._live is not None:
             self._live.update(Group(plain(headline), body), refresh=True)

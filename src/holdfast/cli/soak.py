@@ -35,7 +35,7 @@ from holdfast.report.terminal import print_run
 from holdfast.run.conclude import Outcome
 from holdfast.run.soak.diary import Diary
 from holdfast.run.soak.director import Director
-from holdfast.run.soak.plan import NAME, SoakTimes
+from holdfast.run.soak.plan import NAME, SoakTimes, check_settings
 from holdfast.spec import load_cluster, split_overrides
 from holdfast.systems.base import Cluster, HasPrimary, HasServers, Switchable
 
@@ -115,16 +115,15 @@ async def soak(
     )
     attached = lifecycle.attach(lab) if spec is None else None
     nodes = len(spec.nodes if spec is not None else attached.spec.nodes if attached is not None else ())
+    check_settings(times, for_drill)
+    if attached is not None:
+        _check_able(attached)
+    elif spec is not None:  # before a lab is made for nothing
+        async with lifecycle.imagined(spec) as cluster:
+            _check_able(cluster)
     with _Progress() as progress, Diary(log_dir, nodes, progress.above) as diary:
 
         async def on(cluster: Cluster) -> Outcome:
-            for need, what in (
-                (Switchable, "move its primary"),
-                (HasPrimary, "name it"),
-                (HasServers, "run SQL"),
-            ):
-                if not isinstance(cluster, need):
-                    raise UnavailableError(f"{cluster.spec.system} cannot {what}, which a soak needs")
             return await Director(
                 cluster,
                 times,
@@ -158,6 +157,17 @@ async def soak(
         for kind, path in diary.files.items():
             say(f"  {kind:<10} {path}")
     return EXIT_CODES[outcome.verdict]
+
+
+def _check_able(cluster: Cluster) -> None:
+    """Raise UnavailableError for a system that can't be soaked."""
+    for need, what in (
+        (HasServers, "has no PostgreSQL servers"),
+        (HasPrimary, "has no primary"),
+        (Switchable, "cannot move its primary"),
+    ):
+        if not isinstance(cluster, need):
+            raise UnavailableError(f"{cluster.spec.system} {what}, which a soak needs")
 
 
 def _document(verdict: Verdict, document: dict[str, JSON], seed: int) -> dict[str, JSON]:

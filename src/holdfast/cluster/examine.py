@@ -13,6 +13,7 @@ from typing import Final
 
 import psycopg
 
+from holdfast.cluster import examine_services
 from holdfast.cluster.diagnosis import Diagnosis, State
 from holdfast.cluster.residue import take_census
 from holdfast.systems.base import (
@@ -226,6 +227,7 @@ EXAMINATIONS: Final[dict[str, Callable[[Cluster, ClusterView], Awaitable[Sequenc
     "replication": _replication,
     "same data": _data,
     "disk full": _disk,
+    **examine_services.EXAMINATIONS,
 }
 
 

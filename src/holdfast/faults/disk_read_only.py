@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from holdfast.faults.base import Effect, Fault, Injection, Staged
-from holdfast.faults.host_state import bring_back
-from holdfast.faults.power_loss import disk_of, needs_disks
+from holdfast.faults.power_loss import disk_of, mount_again, needs_disks
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
 
@@ -55,12 +54,7 @@ class DiskReadOnly(Staged):
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Switch the host off, mount its disk again, switch it on: what an operator does."""
-        for target in injection.targets:
-            disk = disk_of(cluster, target)
-            if disk.is_stopped:
-                await cluster.lab.hosts[target].power_off()
-                await disk.start()
-        await bring_back(cluster, injection.targets)
+        await mount_again(cluster, injection.targets)
 
 
 FAULTS: Final[tuple[Fault, ...]] = (DiskReadOnly(),)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number
-from holdfast.faults.host_state import answers, bring_back, switch_off
+from holdfast.faults.host_state import answers, power_back, switch_off
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
 
@@ -38,7 +38,7 @@ class HostPowerOff(Staged):
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Switch the hosts on and start what belongs on them."""
-        await bring_back(cluster, injection.targets)
+        await power_back(cluster, injection.targets)
 
 
 class Cascading(HostPowerOff):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number, of_target
-from holdfast.faults.host_state import booted, bring_back, switch_off
+from holdfast.faults.host_state import booted, power_back, switch_off
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, HasPrimary
 from holdfast.systems.wait import until_whole
@@ -39,7 +39,7 @@ class HostRestart(Staged):
     async def _cycle(self, cluster: Cluster, injection: Injection, targets: tuple[str, ...]) -> None:
         await switch_off(cluster, targets)
         await asyncio.sleep(number(injection.params, "off_s"))
-        await bring_back(cluster, targets)
+        await power_back(cluster, targets)
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Compare the hosts' inits with those of before."""
@@ -51,7 +51,7 @@ class HostRestart(Staged):
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """See to it that all hosts are on and all that belongs on them runs."""
-        await bring_back(cluster, injection.targets)
+        await power_back(cluster, injection.targets)
 
 
 class RollingRestart(HostRestart):

@@ -45,6 +45,22 @@ async def switch_off(cluster: Cluster, targets: Sequence[str]) -> None:
     await asyncio.gather(*(cluster.lab.hosts[target].power_off() for target in targets))
 
 
+async def power_back(cluster: Cluster, targets: Sequence[str]) -> None:
+    """Undo a loss of power: hosts that are off are switched on, and what belongs on all of them is started.
+
+    A host that is on gets its cable plugged in: power_off pulls it first, and a tool may have died right after that.
+    """
+    for target in targets:
+        host = cluster.lab.hosts[target]
+        if not host.is_on:
+            continue
+        try:
+            await host.plug(True)
+        except HostError:  # it was being switched on, and has no cable yet
+            await host.power_off()
+    await bring_back(cluster, targets)
+
+
 async def bring_back(cluster: Cluster, targets: Sequence[str]) -> None:
     """Switch on those hosts that are off, and start what belongs on them and does not run."""
     members = {member.name for member in cluster.spec.members()}

@@ -35,7 +35,7 @@ class AgentFault(Staged):
         argv = [f"holdfast.faults.agent:{function}", *arguments]
         for target in injection.targets:
             await cluster.lab.hosts[target].spawn(
-                Program(str(injection.details["agent"]), argv, LOG, module=True)
+                Program(str(injection.details["agent"]), argv, LOG, module=True, host_time=False)
             )
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:

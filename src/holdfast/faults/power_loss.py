@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.errors import HostError
 from holdfast.faults.base import Effect, Fault, Injection, Staged
-from holdfast.faults.host_state import answers, bring_back
+from holdfast.faults.host_state import answers, power_back
 from holdfast.history.history import JSON
 from holdfast.hosts.base import Disk
 from holdfast.hosts.netns import disks
@@ -57,12 +57,7 @@ class PowerLoss(Staged):
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Mount, boot, start."""
-        for target in injection.targets:
-            disk = disk_of(cluster, target)
-            if disk.is_stopped:
-                await cluster.lab.hosts[target].power_off()
-                await disk.start()
-        await bring_back(cluster, injection.targets)
+        await mount_again(cluster, injection.targets)
 
 
 def needs_disks(cluster: Cluster) -> str | None:
@@ -74,6 +69,16 @@ def needs_disks(cluster: Cluster) -> str | None:
         if cluster.spec.disks
         else "the nodes have no disks of their own; bring the lab up with --set disks=on"
     )
+
+
+async def mount_again(cluster: Cluster, targets: Sequence[str]) -> None:
+    """Switch off the hosts whose disks are stopped, mount those, and have all targets boot and start."""
+    for target in targets:
+        disk = disk_of(cluster, target)
+        if disk.is_stopped:
+            await cluster.lab.hosts[target].power_off()
+            await disk.start()
+    await power_back(cluster, targets)
 
 
 def disk_of(cluster: Cluster, target: str) -> Disk:

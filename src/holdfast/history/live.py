@@ -38,7 +38,8 @@ class Live:
 
     phase: what it is at, in a word or few (``load``, ``judging``, ``done``). at_ns: when this was written, monotonic.
     ok, fail, info, open: operations so far. rate_per_s: acks a second, since the last look. outage_s: seconds since
-    the newest ack, outage_worst_s the longest such gap seen. verdict: None until there is one.
+    the newest ack, outage_worst_s the longest such gap seen. p50_ms, p99_ms: latency of the acks since the last look,
+    None without one. verdict: None until there is one.
     """
 
     run: str
@@ -58,6 +59,8 @@ class Live:
     outage_worst_s: float = 0.0
     faults: tuple[LiveFault, ...] = ()
     verdict: str | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
     version: int = VERSION
 
     @property
@@ -78,12 +81,13 @@ def read_live(folder: Path) -> Live | None:
     """
     place = folder / FILE
     with contextlib.suppress(OSError):
-        place = Path((folder / POINTER).read_text().strip()) / FILE
+        if pointed := (folder / POINTER).read_text().strip():
+            place = Path(pointed) / FILE
     try:
         raw = json.loads(place.read_text())
         if raw.get("version") != VERSION:
             return None
         faults = tuple(LiveFault(**{**one, "targets": tuple(one["targets"])}) for one in raw.pop("faults"))
         return Live(**raw, faults=faults)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -95,6 +95,27 @@ def live_counts(folder: Path) -> tuple[LiveCounts, ...]:
     return tuple(_count(path, tail) for path, tail in tails if tail is not None)
 
 
+def recent_latencies_ms(folder: Path, since_ns: int) -> npt.NDArray[np.float64]:
+    """Return the latencies of acks that completed after since_ns, of all workers, as far as their tails go back.
+
+    A look at a recording that is being written: a row that is half replaced under it may be missing.
+    """
+    found = [np.empty(0, dtype=np.float64)]
+    for path in recordings(folder):
+        tail = open_tail(path / TAIL_FILE)
+        if tail is None:
+            continue
+        acked = [
+            code for code, tag in enumerate(_names(path / NAMES_FILE).tags) if code and tag[0] == Outcome.OK
+        ]
+        for half in tail.halves:
+            rows = half.rows[half.rows["complete_ns"] > since_ns]
+            rows = rows[np.isin(rows["tag"], acked)]
+            found.append((rows["complete_ns"] - rows["invoke_ns"]) / 1e6)
+    together = np.concatenate(found)
+    return together[together >= 0]
+
+
 def _count(path: Path, tail: Tail) -> LiveCounts:
     for _ in range(_ATTEMPTS_MAX):
         generations = tail.generations()

@@ -48,7 +48,8 @@ class Program:
     name: under which it is known there (``patroni``); argv: words, never a shell string; env: added to a
     minimal one; uid: run as this user in a user namespace of its own, None for the lab's root. module:
     argv[0] names a Python function (``package.module:main``), called without exec in a child of the host's
-    init, which may have imported its module already. log: file below the host's folder that takes stdout and stderr.
+    init, which may have imported its module already. host_time: on a host with a clock of its own it follows that; a
+    function that does not care starts faster without. log: file below the host's folder that takes stdout and stderr.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Program:
     env: Mapping[str, str] | None = None
     uid: int | None = None
     module: bool = False
+    host_time: bool = True
 
 
 class Process(Protocol):
@@ -173,7 +175,10 @@ class Host(Protocol):
         ...
 
     async def plug(self, plugged: bool) -> None:
-        """Plug the cable in, or pull it: packets vanish, and no process hears of it."""
+        """Plug the cable in, or pull it: packets vanish, and no process hears of it.
+
+        Raises HostError when there is none to plug in, because the host is off.
+        """
         ...
 
     @property

@@ -166,11 +166,18 @@ def check_watched(cluster: Cluster) -> None:
 
 
 async def run_alert_drill(
-    cluster: Cluster, *, seed: int, folder: Path, say: Callable[[str], None], quiet_s: float = QUIET_S
+    cluster: Cluster,
+    *,
+    seed: int,
+    folder: Path,
+    say: Callable[[str], None],
+    throwaway: bool,
+    quiet_s: float = QUIET_S,
 ) -> AlertReport:
     """Make every alert's cause happen on a cluster that is up and watched.
 
-    folder: the run's, below the folder of runs; alerts.json is written there. Raises UnavailableError when the lab is
+    folder: the run's, below the folder of runs; alerts.json is written there. throwaway: the lab is removed afterwards,
+    so it may be left with two primaries where the system does not mend that. Raises UnavailableError when the lab is
     not watched, ClusterError when it does not get whole again.
     """
     check_watched(cluster)
@@ -178,7 +185,11 @@ async def run_alert_drill(
     assert service is not None
     log = AlertLog(cluster.lab.hosts[service.name].folder / ALERTS_FILE)
     stage = Stage(cluster, random.Random(f"alerts/{seed}"))
-    skipped = [(case, why) for case in CASES if (why := case.needs(stage))]
+    skipped = [(case, why) for case in CASES if (why := _why_not(case, stage, throwaway))]
+    # What the system never gets over comes last.
+    tried = sorted(
+        (case for case in CASES if not _why_not(case, stage, throwaway)), key=lambda one: one.spoils(stage)
+    )
     load = Load(cluster, folder / RECORDINGS, seed)
     feed = LiveFeed(
         folder,
@@ -203,9 +214,8 @@ async def run_alert_drill(
             start = now_ns()
             await asyncio.sleep(quiet_s)
             episodes.append(Episode(QUIET, (), (), start, 0, now_ns()))
-            for case in CASES:
-                if not case.needs(stage):
-                    episodes.append(await _episode(stage, case, log, say))
+            for case in tried:
+                episodes.append(await _episode(stage, case, log, say))
         finally:
             feed.end(now_ns())
             await asyncio.shield(_clear(stage, load, folder))
@@ -218,6 +228,15 @@ async def run_alert_drill(
         tell("verdict", {"verdict": str(report.verdict)})
     (folder / "alerts.json").write_text(json.dumps(report.to_document(), indent=1))
     return report
+
+
+def _why_not(case: AlertCase, stage: Stage, throwaway: bool) -> str:
+    """Return why a cause is not made here, "" when it is."""
+    if why := case.needs(stage):
+        return why
+    if case.spoils(stage) and not throwaway:
+        return f"{stage.cluster.spec.system} never gets over it by itself: tried on a lab of the drill's own alone"
+    return ""
 
 
 async def _episode(stage: Stage, case: AlertCase, log: AlertLog, say: Callable[[str], None]) -> Episode:
@@ -238,6 +257,8 @@ async def _episode(stage: Stage, case: AlertCase, log: AlertLog, say: Callable[[
             await asyncio.sleep(POLL_S)
     finally:
         await asyncio.shield(stage.heal())
+    if case.spoils(stage):
+        return Episode(case.cause, case.expected, case.allowed, start, due, now_ns())
     await _start_all(stage.cluster)
     await until_whole(stage.cluster, WHOLE_TIMEOUT_S)
     await _calm(stage.cluster, log, say)

@@ -127,7 +127,7 @@ async def _run_drill(
         acts.append(f"{seconds_between(about.began_ns, now_ns()):.1f} s: {words}")
         say(words)
 
-    async with observer.running(), _operated(cluster, operator_acts):
+    async with observer.running(), operated(cluster, operator_acts):
         try:
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, route)
@@ -160,7 +160,7 @@ async def _run_drill(
 
 
 @contextlib.asynccontextmanager
-async def _operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def operated(cluster: Cluster, say: Callable[[str], None]) -> AsyncIterator[None]:
     """Have somebody in charge of a system without a manager, for the length of a with block."""
     if not isinstance(cluster, OperatedByHand):
         yield

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from holdfast.clock import now_ns, seconds_between
 from holdfast.errors import HistoryError
 from holdfast.history.history import FaultRecord
 from holdfast.history.live import FILE, POINTER, Live, LiveFault
-from holdfast.history.reading import LiveCounts, live_counts
+from holdfast.history.reading import LiveCounts, live_counts, recent_latencies_ms
 from holdfast.hosts.base import Lab
 
 PUBLISH_S: Final = 0.5
@@ -86,6 +88,7 @@ class LiveFeed:
         last_ack_ns = max((one.last_ack_ns for one in counts), default=0)
         before_ns, before = self._last
         rate = (ok - before) / max(seconds_between(before_ns, now), 1e-3) if before_ns else 0.0
+        p50_ms, p99_ms = self._latencies(before_ns) if before_ns and not self.end_ns else (None, None)
         self._last = (now, ok)
         is_loading = bool(self.start_ns) and not self.end_ns
         outage_s = seconds_between(last_ack_ns, now) if is_loading and last_ack_ns else 0.0
@@ -108,7 +111,19 @@ class LiveFeed:
             outage_worst_s=round(self._worst_s, 3),
             faults=tuple(self._fault(one) for one in tuple(self._faults)),
             verdict=self.verdict,
+            p50_ms=p50_ms,
+            p99_ms=p99_ms,
         )
+
+    def _latencies(self, since_ns: int) -> tuple[float | None, float | None]:
+        """Return median and 99th percentile of the acks since then, in ms; None where there was none."""
+        found = np.empty(0)
+        with contextlib.suppress(OSError, HistoryError, ValueError, IndexError):
+            found = recent_latencies_ms(self.recordings, since_ns)
+        if not len(found):
+            return None, None
+        middle, high = np.percentile(found, (50, 99)).tolist()
+        return round(middle, 3), round(high, 3)
 
     def _fault(self, one: FaultRecord) -> LiveFault:
         healed_s = None if one.healed_ns is None else self._since_start(one.healed_ns)

@@ -18,6 +18,7 @@ from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
 from holdfast.routes.registry import carries_prepared, route
+from holdfast.run.belongings import bring
 from holdfast.run.routed import routed_configs
 from holdfast.spec import ClusterSpec, NodeSpec, WorkloadSpec
 from holdfast.systems.base import Cluster, HasServers, Role
@@ -162,8 +163,9 @@ class Load:
             paced = spec.rate_per_s or workload.rate_per_s
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
         if isinstance(workload, OwnProgram):
-            argv = workload.argv(spec.params, spec.clients.follow)
-            return self._numbered([replace(base, argv=argv, folder=str(Path.cwd()), clients=1)])
+            words = workload.argv(spec.params, spec.clients.follow)
+            argv, folder = bring(words, Path.cwd(), host.folder / f"{spec.name}-belongings")
+            return self._numbered([replace(base, argv=argv, folder=str(folder), clients=1)])
         if isinstance(workload, OnReadOnly):
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])
         configs = [base] if spec.clients.follow else []

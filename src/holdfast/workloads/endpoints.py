@@ -13,6 +13,7 @@ from psycopg import OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from holdfast.errors import ConfigError
+from holdfast.systems.postgres.dsn import per_host
 from holdfast.workloads.config import WorkerConfig
 
 _FOLLOWING = ("read-write", "primary")
@@ -44,30 +45,18 @@ def endpoints(config: WorkerConfig) -> Endpoints:
         raise ConfigError(
             "holds a password", key="dsn", hint="put it into a 0600 file and name that as passfile"
         )
-    hosts, addresses = (given.pop(key, "").split(",") for key in ("host", "hostaddr"))
-    ports = given.pop("port", "").split(",")
-    count = max(len(hosts), len(addresses))
-    hosts, addresses = _spread(hosts, count, "host"), _spread(addresses, count, "hostaddr")
-    ports = _spread(ports, count, "port")
+    try:
+        hosts = per_host(given)
+    except ValueError as error:
+        raise ConfigError(str(error), key="dsn") from error
     common = {
         "application_name": "holdfast",
         "gssencmode": "disable",
         "tcp_user_timeout": str(math.ceil(config.tcp_user_timeout_s * 1000)),
         **({"passfile": config.passfile} if config.passfile else {}),
-        **given,
     }
     found = []
-    for host, address, port in zip(hosts, addresses, ports, strict=True):
-        own = {"host": host, "hostaddr": address, "port": port}
-        conninfo = make_conninfo("", **common, **{key: value for key, value in own.items() if value})
-        found.append(Endpoint(f"{host or address or 'local'}:{port or 5432}", conninfo.encode()))
+    for one in hosts:
+        name = f"{one.get('host') or one.get('hostaddr') or 'local'}:{one.get('port', '5432')}"
+        found.append(Endpoint(name, make_conninfo("", **{**common, **one}).encode()))
     return Endpoints(tuple(found), given.get("target_session_attrs") in _FOLLOWING)
-
-
-def _spread(values: list[str], count: int, key: str) -> list[str]:
-    """Return count values: one given for all, or one each, as libpq wants it."""
-    if len(values) == 1:
-        return values * count
-    if len(values) != count:
-        raise ConfigError(f"lists {len(values)} of {key} for {count} hosts", key="dsn")
-    return values

@@ -91,13 +91,13 @@ def test_rows_that_are_as_acknowledged_pass() -> None:
 @pytest.mark.parametrize(
     ("held", "kind", "words"),
     [
-        ([row(1, state=300, at_us=5), row(2, number=-1)], "altered", "row 2 (write_batch_1-row_1) on n1 has another"),
+        ([row(1, state=300, at_us=5), row(2, number=-1)], "altered", "row 2 (write_batch_1-row_1) on n1, n2 has"),
         ([row(1, state=300, at_us=5), row(2, fixed=7)], "altered", "another value or time of insertion"),
-        ([row(1, state=999, at_us=5), row(2)], "altered", "row 1 (write_batch_1-row_0) on n1 has another type"),
+        ([row(1, state=999, at_us=5), row(2)], "altered", "row 1 (write_batch_1-row_0) on n1, n2 has another type"),
         ([row(1, state=300, at_us=5), row(2, state=1, at_us=-1)], "altered", "another type or time of update"),
         ([row(1, state=300, at_us=5), row(2, state=1, at_us=6)], "altered", "no update took it"),
-        ([row(1, state=300, at_us=5)], "missing", "row 2 (write_batch_1-row_1) on n1 is gone"),
-        ([*WHOLE, row(3, number=-1)], "foreign", "row 3 (no value of ours) on n1 was written by nobody"),
+        ([row(1, state=300, at_us=5)], "missing", "row 2 (write_batch_1-row_1) on n1, n2 is gone"),
+        ([*WHOLE, row(3, number=-1)], "foreign", "row 3 (no value of ours) on n1, n2 was written by nobody"),
         ([*WHOLE, row(3, number=12)], "foreign", "was written by nobody"),
     ],
 )  # fmt: skip
@@ -164,7 +164,7 @@ def test_an_error_counts_unless_a_fault_was_under_way() -> None:
 
     assert count(12).verdict is Verdict.PASS
     assert "1 more during faults" in count(12).summary
-    assert count(9).verdict is count(16).verdict is Verdict.FAIL
+    assert count(9).verdict is count(17).verdict is Verdict.FAIL
     nothing = ErrorsOutside("read_errors", ("read-load",)).check(history(), FAR_NS)
     assert nothing.verdict is Verdict.INVALID
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli.balancers import spelled
 from holdfast.hosts.base import Completed, Program
 from holdfast.hosts.fake import FakeHost
 from holdfast.spec import ClusterSpec, load_cluster
@@ -56,6 +57,23 @@ def test_every_server_is_a_backend_with_the_number_it_was_given() -> None:
     spec = ClusterSpec(system="pgpool", nodes=nodes, services=[{"name": "lb", "kind": "pgpool"}])
     assert f"backend_hostname7 = '{spec.nodes[1].address}'" in conf(spec)
     assert "backend_application_name7 = 'b'" in conf(spec)
+
+
+def test_numbers_stay_when_a_node_leaves_and_none_is_given_twice() -> None:
+    nodes = [{"name": "a", "tags": {"node_id": 0}}, {"name": "c", "tags": {"node_id": 2}}, "d", "e"]
+    spec = ClusterSpec(system="pgpool", nodes=nodes)
+    assert settings.node_ids(spec) == {"a": 0, "c": 2, "d": 3, "e": 4}
+
+
+def test_a_command_that_only_promotes_lets_nobody_follow() -> None:
+    lines = conf(load_cluster("pgpool", ["pgpool.failover_command=promote-only"]))
+    assert "promote %d %m %P" in lines
+    assert "follow_primary_command = ''" in lines
+
+
+def test_actions_may_be_spelled_as_options() -> None:
+    assert spelled(["-v", "--init", "--config", "f"]) == ["-v", "init", "--config", "f"]
+    assert spelled(["--remove-replica", "replica2"]) == ["remove-replica", "replica2"]
 
 
 def test_a_persons_own_settings_come_last_and_the_model_follows_them() -> None:

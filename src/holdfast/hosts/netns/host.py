@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from holdfast.errors import HostError
 from holdfast.hosts.netns.channel import ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.disks import NetnsDisk
@@ -63,4 +64,6 @@ class NetnsHost(Programs):
 
     async def plug(self, plugged: bool) -> None:
         """Plug the cable in, or pull it, at the bridge's side: the host itself sees its link go."""
-        await ask(self._lab_folder / WIRES_SOCKET, {"op": "link", "host": self.name, "up": plugged})
+        reply = await ask(self._lab_folder / WIRES_SOCKET, {"op": "link", "host": self.name, "up": plugged})
+        if plugged and not reply["found"]:
+            raise HostError(f"{self.name} has no cable: it is off, or was being switched on")

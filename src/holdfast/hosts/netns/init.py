@@ -333,10 +333,10 @@ def _become(
     except OSError as error:
         os.write(pipe, f"{argv[0]}: {error.strerror}".encode())
         os._exit(127)
+    syscalls.set_process_name(name)  # before whoever asked for it hears that it runs
     os.closerange(3, pipe + 1)
     os.environ.clear()
     os.environ.update(env)
-    syscalls.set_process_name(name)
     sys.argv = list(argv)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     package, _, function = argv[0].partition(":")

@@ -91,9 +91,10 @@ class Programs:
     async def _start(self, program: Program, fds: Sequence[int], *, keep: bool) -> NetnsProcess:
         channel = Channel(self.folder / INIT_SOCKET)
         clock = NetnsClock(self.folder)
-        anew = clock.exists and program.module  # a fork of the init would keep the machine's time
+        follows = clock.exists and program.host_time
+        anew = follows and program.module  # a fork of the init would keep the machine's time
         argv = [*(sys.executable, "-m", CALLED, program.name), *program.argv] if anew else program.argv
-        time = clock.environment() if clock.exists else {}
+        time = clock.environment() if follows else {}
         message: wire.Message = {
             "op": "spawn",
             "name": program.name,

@@ -35,7 +35,7 @@ _AT_FDCWD: Final = -100
 _AT_RECURSIVE: Final = 0x8000
 _MOUNT_ATTR_RDONLY: Final = 0x1
 
-_PRIVATE_PLACES: Final = {"/run": "0755", "/tmp": "1777", "/dev/shm": "1777"}
+PRIVATE_PLACES: Final = {"/run": "0755", "/tmp": "1777", "/dev/shm": "1777"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -153,10 +153,10 @@ def isolate_mounts(writable: Sequence[Path], visible: Sequence[Path]) -> None:
     handles = {
         folder: os.open(folder, os.O_PATH | os.O_DIRECTORY)
         for folder in map(str, (*writable, *visible))
-        if any(folder.startswith(place + "/") for place in _PRIVATE_PLACES)
+        if any(folder.startswith(place + "/") for place in PRIVATE_PLACES)
     }
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for place, mode in _PRIVATE_PLACES.items():
+    for place, mode in PRIVATE_PLACES.items():
         if Path(place).is_dir():
             mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode}")
     for folder in sorted(handles):  # parents first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from holdfast.checkers.split_brain import two_writers
+from holdfast.checkers.split_brain import TwoWriters
 from holdfast.checkers.writes import seconds_in
 from holdfast.history.history import FaultRecord, History
 from holdfast.report.html.losses import LossGroup
@@ -41,12 +41,14 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What every chart of a run is drawn from. end_s: until when anything is known."""
+    """What every chart of a run is drawn from. end_s: until when anything is known. writers: by workload, those that
+    acknowledged beside another."""
 
     history: History
     times: OpTimes
     losses: tuple[LossGroup, ...]
     end_s: float
+    writers: tuple[TwoWriters, ...] = ()
 
 
 def run_end_s(history: History, times: OpTimes) -> float:
@@ -106,14 +108,12 @@ def _strips_of_acks(drawn: Drawn, frame: Frame, node: str) -> list[Bar]:
             when = f"{group.first_s:.3f} to {group.last_s:.3f} s"
             title = f"{words}: acknowledged by {node} on timeline {group.timeline}, {when}"
             strips.append(_bar(frame, group.first_s, group.last_s, "loss", words, title))
-    for workload in drawn.history.ops.f_names:
-        for one in two_writers(drawn.history, workload):
-            start_s, end_s = seconds_in(drawn.history, one.start_ns), seconds_in(drawn.history, one.end_ns)
-            if one.node == node and frame.shows(start_s, end_s):
-                words = f"second writer: {len(one.ops):,} acks on timeline {one.timeline}"
-                strips.append(
-                    _bar(frame, start_s, end_s, "writer", words, f"{words}, {start_s:.3f} to {end_s:.3f} s")
-                )
+    for one in drawn.writers:
+        start_s, end_s = seconds_in(drawn.history, one.start_ns), seconds_in(drawn.history, one.end_ns)
+        if one.node == node and frame.shows(start_s, end_s):
+            words = f"second writer: {len(one.ops):,} acks on timeline {one.timeline}"
+            title = f"{words}, {start_s:.3f} to {end_s:.3f} s"
+            strips.append(_bar(frame, start_s, end_s, "writer", words, title))
     return strips
 
 

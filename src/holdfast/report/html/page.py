@@ -16,6 +16,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from holdfast.checkers.split_brain import two_writers
 from holdfast.history.history import JSON, History
 from holdfast.history.store import RunDocument
 from holdfast.report.html import rawdata
@@ -99,9 +100,10 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
     """Return a run's page. folder: its store, of which only the name is shown. About 3 s for a million ops."""
     run = run_document(history, document, Path(folder.name))
     times = op_times(history)
-    drawn = Drawn(history, times, loss_groups(history), run_end_s(history, times))
+    writers = tuple(one for workload in history.ops.f_names for one in two_writers(history, workload))
+    drawn = Drawn(history, times, loss_groups(history), run_end_s(history, times), writers)
     found = gaps(history) if history.faults else {}
-    moments = story(history, drawn.losses, drawn.end_s)
+    moments = story(history, drawn.losses, writers, drawn.end_s)
     whole = {**run, "cluster": dict(document.cluster), "drill_document": dict(document.drill),
              "versions": dict(document.versions)}  # fmt: skip
     raws = [

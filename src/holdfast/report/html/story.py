@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.checkers.outage import Gap, longest_gap
-from holdfast.checkers.split_brain import two_writers
+from holdfast.checkers.split_brain import TwoWriters
 from holdfast.checkers.writes import acks_of, final_values, seconds_in
 from holdfast.history.history import FaultRecord, History
 from holdfast.report.html.losses import LossGroup
@@ -33,13 +33,15 @@ def gaps(history: History) -> dict[str, Gap]:
     return {name: longest_gap(history, name) for name in names if acks_of(history, name).any()}
 
 
-def story(history: History, losses: tuple[LossGroup, ...], end_s: float) -> tuple[Moment, ...]:
+def story(
+    history: History, losses: tuple[LossGroup, ...], writers: tuple[TwoWriters, ...], end_s: float
+) -> tuple[Moment, ...]:
     """Return the run's moments in order of time; of very many roles' changes only the first are told."""
     told = [
         *_load(history),
         *(moment for fault in history.faults for moment in _fault(history, fault)),
         *_losses(losses),
-        *_writers(history),
+        *_writers(history, writers),
         *_outages(history),
         *_lock(history, end_s),
         *_final(history, losses, end_s),
@@ -95,15 +97,14 @@ def _losses(losses: tuple[LossGroup, ...]) -> Iterator[Moment]:
         )
 
 
-def _writers(history: History) -> Iterator[Moment]:
-    for workload in history.ops.f_names:
-        for one in two_writers(history, workload):
-            yield Moment(
-                seconds_in(history, one.start_ns),
-                "loss",
-                f"Two writers: {one.node or 'a node'} goes on acknowledging on timeline {one.timeline}, which others "
-                f"have left, until {seconds_in(history, one.end_ns):.3f} s ({len(one.ops):,} writes).",
-            )
+def _writers(history: History, writers: tuple[TwoWriters, ...]) -> Iterator[Moment]:
+    for one in writers:
+        yield Moment(
+            seconds_in(history, one.start_ns),
+            "loss",
+            f"Two writers: {one.node or 'a node'} goes on acknowledging on timeline {one.timeline}, which others "
+            f"have left, until {seconds_in(history, one.end_ns):.3f} s ({len(one.ops):,} writes).",
+        )
 
 
 def _outages(history: History) -> Iterator[Moment]:

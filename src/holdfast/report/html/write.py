@@ -12,16 +12,20 @@ from holdfast.report.html.compare import compare_page
 from holdfast.report.html.page import run_page
 
 
+def page_of(runs: Sequence[tuple[tuple[History, RunDocument], Path]]) -> str:
+    """Return the page of one run, or of several beside each other. runs: each a stored run and its folder."""
+    if len(runs) > 1:
+        return compare_page(runs)
+    (history, document), folder = runs[0]
+    return run_page(history, document, folder)
+
+
 def write_page(path: Path, runs: Sequence[tuple[tuple[History, RunDocument], Path]]) -> None:
     """Write the page of one run, or of several beside each other.
 
     runs: each a stored run and its folder. Raises ConfigError naming the file that cannot be written.
     """
-    if len(runs) == 1:
-        (history, document), folder = runs[0]
-        text = run_page(history, document, folder)
-    else:
-        text = compare_page(runs)
+    text = page_of(runs)
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ from holdfast.errors import ClusterError, HoldfastError
 from holdfast.history.history import JSON, FaultRecord, History
 from holdfast.history.store import RECORDINGS
 from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
-from holdfast.run.experiment import check_drill
+from holdfast.run.experiment import check_drill, operated
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.soak import figures
@@ -124,7 +124,7 @@ class Director:
         about = About(self._seed, self._folder, self._replay, plan, now_ns(), timestamp())
         self._open(primary, targets)
         ended = ""
-        async with self._observer.running():
+        async with self._observer.running(), operated(cluster, self._diary.line):
             try:
                 await self._drive(drill, targets, feed)
             except asyncio.CancelledError:

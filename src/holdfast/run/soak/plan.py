@@ -9,6 +9,7 @@ from typing import Final
 
 from holdfast.errors import ConfigError
 from holdfast.history.history import JSON
+from holdfast.run.checks import make_checkers
 from holdfast.spec import ClusterSpec, DrillSpec, stored_drill
 from holdfast.spec.drill import ENTRIES_MAX
 
@@ -111,6 +112,12 @@ def soak_drill(times: SoakTimes, targets: Sequence[str], overrides: Sequence[str
         "needs": ["switchable", "has-servers", "has-primary"],
     }
     return stored_drill(document, "the soak", overrides)
+
+
+def check_settings(times: SoakTimes, overrides: Sequence[str]) -> None:
+    """Raise ConfigError, before there is a lab, for a drill's settings that a soak can't have."""
+    count = len(times.failovers())
+    make_checkers(soak_drill(times, ("",) * count, overrides), 1.0, count)
 
 
 def promotable(spec: ClusterSpec, can_change: bool) -> tuple[str, ...]:

@@ -15,20 +15,22 @@ from holdfast.clock import timestamp
 from holdfast.errors import ClusterError, HoldfastError
 from holdfast.hosts.base import Host, Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
-from holdfast.systems import maintenance
+from holdfast.systems import http, maintenance
 from holdfast.systems.base import ClusterView, Credentials, NodeView, Role, RouteView
 from holdfast.systems.pgpool import agent, command, settings
 from holdfast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
+from holdfast.systems.pgpool.rest import program as rest
 from holdfast.systems.postgres import server
 from holdfast.systems.postgres.dsn import multi_host_dsn
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.programs import program
 from holdfast.systems.streaming import settings as servers
-from holdfast.systems.streaming.cluster import POSTGRES, FollowingCluster
+from holdfast.systems.streaming.cluster import POSTGRES, START_TIMEOUT_S, FollowingCluster
 from holdfast.systems.wait import until
 
 PROCESS: Final = "pgpool"
+LOOK_TIMEOUT_S: Final = 2.0
 READY_TIMEOUT_S: Final = 30.0
 MOVE_TIMEOUT_S: Final = 60.0
 ATTACH_TIMEOUT_S: Final = 30.0
@@ -121,7 +123,11 @@ class PgpoolCluster(FollowingCluster):
         """Return the logs of a node or of the balancer by name."""
         folder = self.lab.hosts[node].folder
         if node == self.balancer.name:
-            return {"pgpool": folder / settings.LOG, "failover": folder / command.LOG}
+            return {
+                "pgpool": folder / settings.LOG,
+                "failover": folder / command.LOG,
+                "rest": folder / rest.LOG,
+            }
         return {"postgresql": folder / server.LOG, "agent": folder / agent.LOG}
 
     def say(self, words: str) -> None:
@@ -133,7 +139,7 @@ class PgpoolCluster(FollowingCluster):
 
     def process_names(self, node: str) -> tuple[str, ...]:
         """Return what process_ids can find on a node or on the balancer."""
-        return (PROCESS,) if node == self.balancer.name else (POSTGRES,)
+        return (PROCESS, rest.PROCESS) if node == self.balancer.name else (POSTGRES,)
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of a server with its backends, or of all of Pgpool-II's processes."""
@@ -145,11 +151,19 @@ class PgpoolCluster(FollowingCluster):
     async def start_node(self, node: str) -> None:
         """Start what belongs on a host: Pgpool-II, or an agent and a server, which leads only if the record says so."""
         if node == self.balancer.name:
+            if rest.unavailable() is None:
+                await rest.start(self.host)  # first: it takes a second to import what it needs
             await self.start_balancer()
             return
         if maintenance.is_out(self.lab.hosts[node]):
             return
         await self.start_agent(node)
+        if "failover_command" in self.spec.pgpool:
+            # Somebody else's command moves the primary and keeps no record: a server starts as its files say.
+            if not await self.server_pids(node):
+                await self.told(node).server.start(START_TIMEOUT_S)
+            await self._attach(node)
+            return
         async with self.leadership.held():
             record = self.leadership.read()
             if node == record.primary:
@@ -217,6 +231,21 @@ class PgpoolCluster(FollowingCluster):
         except ClusterError as error:
             raise ClusterError(f"{error.message}\n{last_lines(host.folder / settings.LOG)}") from error
 
+    async def rest_missing(self) -> str:
+        """Return "" once the balancer's REST API answers: without a token, by refusing."""
+        try:
+            answer = await http.request(
+                self.lab,
+                self.balancer.address,
+                settings.REST_PORT,
+                "GET",
+                "/api/v1/status",
+                timeout_s=LOOK_TIMEOUT_S,
+            )
+        except OSError as error:
+            return f"no answer ({error})"
+        return "" if answer.status == 401 else f"it says {answer.status}"
+
     async def write_files(self) -> None:
         """Write what the balancer and the agents read, as the spec is now."""
         spec, token = self.spec, self.credentials.password(settings.AGENT_USER)
@@ -253,6 +282,7 @@ class PgpoolCluster(FollowingCluster):
             "nodes": nodes,
         }
         await self.host.put(command.CONFIG, json.dumps(document).encode())
+        await rest.write_config(self.host, self.credentials.password(rest.REST_USER), prefix)
         (self.host.folder / command.LOG).parent.mkdir(exist_ok=True)
 
     # acts

@@ -1,6 +1,7 @@
 """Pgpool-II's failover_command and follow_primary_command, which run on the balancer's host.
 
     failover FAILED NEW_MAIN OLD_PRIMARY    fence the old primary ─▶ choose ─▶ record ─▶ promote
+    promote FAILED NEW_MAIN OLD_PRIMARY     promote and no more: what a first script of one's own does
     follow NODE NEW_PRIMARY                 have a node follow, rewound where it must be ─▶ attach it again
 
 Pgpool-II itself only asks for some command that promotes; without the first step, and without a follow that really
@@ -125,6 +126,13 @@ class Commands:
     def _standby_lost(self, failed: int) -> None:
         say(f"{self._nodes[failed].name}, a standby, is detached: nothing to promote")
 
+    def promote(self, failed: int, new_main: int, old_primary: int) -> None:
+        """Promote the new main node and do nothing else: no fence, no record, no choice."""
+        if failed == old_primary:
+            order = {"do": "promote", "old": self._nodes[failed].address}
+            self._tell(self._nodes[new_main], order, PROMOTE_TIMEOUT_S)
+            say(f"{self._nodes[new_main].name} is promoted; nobody has stopped {self._nodes[failed].name}")
+
     def follow(self, number: int, new_primary: int) -> None:
         """Have a node follow the new primary and attach it. Raises CommandError when it does not come to that."""
         node = self._nodes[number]
@@ -214,10 +222,13 @@ def main() -> int:
     say(f"asked to {' '.join(sys.argv[2:])}")
     commands = Commands(folder)
     try:
-        if sys.argv[2] == "failover":
-            commands.failover(*numbers)
-        else:
-            commands.follow(*numbers)
+        match sys.argv[2]:
+            case "failover":
+                commands.failover(*numbers)
+            case "follow":
+                commands.follow(*numbers)
+            case "promote":
+                commands.promote(*numbers)
     except (CommandError, OSError, subprocess.TimeoutExpired) as error:
         say(str(error))
         return 1

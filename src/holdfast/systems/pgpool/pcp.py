@@ -94,9 +94,7 @@ class Pcp:
     async def pool_status(self) -> dict[str, str]:
         """Return the settings in force, by name."""
         said = await self._call("pcp_pool_status")
-        names = re.findall(r"^name\s*:\s*(.*?)\s*$", said, re.MULTILINE)
-        values = re.findall(r"^value\s*:\s*(.*?)\s*$", said, re.MULTILINE)
-        return dict(zip(names, values, strict=False))
+        return setting_values(said)
 
     async def health_check_stats(self, number: int) -> dict[str, str]:
         """Return the counts and times of a backend's health checks, by name."""
@@ -128,6 +126,13 @@ class Pcp:
         if done.code != 0:
             raise PcpError(f"{tool}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
         return done.stdout
+
+
+def setting_values(text: str) -> dict[str, str]:
+    """Return the settings of pcp_pool_status's answer by name; many are empty, and the rest of their line then too."""
+    names = re.findall(r"^name[ \t]*:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
+    values = re.findall(r"^value[ \t]*:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
+    return dict(zip(names, values, strict=False))
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -32,6 +32,9 @@ PCP_PASSFILE: Final = "pcppass"
 LOG: Final = "log/pgpool.log"
 COMMAND_LOG: Final = "log/failover.log"
 SERVICE: Final = "pgpool"
+PROMOTE_ONLY: Final = "promote-only"
+"""A word for ``pgpool.failover_command``: promote the new main node and fence nobody, as a first script of one's own
+would. For showing what that costs: docs/track-record.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,9 @@ def pgpool_conf(spec: ClusterSpec, folder: Path) -> str:
             f"backend_application_name{number}": node.name,
         }
     lines |= {name: text(value) for name, value in spec.pgpool.items()}
+    if lines["failover_command"] == PROMOTE_ONLY:
+        lines["failover_command"] = f"{command} promote %d %m %P"
+        lines["follow_primary_command"] = text(spec.pgpool.get("follow_primary_command", ""))
     return "".join(f"{name} = {quote(value)}\n" for name, value in lines.items())
 
 

@@ -11,12 +11,14 @@ from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.pgpool import settings
 from holdfast.systems.pgpool.cluster import PgpoolCluster
+from holdfast.systems.pgpool.rest import program as rest
 from holdfast.systems.programs import missing
 from holdfast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from holdfast.systems.streaming.system import StreamingSystem, start_servers, users
-from holdfast.systems.wait import until_whole
+from holdfast.systems.wait import until_or_logs, until_whole
 
 WHOLE_TIMEOUT_S: Final = 90.0
+REST_TIMEOUT_S: Final = 30.0
 AGENT: Final = ("holdfast.systems.pgpool.agent",)
 TOOLS: Final = ("pgpool", "pcp_node_info", "pcp_attach_node")
 
@@ -42,7 +44,9 @@ class PgpoolSystem:
 
     async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> FollowingCluster:
         """Put the servers on a fresh lab, start Pgpool-II, and return once writes go through it."""
-        words = credentials.generate(lab.folder, (*users(spec), settings.PCP_USER, settings.AGENT_USER))
+        words = credentials.generate(
+            lab.folder, (*users(spec), settings.PCP_USER, settings.AGENT_USER, rest.REST_USER)
+        )
         balancer = settings.balancer(spec)
         assert balancer is not None
         if reason := missing(*TOOLS):
@@ -56,11 +60,22 @@ class PgpoolSystem:
         await cluster.write_files()
         progress(f"starting {balancer.name}")
         await cluster.host.power_on()
-        await asyncio.gather(cluster.start_balancer(), *(cluster.start_agent(one.name) for one in spec.nodes))
+        await asyncio.gather(
+            cluster.start_node(balancer.name), *(cluster.start_agent(one.name) for one in spec.nodes)
+        )
         for name, port in ((balancer.name, settings.MAIN_PORT), (f"{balancer.name}/pcp", settings.PCP_PORT)):
             await lab.publish(name, balancer.address, port, spec.ports.get(name))
+        if reason := rest.unavailable():
+            progress(f"left out: the REST API of {balancer.name}, because {reason}")
+        else:
+            name = f"{balancer.name}/rest"
+            await lab.publish(name, balancer.address, settings.REST_PORT, spec.ports.get(name))
         return cluster
 
     async def complete(self, cluster: FollowingCluster, progress: Progress) -> None:
         """Wait until every standby streams and Pgpool-II leads to all of them."""
         await until_whole(cluster, WHOLE_TIMEOUT_S)
+        if isinstance(cluster, PgpoolCluster) and rest.unavailable() is None:
+            await until_or_logs(
+                cluster.rest_missing, REST_TIMEOUT_S, "the REST API", cluster, [cluster.balancer.name]
+            )

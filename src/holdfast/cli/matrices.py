@@ -1,0 +1,101 @@
+"""``holdfast matrix``: the same drills on several systems and profiles, side by side."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from holdfast.cli.drills import SEED_BITS, new_run_folder
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, json_option, print_json, set_option
+from holdfast.errors import ConfigError
+from holdfast.report.json import Document
+from holdfast.report.matrix import print_matrix
+from holdfast.run.matrix import MatrixRun, run_matrix
+from holdfast.spec import split_overrides
+
+PROFILES: Final = ("default", "fast")
+RUNS_MAX: Final = 100
+
+
+@click.command()
+@click.option("--systems", metavar="S,…", default="patroni,pg_auto_failover,streaming,pgpool", show_default=True,
+              help="Presets or cluster files.")  # fmt: skip
+@click.option("--drills", metavar="D,…", default="primary-power-off,postgres-kill,switchover", show_default=True,
+              help="Drills, by name or file.")  # fmt: skip
+@click.option("--profiles", metavar="P,…", default="default,fast", show_default=True, help="Timings.")
+@click.option("--runs", type=click.IntRange(1, RUNS_MAX), default=1, show_default=True, help="Of each cell.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**62), help="Of the first run of each cell; the next has one more."
+)
+@set_option
+@json_option
+@asynchronous
+async def matrix(
+    systems: str,
+    drills: str,
+    profiles: str,
+    runs: int,
+    seed: int | None,
+    sets: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Run the same drills on each system and profile, and set their figures beside each manager's own model.
+
+    Each run has a fresh lab. A cell that cannot be run here says why. The result is stored: ``holdfast report``.
+    """
+    for_cluster, for_drill = split_overrides(list(sets))
+    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
+    words = ["holdfast", "matrix", "--systems", systems, "--drills", drills, "--profiles", profiles]
+    words += [
+        "--runs",
+        str(runs),
+        *(word for text in sets for word in ("--set", text)),
+        "--seed",
+        str(chosen),
+    ]
+    asked = _names(profiles, "--profiles")
+    for profile in asked:
+        if profile not in PROFILES:
+            raise ConfigError(f"there is no profile {profile}", key="--profiles", hint=", ".join(PROFILES))
+    with Reporter("matrix") as progress:
+
+        def shown(cell: Document) -> None:
+            progress(f"{cell['drill']} on {cell['system']}, {cell['profile']}: {cell['verdict']}")
+
+        document = await run_matrix(
+            MatrixRun(
+                _names(systems, "--systems"),
+                asked,
+                _names(drills, "--drills"),
+                runs,
+                for_cluster,
+                for_drill,
+                chosen,
+                shlex.join(words),
+                new_run_folder,
+                progress,
+                shown,
+            )
+        )
+    if as_json:
+        print_json(document)
+    else:
+        print_matrix(OUT, document)
+    return EXIT_CODES[str(document["verdict"])]
+
+
+def _names(text: str, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ConfigError("names nothing between two commas", key=option)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"names {', '.join(twice)} twice", key=option)
+    return names
+
+
+COMMANDS: Final = (matrix,)

@@ -1,0 +1,71 @@
+"""A tool that is killed while it injects leaves nothing that another process can't heal from what is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.faults import journal
+from holdfast.faults.base import with_defaults
+from holdfast.faults.registry import fault, faults
+from holdfast.faults.targets import resolve
+from holdfast.systems.base import Cluster
+from holdfast.systems.wait import until_whole
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
+
+WHOLE_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 30.0
+ACT_MAX_S = 0.15
+"""Most faults act within that; the kill falls somewhere into it."""
+
+
+def inject_and_never_heal(name: str, targets: tuple[str, ...], cluster: Cluster) -> None:
+    """In a forked child: inject, then wait to be killed."""
+    kind = fault(name)
+    try:
+        asyncio.run(journal.inject(kind, cluster, targets, with_defaults(kind, {}), random.Random(3)))
+        time.sleep(60)
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("name", [one.name for one in faults()])
+def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
+    kind = fault(name)
+    if reason := kind.available(cluster):
+        pytest.skip(reason)
+
+    async def targets() -> tuple[str, ...]:
+        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        return await resolve(getattr(kind, "on", "one-standby"), cluster, random.Random(3))
+
+    on = asyncio.run(targets())
+    tool = os.fork()
+    if tool == 0:
+        inject_and_never_heal(name, on, cluster)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not journal.entries(cluster.lab):
+        assert time.monotonic() < deadline, "nothing was written down"
+        time.sleep(0.001)
+    delay_s = random.Random(name).random() * ACT_MAX_S
+    time.sleep(delay_s)
+    os.kill(tool, signal.SIGKILL)
+    os.waitpid(tool, 0)
+
+    async def healed(cluster: Cluster) -> None:
+        done, failed = await journal.heal_all(cluster)
+        assert (len(done), failed) == (1, []), f"killed {delay_s * 1000:.0f} ms after it was written down"
+        assert journal.entries(cluster.lab) == ()
+        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        if getattr(kind, "lasts", True):
+            effect = await kind.effective(cluster, done[0])
+            assert not effect.bit, f"healed, and still: {effect.words}"
+
+    asyncio.run(healed(lifecycle.attach(cluster.lab.name)))  # as another process finds it

@@ -1,0 +1,109 @@
+"""The doctor on clusters of other systems and on what stands beside them: no false alarm, and each trouble found."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.cluster.diagnosis import State
+from holdfast.cluster.examine import examine
+from holdfast.cluster.services import start_member
+from holdfast.monitoring.services import with_monitoring
+from holdfast.spec import load_cluster
+from holdfast.systems.base import Cluster, Role
+from holdfast.systems.programs import missing
+from holdfast.systems.wait import until, until_whole
+
+pytestmark = pytest.mark.lab
+LAB = "watched"
+
+
+@pytest.fixture(scope="module")
+def watched(_session_state: object) -> Iterator[str]:
+    """A pg_auto_failover with its monitor, an exporter and Prometheus."""
+    for program in ("pg_autoctl", "prometheus"):
+        if reason := missing(program):
+            pytest.skip(reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(_session_state))
+        spec = with_monitoring(load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "nodes=2"]))
+        asyncio.run(_up(spec))
+        yield LAB
+        assert asyncio.run(lifecycle.take_down(LAB)).residue == ()
+
+
+async def _up(spec: object) -> None:
+    await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)  # type: ignore[arg-type]
+
+
+async def troubles(cluster: Cluster) -> list[str]:
+    return [f"{one.check}: {one.said}" for one in await examine(cluster) if one.state is State.BAD]
+
+
+async def found(cluster: Cluster, check: str, words: str) -> None:
+    """Wait until the doctor finds it, with a remedy."""
+
+    async def lacking() -> str:
+        seen = [one for one in await examine(cluster) if one.state is State.BAD]
+        named = [one for one in seen if one.check == check and words in one.said and one.remedy]
+        return "" if named else str([one.said for one in seen])
+
+    await until(lacking, 30, f"{check}: {words}")
+
+
+async def well(cluster: Cluster) -> None:
+    async def lacking() -> str:
+        return "; ".join(await troubles(cluster))
+
+    await until(lacking, 40, "a doctor who finds nothing")
+
+
+async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_cluster_has_nothing(
+    watched: str,
+) -> None:
+    cluster = lifecycle.attach(watched)
+    await until_whole(cluster, 60)
+    await well(cluster)
+    name = next(node.name for node in (await cluster.view()).nodes if node.role is Role.MONITOR)
+    monitor = cluster.lab.hosts[name]
+    await monitor.power_off()
+    try:
+        await found(cluster, "consensus store", "writes go on, and nobody can be promoted")
+    finally:
+        await monitor.power_on()
+        await start_member(cluster, name)
+    exporter = next(one.name for one in cluster.spec.services if one.kind == "exporter")
+    host = cluster.lab.hosts[exporter]
+    await host.signal(signal.SIGKILL, pids=[one.pid for one in await host.processes() if one.pid > 1])
+    try:
+        await found(cluster, "services", f"{exporter} does not serve")
+        await found(cluster, "dashboard empty", "its panels stay empty")
+    finally:
+        await start_member(cluster, exporter)
+    await until_whole(cluster, 60)
+    await well(cluster)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["streaming", "pgpool"])
+async def test_a_healthy_cluster_of_another_system_has_nothing(system: str) -> None:
+    if system == "pgpool" and (reason := missing("pgpool")):
+        pytest.skip(reason)
+    spec = load_cluster(system, ["profile=fast"])
+    async with lifecycle.temporary(spec, f"well-{system}", lambda _words: None, keep=False) as up:
+        await well(up.cluster)
+
+
+@pytest.mark.slow
+async def test_a_dead_balancer_is_found() -> None:
+    if reason := missing("pgpool"):
+        pytest.skip(reason)
+    spec = load_cluster("pgpool", ["profile=fast"])
+    async with lifecycle.temporary(spec, "dead-balancer", lambda _words: None, keep=False) as up:
+        host = up.cluster.lab.hosts["pgpool"]
+        await host.signal(signal.SIGKILL, name="pgpool")
+        await found(up.cluster, "services", "pgpool does not serve")
