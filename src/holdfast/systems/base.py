@@ -113,11 +113,13 @@ class OutageModel:
     """What a manager's own settings promise.
 
     outage_s: the longest outage after the loss of a primary that its documentation allows, and reason: the
-    sum behind it, for the report.
+    sum behind it, for the report. relink_s: how long a member's dead connection to a peer may stay unnoticed after
+    a partition, by the system's own time-outs, where that is long; a rejoin after one is given so much more.
     """
 
     outage_s: float
     reason: str
+    relink_s: float = 0.0
 
 
 Progress = Callable[[str], None]
@@ -436,6 +438,11 @@ class System(Protocol[ClusterT]):
     @property
     def name(self) -> str:
         """``patroni``, ``streaming``, …"""
+        ...
+
+    @property
+    def cluster_type(self) -> type[ClusterT]:
+        """What its clusters are, so that their capabilities are known before there is one."""
         ...
 
     def available(self, spec: ClusterSpec) -> str | None:
