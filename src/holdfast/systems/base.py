@@ -1,4 +1,4 @@
-"""What a system and a running cluster of it are.
+"""What a running cluster of a system is; ``kind.py`` says what a system is that makes one.
 
 ``Cluster`` is small; what only some systems can do is a capability, a Protocol of its own. A drill that needs
 a capability asks for it by name (``CAPABILITIES``) and is skipped, with that reason, where it lacks.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
@@ -406,8 +406,6 @@ class HasLogs(Protocol):
         ...
 
 
-ClusterT = TypeVar("ClusterT", bound=Cluster)
-
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
     "has-candidates": HasCandidates,
@@ -430,36 +428,3 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
-
-
-class System(Protocol[ClusterT]):
-    """A kind of cluster."""
-
-    @property
-    def name(self) -> str:
-        """``patroni``, ``streaming``, …"""
-        ...
-
-    @property
-    def cluster_type(self) -> type[ClusterT]:
-        """What its clusters are, so that their capabilities are known before there is one."""
-        ...
-
-    def available(self, spec: ClusterSpec) -> str | None:
-        """Return why this machine can't run spec, or None when it can."""
-        ...
-
-    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> ClusterT:
-        """Put the cluster on a fresh lab and return once its primary takes writes.
-
-        Raises ClusterError, with the node's own last log lines, when it does not come up in time.
-        """
-        ...
-
-    async def complete(self, cluster: ClusterT, progress: Progress) -> None:
-        """Bring a deployed cluster to where view().ready holds, in its profile. Raises as deploy does."""
-        ...
-
-    def attach(self, lab: Lab, spec: ClusterSpec) -> ClusterT:
-        """Return the cluster that runs in a lab that was deployed before."""
-        ...
