@@ -68,6 +68,13 @@ def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, t
         if board.file == "drill":
             assert holdfast("drill", "switchover", "--lab", "panels", "--json").code == 0
         assert empty_panels(board, port) == []
+        for healthy in (
+            "holdfast_node_up",
+            "holdfast_manager_up",
+            "holdfast_dcs_quorum",
+            "holdfast_dcs_member_up",
+        ):
+            assert not ask(port, f"{healthy} == 0"), healthy
     finally:
         assert holdfast("down", "--all", "--json").json["residue"] == []
 

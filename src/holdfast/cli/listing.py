@@ -34,7 +34,10 @@ def _systems() -> list[dict[str, JSON]]:
 def _drills() -> list[dict[str, JSON]]:
     from holdfast.spec import drill_suites
 
-    return [{"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names]
+    found: list[dict[str, JSON]] = [
+        {"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names
+    ]
+    return [*found, {"name": "alerts", "suite": None}]
 
 
 def _suites() -> list[dict[str, JSON]]:

@@ -43,8 +43,13 @@ class DiskReadOnly(Staged):
         for target in injection.targets:
             if not disk_of(cluster, target).is_stopped:
                 return Effect(False, f"{target}: its disk takes writes")
-            if not (cluster.lab.hosts[target].folder / "data/PG_VERSION").read_text():
-                return Effect(False, f"{target}: its disk cannot be read")
+            try:
+                held = [path for path in cluster.lab.hosts[target].folder.iterdir() if path.is_file()]
+                read = any(path.read_bytes() for path in held) or not held
+            except OSError as error:
+                return Effect(False, f"{target}: its disk cannot be read: {error}")
+            if not read:
+                return Effect(False, f"{target}: its disk reads as empty")
         return Effect(True, f"{', '.join(injection.targets)}: the disk can be read and not written")
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:

@@ -14,7 +14,8 @@ async def fetch(
 ) -> tuple[int, object]:
     """Return (status, parsed JSON or text). Raises OSError (TimeoutError among them) when nobody answers."""
     payload = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+    # The answer ends where the connection does; some servers keep it open unless they are told not to.
+    head = f"{method} {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n"
     async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_connection(address, port)
         try:
