@@ -81,7 +81,7 @@ def serve(request: Callable[[int], None]) -> NoReturn:
             number, error = tally.asks(name), None
             try:
                 request(number)
-            except Exception as raised:  # whatever it is, a user saw it
+            except Exception as raised:  # noqa: BLE001 - whatever it is, a user saw it
                 error = raised
             tally.answered(name, number, error)
             time.sleep(PAUSE_S)
@@ -102,7 +102,7 @@ async def serve_async(request: Callable[[int], Awaitable[None]]) -> NoReturn:
             number, error = tally.asks(name), None
             try:
                 await request(number)
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001
                 error = raised
             tally.answered(name, number, error)
             await asyncio.sleep(PAUSE_S)
