@@ -136,11 +136,19 @@ class LabWatch:
             except (psycopg.Error, OSError, TimeoutError, HoldfastError):
                 self._samples.pop(name, None)
                 self._latest.pop(name, None)
-                self._show(self.scene.with_node(replace(self._node(name), role="silent", lag_bytes=None)))
+                self._lose(name)
             finally:
                 if connection is not None:
                     connection.pgconn.finish()  # without a word: nobody may be there to hear it
             await asyncio.sleep(LOOK_S)
+
+    def _lose(self, name: str) -> None:
+        """A node does not answer; if it led, nobody knows how far behind the others are."""
+        led = name == self.scene.primary
+        now = self.scene.with_node(replace(self._node(name), role="silent", lag_bytes=None))
+        if led:
+            now = replace(now, nodes=tuple(replace(one, lag_bytes=None) for one in now.nodes))
+        self._show(now)
 
     async def _follow(self, connection: Connection, name: str, as_standby: str) -> None:
         looks = 0
