@@ -119,6 +119,22 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(tmp_path:
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_a_cluster_comes_up_removes_it(tmp_path: Path) -> None:
+    (tmp_path / "test_long.py").write_text("def test_a(ha_cluster): assert not 'reached'\n")
+    words = [sys.executable, "-m", "pytest", "-p", "holdfast.pytest_plugin", "test_long.py"]
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 60
+        while not lifecycle.labs() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert lifecycle.labs()
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=60)
+    assert "KeyboardInterrupt" in out, out
+    assert lifecycle.labs() == ()
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_example_programs_survive_with_good_settings_and_not_with_bad_ones() -> None:
     done = run_pytest(ROOT, "-s", "examples/applications", timeout_s=800)
