@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -18,6 +18,7 @@ from holdfast.cli.output import (
     ERR,
     EXIT_CODES,
     OUT,
+    Duration,
     Reporter,
     asynchronous,
     json_option,
@@ -48,24 +49,20 @@ from holdfast.spec import load_cluster
 from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
-from holdfast.units import parse_duration_s
 
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
 
 
-class Duration(click.ParamType[float]):
-    """``300`` or ``300s`` or ``5m``, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
-        """Return the seconds."""
-        try:
-            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
-        except ValueError as error:
-            self.fail(str(error), param, context)
-        return seconds if seconds > 0 else self.fail("must be longer than nothing", param, context)
+def _log(folder: Path) -> TextIO:
+    """Return a new log in a folder, which is made. Raises ConfigError when it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written to: {error.strerror or error}", key="--log", file=str(folder)
+        ) from error
 
 
 @click.command()
@@ -107,9 +104,8 @@ async def chaos(
     words += ["--system", system, *(["--profile", profile] if profile else [])]
     words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
-    log_folder.mkdir(parents=True, exist_ok=True)
     with (
-        (log_folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1) as log,
+        _log(log_folder) as log,
         Reporter(f"chaos {scenario}") as reporter,
     ):
 

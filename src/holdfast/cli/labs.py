@@ -16,6 +16,7 @@ from holdfast.cli import watching
 from holdfast.cli.output import (
     ERR,
     OUT,
+    Duration,
     Reporter,
     Watcher,
     asynchronous,
@@ -129,9 +130,7 @@ def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
     "--dsn", metavar="DSN", help="Look at a cluster that holdfast did not make; libpq's form, no password."
 )
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
-@click.option(
-    "--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End a --watch after that."
-)
+@click.option("--for", "for_s", type=Duration(none=True), metavar="SECONDS", help="End a --watch after that.")
 @json_option
 @asynchronous
 async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:

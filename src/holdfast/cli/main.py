@@ -22,6 +22,15 @@ USAGE: Final = 64
 OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+REFUSED: Final = (
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
+"""What a file system says of a place that a person named, and that nobody foresaw."""
 
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -121,11 +130,15 @@ def run(arguments: list[str], command: click.Command = holdfast_command, program
     except BrokenPipeError:
         return 0  # the reader of our output had enough
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno in DISK_FULL:
+            complain(
+                f"the disk is full: {error.filename or error}",
+                "free some, or set HOLDFAST_STATE to another disk",
+            )
+        elif error.errno in REFUSED and error.filename is not None:
+            complain(f"{str(error.filename)[:200]}: {error.strerror}", "name a place that you may use")
+        else:
             return our_fault(error, verbose)
-        complain(
-            f"the disk is full: {error.filename or error}", "free some, or set HOLDFAST_STATE to another disk"
-        )
         return USAGE
     except Exception as error:  # noqa: BLE001 - the last resort
         return our_fault(error, verbose)

@@ -21,6 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from holdfast.report.plain import plain
+from holdfast.units import parse_duration_s
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
@@ -36,6 +37,26 @@ EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "inv
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
+
+
+class Duration(click.ParamType[float]):
+    """``300`` or ``300s`` or ``5m``, in seconds. none: whether 0 will do."""
+
+    name = "duration"
+
+    def __init__(self, *, none: bool = False) -> None:
+        self._none = none
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the seconds."""
+        try:
+            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
+        except ValueError as error:
+            self.fail(str(error), param, context)
+        if seconds > 0 or self._none:
+            return seconds
+        return self.fail("must be longer than nothing", param, context)
+
 
 json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
 lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")

@@ -12,12 +12,12 @@ from typing import Final
 import click
 
 from holdfast.checkers.base import Verdict
-from holdfast.cli.chaos import Duration
 from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.output import (
     ERR,
     EXIT_CODES,
     OUT,
+    Duration,
     asynchronous,
     json_option,
     lab_option,
@@ -89,10 +89,10 @@ async def soak(
     """
     if system is not None and config is not None:
         raise click.UsageError("--system and --config say the same: give one")
-    if lab is not None and (system or config or profile):
+    if lab is not None and (system is not None or config is not None or profile):
         raise click.UsageError("--lab takes the lab as it is: no --system, --config or --profile with it")
     times = SoakTimes.asked(duration, failover_interval, validation_interval)
-    source = system or config or "six-node"
+    source = next((one for one in (system, config) if one is not None), "six-node")
     for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
     if lab is not None and for_cluster:
         raise click.UsageError("--lab takes the lab as it is: --set may set keys of the drill only")

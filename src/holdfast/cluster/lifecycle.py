@@ -18,12 +18,12 @@ from typing import Final
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
-from holdfast.cluster.services import start_services
+from holdfast.cluster.services import SERVICES, start_services
 from holdfast.cluster.systems import system
 from holdfast.datasets.load import check_dataset, load_dataset
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
 from holdfast.hosts.netns import clocks, disks
-from holdfast.hosts.netns.lab import NetnsLab
+from holdfast.hosts.netns.lab import NetnsLab, bound
 from holdfast.hosts.state import labs_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
 from holdfast.systems import credentials
@@ -67,6 +67,18 @@ def lab_folder(name: str) -> Path:
     return labs_folder() / name
 
 
+def _check_ports(spec: ClusterSpec) -> None:
+    """Raise UnavailableError for a pinned port that is in use, before anything is made."""
+    left_out = {
+        one.name
+        for one in spec.services
+        if one.kind in SERVICES and SERVICES[one.kind].available(spec) is not None
+    }
+    for name, port in spec.ports.items():
+        if name.split("/")[0] not in left_out:
+            bound(name, port).close()
+
+
 async def bring_up(
     spec: ClusterSpec,
     name: str,
@@ -96,6 +108,7 @@ async def bring_up(
         raise ConfigError(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
+    _check_ports(spec)
     start = now_ns()
     nodes = [node.name for node in spec.nodes]
     lab = await NetnsLab.create(
