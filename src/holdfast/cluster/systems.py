@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.errors import UnavailableError
-from holdfast.systems.base import System
 from holdfast.systems.etcd.system import EtcdSystem
+from holdfast.systems.kind import System
 from holdfast.systems.patroni.system import PatroniSystem
 from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
 from holdfast.systems.pgpool.system import PgpoolSystem
