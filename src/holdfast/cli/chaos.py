@@ -20,6 +20,7 @@ from holdfast.cli.output import (
     OUT,
     Duration,
     Reporter,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
@@ -50,6 +51,7 @@ from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
 
+USUAL: Final = "patroni-3dcs"
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
 
@@ -69,9 +71,7 @@ def _log(folder: Path) -> TextIO:
 @click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
 @click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the plan of an earlier run.")
-@click.option(
-    "--system", metavar="S", default="patroni-3dcs", show_default=True, help="Preset or cluster file."
-)
+@click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file.")
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
@@ -87,7 +87,7 @@ async def chaos(
     scenario: str,
     duration: float,
     seed: int | None,
-    system: str,
+    system: str | None,
     profile: str | None,
     log_folder: Path,
     route: str | None,
@@ -101,7 +101,10 @@ async def chaos(
     """
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
-    words += ["--system", system, *(["--profile", profile] if profile else [])]
+    as_it_is(lab, system is not None, profile, sets)
+    system = USUAL if system is None else system
+    words += ["--lab", lab] if lab else ["--system", system]
+    words += [*(["--profile", profile] if profile else [])]
     words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
     with (

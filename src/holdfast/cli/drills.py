@@ -15,7 +15,9 @@ from holdfast.cli import watching
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
+    OutputFile,
     Reporter,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
@@ -55,7 +57,9 @@ ALERTS: Final = "alerts"
 )
 @route_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
+@click.option(
+    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
+)
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
 @webhook_option
@@ -77,6 +81,7 @@ async def drill(
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
     overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
     for_cluster, for_drill = split_overrides(overrides)
+    as_it_is(lab, system is not None, for_cluster)
     if ALERTS in names:
         if len(names) > 1:
             raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")

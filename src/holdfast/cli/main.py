@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from holdfast.report.plain import plain
 USAGE: Final = 64
 OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
+READER_GONE: Final = 141
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 REFUSED: Final = (
     errno.EACCES,
@@ -127,8 +129,11 @@ def run(arguments: list[str], command: click.Command = holdfast_command, program
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted; what was made has been removed", None)
         return INTERRUPTED
-    except BrokenPipeError:
-        return 0  # the reader of our output had enough
+    except (BrokenPipeError, SystemExit):  # click, too, leaves by itself when nobody reads on
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # what is left in the buffer must not fail again at the end
+        os.close(nowhere)
+        return READER_GONE
     except OSError as error:
         if error.errno in DISK_FULL:
             complain(

@@ -1,7 +1,8 @@
 """What commands print, and how they end.
 
 Data goes to stdout, everything else to stderr. ``--json`` prints one document. Exit: 0 pass, 1 fail, 2 unknown or
-invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted.
+invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted, 141 when the reader of our
+output went away before its end (as the shell says of a program that SIGPIPE ended).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -25,6 +28,20 @@ from holdfast.units import parse_duration_s
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where our input, output or errors were closed, so that no file of ours takes their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it lives as long as we do
+
+
+open_closed_streams()
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a file or a pipe, where nothing wraps."""
@@ -56,6 +73,34 @@ class Duration(click.ParamType[float]):
         if seconds > 0 or self._none:
             return seconds
         return self.fail("must be longer than nothing", param, context)
+
+
+class OutputFile(click.ParamType[str]):
+    """A file to be written at the end, perhaps after hours: refused now where that cannot be."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str:
+        """Return its path."""
+        path = Path(str(value))
+        try:
+            if path.is_dir():
+                self.fail(f"{path} is a folder", param, context)
+            if not path.parent.is_dir():
+                self.fail(f"there is no folder {path.parent}", param, context)
+            if not os.access(path if path.exists() else path.parent, os.W_OK):
+                self.fail(f"{path} may not be written", param, context)
+        except (OSError, ValueError) as error:  # a name too long, a NUL
+            self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
+        return str(path)
+
+
+def as_it_is(lab: str | None, *changes: object) -> None:
+    """Raise UsageError when a lab that is up is named and what would make another of it too."""
+    if lab is not None and any(changes):
+        raise click.UsageError(
+            "--lab takes the lab as it is: no --system or --profile with it, and --set may set keys of the drill only"
+        )
 
 
 json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")

@@ -186,17 +186,20 @@ def the_lab(name: str | None) -> str:
 def attach(name: str | None) -> Cluster:
     """Return the cluster of a lab that is up; without a name, of the only one.
 
-    Raises ConfigError as the_lab does, HostError when the lab has ended.
+    Raises ConfigError as the_lab does, UnavailableError when the lab has ended or is not complete yet.
     """
     name = the_lab(name)
     folder = lab_folder(name)
     lab = NetnsLab.open(folder)
     if not lab.is_running:
-        raise HostError(f"lab {name} has ended", hint="holdfast down removes what is left of it")
+        raise UnavailableError(f"lab {name} has ended", hint="holdfast down removes what is left of it")
     try:
         spec = load_cluster(str(folder / SPEC_NAME))
     except ConfigError as error:
-        raise HostError(f"lab {name} is not complete", hint=f"holdfast down --lab {name}") from error
+        raise UnavailableError(
+            f"lab {name} is not complete",
+            hint=f"wait while holdfast up makes it; if nothing does: holdfast down --lab {name}",
+        ) from error
     found: Cluster = system(spec.system).attach(lab, spec)
     return found
 

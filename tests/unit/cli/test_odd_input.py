@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +14,12 @@ import pytest
 
 import raftlog.cli
 from holdfast.cli import balancers
-from holdfast.cli.main import OUR_FAULT, USAGE, run
+from holdfast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
+from holdfast.cluster import examine
 from holdfast.cluster.lifecycle import _check_ports
 from holdfast.errors import UnavailableError
 from holdfast.spec import load_cluster
+from holdfast.systems.base import NodeView, Role
 
 LONG = "x" * 5000
 EXAMPLE = Path(__file__).parents[3] / "examples" / "pgbalancer_cluster_simple.json"
@@ -34,6 +39,16 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "pgbalancer_cluster_simple.js
         ["status", "--watch", "--for", "nan"],
         ["chaos", "health", "--log", "/proc/x"],
         ["soak", "--system", ""],
+        ["drill", "switchover", "--junit", "no-folder/x.xml"],
+        ["suite", "failover", "--junit", "."],
+        ["soak", "--junit", "no-folder/x.xml"],
+        ["report", "x", "--html", "no-folder/x.html"],
+        ["drill", "switchover", "--lab", "x", "--system", "pgpool"],
+        ["drill", "switchover", "--lab", "x", "--set", "nodes=5"],
+        ["drill", "switchover", "--lab", "x", "--profile", "fast"],
+        ["suite", "failover", "--lab", "x", "--set", "sync=off"],
+        ["chaos", "health", "--lab", "x", "--system", "patroni"],
+        ["logs", "-n", "0"],
     ],
     ids=lambda words: " ".join(words)[:40],
 )
@@ -98,6 +113,36 @@ def test_a_pinned_port_in_use_is_refused_before_anything_is_made() -> None:
             _check_ports(spec)
     assert "--set ports.pg-node-3=PORT" in str(refused.value.hint)
     _check_ports(spec)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("holdfast ls settings >&-", 0),
+        ("holdfast up no-such >&- 2>&- <&-", USAGE),
+        ("holdfast ls labs --json <&-", 0),
+        ("holdfast --help | true", READER_GONE),
+    ],
+)
+def test_closed_streams_end_as_anything_else_does(line: str, code: int, tmp_path: Path) -> None:
+    script = f"set -o pipefail; holdfast() {{ '{sys.executable}' -m holdfast.cli.main \"$@\"; }}; {line}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOLDFAST_STATE": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+class _Followers:
+    """A cluster without PostgreSQL servers, as raftlog's and etcd's are."""
+
+
+async def test_a_follower_of_a_consensus_group_is_no_stalled_standby() -> None:
+    now = NodeView("n2", Role.STANDBY, "172.28.0.12", 9092, None, "follower", True)
+    assert await examine._stall(_Followers(), now, now) is None  # type: ignore[arg-type]
 
 
 def _never(_path: Path) -> None:
