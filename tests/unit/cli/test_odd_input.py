@@ -160,7 +160,7 @@ def _never(_path: Path) -> None:
         (["check-config", "--config", "file"], lambda path: path.write_bytes(b"#" * 300_000)),
         (["check-config", "--config", "/dev/zero"], _never),
     ],
-    ids=str,
+    ids=range(7),
 )
 def test_raftlog_refuses_odd_words_in_a_line(
     words: list[str],
