@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -75,6 +76,10 @@ async def matrix(
         "--seed",
         str(chosen),
     ]
+    if html_file is not None:
+        from holdfast.report.html import check_page_file
+
+        check_page_file(Path(html_file))
     asked = _names(profiles, "--profiles")
     for profile in asked:
         if profile not in PROFILES:

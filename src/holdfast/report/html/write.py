@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,10 +33,22 @@ def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun])
     _write(path, matrix_page(document, runs))
 
 
+def check_page_file(path: Path) -> None:
+    """Raise ConfigError for a file that no page can be written to: to be asked before long work."""
+    if not path.name or path.is_dir():
+        raise ConfigError("is a folder", file=str(path), key="--html")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "may not be written to" if path.parent.is_dir() else "is not there"
+        raise ConfigError(f"its folder {why}", file=str(path), key="--html")
+
+
 def _write(path: Path, text: str) -> None:
+    check_page_file(path)
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise ConfigError(f"cannot be written: {error.strerror}", file=str(path), key="--html") from error
