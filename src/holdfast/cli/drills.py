@@ -99,6 +99,7 @@ async def drill(
         words = [
             "drill",
             name,
+            *(["--lab", lab] if lab else []),
             *(["--system", system] if system else []),
             *_set_words(overrides),
             "--seed",

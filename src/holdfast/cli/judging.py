@@ -11,7 +11,7 @@ import click
 
 from holdfast.checkers.base import Verdict, worst
 from holdfast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
-from holdfast.cli.output import ERR, EXIT_CODES, OUT, OutputFile, json_option, print_json, say
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, json_option, print_json, say
 from holdfast.errors import ConfigError, HistoryError
 from holdfast.history.formats import FORMATS, read_history
 from holdfast.history.history import JSON, History
@@ -137,7 +137,6 @@ def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
 @click.option(
     "--html",
     "html_file",
-    type=OutputFile(),
     metavar="FILE",
     help="Write one web page that stands for itself; several runs are compared.",
 )

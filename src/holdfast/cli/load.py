@@ -102,6 +102,7 @@ async def load(
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
     for option, value in (
+        ("--lab", lab),
         ("--rate", rate),
         ("--route", route),
         ("--bootstrap", bootstrap),

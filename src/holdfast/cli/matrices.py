@@ -15,7 +15,6 @@ from holdfast.cli.judging import write_matrix
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
-    OutputFile,
     Reporter,
     asynchronous,
     json_option,
@@ -45,7 +44,6 @@ RUNS_MAX: Final = 100
 @click.option(
     "--html",
     "html_file",
-    type=OutputFile(),
     metavar="FILE",
     help="Also write it as one self-contained web page.",
 )

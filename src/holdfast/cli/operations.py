@@ -67,7 +67,7 @@ async def restart(lab: str | None, nodes: tuple[str, ...], as_json: bool) -> Non
     with Reporter("restart", quiet=as_json) as progress:
         out = await cluster.in_maintenance() if isinstance(cluster, Maintainable) else frozenset()
         everyone = [node.name for node in cluster.spec.nodes if node.name not in out]
-        order = await operate.restart_all(cluster, nodes or everyone, progress)
+        order = await operate.restart_all(cluster, list(dict.fromkeys(nodes)) or everyone, progress)
     took_s = round(seconds_between(start, now_ns()), 3)
     if as_json:
         done: list[JSON] = list(order)

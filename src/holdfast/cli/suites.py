@@ -68,7 +68,8 @@ async def suite(
     for_cluster, for_drill = split_overrides(overrides)
     as_it_is(lab, system is not None, for_cluster)
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    words = ["holdfast", "suite", name, *(["--system", system] if system else [])]
+    words = ["holdfast", "suite", name, *(["--lab", lab] if lab else [])]
+    words += ["--system", system] if system else []
     words += [word for text in overrides for word in ("--set", text)]
     words += ["--seed", str(chosen)]
 
