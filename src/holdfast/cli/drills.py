@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -25,6 +24,7 @@ from holdfast.cli.output import (
     route_option,
     set_option,
     webhook_option,
+    write_file,
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
@@ -113,7 +113,7 @@ async def drill(
         if not as_json:
             print_run(OUT, document)
     if junit_file is not None:
-        Path(junit_file).write_text(junit(documents))
+        write_file(junit_file, junit(documents))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})

@@ -23,6 +23,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from holdfast.errors import ConfigError
 from holdfast.report.plain import plain
 from holdfast.units import parse_duration_s
 
@@ -86,13 +87,23 @@ class OutputFile(click.ParamType[str]):
         try:
             if path.is_dir():
                 self.fail(f"{path} is a folder", param, context)
-            if not path.parent.is_dir():
-                self.fail(f"there is no folder {path.parent}", param, context)
-            if not os.access(path if path.exists() else path.parent, os.W_OK):
-                self.fail(f"{path} may not be written", param, context)
+            there = next(one for one in (path, *path.absolute().parents) if one.exists())
+            if not (path.exists() or there.is_dir()):
+                self.fail(f"{there} is no folder", param, context)
+            if not os.access(there, os.W_OK):
+                self.fail(f"{there} may not be written to", param, context)
         except (OSError, ValueError) as error:  # a name too long, a NUL
             self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
         return str(path)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write an OutputFile and make the folders it is in. Raises ConfigError when that cannot be done after all."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=path) from error
 
 
 def as_it_is(lab: str | None, *changes: object) -> None:

@@ -26,6 +26,7 @@ from holdfast.cli.output import (
     print_json,
     say,
     set_option,
+    write_file,
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError, HistoryError, UnavailableError
@@ -150,7 +151,7 @@ async def soak(
             return _never_began(diary, f"ended early: {error.message}", as_json)
     document = run_document(outcome.history, outcome.document, outcome.folder)
     if junit_file is not None:
-        Path(junit_file).write_text(junit([document]))
+        write_file(junit_file, junit([document]))
     if as_json:
         print_json(_document(outcome.verdict, document, chosen))
     else:

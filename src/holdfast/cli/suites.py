@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -23,6 +22,7 @@ from holdfast.cli.output import (
     print_json,
     say,
     set_option,
+    write_file,
 )
 from holdfast.history.history import JSON
 from holdfast.report.json import Document
@@ -93,7 +93,7 @@ async def suite(
             ),
         )
     if junit_file is not None:
-        Path(junit_file).write_text(junit(_drills(document["drills"])))
+        write_file(junit_file, junit(_drills(document["drills"])))
     if as_json:
         print_json(document)
     else:
