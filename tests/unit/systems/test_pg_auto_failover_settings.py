@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from holdfast.spec import load_cluster
 from holdfast.systems.base import CAPABILITIES, HasConsensus
-from holdfast.systems.pg_auto_failover import keeper, settings
+from holdfast.systems.pg_auto_failover import keeper, mend, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 
 PRESET = "pg_auto_failover"
@@ -20,6 +21,7 @@ PRESET = "pg_auto_failover"
         ("pg_auto_failover.helth_check_period=1", "no setting helth_check_period"),
         ("pg_auto_failover.primary_demote_timeout=-1", "whole number"),
         ("pg_auto_failover.primary_demote_timeout=soon", "whole number"),
+        ("pg_auto_failover.mend_fast_forward=2", "0 or 1"),
         ("watchdog=on", "no watchdog"),
         ("tls=on", "tls"),
     ],
@@ -118,3 +120,36 @@ def test_it_has_every_capability_but_a_consensus_store() -> None:
 def _has(kind: type, capability: type) -> bool:
     wanted = {name for name in vars(capability) if not name.startswith("_")}
     return all(hasattr(kind, name) for name in wanted)
+
+
+@pytest.mark.parametrize("profile", ["default", "fast"])
+def test_a_candidate_that_fetches_wal_is_given_no_recovery_target(profile: str) -> None:
+    ours = load_cluster(PRESET, [f"profile={profile}"])
+    assert settings.node_parameters(ours)["recovery_target_lsn"] == ""
+    theirs = load_cluster(PRESET, [f"profile={profile}", "pg_auto_failover.mend_fast_forward=0"])
+    assert "recovery_target_lsn" not in settings.node_parameters(theirs)
+
+
+def test_pg_ctl_puts_the_signal_file_back_before_it_promotes_a_standby(tmp_path: Path) -> None:
+    real, data = tmp_path / "real", tmp_path / "data"
+    real.mkdir()
+    data.mkdir()
+    state = tmp_path / "state"
+    _script(real / "pg_controldata", f"cat {state}")
+    _script(real / "pg_ctl", 'echo "$@"')
+    _script(tmp_path / "pg_ctl", mend.PG_CTL.removeprefix("#!/bin/sh\n") % real)
+
+    def promoted_with_signal(word: str) -> bool:
+        (data / "standby.signal").unlink(missing_ok=True)
+        argv = [str(tmp_path / "pg_ctl"), "promote", "-D", str(data)]
+        state.write_text(f"Database cluster state: {word}\n")
+        assert subprocess.check_output(argv, text=True) == f"promote -D {data}\n"
+        return (data / "standby.signal").exists()
+
+    assert promoted_with_signal("in archive recovery")
+    assert not promoted_with_signal("in production")
+
+
+def _script(file: Path, words: str) -> None:
+    file.write_text(f"#!/bin/sh\n{words}\n")
+    file.chmod(0o755)
