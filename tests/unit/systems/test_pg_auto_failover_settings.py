@@ -122,14 +122,6 @@ def _has(kind: type, capability: type) -> bool:
     return all(hasattr(kind, name) for name in wanted)
 
 
-@pytest.mark.parametrize("profile", ["default", "fast"])
-def test_a_candidate_that_fetches_wal_is_given_no_recovery_target(profile: str) -> None:
-    ours = load_cluster(PRESET, [f"profile={profile}"])
-    assert settings.node_parameters(ours)["recovery_target_lsn"] == ""
-    theirs = load_cluster(PRESET, [f"profile={profile}", "pg_auto_failover.mend_fast_forward=0"])
-    assert "recovery_target_lsn" not in settings.node_parameters(theirs)
-
-
 def test_pg_ctl_puts_the_signal_file_back_before_it_promotes_a_standby(tmp_path: Path) -> None:
     real, data = tmp_path / "real", tmp_path / "data"
     real.mkdir()
@@ -148,6 +140,21 @@ def test_pg_ctl_puts_the_signal_file_back_before_it_promotes_a_standby(tmp_path:
 
     assert promoted_with_signal("in archive recovery")
     assert not promoted_with_signal("in production")
+
+
+def test_a_candidate_that_fetches_wal_is_started_without_a_recovery_target(tmp_path: Path) -> None:
+    _script(tmp_path / "real-postgres", 'echo "$@"')
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "real-postgres").rename(real / "postgres")
+    _script(tmp_path / "postgres", mend.POSTGRES.removeprefix("#!/bin/sh\n") % real)
+    conf = tmp_path / "postgresql-auto-failover-standby.conf"
+    argv = [str(tmp_path / "postgres"), "-D", str(tmp_path), "-h", "*"]
+
+    conf.write_text("recovery_target = 'immediate'\n")
+    assert subprocess.check_output(argv, text=True) == f"-D {tmp_path} -h *\n"
+    conf.write_text("primary_slot_name = 'a'\nrecovery_target_lsn = '0/3000000'\n")
+    assert subprocess.check_output(argv, text=True) == f"-D {tmp_path} -h * -c recovery_target_lsn=\n"
 
 
 def _script(file: Path, words: str) -> None:

@@ -5,8 +5,10 @@ where no record begins, so the target never counts as reached; and it removes st
 server then ends ("recovery ended before configured recovery target was reached"; without the target, "could not remove
 file standby.signal"), pg_autoctl starts it again, and it takes writes on the old timeline, the old primary's.
 
-Two things mend it: no target, set after pg_autoctl's own file is included, and a pg_ctl that puts the signal file back
-before it promotes a server that is still in recovery. Source: PostgreSQL's xlogrecovery.c and xlog.c, StartupXLOG.
+Two things mend it, both where pg_autoctl calls PostgreSQL: a server that is given such a target is started without it
+(a ``-c`` beats the file), and a pg_ctl puts the signal file back before it promotes a server that is still in recovery.
+An empty recovery_target_lsn in postgresql.conf would not do: it clashes with the other target that pg_autoctl sets
+before a rewind. Source: PostgreSQL's xlogrecovery.c and xlog.c, StartupXLOG.
 """
 
 from __future__ import annotations
@@ -38,6 +40,22 @@ fi
 exec "$real/pg_ctl" "$@"
 """
 
+POSTGRES: Final = """\
+#!/bin/sh
+# postgres for pg_autoctl: a standby that fetches missing WAL is started without a recovery target. See mend.py.
+real=%s
+for word in "$@"; do
+    case $before in -D) data=$word ;; esac
+    before=$word
+done
+if [ "$data" ] && grep -qs '^recovery_target_lsn' "$data/postgresql-auto-failover-standby.conf"; then
+    set -- "$@" -c recovery_target_lsn=
+fi
+exec "$real/postgres" "$@"
+"""
+
+OURS: Final = {"pg_ctl": PG_CTL, "postgres": POSTGRES}
+
 
 async def programs(spec: ClusterSpec, host: Host, install: PostgresInstall) -> str:
     """Return the folder in which pg_autoctl on a host is to find PostgreSQL's programs; makes it where it is ours."""
@@ -49,9 +67,10 @@ async def programs(spec: ClusterSpec, host: Host, install: PostgresInstall) -> s
         folder.chmod(0o755)
         for program in install.bin_dir.iterdir():
             link = folder / program.name
-            if program.name != "pg_ctl" and not link.is_symlink():
+            if program.name not in OURS and not link.is_symlink():
                 link.symlink_to(program)
-        await host.put(f"{FOLDER}/pg_ctl", (PG_CTL % _quoted(str(install.bin_dir))).encode(), 0o755)
+        for name, script in sorted(OURS.items(), reverse=True):  # pg_ctl last: it is what is looked for
+            await host.put(f"{FOLDER}/{name}", (script % _quoted(str(install.bin_dir))).encode(), 0o755)
     return str(folder)
 
 

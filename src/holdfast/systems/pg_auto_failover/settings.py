@@ -83,10 +83,6 @@ first look after the loss of the monitor, two seconds or three after a cut. A sh
 which ends these connections as soon as the monitor's, makes it stay primary for ever."""
 
 
-NO_RECOVERY_TARGET: Final[Mapping[str, str]] = {"recovery_target_lsn": ""}
-"""Stands after the include of pg_autoctl's own file, and so before it; see mend.py."""
-
-
 def monitor(spec: ClusterSpec) -> ServiceSpec:
     """Return the cluster's monitor."""
     return next(service for service in spec.services if service.kind == "monitor")
@@ -175,7 +171,6 @@ def node_parameters(spec: ClusterSpec) -> dict[str, str]:
     return {
         **_common(),
         **(FAST_PARAMETERS if spec.profile == "fast" else {}),
-        **(NO_RECOVERY_TARGET if pace(spec)["mend_fast_forward"] else {}),
         **server_parameters(spec),
         "unix_socket_directories": SOCKET_DIR,
         "include_if_exists": f"../{NODE_CONF}",
