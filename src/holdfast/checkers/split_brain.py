@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +31,8 @@ class SplitBrain:
 
     def check(self, history: History, deadline: int) -> Finding:
         """Return two_writers_s as value: for each older timeline and node the time from the first such op's
-        invocation to the last one's ack, overlaps counted once.
+        invocation to the last one's ack, and for each timeline the time in which several nodes acknowledged
+        on it; what overlaps is counted once.
 
         O(n · timelines) time, O(n) memory. INVALID when nothing was acknowledged, UNKNOWN when no ack names
         a timeline.
@@ -46,7 +48,7 @@ class SplitBrain:
             )
         late, newer = _late_acks(history, acks)
         shared = _shared_timelines(history, acks)
-        spans = _spans(history, late)
+        spans = sorted([*_spans(history, late), *_overlaps(history, acks)])
         value = _covered_ns(spans) / NS_PER_S
         counts = {"two_writers": len(late), "same_timeline": len(shared)}
         failed = value > self.limit or shared
@@ -98,8 +100,10 @@ def two_writers(history: History, workload: str = "append") -> tuple[TwoWriters,
 
 def _summary(history: History, late: int, value: float, shared: int) -> str:
     parts = []
+    if value:
+        parts.append(f"two writers for {value:.3f} s")
     if late:
-        parts.append(f"two writers for {value:.3f} s: {late} writes acknowledged on a timeline already left")
+        parts.append(f"{late} writes acknowledged on a timeline already left")
     if shared:
         parts.append(f"{shared} timelines written by more than one node")
     return "; ".join(parts) or "never two writers"
@@ -134,7 +138,23 @@ def _spans(history: History, late: I64) -> list[tuple[int, int]]:
     for code in np.unique(writer):
         mine = late[writer == code]
         spans.append((int(ops.invoke_ns[mine].min()), int(ops.complete_ns[mine].max())))
-    return sorted(spans)
+    return spans
+
+
+def _overlaps(history: History, acks: I64) -> list[tuple[int, int]]:
+    """Return the times in which two nodes acknowledged on one timeline, a node from its first op to its last ack."""
+    ops = history.ops
+    known = acks[ops.node[acks] >= 0]
+    found = []
+    for number in np.unique(ops.timeline[known]).tolist():
+        mine = known[ops.timeline[known] == number]
+        nodes = [mine[ops.node[mine] == code] for code in np.unique(ops.node[mine]).tolist()]
+        spans = [(int(ops.invoke_ns[node].min()), int(ops.complete_ns[node].max())) for node in nodes]
+        for one, other in itertools.combinations(spans, 2):
+            start, end = max(one[0], other[0]), min(one[1], other[1])
+            if start < end:
+                found.append((start, end))
+    return found
 
 
 def _covered_ns(spans: list[tuple[int, int]]) -> int:

@@ -24,11 +24,10 @@ from holdfast.cli.output import (
     set_option,
     webhook_option,
 )
-from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
 from holdfast.history.history import JSON
-from holdfast.hosts.state import runs_folder
+from holdfast.hosts.state import new_run_folder as new_run_folder
 from holdfast.monitoring.services import with_monitoring
 from holdfast.report.json import run_document
 from holdfast.report.junit import junit
@@ -160,13 +159,6 @@ async def _run(
         return await on(lifecycle.attach(lab))
     async with lifecycle.temporary(spec, lifecycle.free_name(drill.name), progress, keep=keep) as up:
         return await on(up.cluster)
-
-
-def new_run_folder(name: str) -> Path:
-    """Make and return a folder for a run: its time, its name, and a few letters against collisions."""
-    folder = runs_folder() / f"{timestamp()}-{name}-{secrets.token_hex(2)}"
-    folder.mkdir(mode=0o700)
-    return folder
 
 
 def _set_words(overrides: Sequence[str]) -> list[str]:

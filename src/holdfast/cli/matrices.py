@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
 
 from holdfast.cli.drills import SEED_BITS, new_run_folder
+from holdfast.cli.judging import write_matrix
 from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, json_option, print_json, set_option
 from holdfast.errors import ConfigError
 from holdfast.report.json import Document
@@ -31,6 +33,7 @@ RUNS_MAX: Final = 100
 @click.option(
     "--seed", type=click.IntRange(0, 2**62), help="Of the first run of each cell; the next has one more."
 )
+@click.option("--html", "html_file", metavar="FILE", help="Also write it as one self-contained web page.")
 @set_option
 @json_option
 @asynchronous
@@ -40,6 +43,7 @@ async def matrix(
     profiles: str,
     runs: int,
     seed: int | None,
+    html_file: str | None,
     sets: Sequence[str],
     as_json: bool,
 ) -> int:
@@ -57,6 +61,10 @@ async def matrix(
         "--seed",
         str(chosen),
     ]
+    if html_file is not None:
+        from holdfast.report.html import check_page_file
+
+        check_page_file(Path(html_file))
     asked = _names(profiles, "--profiles")
     for profile in asked:
         if profile not in PROFILES:
@@ -81,6 +89,8 @@ async def matrix(
                 shown,
             )
         )
+    if html_file is not None:
+        write_matrix(html_file, document)
     if as_json:
         print_json(document)
     else:

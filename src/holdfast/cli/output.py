@@ -52,10 +52,11 @@ def webhook_option(command: F) -> F:
     """Add --webhook URL: whom to tell of failovers, alerts and verdicts. Its value is chosen, not passed on."""
 
     def chosen(_context: click.Context, _param: click.Parameter, url: str | None) -> None:
-        if url is not None:
-            from holdfast.run.webhook import choose  # here: most commands tell nobody
+        from holdfast.run.webhook import choose, receiver  # here: most commands tell nobody
 
+        if url is not None:
             choose(url)
+        receiver()  # one named by the environment is refused now, not after a lab is up
 
     option = click.option(
         "--webhook", metavar="URL", expose_value=False, callback=chosen,

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from holdfast.errors import UnavailableError
-from holdfast.systems.base import System
+from holdfast.systems.kind import System
 
 _SYSTEMS: Final = {
     "patroni": "PatroniSystem",

@@ -138,8 +138,11 @@ async def _promoted_by_hand(stage: Stage) -> int:
 
 
 async def _primary_dies_for_good(stage: Stage) -> int:
-    """With the standbys' managers hanging nobody is promoted, however quick the system is."""
+    """With the standbys' managers hanging, or the balancer that promotes, nobody is, however quick the system is."""
     primary = await stage.one("primary")
+    for service in stage.cluster.spec.services:
+        if service.kind == "pgpool":
+            await stage.inject("process_pause", (service.name,), process=stage.manager(service.name))
     if not _managed(stage):
         await _managers_hang(stage)
     return await stage.inject("host_power_off", primary)

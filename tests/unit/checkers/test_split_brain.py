@@ -39,6 +39,20 @@ def test_two_old_writers_at_the_same_time_count_once() -> None:
     assert SplitBrain().check(Story(rows).history(), 0).value == pytest.approx(4.901 - 2)
 
 
+def test_two_nodes_on_one_timeline_are_two_writers_while_both_acknowledge() -> None:
+    rows = [*steady(0, 4), *steady(3, 6, start=1000, node="n2")]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert finding.verdict == Verdict.FAIL
+    assert finding.value == pytest.approx(0.95, abs=0.06)
+    assert finding.anomalies == {"same_timeline": 1}
+
+
+def test_one_timeline_written_by_two_nodes_in_turn_fails_without_a_time() -> None:
+    rows = [*steady(0, 2), *steady(3, 6, start=1000, node="n2")]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert (finding.verdict, finding.value) == (Verdict.FAIL, 0)
+
+
 def test_unacknowledged_ops_make_no_writer() -> None:
     rows = [Row(1, 1, node="n2", timeline=2), *steady(2, 4, start=10, outcome=Outcome.INFO)]
     assert SplitBrain().check(Story(rows).history(), 0).verdict == Verdict.PASS

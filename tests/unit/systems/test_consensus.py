@@ -27,8 +27,11 @@ def test_raftlog_takes_the_config_that_is_written_for_it(nodes: int, profile: st
     spec = load_cluster("raftlog", [f"nodes={nodes}", f"profile={profile}"])
     for number, node in enumerate(spec.nodes, start=1):
         file = tmp_path / f"{node.name}.toml"
-        file.write_text(settings.config(spec, node))
+        published = {one.name: 40000 + place for place, one in enumerate(spec.nodes)}
+        file.write_text(settings.config(spec, node, published))
         read = config.load(file)
+        assert [peer.published for peer in read.peers] == [f"127.0.0.1:{port}" for port in published.values()]
+        assert read.kafka.published_listen == f"{node.address}:9093"
         assert (read.node_id, len(read.peers), read.own.kafka) == (number, nodes, f"{node.address}:9092")
         assert read.profile == {"default": "default", "fast": "tuned"}[profile]
 
@@ -47,7 +50,22 @@ def test_tls_is_refused_where_it_is_not_spoken() -> None:
 
 
 def test_an_etcd_that_is_asked_for_and_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name, path: None)
+    with pytest.raises(UnavailableError):
+        etcd_program("machine")
+
+
+def test_the_script_that_the_wheel_puts_beside_python_is_not_the_machines_etcd(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripts, machine = tmp_path / "venv", tmp_path / "usr"
+    for folder in (scripts, machine):
+        folder.mkdir()
+        (folder / "etcd").touch(mode=0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    monkeypatch.setenv("PATH", f"{scripts}:{machine}")
+    assert etcd_program("machine") == str(machine / "etcd")
+    monkeypatch.setenv("PATH", str(scripts))
     with pytest.raises(UnavailableError):
         etcd_program("machine")
 
