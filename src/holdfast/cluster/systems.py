@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -20,18 +19,21 @@ _SYSTEMS: Final = {
 """The class of each, in the module ``system`` of its package: loaded when it is asked for, so that ``status`` waits for
 one system's modules and not for all."""
 
+_MADE: Final[dict[str, System[Any]]] = {}
+
 
 def system_names() -> tuple[str, ...]:
     """Return the names of all systems."""
     return tuple(_SYSTEMS)
 
 
-@cache
 def system(name: str) -> System[Any]:
     """Return a system by name. Raises UnavailableError naming those there are."""
     if name not in _SYSTEMS:
         raise UnavailableError(
             f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_SYSTEMS)}"
         )
-    made: System[Any] = getattr(import_module(f"holdfast.systems.{name}.system"), _SYSTEMS[name])()
-    return made
+    if name not in _MADE:
+        module = import_module(f"holdfast.systems.{name}.system")
+        _MADE[name] = getattr(module, _SYSTEMS[name])()
+    return _MADE[name]
