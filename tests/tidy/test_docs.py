@@ -12,7 +12,7 @@ import pytest
 from holdfast.cli.main import holdfast_command
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/monitoring.md",)
+PAGES = ("docs/monitoring.md", "docs/suites.md")
 
 
 def commands(page: str) -> list[list[str]]:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -18,7 +18,9 @@ from holdfast.cli.output import (
     ERR,
     EXIT_CODES,
     OUT,
+    Duration,
     Reporter,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
@@ -48,33 +50,28 @@ from holdfast.spec import load_cluster
 from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
-from holdfast.units import parse_duration_s
 
+USUAL: Final = "patroni-3dcs"
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
 
 
-class Duration(click.ParamType[float]):
-    """``300`` or ``300s`` or ``5m``, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
-        """Return the seconds."""
-        try:
-            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
-        except ValueError as error:
-            self.fail(str(error), param, context)
-        return seconds if seconds > 0 else self.fail("must be longer than nothing", param, context)
+def _log(folder: Path) -> TextIO:
+    """Return a new log in a folder, which is made. Raises ConfigError when it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written to: {error.strerror or error}", key="--log", file=str(folder)
+        ) from error
 
 
 @click.command()
 @click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
 @click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the plan of an earlier run.")
-@click.option(
-    "--system", metavar="S", default="patroni-3dcs", show_default=True, help="Preset or cluster file."
-)
+@click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file.")
 @click.option(
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
@@ -90,7 +87,7 @@ async def chaos(
     scenario: str,
     duration: float,
     seed: int | None,
-    system: str,
+    system: str | None,
     profile: str | None,
     log_folder: Path,
     route: str | None,
@@ -104,12 +101,14 @@ async def chaos(
     """
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
-    words += ["--system", system, *(["--profile", profile] if profile else [])]
+    as_it_is(lab, system is not None, profile, sets)
+    system = USUAL if system is None else system
+    words += ["--lab", lab] if lab else ["--system", system]
+    words += [*(["--profile", profile] if profile else [])]
     words += ["--route", route] if route else []
     words += [word for text in sets for word in ("--set", text)]
-    log_folder.mkdir(parents=True, exist_ok=True)
     with (
-        (log_folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1) as log,
+        _log(log_folder) as log,
         Reporter(f"chaos {scenario}") as reporter,
     ):
 

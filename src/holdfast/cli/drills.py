@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -15,7 +14,9 @@ from holdfast.cli import watching
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
+    OutputFile,
     Reporter,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
@@ -23,6 +24,7 @@ from holdfast.cli.output import (
     route_option,
     set_option,
     webhook_option,
+    write_file,
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
@@ -54,7 +56,9 @@ ALERTS: Final = "alerts"
 )
 @route_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
+@click.option(
+    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
+)
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
 @webhook_option
@@ -76,6 +80,7 @@ async def drill(
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
     overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
     for_cluster, for_drill = split_overrides(overrides)
+    as_it_is(lab, system is not None, for_cluster)
     if ALERTS in names:
         if len(names) > 1:
             raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")
@@ -94,6 +99,7 @@ async def drill(
         words = [
             "drill",
             name,
+            *(["--lab", lab] if lab else []),
             *(["--system", system] if system else []),
             *_set_words(overrides),
             "--seed",
@@ -107,7 +113,7 @@ async def drill(
         if not as_json:
             print_run(OUT, document)
     if junit_file is not None:
-        Path(junit_file).write_text(junit(documents))
+        write_file(junit_file, junit(documents))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})

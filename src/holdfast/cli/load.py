@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import shutil
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
-from holdfast.cli.chaos import Duration
 from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
+    Duration,
     Reporter,
     asynchronous,
     json_option,
@@ -30,6 +31,7 @@ from holdfast.run.experiment import run_drill
 from holdfast.run.external import DEFAULT_PROTOCOL, PROTOCOLS, Endpoint, load_external
 from holdfast.spec import DrillSpec, WorkloadSpec
 from holdfast.units import parse_rate_per_s
+from holdfast.workloads import WORKLOADS
 
 
 @click.command()
@@ -81,6 +83,12 @@ async def load(
         raise ConfigError("is a cluster of your own, and --lab one of Holdfast's", key="--bootstrap")
     if bootstrap is not None and route is not None:
         raise ConfigError("is a way through a lab, and --bootstrap has none", key="--route")
+    if workload not in WORKLOADS:
+        raise ConfigError(
+            f"there is no workload {workload}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
+        )
+    if argv and shutil.which(argv[0]) is None:
+        raise ConfigError(f"there is no program {argv[0][:200]}", hint="a path, or a name found on PATH")
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     try:
         rate_per_s = None if rate is None else parse_rate_per_s(rate)
@@ -94,6 +102,7 @@ async def load(
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
     for option, value in (
+        ("--lab", lab),
         ("--rate", rate),
         ("--route", route),
         ("--bootstrap", bootstrap),

@@ -12,7 +12,15 @@ import click
 
 from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.judging import write_matrix
-from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, json_option, print_json, set_option
+from holdfast.cli.output import (
+    EXIT_CODES,
+    OUT,
+    Reporter,
+    asynchronous,
+    json_option,
+    print_json,
+    set_option,
+)
 from holdfast.errors import ConfigError
 from holdfast.report.json import Document
 from holdfast.report.matrix import print_matrix
@@ -33,7 +41,12 @@ RUNS_MAX: Final = 100
 @click.option(
     "--seed", type=click.IntRange(0, 2**62), help="Of the first run of each cell; the next has one more."
 )
-@click.option("--html", "html_file", metavar="FILE", help="Also write it as one self-contained web page.")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    help="Also write it as one self-contained web page.",
+)
 @set_option
 @json_option
 @asynchronous

@@ -1,7 +1,8 @@
 """What commands print, and how they end.
 
 Data goes to stdout, everything else to stderr. ``--json`` prints one document. Exit: 0 pass, 1 fail, 2 unknown or
-invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted.
+invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted, 141 when the reader of our
+output went away before its end (as the shell says of a program that SIGPIPE ended).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -20,10 +23,26 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from holdfast.errors import ConfigError
 from holdfast.report.plain import plain
+from holdfast.units import parse_duration_s
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where our input, output or errors were closed, so that no file of ours takes their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it lives as long as we do
+
+
+open_closed_streams()
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a file or a pipe, where nothing wraps."""
@@ -36,6 +55,64 @@ EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "inv
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
+
+
+class Duration(click.ParamType[float]):
+    """``300`` or ``300s`` or ``5m``, in seconds. none: whether 0 will do."""
+
+    name = "duration"
+
+    def __init__(self, *, none: bool = False) -> None:
+        self._none = none
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the seconds."""
+        try:
+            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
+        except ValueError as error:
+            self.fail(str(error), param, context)
+        if seconds > 0 or self._none:
+            return seconds
+        return self.fail("must be longer than nothing", param, context)
+
+
+class OutputFile(click.ParamType[str]):
+    """A file to be written at the end, perhaps after hours: refused now where that cannot be."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str:
+        """Return its path."""
+        path = Path(str(value))
+        try:
+            if path.is_dir():
+                self.fail(f"{path} is a folder", param, context)
+            there = next(one for one in (path, *path.absolute().parents) if one.exists())
+            if not (path.exists() or there.is_dir()):
+                self.fail(f"{there} is no folder", param, context)
+            if not os.access(there, os.W_OK):
+                self.fail(f"{there} may not be written to", param, context)
+        except (OSError, ValueError) as error:  # a name too long, a NUL
+            self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
+        return str(path)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write an OutputFile and make the folders it is in. Raises ConfigError when that cannot be done after all."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def as_it_is(lab: str | None, *changes: object) -> None:
+    """Raise UsageError when a lab that is up is named and what would make another of it too."""
+    if lab is not None and any(changes):
+        raise click.UsageError(
+            "--lab takes the lab as it is: no --system or --profile with it, and --set may set keys of the drill only"
+        )
+
 
 json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
 lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")

@@ -12,18 +12,21 @@ from typing import Final
 import click
 
 from holdfast.checkers.base import Verdict
-from holdfast.cli.chaos import Duration
 from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.output import (
     ERR,
     EXIT_CODES,
     OUT,
+    Duration,
+    OutputFile,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
     print_json,
     say,
     set_option,
+    write_file,
 )
 from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError, HistoryError, UnavailableError
@@ -61,7 +64,9 @@ PLAIN_EVERY: Final = 10
     "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
+@click.option(
+    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
+)
 @click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 @lab_option
 @set_option
@@ -89,13 +94,10 @@ async def soak(
     """
     if system is not None and config is not None:
         raise click.UsageError("--system and --config say the same: give one")
-    if lab is not None and (system or config or profile):
-        raise click.UsageError("--lab takes the lab as it is: no --system, --config or --profile with it")
     times = SoakTimes.asked(duration, failover_interval, validation_interval)
-    source = system or config or "six-node"
+    source = next((one for one in (system, config) if one is not None), "six-node")
     for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
-    if lab is not None and for_cluster:
-        raise click.UsageError("--lab takes the lab as it is: --set may set keys of the drill only")
+    as_it_is(lab, system is not None, config is not None, for_cluster)
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = [
         "holdfast",
@@ -149,7 +151,7 @@ async def soak(
             return _never_began(diary, f"ended early: {error.message}", as_json)
     document = run_document(outcome.history, outcome.document, outcome.folder)
     if junit_file is not None:
-        Path(junit_file).write_text(junit([document]))
+        write_file(junit_file, junit([document]))
     if as_json:
         print_json(_document(outcome.verdict, document, chosen))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -14,13 +13,16 @@ from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.output import (
     EXIT_CODES,
     OUT,
+    OutputFile,
     Reporter,
+    as_it_is,
     asynchronous,
     json_option,
     lab_option,
     print_json,
     say,
     set_option,
+    write_file,
 )
 from holdfast.history.history import JSON
 from holdfast.report.json import Document
@@ -38,7 +40,9 @@ from holdfast.spec import split_overrides
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
 @click.option("--duration", metavar="D", help="Of the load of each drill (60s, 10m, 24h).")
-@click.option("--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML.")
+@click.option(
+    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
+)
 @lab_option
 @set_option
 @json_option
@@ -62,8 +66,10 @@ async def suite(
         *([f"duration={duration}"] if duration else []),
     ]
     for_cluster, for_drill = split_overrides(overrides)
+    as_it_is(lab, system is not None, for_cluster)
     chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    words = ["holdfast", "suite", name, *(["--system", system] if system else [])]
+    words = ["holdfast", "suite", name, *(["--lab", lab] if lab else [])]
+    words += ["--system", system] if system else []
     words += [word for text in overrides for word in ("--set", text)]
     words += ["--seed", str(chosen)]
 
@@ -87,7 +93,7 @@ async def suite(
             ),
         )
     if junit_file is not None:
-        Path(junit_file).write_text(junit(_drills(document["drills"])))
+        write_file(junit_file, junit(_drills(document["drills"])))
     if as_json:
         print_json(document)
     else:
