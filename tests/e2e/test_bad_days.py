@@ -31,7 +31,7 @@ SHORT = Patience(dcs_s=1.0, primary_s=15.0, replica_s=15.0)
 
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(systems._SYSTEMS, "patroni", PatroniSystem(SHORT))
+    monkeypatch.setitem(systems._MADE, "patroni", PatroniSystem(SHORT))
 
 
 async def failing(*sets: str) -> tuple[str, float]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from holdfast.errors import UnavailableError
-from holdfast.systems.etcd.system import EtcdSystem
 from holdfast.systems.kind import System
-from holdfast.systems.patroni.system import PatroniSystem
-from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
-from holdfast.systems.pgpool.system import PgpoolSystem
-from holdfast.systems.raftlog.system import RaftlogSystem
-from holdfast.systems.streaming.system import StreamingSystem
 
-_SYSTEMS: dict[str, System[Any]] = {
-    system.name: system
-    for system in (
-        PatroniSystem(),
-        PgAutoFailoverSystem(),
-        StreamingSystem(),
-        PgpoolSystem(),
-        EtcdSystem(),
-        RaftlogSystem(),
-    )
+_SYSTEMS: Final = {
+    "patroni": "PatroniSystem",
+    "pg_auto_failover": "PgAutoFailoverSystem",
+    "streaming": "StreamingSystem",
+    "pgpool": "PgpoolSystem",
+    "etcd": "EtcdSystem",
+    "raftlog": "RaftlogSystem",
 }
+"""The class of each, in the module ``system`` of its package: loaded when it is asked for, so that ``status`` waits for
+one system's modules and not for all."""
+
+_MADE: Final[dict[str, System[Any]]] = {}
 
 
 def system_names() -> tuple[str, ...]:
@@ -37,4 +33,7 @@ def system(name: str) -> System[Any]:
         raise UnavailableError(
             f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_SYSTEMS)}"
         )
-    return _SYSTEMS[name]
+    if name not in _MADE:
+        module = import_module(f"holdfast.systems.{name}.system")
+        _MADE[name] = getattr(module, _SYSTEMS[name])()
+    return _MADE[name]
