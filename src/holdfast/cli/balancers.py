@@ -17,7 +17,8 @@ import click
 
 from holdfast.cli.labs import node_document
 from holdfast.cli.main import run
-from holdfast.cli.output import ERR, asynchronous, json_option, print_json, say
+from holdfast.cli.options import json_option
+from holdfast.cli.output import ERR, asynchronous, print_json, say
 from holdfast.cluster import lifecycle, operate
 from holdfast.cluster.services import BalancerView, balancer_views, with_services
 from holdfast.errors import ConfigError

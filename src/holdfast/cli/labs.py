@@ -13,18 +13,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from holdfast.cli import watching
-from holdfast.cli.output import (
-    ERR,
-    OUT,
-    Reporter,
-    Watcher,
-    asynchronous,
-    json_option,
-    lab_option,
-    print_json,
-    say,
-    set_option,
-)
+from holdfast.cli.options import json_option, lab_option, profile_option, set_option
+from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
@@ -46,9 +36,7 @@ if TYPE_CHECKING:
 @click.argument("what", default="patroni", metavar="[PRESET|FILE]")
 @click.option("--config", metavar="FILE", help="The same as FILE.")
 @click.option("--name", metavar="L", help="Name of the lab; the preset's name by default.")
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
+@profile_option
 @click.option(
     "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
 )

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -34,43 +33,7 @@ ERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "invalid": 2}
 """By verdict."""
 
-F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
-
-json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
-lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")
-
-
-route_option = click.option(
-    "--route",
-    type=click.Choice(["libpq", "haproxy", "pgbouncer", "pgpool"]),
-    help="How clients find the primary; what it leads through is added to a fresh lab.",
-)
-
-
-def webhook_option(command: F) -> F:
-    """Add --webhook URL: whom to tell of failovers, alerts and verdicts. Its value is chosen, not passed on."""
-
-    def chosen(_context: click.Context, _param: click.Parameter, url: str | None) -> None:
-        from holdfast.run.webhook import choose, receiver  # here: most commands tell nobody
-
-        if url is not None:
-            choose(url)
-        receiver()  # one named by the environment is refused now, not after a lab is up
-
-    option = click.option(
-        "--webhook", metavar="URL", expose_value=False, callback=chosen,
-        help="Post failovers, alerts and verdicts there; HOLDFAST_WEBHOOK_SECRET signs them.",
-    )  # fmt: skip
-    return option(command)
-
-
-def set_option(command: F) -> F:
-    """Add --set key=value, as often as one likes."""
-    option = click.option(
-        "sets", "--set", multiple=True, metavar="KEY=VALUE", help="Set a key of the cluster or drill."
-    )
-    return option(command)
 
 
 def print_json(document: JSON) -> None:

@@ -1,40 +1,30 @@
-"""The systems there are, by name. A new one is one line here and a package in ``systems``."""
+"""The systems there are, by name: those that a specification may name, each a package in ``systems``."""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, Final, get_args
 
 from holdfast.errors import UnavailableError
+from holdfast.spec.cluster import System as Name
 from holdfast.systems.base import System
-from holdfast.systems.etcd.system import EtcdSystem
-from holdfast.systems.patroni.system import PatroniSystem
-from holdfast.systems.pg_auto_failover.system import PgAutoFailoverSystem
-from holdfast.systems.pgpool.system import PgpoolSystem
-from holdfast.systems.raftlog.system import RaftlogSystem
-from holdfast.systems.streaming.system import StreamingSystem
 
-_SYSTEMS: dict[str, System[Any]] = {
-    system.name: system
-    for system in (
-        PatroniSystem(),
-        PgAutoFailoverSystem(),
-        StreamingSystem(),
-        PgpoolSystem(),
-        EtcdSystem(),
-        RaftlogSystem(),
-    )
-}
+_NAMES: Final[tuple[str, ...]] = get_args(Name)
 
 
 def system_names() -> tuple[str, ...]:
     """Return the names of all systems."""
-    return tuple(_SYSTEMS)
+    return _NAMES
 
 
 def system(name: str) -> System[Any]:
-    """Return a system by name. Raises UnavailableError naming those there are."""
-    if name not in _SYSTEMS:
+    """Return a system by name: what ``systems/<name>/system.py`` holds as ``SYSTEM``, and no other is imported.
+
+    Raises UnavailableError naming those there are.
+    """
+    if name not in _NAMES:
         raise UnavailableError(
-            f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_SYSTEMS)}"
+            f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_NAMES)}"
         )
-    return _SYSTEMS[name]
+    found: System[Any] = import_module(f"holdfast.systems.{name}.system").SYSTEM
+    return found

@@ -11,8 +11,10 @@ left of a lab can be found from it: it is the journal that DESIGN asks for.
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
+from holdfast.clock import timestamp
 from holdfast.errors import UnavailableError
 
 
@@ -53,3 +55,10 @@ def labs_folder() -> Path:
 def runs_folder() -> Path:
     """Return the folder that holds a folder for each stored run."""
     return _made(state_folder() / "runs")
+
+
+def new_run_folder(name: str) -> Path:
+    """Make and return a folder for a run: its time, its name, and a few letters against collisions."""
+    folder = runs_folder() / f"{timestamp()}-{name}-{secrets.token_hex(2)}"
+    folder.mkdir(mode=0o700)
+    return folder

@@ -163,6 +163,7 @@ def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
     scipy.sparse.csgraph."""
     if not len(src):
         return np.arange(n_nodes, dtype=np.int64)
+
     matrix = csr_matrix((np.ones(len(src), dtype=np.int8), (src, dst)), shape=(n_nodes, n_nodes))
     matrix.data[:] = 1  # parallel edges were summed, and may have come to nought
     _, labels = connected_components(matrix, directed=True, connection="strong")
