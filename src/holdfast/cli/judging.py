@@ -21,7 +21,7 @@ from holdfast.history.sketch import sketch
 from holdfast.history.store import load_run, save_document
 from holdfast.hosts.state import runs_folder
 from holdfast.report.findings import finding_document
-from holdfast.report.json import run_document
+from holdfast.report.json import Document, run_document
 from holdfast.report.matrix import print_matrix
 from holdfast.report.plain import plain
 from holdfast.report.terminal import print_run
@@ -102,6 +102,29 @@ def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], a
     return EXIT_CODES[verdict]
 
 
+def write_matrix(html_file: str, matrix: Document) -> None:
+    """Write a matrix's page to a file, with those of its runs that are still stored here."""
+    from holdfast.report.html import write_matrix_page
+
+    cells = matrix["cells"]
+    stores = [
+        Path(str(store))
+        for cell in (cells if isinstance(cells, list) else [])
+        if isinstance(cell, dict)
+        for store in _stores(cell)
+    ]
+    # A store that was moved, or came from another machine, lies among our own runs under its old name.
+    stores = [one if one.exists() else runs_folder() / one.name for one in stores]
+    runs = [(load_run(folder), folder) for folder in stores if (folder / "run.json").is_file()]
+    write_matrix_page(Path(html_file), matrix, runs)
+    ERR.print(plain(f"written: {html_file}"))
+
+
+def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
+    stores = cell.get("stores")
+    return stores if isinstance(stores, list) else []
+
+
 @click.command()
 @click.argument("stores", nargs=-1, required=True, metavar="STORE…")
 @click.option(
@@ -113,9 +136,14 @@ def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], a
 @json_option
 def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
     """Print the report of stored runs, or with --html write it as a page; or that of one stored matrix."""
-    if html_file is None and len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
+    if len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
         found = load_matrix(matrix)
-        print_json(found) if as_json else print_matrix(OUT, found)
+        if html_file is not None:
+            write_matrix(html_file, found)
+        if as_json:
+            print_json(found)
+        elif html_file is None:
+            print_matrix(OUT, found)
         return EXIT_CODES[str(found["verdict"])]
     folders = [find_store(store) for store in stores]
     runs = [load_run(folder) for folder in folders]

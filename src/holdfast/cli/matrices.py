@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from holdfast.cli.judging import write_matrix
 from holdfast.cli.options import json_option, seed_option, set_option, set_words
 from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
 from holdfast.errors import ConfigError
@@ -29,6 +30,7 @@ RUNS_MAX: Final = 100
 @click.option("--profiles", metavar="P,…", default="default,fast", show_default=True, help="Timings.")
 @click.option("--runs", type=click.IntRange(1, RUNS_MAX), default=1, show_default=True, help="Of each cell.")
 @seed_option("Of the first run of each cell; the next has one more.", top=2**62)
+@click.option("--html", "html_file", metavar="FILE", help="Also write it as one self-contained web page.")
 @set_option
 @json_option
 @asynchronous
@@ -38,6 +40,7 @@ async def matrix(
     profiles: str,
     runs: int,
     seed: int,
+    html_file: str | None,
     sets: Sequence[str],
     as_json: bool,
 ) -> int:
@@ -72,6 +75,8 @@ async def matrix(
                 shown,
             )
         )
+    if html_file is not None:
+        write_matrix(html_file, document)
     if as_json:
         print_json(document)
     else:

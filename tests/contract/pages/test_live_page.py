@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pages import partition_history, serious, stored_run
-from program import command, holdfast
+from program import holdfast
+from served import Served, serving
 
 from holdfast.clock import now_ns
 from holdfast.history.live import FILE, POINTER, Live
@@ -24,47 +23,6 @@ pytestmark = pytest.mark.lab
 
 OpenPage = Callable[..., Any]
 HOSTILE = "<img src=x onerror=window.bad=1><script>window.bad=1</script>"
-START_S = 30
-
-
-@dataclass
-class Served:
-    """A running ``holdfast serve`` with a lab called ``lab``. state: its state folder; log: all that it said."""
-
-    url: str
-    token: str
-    state: Path
-    log: Path
-
-    def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
-        """Ask the API from outside any browser."""
-        import urllib.error
-        import urllib.request
-
-        data = None if body is None else json.dumps(body).encode()
-        sent = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **headers}
-        request = urllib.request.Request(self.url + path, data, sent)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-
-@contextlib.contextmanager
-def serving(state: Path, *words: str) -> Iterator[Served]:
-    log = state / "serve.log"
-    with log.open("w") as said:
-        process = subprocess.Popen(
-            command("serve", "--port", "0", "--json", *words), stdout=subprocess.PIPE, stderr=said, text=True
-        )
-        assert process.stdout is not None
-        try:
-            first = json.loads(process.stdout.readline())
-            yield Served(first["url"], first["token"], state, log)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(START_S) == 0
 
 
 @pytest.fixture(scope="module")
@@ -245,29 +203,22 @@ def test_watching_six_nodes_costs_little(
 ) -> None:
     state = tmp_path_factory.mktemp("six")
     monkeypatch.setenv("HOLDFAST_STATE", str(state))
-    assert holdfast("up", "six-node", "--profile", "fast", "--name", "lab", "--json").code == 0
+    assert (
+        holdfast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "lab", "--json").code
+        == 0
+    )
     try:
         with serving(state) as one:
             page = opened(open_page, one)
-            pid = next(
-                int(folder.name)
-                for folder in Path("/proc").glob("[0-9]*")
-                if b"\0serve\0--port\x000\0--json\0" in (folder / "cmdline").read_bytes()
-                and _is_child(folder)
-            )
             time.sleep(3)
-            before, began = _cpu_s(pid), time.monotonic()
+            before, began = _cpu_s(one.pid), time.monotonic()
             time.sleep(20)
-            share = (_cpu_s(pid) - before) / (time.monotonic() - began)
+            share = (_cpu_s(one.pid) - before) / (time.monotonic() - began)
             assert page.locator("#whole.good").count() == 1
             print(f"{share:.2%} of a core")
             assert share < 0.02
     finally:
         assert holdfast("down", "--all", "--json").json["residue"] == []
-
-
-def _is_child(folder: Path) -> bool:
-    return f"\nPPid:\t{os.getpid()}\n" in (folder / "status").read_text()
 
 
 def _cpu_s(pid: int) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pages import serious
 from program import holdfast
+from served import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -55,3 +56,37 @@ def test_the_report_of_real_runs(
     picture(page, "report-phone", tmp_path, until="#chart")
     page = open_page(three)
     picture(page, "compare-light", tmp_path)
+
+
+def test_the_live_page_while_a_primary_is_cut_off(
+    open_page: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path_factory.mktemp("shown")
+    monkeypatch.setenv("HOLDFAST_STATE", str(state))
+    assert holdfast("drill", "postgres-kill", "--profile", "fast", "--json").code == 0
+    up = holdfast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "six-node", "--json")
+    assert up.code == 0, up.err
+    try:
+        with serving(state) as one:
+            pages = {
+                name: open_page(f"{one.url}#token={one.token}", **how)
+                for name, how in {
+                    "live-light": {},
+                    "live-dark": {"scheme": "dark"},
+                    "live-phone": {"width": 390},
+                }.items()
+            }
+            light = pages["live-light"]
+            light.wait_for_selector("#whole.good", timeout=30_000)
+            light.wait_for_timeout(12_000)
+            status, _ = one.ask("api/v1/drills", {"drill": "primary-partition", "lab": "six-node"})
+            assert status == 202
+            light.wait_for_selector("#log li.fault", timeout=60_000)
+            light.wait_for_selector("#topology .cut")
+            light.wait_for_timeout(9_000)
+            for name, page in pages.items():
+                assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+                picture(page, name, state)
+            light.wait_for_selector("#run .verdict", timeout=180_000)
+    finally:
+        assert holdfast("down", "--all", "--json").json["residue"] == []

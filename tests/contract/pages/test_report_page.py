@@ -19,7 +19,7 @@ from holdfast.checkers.judge import judge
 from holdfast.history.history import History
 from holdfast.history.op import Outcome
 from holdfast.history.store import load_run
-from holdfast.report.html import write_page
+from holdfast.report.html import write_matrix_page, write_page
 from holdfast.report.json import Document, run_document
 
 HOSTILE = "<img src=x onerror=window.bad=1></script><script>window.bad=1</script>\"'onmouseover=window.bad=1"
@@ -255,6 +255,59 @@ def test_several_runs_stand_side_by_side(open_page: OpenPage, axe: str, tmp_path
     assert "profile fast" in page.locator("#runs").inner_text()
     page = open_page(tmp_path / "both.html", width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious(page, axe) == []
+
+
+def test_a_matrix_shows_each_cell_beside_its_model(open_page: OpenPage, axe: str, tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "one", partition_history())
+    spread = {"median": 4.5, "min": 4.0, "max": 6.0, "values": [4.0, 4.5, 6.0]}
+    cell = {
+        "system": "patroni",
+        "profile": "default",
+        "drill": "postgres-kill",
+        "title": "Kill it",
+        "sync": "on",
+        "verdict": "pass",
+        "reason": None,
+        "runs": 3,
+        "outage_s": spread,
+        "rejoin_s": None,
+        "acked": 9,
+        "acked_lost": 0,
+        "two_writers_s": 0.0,
+        "within_model": True,
+        "replay": "holdfast drill x",
+        "model": {"outage_s": 9.0, "reason": "9"},
+        "stores": [str(folder), "/nowhere/gone"],
+    }
+    skipped = {**cell, "profile": "fast", "verdict": "skipped", "reason": HOSTILE, "runs": 0, "outage_s": None,
+               "model": None, "acked_lost": None, "two_writers_s": None, "stores": []}  # fmt: skip
+    matrix = {
+        "matrix": "m",
+        "verdict": "pass",
+        "complete": True,
+        "systems": ["patroni"],
+        "runs": 3,
+        "seed": 1,
+        "profiles": ["default", "fast"],
+        "names": ["postgres-kill"],
+        "replay": "holdfast matrix",
+        "store": "m",
+        "started": "20260102T030405Z",
+        "duration_s": 60.0,
+        "cells": [cell, skipped],
+        "drills": [],
+    }
+    write_matrix_page(tmp_path / "matrix.html", matrix, [(load_run(folder), folder)])  # type: ignore[arg-type]
+    page = open_page(tmp_path / "matrix.html")
+    shown = page.locator(".cells td").first
+    assert "4.500 s (4.000 – 6.000)" in shown.inner_text()
+    strip, median = shown.locator(".allowed").bounding_box(), shown.locator(".median").bounding_box()
+    assert median["x"] == pytest.approx(strip["x"] + strip["width"] / 2, abs=2)
+    assert HOSTILE in page.locator(".cells td").nth(1).inner_text()
+    assert page.evaluate("window.bad") is None
+    assert "1 of its runs are not stored here" in page.locator("main").inner_text()
+    assert page.locator("#run-1-acked_lost").count() == 1
     assert serious(page, axe) == []
 
 

@@ -18,6 +18,9 @@ from holdfast.report.html.series import OpTimes, bucket_width_s, op_times, serie
 from holdfast.report.html.svg import Frame, nice_ticks
 from holdfast.report.json import Document, run_document
 
+StoredRun = tuple[tuple[History, RunDocument], Path]
+"""A run as it was loaded, and its folder."""
+
 MINIS_MAX: Final = 40
 MINI_BUCKETS: Final = 200
 _SPREADS: Final = {
@@ -83,32 +86,36 @@ class Spread:
     ticks: tuple[tuple[float, str], ...]
 
 
-def compare_page(runs: Iterable[tuple[tuple[History, RunDocument], Path]]) -> str:
+def compare_page(runs: Iterable[StoredRun]) -> str:
     """Return the page that compares runs, in the order given."""
+    return render("compare.html.j2", **compared(runs))
+
+
+def compared(runs: Iterable[StoredRun]) -> dict[str, object]:
+    """Return what the template of a comparison needs. O(ops)."""
     kept = [_keep(history, document, folder) for (history, document), folder in runs]
     end_s = max(one.drawn.end_s for one in kept)
     differing = _differing(kept)
     common, kinds = _kinds(kept)
     verdicts = [str(one.run["verdict"]) for one in kept]
-    return render(
-        "compare.html.j2",
-        verdict=str(worst(Verdict(verdict) for verdict in verdicts)),
-        counts={verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
-        runs=[one.run for one in kept],
-        documents=[one.document for one in kept],
-        common=common,
-        kinds=kinds,
-        spreads=[
+    return {
+        "verdict": str(worst(Verdict(verdict) for verdict in verdicts)),
+        "counts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        "runs": [one.run for one in kept],
+        "documents": [one.document for one in kept],
+        "common": common,
+        "kinds": kinds,
+        "spreads": [
             spread
             for name in _SPREADS
             if (spread := _spread(name, [one.run for one in kept], kinds)) is not None
         ],
-        differing=differing,
-        settings=[one.settings for one in kept],
-        minis=[_mini(number, one, end_s) for number, one in enumerate(kept[:MINIS_MAX], 1)],
-        started=[clock_words(one.document.started) for one in kept],
-        mini_ticks=[(round(value / end_s * 100, 2), f"{value:g} s") for value in nice_ticks(0, end_s, 8)],
-    )
+        "differing": differing,
+        "settings": [one.settings for one in kept],
+        "minis": [_mini(number, one, end_s) for number, one in enumerate(kept[:MINIS_MAX], 1)],
+        "started": [clock_words(one.document.started) for one in kept],
+        "mini_ticks": [(round(value / end_s * 100, 2), f"{value:g} s") for value in nice_ticks(0, end_s, 8)],
+    }
 
 
 def _keep(history: History, document: RunDocument, folder: Path) -> Kept:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.errors import ConfigError
-from holdfast.history.history import History
-from holdfast.history.store import RunDocument
-from holdfast.report.html.compare import compare_page
+from holdfast.report.html.compare import StoredRun, compare_page
+from holdfast.report.html.matrix import matrix_page
 from holdfast.report.html.page import run_page
+from holdfast.report.json import Document
 
 
-def page_of(runs: Sequence[tuple[tuple[History, RunDocument], Path]]) -> str:
+def page_of(runs: Sequence[StoredRun]) -> str:
     """Return the page of one run, or of several beside each other. runs: each a stored run and its folder."""
     if len(runs) > 1:
         return compare_page(runs)
@@ -20,12 +20,18 @@ def page_of(runs: Sequence[tuple[tuple[History, RunDocument], Path]]) -> str:
     return run_page(history, document, folder)
 
 
-def write_page(path: Path, runs: Sequence[tuple[tuple[History, RunDocument], Path]]) -> None:
-    """Write the page of one run, or of several beside each other.
+def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
+    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot be
+    written."""
+    _write(path, page_of(runs))
 
-    runs: each a stored run and its folder. Raises ConfigError naming the file that cannot be written.
-    """
-    text = page_of(runs)
+
+def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun]) -> None:
+    """Write the page of a matrix. runs: those of its runs whose stores are still there. Raises as write_page does."""
+    _write(path, matrix_page(document, runs))
+
+
+def _write(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -283,10 +283,6 @@ class PatroniCluster(ServerGroup):
         """Stop a standby and keep it out, or let it join again."""
         await operations.set_maintenance(self, node, on)
 
-    async def in_maintenance(self) -> frozenset[str]:
-        """Return the nodes that are out."""
-        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
-
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
         try:

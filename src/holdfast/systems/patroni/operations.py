@@ -175,16 +175,7 @@ async def _standby(cluster: PatroniCluster, node: str, what: str, *, must_be_on:
         raise ClusterError(
             "etcd does not answer, so nothing can be changed", hint="holdfast doctor"
         ) from error
-    if node in (view.primary, leader) or view.node(node).role is Role.PRIMARY:
-        raise ClusterError(
-            f"{node} is the primary and cannot be {what}", hint="holdfast switchover moves the primary first"
-        )
-    if view.primary is None:
-        raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
-    host = cluster.lab.hosts[node]
-    if must_be_on and not host.is_on:
-        raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
-    return host
+    return cluster.standby_host(node, view, what, must_be_on=must_be_on, led_by=leader)
 
 
 async def _stop(cluster: PatroniCluster, node: str) -> None:

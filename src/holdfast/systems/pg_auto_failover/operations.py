@@ -21,7 +21,6 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Host
 from holdfast.spec.cluster import NodeSpec, without_node
 from holdfast.systems import credentials
-from holdfast.systems.base import Role
 from holdfast.systems.pg_auto_failover import keeper, settings
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -171,16 +170,7 @@ async def _standby(cluster: PgAutoFailoverCluster, node: str, what: str, *, must
             f"the monitor {cluster.monitor.name} does not answer, so {node} cannot be {what}",
             hint="holdfast heal",
         )
-    if node == view.primary or view.node(node).role is Role.PRIMARY:
-        raise ClusterError(
-            f"{node} is the primary and cannot be {what}", hint="holdfast switchover moves the primary first"
-        )
-    if view.primary is None:
-        raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
-    host = cluster.lab.hosts[node]
-    if must_be_on and not host.is_on:
-        raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
-    return host
+    return cluster.standby_host(node, view, what, must_be_on=must_be_on)
 
 
 async def _drop(cluster: PgAutoFailoverCluster, node: str) -> int | None:

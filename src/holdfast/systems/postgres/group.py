@@ -8,11 +8,11 @@ from typing import Final
 
 import psycopg
 
-from holdfast.errors import HostError
-from holdfast.hosts.base import Lab
+from holdfast.errors import ClusterError, HostError
+from holdfast.hosts.base import Host, Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import maintenance
-from holdfast.systems.base import Credentials, NodeView, Role
+from holdfast.systems.base import ClusterView, Credentials, NodeView, Role
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -121,6 +121,30 @@ class ServerGroup:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
         writable = {name: one.timeline for name, one in shown.items() if one and not one.in_recovery}
         return max(writable, key=lambda name: writable[name], default=None)
+
+    def standby_host(
+        self, node: str, view: ClusterView, what: str, *, must_be_on: bool = True, led_by: str | None = None
+    ) -> Host:
+        """Return the host of a node that is to be ``what`` ("reseeded"), and that there is a primary to do without.
+
+        led_by: who leads by its manager's word. Raises ClusterError for the primary, without one, and, when it
+        must_be_on, for a host that is off.
+        """
+        if node in (view.primary, led_by) or view.node(node).role is Role.PRIMARY:
+            raise ClusterError(
+                f"{node} is the primary and cannot be {what}",
+                hint="holdfast switchover moves the primary first",
+            )
+        if view.primary is None:
+            raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
+        host = self.lab.hosts[node]
+        if must_be_on and not host.is_on:
+            raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
+        return host
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     def missing(self, nodes: Sequence[NodeView], primary: str | None) -> str:
         """Say what keeps the servers from being whole; "" when nothing does."""

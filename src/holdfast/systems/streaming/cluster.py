@@ -179,10 +179,6 @@ class FollowingCluster(ServerGroup):
         """Take a standby out, or let it follow again."""
         await operations.set_maintenance(self, node, on)
 
-    async def in_maintenance(self) -> frozenset[str]:
-        """Return the nodes that are out."""
-        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
-
     # parts
 
     def node(self, name: str) -> NodeSpec:
