@@ -12,7 +12,7 @@ from typing import Final
 from holdfast.errors import HostError
 from holdfast.faults.base import Effect, Fault, Injection, Param, number, pids_of
 from holdfast.faults.host_state import bring_back
-from holdfast.faults.on_disk import DiskFault
+from holdfast.faults.on_disk import DiskFault, disk_of
 from holdfast.faults.sql import SqlFault, one, rows
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster

@@ -14,7 +14,8 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http, maintenance
-from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, HealthCheck, NodeView, OutageModel, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views

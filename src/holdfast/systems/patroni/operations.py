@@ -175,7 +175,7 @@ async def _standby(cluster: PatroniCluster, node: str, what: str, *, must_be_on:
         raise ClusterError(
             "etcd does not answer, so nothing can be changed", hint="holdfast doctor"
         ) from error
-    return cluster.standby_host(node, view, what, must_be_on=must_be_on, led_by=leader)
+    return cluster.standby_host(node, what, view.primary, leader, *view.primaries, must_be_on=must_be_on)
 
 
 async def _stop(cluster: PatroniCluster, node: str) -> None:

@@ -13,7 +13,8 @@ import psycopg
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, NodeView, OutageModel, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.monitor import WRITES, Monitor, MonitorRow
 from holdfast.systems.postgres import views

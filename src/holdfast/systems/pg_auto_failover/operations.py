@@ -170,7 +170,7 @@ async def _standby(cluster: PgAutoFailoverCluster, node: str, what: str, *, must
             f"the monitor {cluster.monitor.name} does not answer, so {node} cannot be {what}",
             hint="holdfast heal",
         )
-    return cluster.standby_host(node, view, what, must_be_on=must_be_on)
+    return cluster.standby_host(node, what, view.primary, *view.primaries, must_be_on=must_be_on)
 
 
 async def _drop(cluster: PgAutoFailoverCluster, node: str) -> int | None:

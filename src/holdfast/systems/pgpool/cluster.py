@@ -16,7 +16,8 @@ from holdfast.errors import ClusterError, HoldfastError
 from holdfast.hosts.base import Host, Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from holdfast.systems import http, maintenance
-from holdfast.systems.base import ClusterView, Credentials, NodeView, Role, RouteView
+from holdfast.systems.base import ClusterView, NodeView, Role, RouteView
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pgpool import agent, command, settings
 from holdfast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
 from holdfast.systems.pgpool.rest import program as rest

@@ -12,7 +12,8 @@ from holdfast.errors import ClusterError, HostError
 from holdfast.hosts.base import Host, Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import maintenance
-from holdfast.systems.base import ClusterView, Credentials, NodeView, Role
+from holdfast.systems.base import NodeView, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -123,19 +124,19 @@ class ServerGroup:
         return max(writable, key=lambda name: writable[name], default=None)
 
     def standby_host(
-        self, node: str, view: ClusterView, what: str, *, must_be_on: bool = True, led_by: str | None = None
+        self, node: str, what: str, primary: str | None, *leading: str | None, must_be_on: bool = True
     ) -> Host:
-        """Return the host of a node that is to be ``what`` ("reseeded"), and that there is a primary to do without.
+        """Return the host of a node that is to be ``what`` ("reseeded") while another is the primary.
 
-        led_by: who leads by its manager's word. Raises ClusterError for the primary, without one, and, when it
-        must_be_on, for a host that is off.
+        leading: who else leads, by anyone's word. Raises ClusterError for one of them, where there is no primary,
+        and, when it must_be_on, for a host that is off.
         """
-        if node in (view.primary, led_by) or view.node(node).role is Role.PRIMARY:
+        if node in (primary, *leading):
             raise ClusterError(
                 f"{node} is the primary and cannot be {what}",
                 hint="holdfast switchover moves the primary first",
             )
-        if view.primary is None:
+        if primary is None:
             raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
         host = self.lab.hosts[node]
         if must_be_on and not host.is_on:

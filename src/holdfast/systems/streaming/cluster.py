@@ -16,7 +16,8 @@ from holdfast.clock import timestamp
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import maintenance
-from holdfast.systems.base import ClusterView, Credentials, OutageModel, Progress, Role
+from holdfast.systems.base import ClusterView, OutageModel, Progress, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres import following, server
 from holdfast.systems.postgres.following import Told
 from holdfast.systems.postgres.group import ServerGroup
