@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     asking[2].add_argument("--kafka", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--peer", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--node-admin", required=True, metavar="HOST:PORT")
+    asking[2].add_argument(
+        "--published", default="", metavar="HOST:PORT", help="its Kafka address for clients from elsewhere"
+    )
     asking[2].add_argument("--learner", action="store_true", help="it is sent the log and does not vote")
     return parser
 
@@ -131,18 +134,22 @@ async def _run(config: Config) -> int:
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
     broker = KafkaBroker(node)
-    kafka = KafkaServer(broker)
+    listeners = [KafkaServer(broker)]
+    if config.kafka.published_listen:
+        listeners.append(KafkaServer(broker.published()))
     http = HttpServer(config.own.admin, Admin(node, broker).handle)
     try:
         try:
-            await kafka.start()
+            for listener in listeners:
+                await listener.start()
             await http.start()
         except OSError as error:
             raise ConfigError(f"an address cannot be listened on: {error}") from error
         await node.stopped.wait()
     finally:
         await node.stop()
-        await kafka.close()
+        for listener in listeners:
+            await listener.close()
         await http.close()
     if node.failure is not None:
         raise node.failure
@@ -192,6 +199,7 @@ def _add_node(options: argparse.Namespace) -> int:
         "kafka": options.kafka,
         "peer": options.peer,
         "admin": options.node_admin,
+        "published": options.published,
         "learner": options.learner,
     }
     return _call(options, "POST", f"/members/{options.id}", json.dumps(body).encode())

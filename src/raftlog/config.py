@@ -46,16 +46,26 @@ class _Model(BaseModel):
 
 class Address(_Model):
     """Where one node is found, each as host:port. admin serves health, status, metrics and registers over
-    HTTP."""
+    HTTP. published: how clients reach its Kafka listener who are elsewhere, behind a forwarded port, and come in
+    by kafka.published_listen; "" when there is no such way."""
 
     kafka: str
     peer: str
     admin: str
+    published: str = ""
+
+    @field_validator("kafka", "peer", "admin", "published")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
 
     @field_validator("kafka", "peer", "admin")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
-        split_address(value)
+    def _is_there(cls, value: str) -> str:
+        if not value:
+            raise ValueError("must be host:port")
         return value
 
 
@@ -113,6 +123,16 @@ class KafkaSettings(_Model):
     produce_timeout_ms_max: int = Field(default=60_000, ge=1)
     follower_fetch: bool = False
     """Whether a follower that hears its leader answers fetches with what it has applied."""
+    published_listen: str = ""
+    """host:port of a second listener. A client is told the addresses that fit the listener it came in by, as with
+    Kafka's advertised.listeners: by this one, each peer's ``published``."""
+
+    @field_validator("published_listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
 
 
 class Config(_Model):
@@ -146,6 +166,10 @@ class Config(_Model):
             )
         if self.min_insync > len(ids):
             raise ValueError(f"min_insync is {self.min_insync}, there are {len(ids)} peers")
+        if self.kafka.published_listen and not self.own.published:
+            raise ValueError(
+                "kafka.published_listen is of use only where this node's peer entry has published"
+            )
         if self.object_store.backend == "s3" and not self.object_store.s3_bucket:
             raise ValueError("object_store.s3_bucket is missing")
         return self

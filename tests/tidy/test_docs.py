@@ -12,7 +12,11 @@ import pytest
 from holdfast.cli.main import holdfast_command
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/monitoring.md",)
+PAGES = tuple(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if re.search(r"^ {4}holdfast ", path.read_text(), re.M)
+)
 
 
 def commands(page: str) -> list[list[str]]:

@@ -23,7 +23,7 @@ from holdfast.systems.base import (
     HasServers,
     Role,
 )
-from holdfast.systems.postgres.views import Connection, StandbyView, server_view, standby_views
+from holdfast.systems.postgres.views import Connection, StandbyView, server_view, standby_views, within
 from holdfast.units import NS_PER_S
 
 SAMPLE_S: Final = 0.1
@@ -115,9 +115,12 @@ class Observer:
         commit = await _text(connection, _COMMIT_SETTING)
         lags_ns = 0
         while True:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                seen = await server_view(connection)
-                names = "" if seen.in_recovery else await _text(connection, _STANDBY_NAMES)
+            seen = await within(connection, server_view(connection), LOOK_TIMEOUT_S)
+            names = (
+                ""
+                if seen.in_recovery
+                else await within(connection, _text(connection, _STANDBY_NAMES), LOOK_TIMEOUT_S)
+            )
             role = "standby" if seen.in_recovery else "primary"
             waits = "" if seen.in_recovery else durability(commit, names)
             self._note(
@@ -125,9 +128,7 @@ class Observer:
             )
             if not seen.in_recovery and now_ns() >= lags_ns:
                 lags_ns = now_ns() + LAGS_EVERY_NS
-                async with asyncio.timeout(LOOK_TIMEOUT_S):
-                    standbys = await standby_views(connection)
-                for standby in standbys:
+                for standby in await within(connection, standby_views(connection), LOOK_TIMEOUT_S):
                     self._note_lag(standby)
             await asyncio.sleep(SAMPLE_S)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from holdfast.errors import UnavailableError
 from holdfast.spec.cluster import System as Name
-from holdfast.systems.base import System
+from holdfast.systems.kind import System
 
 _NAMES: Final[tuple[str, ...]] = get_args(Name)
 

@@ -3,22 +3,27 @@
 A scenario is a set of weighted choices. A plan is decided before anything runs: the same scenario, duration, seed and
 cluster file give the same plan, whatever the cluster then does. Its targets are symbolic, or names from the file.
 
-Injections come in waves. Those of a wave overlap; between waves there is time to get over it. No wave begins so late
-that a failover could not end before the drill does, and after the last all is healed and the cluster must be whole.
+Injections come in waves. Those of a wave overlap; between waves there is time to get over it. What the first of a wave
+has taken down is no target of the second, which could not bite there. No wave begins so late that a failover could not
+end before the drill does, and after the last all is healed and the cluster must be whole.
+
+A scenario draws from those of its choices that the system can suffer, and loads what the system takes: SQL where there
+are servers, a log elsewhere.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from holdfast.cluster.systems import system
 from holdfast.errors import ConfigError, UnavailableError
 from holdfast.faults.registry import fault
 from holdfast.history.history import JSON
 from holdfast.spec import ClientsSpec, ClusterSpec, DrillSpec, TimelineEntry, WorkloadSpec
-from holdfast.systems.base import Cluster
+from holdfast.systems.base import Cluster, HasServers
 
 FIRST_S: Final = 3.0
 GAP_S: Final = (5.0, 9.0)
@@ -30,6 +35,20 @@ TAIL_S: Final = 30.0
 SECOND_AFTER_S: Final = 1.0
 RANDOM_NODE: Final = "random-node"
 """Stands for a node of the cluster file, drawn when the plan is made."""
+
+STANDING: Final = "one-standby"
+"""Where a second fault goes when the first took down a node that the plan cannot name: one that is still up."""
+
+DCS: Final = "dcs-"
+"""Targets that begin so are members of the DCS, on hosts of their own."""
+
+_TAKES_DOWN: Final = frozenset(
+    {
+        *("process_kill", "process_stop", "process_pause", "host_power_off", "host_restart", "host_frozen"),
+        *("cascading", "dcs_kill", "dcs_pause"),
+    }
+)
+_NEEDS_SERVERS: Final = frozenset({"backend_terminate", "replay_pause", "walreceiver_block"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +65,26 @@ class Choice:
 class Scenario:
     """What chaos may draw. together: the share of waves in which a second fault comes on top of the first.
 
-    rate_per_s: of the load's ops. workload: its name. needs_fault: refused with a reason where this one is not to be
-    had.
+    rate_per_s: of the load's ops. workload: its name, None for the system's own.
     """
 
     about: str
     choices: tuple[Choice, ...] = ()
     together: float = 0.0
     rate_per_s: float = 200.0
-    workload: str = "append"
+    workload: str | None = None
 
 
 _PRIMARY: Final = (
-    Choice("process_kill", "primary", 3, {"process": "postgres"}),
+    Choice("process_kill", "primary", 3, {"process": "server"}),
     Choice("host_power_off", "primary", 2),
     Choice("host_restart", "primary", 2),
     Choice("host_frozen", "primary", 1),
     Choice("backend_terminate", "primary", 2),
 )
 _NODES: Final = (
-    Choice("process_kill", RANDOM_NODE, 3, {"process": "postgres"}),
-    Choice("process_pause", RANDOM_NODE, 1, {"process": "postgres"}),
+    Choice("process_kill", RANDOM_NODE, 3, {"process": "server"}),
+    Choice("process_pause", RANDOM_NODE, 1, {"process": "server"}),
     Choice("host_restart", RANDOM_NODE, 2),
     Choice("host_frozen", RANDOM_NODE, 1),
     Choice("cpu_starve", RANDOM_NODE, 2, {"share_percent": 20.0}),
@@ -141,27 +159,37 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 def chaos_drill(name: str, duration_s: float, seed: int, cluster: ClusterSpec) -> DrillSpec:
     """Return a scenario's drill: a pure function of its arguments.
 
-    Raises ConfigError for an unknown scenario, UnavailableError for one whose faults this version lacks.
+    Raises ConfigError for an unknown scenario, UnavailableError for one whose faults this version lacks, or of whose
+    faults the system can suffer none.
     """
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise ConfigError(f"there is no scenario {name}", hint=f"there is: {', '.join(SCENARIOS)}")
     for choice in scenario.choices:
         _known(name, choice)
+    choices = [choice for choice in scenario.choices if _fits(choice, cluster)]
+    if scenario.choices and not choices:
+        raise UnavailableError(
+            f"{name}: {cluster.system}, as it is set up here, can suffer none of its faults"
+        )
     rng = random.Random(f"chaos/{name}/{seed}")
     timeline: list[TimelineEntry] = []
     at_s = FIRST_S
-    while scenario.choices and at_s <= duration_s - min(TAIL_S, duration_s * TAIL_SHARE):
-        first = _draw(scenario, rng, cluster, at_s)
+    while choices and at_s <= duration_s - min(TAIL_S, duration_s * TAIL_SHARE):
+        first = _draw(choices, rng, cluster, at_s)
         timeline.append(first)
         if rng.random() < scenario.together:
-            timeline.append(_draw(scenario, rng, cluster, round(at_s + SECOND_AFTER_S, 1)))
+            later_s = round(at_s + SECOND_AFTER_S, 1)
+            second = [choice for choice in choices if _can_bite(choice, first, cluster)]
+            if second:
+                timeline.append(_draw(second, rng, cluster, later_s, beside=first))
         at_s = round(at_s + rng.uniform(*HOLD_S) + rng.uniform(*GAP_S), 1)
-    load = WorkloadSpec(name=scenario.workload, clients=ClientsSpec(follow=8), rate_per_s=scenario.rate_per_s)
+    workload = scenario.workload or ("append" if _has_servers(cluster) else "log")
+    load = WorkloadSpec(name=workload, clients=ClientsSpec(follow=8), rate_per_s=scenario.rate_per_s)
     return DrillSpec(
         name=f"chaos-{name}",
         title=f"Chaos: {scenario.about}",
-        workload={scenario.workload: load},
+        workload={workload: load},
         timeline=tuple(timeline),
         duration_s=duration_s,
         # How long the cluster is out depends on what was drawn; what it must never do does not.
@@ -186,8 +214,41 @@ def _known(scenario: str, choice: Choice) -> None:
         ) from error
 
 
-def _draw(scenario: Scenario, rng: random.Random, cluster: ClusterSpec, at_s: float) -> TimelineEntry:
-    choice = rng.choices(scenario.choices, [one.weight for one in scenario.choices])[0]
-    on = rng.choice([node.name for node in cluster.nodes]) if choice.on == RANDOM_NODE else choice.on
+def _has_servers(cluster: ClusterSpec) -> bool:
+    return issubclass(system(cluster.system).cluster_type, HasServers)
+
+
+def _fits(choice: Choice, cluster: ClusterSpec) -> bool:
+    """Whether the system has what a fault acts on; what only this machine lacks is refused later, with its reason."""
+    if choice.on.startswith(DCS) or choice.params.get("kind") == "dcs-only":
+        return bool(cluster.dcs)
+    return choice.fault not in _NEEDS_SERVERS or _has_servers(cluster)
+
+
+def _can_bite(choice: Choice, first: TimelineEntry, cluster: ClusterSpec) -> bool:
+    """Whether there is something left for a second fault to bite while the first lasts."""
+    if first.fault not in _TAKES_DOWN:
+        return True
+    if str(first.on).startswith(DCS):
+        return not choice.on.startswith(DCS)
+    return choice.on != RANDOM_NODE or len(cluster.nodes) > 1
+
+
+def _draw(
+    choices: Sequence[Choice],
+    rng: random.Random,
+    cluster: ClusterSpec,
+    at_s: float,
+    beside: TimelineEntry | None = None,
+) -> TimelineEntry:
+    """Draw a fault, its target and its end. beside: the one it comes on top of."""
+    choice = rng.choices(choices, [one.weight for one in choices])[0]
+    on = choice.on
+    if on == RANDOM_NODE:
+        down = beside.on if beside is not None and beside.fault in _TAKES_DOWN else None
+        names = [node.name for node in cluster.nodes]
+        on = rng.choice([name for name in names if name != down])
+        if down is not None and down not in names and not down.startswith(DCS):
+            on = STANDING
     heal_s = round(rng.uniform(*HOLD_S), 1)
     return TimelineEntry(at_s=at_s, fault=choice.fault, on=on, heal=heal_s, params=dict(choice.params))

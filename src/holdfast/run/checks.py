@@ -111,13 +111,18 @@ _WRITES_APART: Final = frozenset(
 
 
 def make_checkers(
-    drill: DrillSpec, model_outage_s: float, planned: int, priorities: Mapping[str, int] | None = None
+    drill: DrillSpec,
+    model_outage_s: float,
+    planned: int,
+    priorities: Mapping[str, int] | None = None,
+    relink_s: float = 0.0,
 ) -> tuple[Checker, ...]:
     """Return the checkers of a drill; every figure that its workloads give is always judged.
 
     Limits that the drill does not state: nothing lost, no two writers, replicas equal, and the outage that the
     system's own model allows (model_outage_s, seconds). planned: injections in its plan. priorities: for promotion, by
-    node. Raises ConfigError for a check that does not exist, and for workloads that one history cannot hold.
+    node. relink_s: see Rejoin. Raises ConfigError for a check that does not exist, and for workloads that one history
+    cannot hold.
     """
     for name in drill.checks:
         if name not in CHECKS:
@@ -154,7 +159,7 @@ def make_checkers(
         if "writable_again_s" in limits and writes:
             made.append(WritableAgain(name, float(limits["writable_again_s"])))
     if "rejoin_s" in limits:
-        made.append(Rejoin(float(limits["rejoin_s"])))
+        made.append(Rejoin(float(limits["rejoin_s"]), relink_s))
     if "replay_lag_s" in limits:
         made.append(ReplayLag(float(limits["replay_lag_s"])))
     if "unplanned_promotions" in limits:

@@ -107,7 +107,8 @@ async def conclude(
         seen.complete,
     )
     shape = to_document(cluster.spec)
-    checkers = make_checkers(drill, cluster.model.outage_s, len(about.plan), _priorities(shape))
+    model = cluster.model
+    checkers = make_checkers(drill, model.outage_s, len(about.plan), _priorities(shape), model.relink_s)
     findings = [
         await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
     ]
@@ -119,8 +120,9 @@ async def conclude(
         "route": drill.route or own_route(cluster),
         "duration_s": round(seconds_between(about.began_ns, now_ns()), 3),
         "rejoin_s": seen.rejoin_s,
-        "model_s": cluster.model.outage_s,
-        "model": cluster.model.reason,
+        "model_s": model.outage_s,
+        "model": model.reason,
+        "relink_s": model.relink_s,
     }
     if more is not None:
         added, noted = more(history)
@@ -148,7 +150,9 @@ async def conclude(
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
     """Return the document of a stored run with its findings made anew from its history."""
     model_s = document.notes.get("model_s")
-    checkers = make_checkers(drill, float(str(model_s)), len(document.plan), _priorities(document.cluster))
+    relink_s = float(str(document.notes.get("relink_s", 0.0)))  # runs of older versions have none
+    priorities = _priorities(document.cluster)
+    checkers = make_checkers(drill, float(str(model_s)), len(document.plan), priorities, relink_s)
     findings = [run_checker(checker, history, CHECK_TIMEOUT_S) for checker in checkers]
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}

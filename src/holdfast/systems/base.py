@@ -1,4 +1,4 @@
-"""What a system and a running cluster of it are.
+"""What a running cluster of a system is; ``kind.py`` says what a system is that makes one.
 
 ``Cluster`` is small; what only some systems can do is a capability, a Protocol of its own. A drill that needs
 a capability asks for it by name (``CAPABILITIES``) and is skipped, with that reason, where it lacks.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
@@ -107,11 +107,13 @@ class OutageModel:
     """What a manager's own settings promise.
 
     outage_s: the longest outage after the loss of a primary that its documentation allows, and reason: the
-    sum behind it, for the report.
+    sum behind it, for the report. relink_s: how long a member's dead connection to a peer may stay unnoticed after
+    a partition, by the system's own time-outs, where that is long; a rejoin after one is given so much more.
     """
 
     outage_s: float
     reason: str
+    relink_s: float = 0.0
 
 
 Progress = Callable[[str], None]
@@ -398,8 +400,6 @@ class HasLogs(Protocol):
         ...
 
 
-ClusterT = TypeVar("ClusterT", bound=Cluster)
-
 CAPABILITIES: Final[Mapping[str, type]] = {
     "configurable": Configurable,
     "has-candidates": HasCandidates,
@@ -422,31 +422,3 @@ CAPABILITIES: Final[Mapping[str, type]] = {
     "operated-by-hand": OperatedByHand,
 }
 """Capabilities by the name a drill's ``needs`` uses."""
-
-
-class System(Protocol[ClusterT]):
-    """A kind of cluster."""
-
-    @property
-    def name(self) -> str:
-        """``patroni``, ``streaming``, …"""
-        ...
-
-    def available(self, spec: ClusterSpec) -> str | None:
-        """Return why this machine can't run spec, or None when it can."""
-        ...
-
-    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> ClusterT:
-        """Put the cluster on a fresh lab and return once its primary takes writes.
-
-        Raises ClusterError, with the node's own last log lines, when it does not come up in time.
-        """
-        ...
-
-    async def complete(self, cluster: ClusterT, progress: Progress) -> None:
-        """Bring a deployed cluster to where view().ready holds, in its profile. Raises as deploy does."""
-        ...
-
-    def attach(self, lab: Lab, spec: ClusterSpec) -> ClusterT:
-        """Return the cluster that runs in a lab that was deployed before."""
-        ...

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 import holdfast
 from holdfast.cluster import lifecycle
-from holdfast.errors import ClusterError, ConfigError, HoldfastError, UnavailableError
+from holdfast.errors import ClusterError, ConfigError, HoldfastError, HostError, UnavailableError
 from holdfast.history.store import load_run
 from holdfast.hosts.state import runs_folder
 from holdfast.report.html import page_of
@@ -281,7 +281,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 def _status_of(error: HoldfastError) -> Literal[404, 409, 422, 500]:
     if isinstance(error, ConfigError):
         return 404 if error.reason.startswith("there is no") else 422
-    return 409 if isinstance(error, UnavailableError | ClusterError) else 500
+    return 409 if isinstance(error, UnavailableError | ClusterError | HostError) else 500
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -25,7 +25,7 @@ from holdfast.history.live import read_live
 from holdfast.monitoring.exporter.sample import QUERY, NodeSample, sample_of
 from holdfast.net.base import Rule
 from holdfast.systems.base import Cluster, HasLeaderRecord, HasServers, Role
-from holdfast.systems.postgres.views import Connection, server_view
+from holdfast.systems.postgres.views import Connection, fetch_within, server_view, within
 from holdfast.web.scene import FaultScene, Happening, LinkScene, NodeScene, Scene, figures, happenings
 
 LOOK_S: Final = 0.33
@@ -136,25 +136,31 @@ class LabWatch:
             except (psycopg.Error, OSError, TimeoutError, HoldfastError):
                 self._samples.pop(name, None)
                 self._latest.pop(name, None)
-                self._show(self.scene.with_node(replace(self._node(name), role="silent", lag_bytes=None)))
+                self._lose(name)
             finally:
                 if connection is not None:
                     connection.pgconn.finish()  # without a word: nobody may be there to hear it
             await asyncio.sleep(LOOK_S)
 
+    def _lose(self, name: str) -> None:
+        """A node does not answer; if it led, nobody knows how far behind the others are."""
+        led = name == self.scene.primary
+        now = self.scene.with_node(replace(self._node(name), role="silent", lag_bytes=None))
+        if led:
+            now = replace(now, nodes=tuple(replace(one, lag_bytes=None) for one in now.nodes))
+        self._show(now)
+
     async def _follow(self, connection: Connection, name: str, as_standby: str) -> None:
         looks = 0
         while True:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                if looks % FIGURES_EVERY == 0:
-                    row = await (await connection.execute(QUERY.encode())).fetchone()
-                    assert row is not None
-                    sample = sample_of(row)
-                    self._take(name, sample)
-                    in_recovery, timeline = sample.in_recovery, sample.timeline
-                else:
-                    seen = await server_view(connection)
-                    in_recovery, timeline = seen.in_recovery, seen.timeline
+            if looks % FIGURES_EVERY == 0:
+                (row,) = await fetch_within(connection, QUERY, LOOK_TIMEOUT_S)
+                sample = sample_of(row)
+                self._take(name, sample)
+                in_recovery, timeline = sample.in_recovery, sample.timeline
+            else:
+                seen = await within(connection, server_view(connection), LOOK_TIMEOUT_S)
+                in_recovery, timeline = seen.in_recovery, seen.timeline
             role = as_standby if in_recovery else str(Role.PRIMARY)
             self._show(self.scene.with_node(replace(self._node(name), role=role, timeline=timeline)))
             looks += 1

@@ -138,10 +138,10 @@ def metrics(node: Node, broker: KafkaBroker) -> str:
     if node.uploader is not None:
         page.counter("raft_snapshot_uploads_total", "Snapshots uploaded.", node.uploader.uploaded)
         page.counter("raft_snapshot_upload_failures_total", "Uploads that failed.", node.uploader.failed)
-    page.counter("raftlog_produced_records_total", "Records taken from producers.", broker.produced)
-    page.counter("raftlog_produced_bytes_total", "Bytes taken from producers.", broker.produced_bytes)
-    page.counter("raftlog_fetches_total", "Fetch requests.", broker.fetches)
-    page.counter("raftlog_fetched_bytes_total", "Bytes sent to consumers.", broker.fetched_bytes)
+    page.counter("raftlog_produced_records_total", "Records taken from producers.", broker.traffic.produced)
+    page.counter("raftlog_produced_bytes_total", "Bytes taken from producers.", broker.traffic.produced_bytes)
+    page.counter("raftlog_fetches_total", "Fetch requests.", broker.traffic.fetches)
+    page.counter("raftlog_fetched_bytes_total", "Bytes sent to consumers.", broker.traffic.fetched_bytes)
     page.gauges(
         "raftlog_partition_end_offset",
         "The next offset of each partition.",

@@ -34,8 +34,18 @@ class _Waiter:
     timer: asyncio.TimerHandle
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What clients have sent and fetched, by whichever listener they came."""
+
+    produced: int = 0
+    produced_bytes: int = 0
+    fetched_bytes: int = 0
+    fetches: int = 0
+
+
 class KafkaBroker:
-    """A node, as Kafka's clients see it."""
+    """A node, as Kafka's clients see it who come in by one of its listeners: see ``published``."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -45,11 +55,20 @@ class KafkaBroker:
         self.listen = node.config.own.kafka
         self.auto_create_topics = self.settings.auto_create_topics
         self.default_partitions = self.settings.default_partitions
-        self.produced = self.produced_bytes = self.fetched_bytes = self.fetches = 0
+        self.traffic = Traffic()
+        self._listener = "kafka"
         self._driver = node.driver
         self._raft = node.driver.core.raft
         self._waiters: set[_Waiter] = set()
         self._driver.on_applied.append(self._wake)
+
+    def published(self) -> KafkaBroker:
+        """Return the same node as its second listener shows it: every member at its published address."""
+        other = KafkaBroker(self.node)
+        other.listen = self.settings.published_listen
+        other.traffic = self.traffic
+        other._listener = "published"
+        return other
 
     # --- who leads ----------------------------------------------------------------------------------------
 
@@ -64,8 +83,11 @@ class KafkaBroker:
         return self._raft.role == Role.LEADER
 
     def brokers(self) -> dict[int, str]:
-        """Return each member's Kafka address."""
-        return {node: address["kafka"] for node, address in self.node.addresses().items()}
+        """Return each member's Kafka address for clients of this listener; its own where it has no other."""
+        return {
+            node: address.get(self._listener) or address["kafka"]
+            for node, address in self.node.addresses().items()
+        }
 
     def in_sync(self) -> list[int]:
         """Return the members that are heard from; a follower knows only of itself and the leader."""
@@ -143,15 +165,15 @@ class KafkaBroker:
         except ProtocolError as error:
             reasons[position] = str(error)
             return Outcome("CORRUPT_MESSAGE")
-        self.produced += head.records
-        self.produced_bytes += len(one.records)
+        self.traffic.produced += head.records
+        self.traffic.produced_bytes += len(one.records)
         return None
 
     # --- fetch --------------------------------------------------------------------------------------------
 
     def fetch(self, owner: object, fetch: hot.Fetch, answer: Answered) -> None:
         """Answer with what there is, or wait for bytes_min of it, wait_ms at most."""
-        self.fetches += 1
+        self.traffic.fetches += 1
         ready, waits = self._available(fetch)
         if ready or not waits or fetch.wait_ms <= 0:
             self._answer(fetch, answer)
@@ -184,7 +206,7 @@ class KafkaBroker:
             fetched = self._read(one, left)
             left -= len(fetched.records)
             found.append(fetched)
-            self.fetched_bytes += len(fetched.records)
+            self.traffic.fetched_bytes += len(fetched.records)
         answer(found)
 
     def _read(self, one: hot.PartitionFetch, left: int) -> hot.Fetched:

@@ -280,7 +280,7 @@ class Node:
     def addresses(self) -> dict[int, dict[str, Any]]:
         """Return where each member is found: what add-node was told, else what the config file says."""
         configured = {
-            peer.id: {"kafka": peer.kafka, "peer": peer.peer, "admin": peer.admin}
+            peer.id: peer.model_dump(include={"kafka", "peer", "admin", "published"})
             for peer in self.config.peers
         }
         members = self.driver.core.raft.config.nodes

@@ -41,3 +41,18 @@ def test_a_node_that_stays_on_the_old_timeline_has_not_rejoined() -> None:
 
 def test_without_a_node_to_wait_for_it_is_unknown() -> None:
     assert Rejoin(10).check(History(ops([])), 0).verdict is Verdict.UNKNOWN
+
+
+def test_after_a_partition_a_system_gets_the_time_that_its_own_time_outs_take_and_the_finding_says_so() -> (
+    None
+):
+    back = (*BEFORE, seen(11.5, "n1", "standby", 2))
+    cut = replace(
+        told(*back), faults=tuple(replace(one, fault="net_partition") for one in told(*back).faults)
+    )
+    finding = Rejoin(5, relink_s=5).check(cut, 0)
+    assert (finding.verdict, finding.limit) == (Verdict.PASS, 10)
+    assert "asked: 5 s; the system may take 5 s more" in finding.summary
+    assert Rejoin(5).check(cut, 0).verdict is Verdict.FAIL
+    killed = Rejoin(5, relink_s=5).check(told(*back), 0)
+    assert (killed.verdict, killed.limit) == (Verdict.FAIL, 5)

@@ -190,6 +190,16 @@ def test_address_without_a_port_is_refused() -> None:
     assert "kafka" in Config.model_json_schema()["$defs"]["Peer"]["properties"]
 
 
+def test_a_published_listener_without_the_address_to_tell_is_refused() -> None:
+    peer = {"id": 1, "kafka": "a:1", "peer": "a:2", "admin": "a:3"}
+    raw = {"cluster": "c", "node_id": 1, "data_dir": "d", "peers": [peer]}
+    with pytest.raises(ConfigError, match=r"published_listen .* peer entry has published"):
+        parse({**raw, "kafka": {"published_listen": "a:4"}}, "f")
+    with pytest.raises(ConfigError, match="'x' is no host:port"):
+        parse({**raw, "peers": [{**peer, "published": "x"}]}, "f")
+    parse({**raw, "peers": [{**peer, "published": "b:1"}], "kafka": {"published_listen": "a:4"}}, "f")
+
+
 def test_metrics_page_carries_node_id_and_whole_histograms() -> None:
     page = Page(node_id=3)
     page.counter("raft_x_total", "X.", 5)

@@ -71,3 +71,63 @@ def test_a_scenario_whose_fault_is_missing_is_refused_by_name() -> None:
     for name in set(SCENARIOS) - set(runnable()):
         with pytest.raises(UnavailableError, match=r"needs the fault \w+, which this version lacks"):
             chaos_drill(name, 60, 1, CLUSTER)
+
+
+def members(system: str) -> ClusterSpec:
+    return ClusterSpec(system=system, nodes=3, dcs=0)  # type: ignore[arg-type]
+
+
+DOWN = ("process_kill", "process_stop", "process_pause", "host_power_off", "host_frozen")
+
+
+@pytest.mark.parametrize("scenario", ["members", "all"])
+def test_what_the_first_fault_took_down_is_no_named_target_of_the_second(scenario: str) -> None:
+    cluster = members("raftlog") if scenario == "members" else CLUSTER
+    names = {node.name for node in cluster.nodes}
+    pairs = 0
+    for seed in range(200):
+        steps = make_plan(chaos_drill(scenario, 120, seed, cluster))
+        for first, second in itertools.pairwise(steps):
+            if second.at_s - first.at_s > 1 or first.fault not in DOWN:
+                continue
+            pairs += 1
+            assert first.on != second.on or first.on == "primary"
+            assert first.on in names or second.on not in names
+    assert pairs > 50
+
+
+def test_members_of_the_dcs_that_are_down_are_not_struck_again() -> None:
+    for seed in range(300):
+        steps = make_plan(chaos_drill("all", 120, seed, CLUSTER))
+        for first, second in itertools.pairwise(steps):
+            if second.at_s - first.at_s <= 1 and first.fault in ("dcs_kill", "dcs_pause"):
+                assert not second.on.startswith("dcs-")
+
+
+@pytest.mark.parametrize("system", ["raftlog", "etcd"])
+def test_a_system_without_servers_gets_a_log_and_faults_that_it_can_suffer(system: str) -> None:
+    for name in (
+        "all",
+        "random-node",
+        "primary-failure",
+        "network-partition",
+        "network-delay",
+        "cascading",
+        "health",
+    ):
+        drill = chaos_drill(name, 300, 7, members(system))
+        assert list(drill.workload) == ["log"]
+        steps = make_plan(drill)
+        assert not {step.fault for step in steps} & {"backend_terminate", "replay_pause", "walreceiver_block"}
+        assert not any(
+            step.on.startswith("dcs-") or step.params.get("process") == "postgres" for step in steps
+        )
+
+
+def test_a_scenario_of_whose_faults_a_system_can_suffer_none_is_refused() -> None:
+    with pytest.raises(UnavailableError, match="raftlog, as it is set up here, can suffer none"):
+        chaos_drill("etcd-failure", 60, 1, members("raftlog"))
+
+
+def test_postgresql_is_loaded_with_sql() -> None:
+    assert list(chaos_drill("all", 60, 1, CLUSTER).workload) == ["append"]

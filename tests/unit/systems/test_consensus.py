@@ -27,8 +27,11 @@ def test_raftlog_takes_the_config_that_is_written_for_it(nodes: int, profile: st
     spec = load_cluster("raftlog", [f"nodes={nodes}", f"profile={profile}"])
     for number, node in enumerate(spec.nodes, start=1):
         file = tmp_path / f"{node.name}.toml"
-        file.write_text(settings.config(spec, node))
+        published = {one.name: 40000 + place for place, one in enumerate(spec.nodes)}
+        file.write_text(settings.config(spec, node, published))
         read = config.load(file)
+        assert [peer.published for peer in read.peers] == [f"127.0.0.1:{port}" for port in published.values()]
+        assert read.kafka.published_listen == f"{node.address}:9093"
         assert (read.node_id, len(read.peers), read.own.kafka) == (number, nodes, f"{node.address}:9092")
         assert read.profile == {"default": "default", "fast": "tuned"}[profile]
 

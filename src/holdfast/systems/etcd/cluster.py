@@ -19,6 +19,10 @@ from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd import member
 
 MARGIN_S: Final = 5.0
+RELINK_S: Final = 5.0
+"""A member drops a peer's connection that is silent for so long, then dials anew, profile or not. Source: etcd,
+server/etcdserver/api/rafthttp/peer.go, DefaultConnReadTimeout."""
+
 KEY_TIMEOUT_S: Final = 8.0
 """etcd itself gives up after 5 s and an election time-out more (server/etcdserver/config.go, ReqTimeout)."""
 
@@ -27,7 +31,9 @@ def outage_model(spec: ClusterSpec) -> OutageModel:
     """Return the outage that the timing allows: a follower waits one to two election time-outs, then they vote."""
     election_s = member.timing(len(spec.nodes), spec.profile).election_ms / 1000
     return OutageModel(
-        2 * election_s + MARGIN_S, f"election time-out {election_s:g} s, up to twice + {MARGIN_S:g} s"
+        2 * election_s + MARGIN_S,
+        f"election time-out {election_s:g} s, up to twice + {MARGIN_S:g} s",
+        relink_s=RELINK_S,
     )
 
 

@@ -19,6 +19,7 @@ class EtcdSystem:
     """etcd, as a database of its own."""
 
     name = "etcd"
+    cluster_type = EtcdCluster
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""

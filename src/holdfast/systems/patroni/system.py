@@ -64,6 +64,7 @@ class PatroniSystem:
     """PostgreSQL under Patroni."""
 
     name = "patroni"
+    cluster_type = PatroniCluster
 
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience

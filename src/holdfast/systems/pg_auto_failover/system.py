@@ -46,6 +46,7 @@ class PgAutoFailoverSystem:
     """PostgreSQL under pg_auto_failover."""
 
     name = "pg_auto_failover"
+    cluster_type = PgAutoFailoverCluster
 
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience

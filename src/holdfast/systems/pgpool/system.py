@@ -27,6 +27,7 @@ class PgpoolSystem:
     """A Pgpool-II over a primary and its standbys. Without the program the servers come up alone."""
 
     name = "pgpool"
+    cluster_type = FollowingCluster
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""

@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
 from holdfast.units import parse_lsn
+
+T = TypeVar("T")
 
 # On a primary the timeline is that of the WAL file being written; on a standby that of the WAL it receives,
 # or, with no receiver, of the last restart point's end of recovery.
@@ -97,26 +99,35 @@ async def connect(
     )
 
 
-async def fetch_within(connection: Connection, query: str, timeout_s: float) -> list[tuple[Any, ...]]:
-    """Return a query's rows, or raise TimeoutError after timeout_s, whatever the server does; the connection is then
-    of no use. Raises psycopg.Error.
+async def within(connection: Connection, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    """Return what a piece of work on a connection returns, or raise TimeoutError after timeout_s, whatever the server
+    does; the connection is then of no use. Raises psycopg.Error.
 
     A query that is cancelled in psycopg waits up to five seconds for the server to hear of it, and one that is gone
     never does: so the socket is shut down instead, and psycopg sees a connection that was closed.
     """
-    task = asyncio.ensure_future(_rows(connection, query))
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(
+        lambda done: done.cancelled() or done.exception()
+    )  # nobody may be left to ask for it
+    try:
+        await asyncio.wait({task}, timeout=timeout_s)
+        if task.done():
+            return task.result()
+    finally:
+        if not task.done():
+            with (
+                contextlib.suppress(OSError, psycopg.Error),
+                socket.socket(fileno=os.dup(connection.fileno())) as end,
+            ):
+                end.shutdown(socket.SHUT_RDWR)
     await asyncio.wait({task}, timeout=timeout_s)
-    if task.done():
-        return task.result()
-    with (
-        contextlib.suppress(OSError, psycopg.Error),
-        socket.socket(fileno=os.dup(connection.fileno())) as end,
-    ):
-        end.shutdown(socket.SHUT_RDWR)
-    await asyncio.wait({task}, timeout=timeout_s)
-    if task.done():
-        task.exception()
     raise TimeoutError(f"no answer in {timeout_s:g} s")
+
+
+async def fetch_within(connection: Connection, query: str, timeout_s: float) -> list[tuple[Any, ...]]:
+    """Return a query's rows, bounded as ``within`` bounds it."""
+    return await within(connection, _rows(connection, query), timeout_s)
 
 
 async def _rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:

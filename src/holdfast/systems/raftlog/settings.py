@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems.base import OutageModel
 
 KAFKA_PORT: Final = 9092
+PUBLISHED_PORT: Final = 9093
+"""Where clients of the machine come in: they are told 127.0.0.1 and each member's published port."""
+
 PEER_PORT: Final = 9192
 ADMIN_PORT: Final = 8092
 PROCESS: Final = "raftlog"
@@ -27,8 +31,8 @@ def node_ids(spec: ClusterSpec) -> dict[str, int]:
     return {node.name: number for number, node in enumerate(spec.nodes, start=1)}
 
 
-def config(spec: ClusterSpec, node: NodeSpec) -> str:
-    """Return a node's config file."""
+def config(spec: ClusterSpec, node: NodeSpec, published: Mapping[str, int]) -> str:
+    """Return a node's config file. published: each node's port on 127.0.0.1 of the machine."""
     ids = node_ids(spec)
     lines = [
         f'cluster = "{spec.name}"',
@@ -43,7 +47,9 @@ def config(spec: ClusterSpec, node: NodeSpec) -> str:
             f'kafka = "{peer.address}:{KAFKA_PORT}"',
             f'peer = "{peer.address}:{PEER_PORT}"',
             f'admin = "{peer.address}:{ADMIN_PORT}"',
+            f'published = "127.0.0.1:{published[peer.name]}"',
         ]
+    lines += ["[kafka]", f'published_listen = "{node.address}:{PUBLISHED_PORT}"']
     return "\n".join(lines) + "\n"
 
 

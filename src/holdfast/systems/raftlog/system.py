@@ -31,6 +31,7 @@ class RaftlogSystem:
     """The Raft-replicated log."""
 
     name = "raftlog"
+    cluster_type = RaftlogCluster
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
@@ -48,13 +49,16 @@ class RaftlogSystem:
         cluster = RaftlogCluster(lab, spec, credentials.generate(lab.folder, ()))
         progress("starting the members")
         await lab.preload(PRELOAD)
+        published = {}
         for node in spec.nodes:
-            host = await lab.add_host(node.name, node.address)
-            await host.put(settings.CONFIG, settings.config(spec, node).encode())
-            await lab.publish(node.name, node.address, settings.KAFKA_PORT, node.port)
+            await lab.add_host(node.name, node.address)
+            kafka = await lab.publish(node.name, node.address, settings.PUBLISHED_PORT, node.port)
+            published[node.name] = kafka.port
             await lab.publish(
                 f"{node.name}/admin", node.address, settings.ADMIN_PORT, spec.ports.get(f"{node.name}/admin")
             )
+        for node in spec.nodes:
+            await lab.hosts[node.name].put(settings.CONFIG, settings.config(spec, node, published).encode())
         await asyncio.gather(*(cluster.start_server(node) for node in spec.nodes))
         await come_up(cluster, cluster.takes_writes, "the members to elect a leader")
         return cluster

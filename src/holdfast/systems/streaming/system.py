@@ -29,6 +29,7 @@ class StreamingSystem:
     """PostgreSQL's own replication, with nobody in charge."""
 
     name = "streaming"
+    cluster_type = StreamingCluster
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""

@@ -8,7 +8,7 @@ const each = (field) => (point) => Object.fromEntries(Object.entries(point.nodes
 const run = (field) => (point) => (point.run ? point.run[field] : null);
 const count = (value) => (value >= 10000 ? `${(value / 1000).toFixed(1)}k` : Number(value.toFixed(value < 10 ? 1 : 0)).toString());
 const size = (value) => { for (const [unit, one] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) if (value >= one) return `${(value / one).toPrecision(3)} ${unit}`; return `${Math.round(value)} B`; };
-const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value.toPrecision(2)} ms`);
+const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${value >= 10 ? Math.round(value) : Number(value.toPrecision(2))} ms`);
 
 // Of the dashboards "PostgreSQL HA Cluster" and "PostgreSQL HA - Read/Write Load Analysis".
 const PANELS = [
@@ -78,7 +78,12 @@ export class Panels {
     const shown = Math.min(SECONDS, Math.max(SECONDS_MIN, this.points.length ? (now - this.points[0].at_ms) / 1000 : 0));
     const x = (at) => width - ((now - at) / 1000 / shown) * width, y = (value) => height - 2 - (value / high) * (height - 16);
     paper.fillStyle = this.band;
-    for (const point of this.points) if (point.run && point.run.faults.some((one) => one.healed_s === null)) paper.fillRect(x(point.at_ms), 0, width / shown + 0.6, height);
+    let from = null; // a fault's time is one band, or its parts would show where they meet
+    for (const point of [...this.points, null]) {
+      const harmed = point?.run?.faults.some((one) => one.healed_s === null);
+      if (harmed && from === null) from = x(point.at_ms);
+      if (!harmed && from !== null) { paper.fillRect(from, 0, (point ? x(point.at_ms) : width) - from, height); from = null; }
+    }
     paper.strokeStyle = this.faint;
     paper.lineWidth = 1;
     paper.setLineDash([]);

@@ -1,7 +1,7 @@
 // Draws a lab: the primary in the middle of the upper row, what serves it below, and what is done to its wires.
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 640, BOX = 150, HIGH = 46;
+const BOX = 150, HIGH = 46;
 
 function make(name, attributes, text) {
   const element = document.createElementNS(NS, name);
@@ -19,13 +19,14 @@ export function bytes(value) {
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const isServer = (node) => ["primary", "standby", "read-only", "silent", ""].includes(node.role);
 
-function places(scene) {
+function places(scene, width) {
+  const most = width < 500 ? 2 : 4;
   const servers = scene.nodes.filter(isServer), others = scene.nodes.filter((node) => !isServer(node));
   const led = servers.filter((node) => node.role === "primary"), rest = servers.filter((node) => node.role !== "primary");
-  const rows = [led, ...chunks(rest, 4), ...chunks(others, 4)].filter((row) => row.length);
+  const rows = [led, ...chunks(rest, most), ...chunks(others, most)].filter((row) => row.length);
   const found = new Map();
   rows.forEach((row, y) => row.forEach((node, x) => {
-    const step = WIDTH / row.length;
+    const step = width / row.length;
     found.set(node.name, { x: step * (x + 0.5), y: 34 + y * 104 });
   }));
   return { found, height: 34 + (rows.length - 1) * 104 + 40 };
@@ -37,8 +38,9 @@ function chunks(list, size) {
 }
 
 export function drawTopology(holder, scene) {
-  const { found, height } = places(scene);
-  const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": told(scene) });
+  const width = holder.clientWidth < 480 ? 340 : 640;
+  const { found, height } = places(scene, width);
+  const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told(scene) });
   const defs = make("defs", {}), marker = make("marker", { id: "to", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, orient: "auto", markerUnits: "userSpaceOnUse" });
   marker.append(make("path", { d: "M0 .6L8 4L0 7.4Z" }));
   defs.append(marker);

@@ -1,0 +1,44 @@
+"""What a system is: a kind of cluster, which it brings up in a lab."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from holdfast.hosts.base import Lab
+from holdfast.spec.cluster import ClusterSpec
+from holdfast.systems.base import Cluster, Progress
+
+ClusterT = TypeVar("ClusterT", bound=Cluster)
+
+
+class System(Protocol[ClusterT]):
+    """A kind of cluster."""
+
+    @property
+    def name(self) -> str:
+        """``patroni``, ``streaming``, …"""
+        ...
+
+    @property
+    def cluster_type(self) -> type[ClusterT]:
+        """What its clusters are, so that their capabilities are known before there is one."""
+        ...
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, or None when it can."""
+        ...
+
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> ClusterT:
+        """Put the cluster on a fresh lab and return once its primary takes writes.
+
+        Raises ClusterError, with the node's own last log lines, when it does not come up in time.
+        """
+        ...
+
+    async def complete(self, cluster: ClusterT, progress: Progress) -> None:
+        """Bring a deployed cluster to where view().ready holds, in its profile. Raises as deploy does."""
+        ...
+
+    def attach(self, lab: Lab, spec: ClusterSpec) -> ClusterT:
+        """Return the cluster that runs in a lab that was deployed before."""
+        ...
