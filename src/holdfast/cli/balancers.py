@@ -1,4 +1,4 @@
-"""The program ``pgbalancer-cluster``: clusters with balancers, from one JSON file, under the commands of document 003.
+"""The program ``pgbalancer-cluster``: clusters with balancers, from one JSON file, under its makers' commands.
 
 A thin way to the same labs that ``holdfast`` works on: one lab a balancer, named after the cluster. The commands may be
 spelled as options too (``--init``), and without ``--config`` the file of the last call is taken.

@@ -114,7 +114,7 @@ def holdfast_command(context: click.Context, verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with DESIGN's codes."""
+    """Run the command line and exit with the code that its verdict or error has."""
     sys.exit(run(sys.argv[1:]))
 
 
