@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.errors import ConfigError
+from holdfast.files import write_whole
 from holdfast.report.html.compare import StoredRun, compare_page
 from holdfast.report.html.matrix import matrix_page
 from holdfast.report.html.page import run_page
@@ -32,9 +33,7 @@ def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun])
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=str(path), key="--html") from error

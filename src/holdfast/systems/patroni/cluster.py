@@ -19,12 +19,11 @@ from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
+from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
-POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
 MEMBER_FILE: Final = "patroni.yml"
 """A member's own settings, as JSON."""
@@ -112,13 +111,6 @@ class PatroniCluster(ServerGroup):
         return (
             (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
         )
-
-    async def process_ids(self, node: str, process: str) -> list[int]:
-        """Return the pids of a process and, for PostgreSQL, of all its backends."""
-        if process == POSTGRES:
-            return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
-        return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
         """Start what belongs on a node and does not run there; nothing on one in maintenance."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -176,22 +175,8 @@ async def _standby(cluster: PgAutoFailoverCluster, node: str, what: str, *, must
 async def _drop(cluster: PgAutoFailoverCluster, node: str) -> int | None:
     """Stop pg_autoctl on a node and have the monitor forget the node; returns the id it had there."""
     row = next((row for row in await cluster.rows() or () if row.name == node), None)
-    host = cluster.lab.hosts[node]
-    if host.is_on:
-        await host.signal(signal.SIGTERM, pids=await cluster.process_ids(node, keeper.PROCESS))
-
-        async def running() -> str:
-            for process in cluster.process_names(node):
-                if await cluster.process_ids(node, process):
-                    return f"{process} runs"
-            return ""
-
-        try:
-            await until(running, STOP_TIMEOUT_S, f"{node} to stop")
-        except ClusterError:
-            for process in cluster.process_names(node):  # frozen, or its keeper is gone
-                await host.signal(signal.SIGKILL, pids=await cluster.process_ids(node, process))
-            await until(running, STOP_TIMEOUT_S, f"{node} to end")
+    if cluster.lab.hosts[node].is_on:
+        await cluster.end_processes(node, keeper.PROCESS, cluster.process_names(node), STOP_TIMEOUT_S)
     if row is None:
         return None
     await cluster.monitor.ask("remove_node", row.node_id, True)

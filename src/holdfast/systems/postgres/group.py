@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,10 @@ from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
+from holdfast.systems.wait import until
+
+POSTGRES: Final = "postgres"
+"""What process_ids calls PostgreSQL."""
 
 LOOK_TIMEOUT_S: Final = 2.0
 
@@ -78,6 +83,36 @@ class ServerGroup:
         masters = await server.postmaster_pids(host, host.folder / "data")
         alive = [one for one in await host.processes() if one.state != "Z"]
         return masters + [one.pid for one in alive if one.parent in masters]
+
+    async def process_ids(self, node: str, process: str) -> list[int]:
+        """Return the pids of all processes of a name; of PostgreSQL's, those of the postmaster and its backends."""
+        if process == POSTGRES:
+            return await self.server_pids(node)
+        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
+        return [one.pid for one in alive if one.name == process]
+
+    async def end_processes(self, node: str, manager: str, names: Sequence[str], timeout_s: float) -> None:
+        """Stop a node's processes in order: its manager is asked, and stops its server.
+
+        names: all of them. Where the manager is frozen or gone they are killed. Raises ClusterError.
+        """
+        host = self.lab.hosts[node]
+        if managers := await self.process_ids(node, manager):
+            await host.signal(signal.SIGTERM, pids=managers)
+
+        async def running() -> str:
+            for name in names:
+                if await self.process_ids(node, name):
+                    return f"{name} runs"
+            return ""
+
+        try:
+            await until(running, timeout_s, f"{node} to stop")
+        except ClusterError:
+            for name in names:
+                if pids := await self.process_ids(node, name):
+                    await host.signal(signal.SIGKILL, pids=pids)
+            await until(running, timeout_s, f"{node} to end")
 
     def node_view(
         self,
