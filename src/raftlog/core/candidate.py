@@ -3,6 +3,7 @@ term."""
 
 from __future__ import annotations
 
+from raftlog.core.election import campaign, record_vote
 from raftlog.core.follower import FROM_LEADER
 from raftlog.core.quorum import Vote
 from raftlog.core.raft import HANDLERS, Raft
@@ -17,10 +18,10 @@ def _yield_to_leader(raft: Raft, message: Message) -> None:
 
 def _count_vote(raft: Raft, message: Message) -> None:
     """Raft §5.2: a majority makes a leader; thesis §9.6: a majority of pre-votes makes a candidate."""
-    outcome = raft.record_vote(message.sender, not message.reject)
+    outcome = record_vote(raft, message.sender, not message.reject)
     if outcome == Vote.WON:
         if raft.role == Role.PRE_CANDIDATE:
-            raft.campaign(pre=False)
+            campaign(raft, pre=False)
         else:
             raft.become_leader()
             raft.broadcast_append()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raftlog.core.election import campaign
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import NOBODY, Kind, Message, ProposalDropped, ReadState, Role
 
@@ -60,7 +61,7 @@ def _forward(raft: Raft, message: Message) -> None:
 def _timeout_now(raft: Raft, _message: Message) -> None:
     """Campaign at once, without a pre-vote: the leader asks for it and its lease must not stop us. Thesis
     §3.10."""
-    raft.campaign(pre=False, force=True)
+    campaign(raft, pre=False, force=True)
 
 
 def _read_index_reply(raft: Raft, message: Message) -> None:

@@ -1,7 +1,8 @@
 """One Raft node as a pure state machine: messages and ticks in, messages and entries out. No I/O, clock or
 threads.
 
-    step(message) ── term rules (Raft §5.1) ──▶ HANDLERS[role][kind] in follower.py, candidate.py, leader.py
+    step(message) ── term rules (Raft §5.1) ──▶ HANDLERS[role][kind] in election.py,
+                                                              follower.py, candidate.py, leader.py
 
     from           to             when                                                source
     FOLLOWER       PRE_CANDIDATE  election time-out                                   thesis §9.6
@@ -23,7 +24,6 @@ from typing import Final
 from raftlog.core.log import RaftLog
 from raftlog.core.membership import Changer, Config, ConfigChange, Tracked
 from raftlog.core.progress import Flow, Inflight, Progress
-from raftlog.core.quorum import Vote
 from raftlog.core.reads import PendingReads
 from raftlog.core.settings import Counters, Settings
 from raftlog.core.types import (
@@ -45,8 +45,8 @@ from raftlog.core.types import (
 
 Handler = Callable[["Raft", Message], None]
 HANDLERS: Final[dict[Role, dict[Kind, Handler]]] = {role: {} for role in Role}
-"""What each role does with each message; a kind that is not there is ignored. Filled by the three role
-modules."""
+"""What each role does with each message; a kind that is not there is ignored. Filled by election.py for every
+role, and by the three role modules."""
 
 _DURABLE_FIRST: Final = frozenset((Kind.APPEND_REPLY, Kind.VOTE_REPLY, Kind.PRE_VOTE_REPLY))
 _VOTE_KINDS: Final = frozenset((Kind.VOTE, Kind.PRE_VOTE))
@@ -204,14 +204,9 @@ class Raft:
         elif 0 < message.term < self.term:
             self._answer_the_past(message)
             return
-        if message.kind == Kind.CAMPAIGN:
-            self.campaign(pre=self.settings.pre_vote)
-        elif message.kind in _VOTE_KINDS:
-            self._answer_vote(message)
-        else:
-            handler = HANDLERS[self.role].get(message.kind)
-            if handler is not None:
-                handler(self, message)
+        handler = HANDLERS[self.role].get(message.kind)
+        if handler is not None:
+            handler(self, message)
 
     def _enter_term_of(self, message: Message) -> bool:
         """Follow into a higher term (Raft §5.1); return False when the message is to be ignored
@@ -240,54 +235,6 @@ class Raft:
             self.send(Message(Kind.APPEND_REPLY, to=message.sender))
         elif kind == Kind.PRE_VOTE:
             self.send(Message(Kind.PRE_VOTE_REPLY, to=message.sender, term=self.term, reject=True))
-
-    def may_vote_for(self, message: Message) -> bool:
-        """Whether this node's vote is still free for the sender: one vote a term (Raft §5.2)."""
-        if self.vote == message.sender:
-            return True
-        if message.kind == Kind.PRE_VOTE and message.term > self.term:
-            return True
-        return self.vote == NOBODY and self.leader == NOBODY
-
-    def _answer_vote(self, message: Message) -> None:
-        reply = Kind.VOTE_REPLY if message.kind == Kind.VOTE else Kind.PRE_VOTE_REPLY
-        if self.may_vote_for(message) and self.log.is_up_to_date(message.index, message.log_term):
-            # A pre-vote is granted for the term asked, which is not ours yet.
-            self.send(Message(reply, to=message.sender, term=message.term))
-            if message.kind == Kind.VOTE:
-                self.election_elapsed = 0
-                self.vote = message.sender
-        else:
-            self.send(Message(reply, to=message.sender, term=self.term, reject=True))
-
-    # --- elections ----------------------------------------------------------------------------------------
-
-    def campaign(self, *, pre: bool, force: bool = False) -> None:
-        """Stand for election if this node may. pre: ask first (thesis §9.6). force: the leader wants it
-        (thesis §3.10)."""
-        if self.role == Role.LEADER or not self.promotable or self.log.unapplied_config_change():
-            return
-        if pre:
-            self.become_pre_candidate()
-            kind, reply, term = Kind.PRE_VOTE, Kind.PRE_VOTE_REPLY, self.term + 1
-        else:
-            self.become_candidate()
-            kind, reply, term = Kind.VOTE, Kind.VOTE_REPLY, self.term
-        context = FORCE if force else b""
-        for node in self.config.electorate:
-            if node == self.id:
-                self.send(Message(reply, to=node, term=term))  # counted once our own vote is on disk
-                continue
-            self.counters.vote_requests_sent += 1
-            last = self.log.last_index
-            self.send(
-                Message(kind, node, term=term, index=last, log_term=self.log.last_term, context=context)
-            )
-
-    def record_vote(self, node: int, granted: bool) -> Vote:
-        """Count a vote, the first answer of each node only; return how the election stands."""
-        self.votes.setdefault(node, granted)
-        return self.config.vote(self.votes)
 
     # --- messages out -------------------------------------------------------------------------------------
 

@@ -50,7 +50,22 @@ def test_tls_is_refused_where_it_is_not_spoken() -> None:
 
 
 def test_an_etcd_that_is_asked_for_and_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name, path: None)
+    with pytest.raises(UnavailableError):
+        etcd_program("machine")
+
+
+def test_the_script_that_the_wheel_puts_beside_python_is_not_the_machines_etcd(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripts, machine = tmp_path / "venv", tmp_path / "usr"
+    for folder in (scripts, machine):
+        folder.mkdir()
+        (folder / "etcd").touch(mode=0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    monkeypatch.setenv("PATH", f"{scripts}:{machine}")
+    assert etcd_program("machine") == str(machine / "etcd")
+    monkeypatch.setenv("PATH", str(scripts))
     with pytest.raises(UnavailableError):
         etcd_program("machine")
 

@@ -7,17 +7,13 @@ keys.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from holdfast.checkers.base import Finding
 from holdfast.clock import now_ns, seconds_between
 from holdfast.errors import ClusterError
-from holdfast.faults import journal
-from holdfast.faults.base import with_defaults
-from holdfast.faults.registry import fault
-from holdfast.history.history import JSON
+from holdfast.run.staging import broken
 from holdfast.run.suite import Stage, SuiteCheck, expect
 from holdfast.systems.base import HasConsensus, HasKeys, Role
 from holdfast.systems.wait import until, until_whole
@@ -81,7 +77,7 @@ async def _re_election(stage: Stage) -> Sequence[Finding]:
     if old is None:
         raise ClusterError("no member leads")
     others = [node for node in _nodes(stage) if node != old]
-    async with _broken(stage, "process_kill", (old,), process="server"):
+    async with broken(stage, "process_kill", (old,), process="server"):
         start = now_ns()
 
         async def elected() -> str:
@@ -104,7 +100,7 @@ async def _refused_without_majority(stage: Stage) -> Sequence[Finding]:
     gone = tuple(sorted(rng.sample(nodes, len(nodes) // 2 + 1)))
     accepted: list[str] = []
     tried = 0
-    async with _broken(stage, "host_power_off", gone):
+    async with broken(stage, "host_power_off", gone):
         for node in nodes:
             if node in gone:
                 continue
@@ -135,7 +131,7 @@ async def _value_after_partition(stage: Stage) -> Sequence[Finding]:
     together = next(node for node in nodes if node != alone)
     await keys.put_key(together, "holdfast-partition", "old")
     stale: str | None = None
-    async with _broken(stage, "net_partition", (alone,), kind="isolate"):
+    async with broken(stage, "net_partition", (alone,), kind="isolate"):
         await keys.put_key(together, "holdfast-partition", "new")
         try:
             stale = await keys.get_key(alone, "holdfast-partition")
@@ -162,26 +158,6 @@ CHECKS: Final = tuple(
          _value_after_partition),
     )
 )  # fmt: skip
-
-
-@asynccontextmanager
-async def _broken(stage: Stage, name: str, targets: tuple[str, ...], **params: JSON) -> AsyncIterator[None]:
-    """Have a fault in force for the length of a with block. Raises ClusterError when it does not bite."""
-    kind = fault(name)
-    entry = await journal.inject(
-        kind, stage.cluster, targets, with_defaults(kind, params), random.Random(stage.seed)
-    )
-    try:
-
-        async def unseen() -> str:
-            effect = await kind.effective(stage.cluster, entry.injection)
-            return "" if effect.bit else effect.words
-
-        await until(unseen, 5.0, f"{name} to bite")
-        yield
-    finally:
-        await kind.heal(stage.cluster, entry.injection)
-        entry.remove()
 
 
 def _nodes(stage: Stage) -> list[str]:

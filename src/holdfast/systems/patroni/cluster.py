@@ -120,7 +120,8 @@ class PatroniCluster(ServerGroup):
             if member.name == node:
                 if not await self.process_ids(node, etcd.PROCESS):
                     pace = etcd.timing(len(self.spec.dcs), self.spec.profile)
-                    await etcd.start_member(self.lab.hosts[node], self.spec.dcs, pace)
+                    program = etcd.etcd_program(self.spec.etcd)
+                    await etcd.start_member(self.lab.hosts[node], self.spec.dcs, pace, program=program)
                 return
         if not await self.process_ids(node, PROCESS):
             await self.start_patroni(node)

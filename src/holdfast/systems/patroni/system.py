@@ -73,7 +73,7 @@ class PatroniSystem:
         """Return why this machine can't run spec, None when it can."""
         try:
             find(spec.version)
-            etcd.etcd_program()
+            etcd.etcd_program(spec.etcd)
         except UnavailableError as error:
             return error.message
         return settings.illegal_timing(spec) or None
@@ -141,7 +141,7 @@ class PatroniSystem:
         pace = etcd.timing(len(spec.dcs), spec.profile)
         for member in spec.dcs:
             host = await lab.add_host(member.name, member.address)
-            await etcd.start_member(host, spec.dcs, pace)
+            await etcd.start_member(host, spec.dcs, pace, program=etcd.etcd_program(spec.etcd))
             await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
         await lab.preload(PRELOAD)
         for node in spec.nodes:
