@@ -5,6 +5,7 @@
     ├── UnavailableError        this machine, kernel, user or system cannot do that     (exit 64)
     ├── HistoryError            a stored history cannot be read                         (exit 64)
     ├── ClusterError            a cluster did not do what it must (start, elect, stop)  (exit 1)
+    ├── FaultError              a fault did not bite, or could not be healed            (exit 2)
     ├── HostError               the lab or one of its hosts failed us                   (exit 70)
     └── HarnessError            our own fault                                           (exit 70)
 
@@ -82,6 +83,12 @@ class ClusterError(HoldfastError):
     """A cluster did not do what it must: start, elect, replicate, stop."""
 
     exit_code = 1
+
+
+class FaultError(HoldfastError):
+    """A fault did not bite, so that what follows proves nothing, or could not be healed."""
+
+    exit_code = 2
 
 
 class HostError(HoldfastError):

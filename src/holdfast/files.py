@@ -23,8 +23,13 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one; after an error, the old. Raises OSError.
     """
     new = path.with_name(f"{path.name}.new")
-    yield new
-    new.replace(path)
+    try:
+        yield new
+        new.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -51,6 +52,10 @@ async def matrix(
     for_cluster, for_drill = split_overrides(list(sets))
     words = ["holdfast", "matrix", "--systems", systems, "--drills", drills, "--profiles", profiles]
     words += ["--runs", str(runs), *set_words(sets), "--seed", str(seed)]
+    if html_file is not None:
+        from holdfast.report.html import check_page_file
+
+        check_page_file(Path(html_file))
     asked = _names(profiles, "--profiles")
     for profile in asked:
         if profile not in PROFILES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import re
 import secrets
@@ -25,7 +26,7 @@ from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableErr
 from holdfast.files import write_whole
 from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.hosts.state import labs_folder
+from holdfast.hosts.state import labs_folder, state_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
 from holdfast.systems import credentials
 from holdfast.systems.base import Cluster, Progress
@@ -128,6 +129,12 @@ async def bring_up(
     except BaseException:
         await asyncio.shield(take_down(name))
         raise
+
+
+async def keep_lab(cluster: Cluster) -> None:
+    """Let a cluster's lab outlive this process."""
+    if isinstance(cluster.lab, NetnsLab):
+        await cluster.lab.release()
 
 
 def keep_spec(cluster: Cluster) -> None:
@@ -239,14 +246,22 @@ async def take_down(name: str) -> Removed:
 
 
 async def sweep() -> list[Removed]:
-    """Remove labs that were tied to a tool which has died: their init is gone, their folder is not."""
-    swept = []
-    for name in labs():
-        folder = labs_folder() / name
-        with contextlib.suppress(HostError):
-            lab = NetnsLab.open(folder)
-            if lab.is_orphan:
-                swept.append(await take_down(name))
+    """Remove labs that were tied to a tool which has died: their init is gone, their folder is not.
+
+    Where another process sweeps at this moment nothing is done.
+    """
+    swept: list[Removed] = []
+    with (state_folder() / "sweep.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return swept
+        for name in labs():
+            folder = labs_folder() / name
+            with contextlib.suppress(HostError):
+                lab = NetnsLab.open(folder)
+                if lab.is_orphan:
+                    swept.append(await take_down(name))
     return swept
 
 

@@ -21,6 +21,7 @@ from holdfast.faults.registry import fault
 from holdfast.history.history import JSON
 from holdfast.history.store import RECORDINGS
 from holdfast.routes.registry import check_route, own_route
+from holdfast.run.by_hand import ByHand
 from holdfast.run.checks import make_checkers
 from holdfast.run.conclude import About, Outcome, Seen, conclude, recover
 from holdfast.run.live import LiveFeed, announced
@@ -76,11 +77,13 @@ async def run_drill(
     replay: str,
     say: Callable[[str], None],
     injector: Callable[[str], Fault] = fault,
+    by_hand: ByHand | None = None,
 ) -> Outcome:
     """Run a drill on a cluster that is up and store it in folder.
 
     seed: behind every choice. replay: the command that repeats the run, for the report. say: is told of progress.
-    injector: finds a fault by name; tests break one on purpose.
+    injector: finds a fault by name; tests break one on purpose. by_hand: somebody who injects instead of the drill's
+    timeline, and ends it, at the latest after its duration.
 
     Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
     """
@@ -95,7 +98,7 @@ async def run_drill(
     )
     about: dict[str, JSON] = {"lab": cluster.lab.name, "drill": drill.name, "run": folder.name}
     async with feed.publishing(), notifying(cluster, about, say) as tell:
-        outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed)
+        outcome = await _run_drill(cluster, drill, seed, folder, replay, say, injector, feed, by_hand)
         feed.phase, feed.verdict = "done", outcome.verdict
         tell("verdict", {"verdict": str(outcome.verdict), "seed": seed, "replay": replay})
     return outcome
@@ -110,6 +113,7 @@ async def _run_drill(
     say: Callable[[str], None],
     injector: Callable[[str], Fault],
     feed: LiveFeed,
+    by_hand: ByHand | None,
 ) -> Outcome:
     plan = check_drill(drill, cluster)
     route = drill.route or own_route(cluster)
@@ -118,7 +122,7 @@ async def _run_drill(
     await until_whole(cluster, drill.settle_s)
     load = Load(cluster, folder / RECORDINGS, seed)
     observer = Observer(cluster)
-    nemesis: Nemesis | None = None
+    nemesis: Nemesis | ByHand | None = None
     start_ns = end_ns = 0
     complete = False
     acts: list[JSON] = []
@@ -132,7 +136,9 @@ async def _run_drill(
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, route)
             end_ns = start_ns + int(drill.duration_s * NS_PER_S)
-            nemesis = Nemesis(cluster, plan, seed, start_ns, say, injector)
+            if by_hand is not None:
+                by_hand.start(start_ns)
+            nemesis = by_hand or Nemesis(cluster, plan, seed, start_ns, say, injector)
             feed.begin(start_ns, nemesis.records)
             say(f"load for {drill.duration_s:g} s")
             await nemesis.run(end_ns)

@@ -12,11 +12,12 @@ import pytest
 from histories import Row, Story, fault, seen, steady
 from pages import partition_history, stored_run
 
+from holdfast.errors import ConfigError
 from holdfast.history.history import FinalRead, History
 from holdfast.history.op import Outcome
 from holdfast.history.sketch import sketch
 from holdfast.history.store import load_run
-from holdfast.report.html import page_of
+from holdfast.report.html import page_of, write_page
 from holdfast.report.html.losses import loss_groups
 from holdfast.report.html.nodes import stretches
 from holdfast.report.html.rawdata import OPS_MAX, _chosen
@@ -53,6 +54,15 @@ def test_a_store_without_the_newest_fields_is_read(tmp_path: Path) -> None:
     run["observations"] = [row[:8] for row in run["observations"]]
     (folder / "run.json").write_text(json.dumps(run))
     assert "standby · timeline 2" in page(folder)
+
+
+@pytest.mark.parametrize("name", ["", ".", "none/page.html"])
+def test_a_file_that_cannot_be_written_is_named_and_nothing_stays(name: str, tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", partition_history())
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="--html"):
+        write_page(tmp_path / name, [(load_run(folder), folder)])
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:

@@ -19,6 +19,12 @@ SOCKET_NAME: Final = "gate.sock"
 CHUNK_BYTES: Final = 256 * 1024
 CONNECT_TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 2000
+DEAD_AFTER_MS: Final = 5000
+"""When a connection into the lab counts as dead. A client outside talks to us over loopback, where nothing ever dies:
+it would wait for ever for a host without power, whatever it set for itself. Our own connection strings ask for as
+much."""
+
+KEEPALIVE_S: Final = 1
 
 
 class Gate:
@@ -122,6 +128,7 @@ class Gate:
             self._open -= 1
             writer.transport.abort()
             return
+        _bound(far_writer.get_extra_info("socket"))
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         except OSError:
@@ -132,6 +139,14 @@ class Gate:
             self._open -= 1
             writer.close()
             far_writer.close()
+
+
+def _bound(far: socket.socket) -> None:
+    """Have a connection end, with an error, soon after its other end stops answering. Source: tcp(7)."""
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
+    far.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

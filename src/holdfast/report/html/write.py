@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +33,17 @@ def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun])
     _write(path, matrix_page(document, runs))
 
 
+def check_page_file(path: Path) -> None:
+    """Raise ConfigError for a file that no page can be written to: to be asked before long work."""
+    if not path.name or path.is_dir():
+        raise ConfigError("is a folder", file=str(path), key="--html")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "may not be written to" if path.parent.is_dir() else "is not there"
+        raise ConfigError(f"its folder {why}", file=str(path), key="--html")
+
+
 def _write(path: Path, text: str) -> None:
+    check_page_file(path)
     try:
         write_whole(path, text)
     except OSError as error:

@@ -1,0 +1,90 @@
+"""A PostgreSQL cluster that somebody else runs: it can be asked, and nothing is broken in it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from holdfast.api.acknowledged import READ_TIMEOUT_S
+from holdfast.api.base import Cluster, Limits
+from holdfast.api.endpoints import Endpoints
+from holdfast.api.runner import Runner
+from holdfast.cluster.foreign import look
+from holdfast.errors import ClusterError, ConfigError, UnavailableError
+from holdfast.systems.base import ClusterView
+from holdfast.systems.postgres.dsn import per_host
+from holdfast.systems.postgres.views import Connection
+
+FAILOVER_S = 60.0
+_OWN = ("host", "hostaddr", "port", "dbname", "user", "passfile", "target_session_attrs")
+
+
+class FoundCluster(Cluster):
+    """A cluster behind a libpq connection string, which may name several hosts and holds no password."""
+
+    def __init__(self, dsn: str, limits: Limits) -> None:
+        super().__init__(Runner(), "the cluster", limits)
+        try:
+            given = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
+            hosts = per_host(given)
+        except (psycopg.Error, ValueError) as error:
+            self._runner.close()
+            raise ConfigError(f"no connection string: {error}", key="dsn") from error
+        if "password" in given:
+            self._runner.close()
+            raise ConfigError("holds a password", key="dsn", hint="put it into a passfile")
+        self._dsn = dsn
+        self._endpoints = Endpoints(
+            {
+                f"{one.get('host', one.get('hostaddr', ''))}:{one.get('port', '5432')}": (
+                    one.get("host", one.get("hostaddr", "")),
+                    int(one.get("port", "5432")),
+                )
+                for one in hosts
+            },
+            given.get("dbname", given.get("user", "postgres")),
+            given.get("user", "postgres"),
+            given.get("passfile"),
+            {key: value for key, value in given.items() if key not in _OWN},
+        )
+
+    def __enter__(self) -> FoundCluster:
+        self.view()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        self._runner.close()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where its servers are."""
+        return self._endpoints
+
+    @property
+    def failover_timeout_s(self) -> float:
+        """How long a new primary is waited for; nothing is known of whoever manages it."""
+        return self.limits.failover_s or FAILOVER_S
+
+    async def _view(self) -> ClusterView:
+        found = await look(self._dsn)
+        return ClusterView(found.ready, found.primary, found.nodes, found.missing)
+
+    async def _connect(self) -> Connection:
+        timeout = f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)}"
+        text = make_conninfo(self._endpoints.dsn("primary"), options=timeout)
+        try:
+            return await psycopg.AsyncConnection.connect(text, autocommit=True)
+        except psycopg.Error as error:
+            raise ClusterError(f"no primary can be reached: {str(error).strip()}") from error
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise UnavailableError(
+            "this cluster is not one of Holdfast's: nothing is broken, moved or loaded in it",
+            hint="without hosts or a DSN a cluster of its own is made; --ha-lab takes a lab that is up",
+        )
+
+    inject = switchover = failover = restart = history = logs = _refuse
