@@ -49,7 +49,11 @@ def _suites() -> list[dict[str, JSON]]:
         {
             "name": one.name,
             "title": one.title,
-            "members": [*one.drills, *(check.name for check in one.checks)],
+            "members": [
+                *(check.name for check in one.checks),
+                *one.drills,
+                *(case.name for case in one.cases),
+            ],
         }
         for one in found
     ]

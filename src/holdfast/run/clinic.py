@@ -220,7 +220,11 @@ async def partition(stage: Stage) -> Sequence[Finding]:
     recovery_s = await staging.whole(stage)
     return [
         held(
-            "detected_s", detected_s, limit, f"who is to lead was changed after {old} was cut off,", unit=" s"
+            "detected_s",
+            detected_s,
+            limit,
+            f"{old} was cut off, and another was named to lead, after",
+            unit=" s",
         ),
         staging.failover_finding(stage, took_s, f"{new} took a write"),
         expect(

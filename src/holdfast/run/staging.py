@@ -110,16 +110,31 @@ async def ask_above(stage: Stage, node: str, query: str, *params: object) -> lis
 async def write(stage: Stage, node: str, *statements: tuple[str, Sequence[object]]) -> None:
     """Run statements one by one on a node as an application does: each waits for the standbys as the cluster is set.
 
-    Raises ClusterError in the server's words.
+    Raises ClusterError in the server's words, also where a time-out ended the wait for a standby: the server warns that
+    the transaction is committed locally only, and reports success.
     """
+    unwaited: list[str] = []
     try:
         connection = await _connect(stage, node, STATEMENT_TIMEOUT_S)
+        hear_local_commits(connection, unwaited)
         async with connection:
             await connection.execute("SET synchronous_commit = on")
             for text, params in statements:
                 await connection.execute(text.encode(), params)
     except (psycopg.Error, OSError, HostError) as error:
         raise ClusterError(f"{node} does not take a write: {str(error).strip()}") from error
+    if unwaited:
+        raise ClusterError(f"{node} has a write that no standby may have: {unwaited[0]}")
+
+
+def hear_local_commits(connection: Connection, told: list[str]) -> None:
+    """Have told filled with what the server says of commits whose wait for a standby was cancelled."""
+
+    def hear(notice: psycopg.errors.Diagnostic) -> None:
+        if "committed locally" in (notice.message_detail or ""):
+            told.append(notice.message_primary or "")
+
+    connection.add_notice_handler(hear)
 
 
 async def make_table(stage: Stage, table: str, columns: str) -> None:

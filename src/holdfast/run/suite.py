@@ -39,6 +39,7 @@ from holdfast.history.history import JSON
 from holdfast.monitoring.services import with_monitoring
 from holdfast.report.findings import finding_document
 from holdfast.report.json import Document, run_document
+from holdfast.routes.registry import with_route
 from holdfast.run.expected import Case, Expected, expected_of, judged
 from holdfast.run.experiment import check_drill, operated, run_drill
 from holdfast.spec import (
@@ -185,7 +186,7 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A drill of a suite, ready to run. sets: of cluster and drill. elsewhere: why it is not for the system asked."""
+    """A drill of a suite, ready to run. sets: of cluster and drill. elsewhere: why it can't run here, or ""."""
 
     name: str
     title: str
@@ -199,22 +200,31 @@ class _Member:
 
 def _member(name: str, suite: Suite, run: SuiteRun) -> _Member:
     drill = load_drill(name, run.overrides_drill)
-    spec = _cluster(run, suite, drill)
+    spec, elsewhere = _cluster(run, suite, drill), ""
+    if run.lab is None:
+        spec, elsewhere = _routed(spec, drill)
     sets = (*suite.settings, *run.overrides_cluster, *run.overrides_drill)
     source = run.system or suite.system or spec.system
-    return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec))
+    return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec), elsewhere)
+
+
+def _routed(spec: ClusterSpec, drill: DrillSpec) -> tuple[ClusterSpec, str]:
+    """Return the cluster with what the drill's route leads through, and why that can't be had here, or ""."""
+    try:
+        return with_route(spec, drill.route), ""
+    except UnavailableError as error:
+        return spec, error.message
 
 
 def _of_case(case: Case, run: SuiteRun) -> _Member:
     for_cluster, for_drill = split_overrides(case.sets)
     drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
     spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], wish=drill.cluster)
+    spec, elsewhere = _routed(spec, drill)
     sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
-    asked = lifecycle.attach(run.lab).spec.system if run.lab is not None else run.system
-    elsewhere = ""
     if run.lab is not None:
         elsewhere = "it needs a cluster with settings of its own, not a lab that is up"
-    elif asked not in (None, case.system, spec.system):
+    elif run.system not in (None, case.system, spec.system):
         elsewhere = f"it is a weakness of {spec.system}"
     return _Member(case.name, case.title, drill, spec, case.system, sets, case.expected, elsewhere)
 

@@ -10,7 +10,7 @@ from holdfast.checkers.base import Verdict
 from holdfast.run.clinic import EXPECTED_ERRORS
 from holdfast.run.staging import held, same_everywhere
 from holdfast.run.suite import load_suite, suite_names
-from holdfast.spec import load_cluster
+from holdfast.spec import load_cluster, load_drill
 
 PAGE = Path(__file__).parents[3] / "docs" / "suites.md"
 
@@ -59,3 +59,9 @@ def test_an_error_that_no_failover_explains_is_not_among_the_expected() -> None:
     assert not EXPECTED_ERRORS.search(
         'ERROR:  duplicate key value violates unique constraint "patients_pkey"'
     )
+
+
+def test_a_drill_that_takes_a_route_has_what_the_route_leads_through() -> None:
+    suite = load_suite("application")
+    found = {name: load_drill(name).route for name in suite.drills}
+    assert set(found.values()) == {"haproxy", "pgbouncer"}

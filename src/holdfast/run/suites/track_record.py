@@ -81,4 +81,23 @@ CASES: Final = (
         "pgpool",
         ("profile=fast", "duration=25s"),
     ),
+    Case(
+        "pg-auto-failover-cut-off-primary",
+        "pg_auto_failover with its default time-outs: a primary that is cut off never gives up",
+        "primary-partition",
+        "pg_auto_failover",
+        ("dataset=null", "sync=off", _SHORT),
+        Expected(
+            _LOSS,
+            "its keeper hangs in the kernel's time-outs and acknowledges writes that are lost",
+            must=True,
+        ),
+    ),
+    Case(
+        "pg-auto-failover-cut-off-primary-control",
+        "The same with time-outs that let its keeper notice, and sync=on: nothing lost, one writer",
+        "primary-partition",
+        "pg_auto_failover",
+        ("dataset=null", "profile=fast", "sync=on", _SHORT),
+    ),
 )

@@ -1,0 +1,7 @@
+"""Suite ``clock``: its drills are all of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TITLE: Final = "Wall clocks that jump decide nothing"
