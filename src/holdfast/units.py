@@ -39,7 +39,7 @@ def parse_duration_s(text: str | int | float) -> float:
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no duration; write 5s, 150ms, 2m or a number of seconds")
-    return float(found["number"]) * _SECONDS[found["unit"] or "s"]
+    return parse_duration_s(float(found["number"]) * _SECONDS[found["unit"] or "s"])  # float() may say inf
 
 
 def parse_rate_per_s(text: str | int | float) -> float:
@@ -53,7 +53,7 @@ def parse_rate_per_s(text: str | int | float) -> float:
     found = _RATE.fullmatch(text.strip())
     if found is None or float(found["number"]) <= 0:
         raise ValueError(f"{text!r} is no rate; write 500/s, 600/m or a number per second")
-    return float(found["number"]) / _SECONDS[found["unit"] or "s"]
+    return parse_rate_per_s(float(found["number"]) / _SECONDS[found["unit"] or "s"])  # float() may say inf
 
 
 def parse_lsn(text: str) -> Lsn:

@@ -23,6 +23,7 @@ import os
 import resource
 import signal
 import sys
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -31,6 +32,7 @@ from urllib.request import Request, urlopen
 from raftlog.config import Config, load
 from raftlog.errors import ConfigError, RaftlogError
 
+SECONDS_MAX = 86_400.0
 UNSAFE_NO_SYNC = "RAFTLOG_UNSAFE_NO_FSYNC"
 """Set to 1, nothing is synced: power loss then loses acked messages. Only for tests that show just that."""
 
@@ -61,6 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
 
 
+def _seconds(text: str) -> float:
+    """Return a time-out in seconds. Raises ValueError for none that a socket takes."""
+    found = float(text)
+    if not 0 < found <= SECONDS_MAX:
+        raise ValueError
+    return found
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="raftlog", description="A Raft-replicated log that speaks Kafka.")
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -88,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--admin", default="127.0.0.1:8080", metavar="HOST:PORT", help="a node's admin address"
         )
-        one.add_argument("--timeout", type=float, default=30.0, metavar="S")
+        one.add_argument("--timeout", type=_seconds, default=30.0, metavar="S")
     for one in asking[2:]:
         one.add_argument("id", type=int)
     asking[2].add_argument("--kafka", required=True, metavar="HOST:PORT")
@@ -223,7 +233,7 @@ def _call(options: argparse.Namespace, method: str, path: str, body: bytes | Non
                 print(f"raftlog: {admin}: {answer}", file=sys.stderr)
                 return 1
             admin = leader
-        except (URLError, OSError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             print(f"raftlog: {admin} cannot be reached: {reason}", file=sys.stderr)
             return 69

@@ -32,6 +32,7 @@ ENVIRONMENT: Final[dict[str, tuple[str, str]]] = {
 }
 """What the environment overrides. Each name also works with RAFTLOG_ before it."""
 
+BYTES_MAX: Final = 256 * 1024
 PROFILES: Final = {
     "default": {"tick_ms": 40, "heartbeat_ticks": 1, "election_ticks": 10},
     "tuned": {"tick_ms": 10, "heartbeat_ticks": 2, "election_ticks": 12},
@@ -192,10 +193,21 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _text(path: Path) -> str:
+    """Return a file's text. Raises ConfigError for what is no file or too long to be a configuration."""
+    if path.exists() and not path.is_file():  # a FIFO would block, a device may never end
+        raise ConfigError(f"{path}: is no regular file")
+    with path.open("rb") as file:
+        content = file.read(BYTES_MAX + 1)
+    if len(content) > BYTES_MAX:
+        raise ConfigError(f"{path}: is larger than {BYTES_MAX // 1024} KiB")
+    return content.decode("utf-8")
+
+
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Read a config file. Raises ConfigError with file and key. Paths in it are relative to its folder."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

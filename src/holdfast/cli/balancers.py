@@ -7,6 +7,7 @@ spelled as options too (``--init``), and without ``--config`` the file of the la
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -254,13 +255,14 @@ def _config(given: str | None) -> str:
         return given
     try:
         return str(json.loads((state_folder() / REMEMBERED).read_text())["config"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError("no configuration was used before", hint="--config FILE names one") from None
 
 
 def _remember(file: str) -> None:
     text = json.dumps({"config": str(Path(file).resolve())})
-    (state_folder() / REMEMBERED).write_text(text)
+    with contextlib.suppress(OSError):  # a state folder that is read-only: only the convenience is lost
+        (state_folder() / REMEMBERED).write_text(text)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
 from holdfast.checkers.base import Verdict
 from holdfast.cli.options import (
     Duration,
+    as_it_is,
     given,
     json_option,
     lab_option,
@@ -47,17 +48,27 @@ from holdfast.spec.document import parse_value
 from holdfast.systems.base import Cluster
 from holdfast.systems.wait import until, until_whole
 
+USUAL: Final = "patroni-3dcs"
 SHOW_TIMEOUT_S: Final = 3.0
 SETTLE_S: Final = 60.0
+
+
+def _log(folder: Path) -> TextIO:
+    """Return a new log in a folder, which is made. Raises ConfigError when it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written to: {error.strerror or error}", key="--log", file=str(folder)
+        ) from error
 
 
 @click.command()
 @click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
 @click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
 @seed_option("Repeat the plan of an earlier run.")
-@click.option(
-    "--system", metavar="S", default="patroni-3dcs", show_default=True, help="Preset or cluster file."
-)
+@click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file.")
 @profile_option
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
@@ -71,7 +82,7 @@ async def chaos(
     scenario: str,
     duration: float,
     seed: int,
-    system: str,
+    system: str | None,
     profile: str | None,
     log_folder: Path,
     route: str | None,
@@ -84,10 +95,14 @@ async def chaos(
     SCENARIO is all, or one of its kinds alone; health and sustained-load inject nothing.
     """
     words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(seed)]
-    words += [*given(("--system", system), ("--profile", profile), ("--route", route)), *set_words(sets)]
-    log_folder.mkdir(parents=True, exist_ok=True)
+    as_it_is(lab, system is not None, profile, sets)
+    system = USUAL if system is None else system
+    words += given(
+        ("--lab", lab), ("--system", None if lab else system), ("--profile", profile), ("--route", route)
+    )
+    words += set_words(sets)
     with (
-        (log_folder / f"chaos_test_{timestamp()}.log").open("w", buffering=1) as log,
+        _log(log_folder) as log,
         Reporter(f"chaos {scenario}") as reporter,
     ):
 

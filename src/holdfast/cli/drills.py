@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -12,6 +11,7 @@ import click
 from holdfast.checkers.base import worst
 from holdfast.cli import watching
 from holdfast.cli.options import (
+    as_it_is,
     given,
     json_option,
     junit_option,
@@ -24,7 +24,7 @@ from holdfast.cli.options import (
     set_words,
     webhook_option,
 )
-from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, write_file
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
 from holdfast.history.history import JSON
@@ -74,6 +74,7 @@ async def drill(
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
     overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
     for_cluster, for_drill = split_overrides(overrides)
+    as_it_is(lab, system is not None, for_cluster)
     if ALERTS in names:
         if len(names) > 1:
             raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")
@@ -88,7 +89,8 @@ async def drill(
     documents = []
     verdicts = []
     for (name, one), spec in zip(planned, clusters, strict=True):
-        words = ["holdfast", "drill", name, *given(("--system", system)), *set_words(overrides)]
+        words = ["holdfast", "drill", name, *given(("--lab", lab), ("--system", system))]
+        words += set_words(overrides)
         words += ["--seed", str(seed)]
         with Reporter(f"drill {one.name}") as progress:
             outcome = await _run(one, spec, lab, seed, shlex.join(words), keep, progress)
@@ -98,7 +100,7 @@ async def drill(
         if not as_json:
             print_run(OUT, document)
     if junit_file is not None:
-        Path(junit_file).write_text(junit(documents))
+        write_file(junit_file, junit(documents))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})

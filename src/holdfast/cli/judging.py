@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -34,17 +35,24 @@ _SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value"
 
 def find_store(text: str) -> Path:
     """Return the folder of a stored run, by its path or by its name. Raises ConfigError."""
-    for place in (Path(text), runs_folder() / text):
-        if (place / "run.json").is_file():
-            return place
-    raise ConfigError(f"{text} is no stored run", hint="holdfast ls runs lists them")
+    place = _holding("run.json", text)
+    if place is None:
+        raise ConfigError(f"{text[:200]} is no stored run", hint="holdfast ls runs lists them")
+    return place
 
 
 def find_matrix(text: str) -> Path | None:
     """Return the folder of a stored matrix, by its path or by its name; None when it is none."""
-    return next(
-        (place for place in (Path(text), runs_folder() / text) if (place / MATRIX_FILE).is_file()), None
-    )
+    return _holding(MATRIX_FILE, text)
+
+
+def _holding(file: str, text: str) -> Path | None:
+    """Return the folder of that path or that name below runs that holds a file; None without one."""
+    for place in (Path(text), runs_folder() / text):
+        with contextlib.suppress(OSError, ValueError):  # a name too long, a folder closed to us, a NUL
+            if (place / file).is_file():
+                return place
+    return None
 
 
 @click.command()

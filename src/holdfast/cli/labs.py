@@ -11,14 +11,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
+from psycopg.conninfo import make_conninfo
 
 from holdfast.cli import watching
-from holdfast.cli.options import json_option, lab_option, profile_option, set_option
+from holdfast.cli.options import Duration, json_option, lab_option, profile_option, set_option
 from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
-from holdfast.errors import ConfigError, HostError
+from holdfast.errors import ClusterError, ConfigError
 from holdfast.monitoring.services import addresses, with_monitoring
 from holdfast.report.plain import plain
 from holdfast.routes.registry import routes
@@ -117,9 +118,7 @@ def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
     "--dsn", metavar="DSN", help="Look at a cluster that holdfast did not make; libpq's form, no password."
 )
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
-@click.option(
-    "--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End a --watch after that."
-)
+@click.option("--for", "for_s", type=Duration(none=True), metavar="SECONDS", help="End a --watch after that.")
 @json_option
 @asynchronous
 async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | None, as_json: bool) -> int:
@@ -209,31 +208,41 @@ async def psql(
         raise ConfigError(f"{cluster.spec.system} has no PostgreSQL servers")
     target = node or (await cluster.view()).primary
     if target is None:
-        raise HostError("no node accepts writes now", hint="holdfast status; or name one with --node")
+        raise ClusterError("no node accepts writes now", hint="holdfast status; or name one with --node")
     port = cluster.lab.published.get(target)
-    if port is None:
+    if port is None or target not in {one.name for one in cluster.spec.nodes}:
         names = ", ".join(one.name for one in cluster.spec.nodes)
         raise ConfigError(f"there is no node {target}", hint=f"nodes: {names}")
     user = "postgres" if superuser else cluster.spec.user
     argv = [
         find(cluster.spec.version).program("psql"),
-        f"host=127.0.0.1 port={port.port} user={user} dbname={database or cluster.spec.database} connect_timeout=5",
+        make_conninfo(
+            host="127.0.0.1",
+            port=port.port,
+            user=user,
+            dbname=cluster.spec.database if database is None else database,
+            connect_timeout=5,
+        ),
         *arguments,
     ]
     env = {**os.environ, "PGPASSFILE": str(cluster.credentials.passfile)}
     # psql talks to the person's own terminal; this process waits and passes its status on.
     done = await asyncio.to_thread(
-        lambda: subprocess.run(argv, env=env, capture_output=as_json, text=True, check=False)
+        lambda: subprocess.run(
+            argv, env=env, capture_output=as_json, text=True, errors="replace", check=False
+        )
     )
     if as_json:
         print_json({"node": target, "code": done.returncode, "stdout": done.stdout, "stderr": done.stderr})
-    return done.returncode
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
 @click.command()
 @lab_option
 @click.argument("node", required=False)
-@click.option("-n", "--lines", default=20, show_default=True, help="Last lines of each log.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(1), default=20, show_default=True, help="Last lines of each log."
+)
 @json_option
 @asynchronous
 async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> None:

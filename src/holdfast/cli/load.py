@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from holdfast.run.experiment import run_drill
 from holdfast.run.external import DEFAULT_PROTOCOL, PROTOCOLS, Endpoint, load_external
 from holdfast.spec import DrillSpec, WorkloadSpec
 from holdfast.units import parse_rate_per_s
+from holdfast.workloads import WORKLOADS
 
 
 @click.command()
@@ -71,6 +73,12 @@ async def load(
         raise ConfigError("is a cluster of your own, and --lab one of Holdfast's", key="--bootstrap")
     if bootstrap is not None and route is not None:
         raise ConfigError("is a way through a lab, and --bootstrap has none", key="--route")
+    if workload not in WORKLOADS:
+        raise ConfigError(
+            f"there is no workload {workload}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
+        )
+    if argv and shutil.which(argv[0]) is None:
+        raise ConfigError(f"there is no program {argv[0][:200]}", hint="a path, or a name found on PATH")
     try:
         rate_per_s = None if rate is None else parse_rate_per_s(rate)
     except ValueError as error:
@@ -83,6 +91,7 @@ async def load(
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
     words += given(
+        ("--lab", lab),
         ("--rate", rate),
         ("--route", route),
         ("--bootstrap", bootstrap),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -21,7 +22,17 @@ from holdfast.report.plain import plain
 USAGE: Final = 64
 OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
+READER_GONE: Final = 141
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+REFUSED: Final = (
+    errno.EACCES,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
+"""What a file system says of a place that a person named, and that nobody foresaw."""
 
 
 GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
@@ -138,14 +149,21 @@ def run(arguments: list[str], command: click.Command = holdfast_command, program
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted; what was made has been removed", None)
         return INTERRUPTED
-    except BrokenPipeError:
-        return 0  # the reader of our output had enough
+    except (BrokenPipeError, SystemExit):  # click, too, leaves by itself when nobody reads on
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # what is left in the buffer must not fail again at the end
+        os.close(nowhere)
+        return READER_GONE
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno in DISK_FULL:
+            complain(
+                f"the disk is full: {error.filename or error}",
+                "free some, or set HOLDFAST_STATE to another disk",
+            )
+        elif error.errno in REFUSED and error.filename is not None:
+            complain(f"{str(error.filename)[:200]}: {error.strerror}", "name a place that you may use")
+        else:
             return our_fault(error, verbose)
-        complain(
-            f"the disk is full: {error.filename or error}", "free some, or set HOLDFAST_STATE to another disk"
-        )
         return USAGE
     except Exception as error:  # noqa: BLE001 - the last resort
         return our_fault(error, verbose)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.options import lab_option
+from holdfast.cli.options import Duration, lab_option
 from holdfast.cli.output import ERR, asynchronous, say
 from holdfast.cluster import lifecycle
 from holdfast.report.plain import plain
@@ -23,7 +23,7 @@ FOR_EVER_S: Final = 10 * 365 * 86400.0
 @click.command()
 @click.argument("url")
 @lab_option
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="End after that.")
+@click.option("--for", "for_s", type=Duration(none=True), metavar="SECONDS", help="End after that.")
 @asynchronous
 async def notify(url: str, lab: str | None, for_s: float | None) -> None:
     """Post failovers and alerts of a lab to URL until Ctrl-C; HOLDFAST_WEBHOOK_SECRET signs them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from holdfast.cli.options import json_option, lab_option
 from holdfast.cli.output import Reporter, asynchronous, print_json, say
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle, operate
-from holdfast.errors import ConfigError, UnavailableError
+from holdfast.errors import ConfigError, HostError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.spec import DrillSpec, load_any
@@ -67,7 +68,7 @@ async def restart(lab: str | None, nodes: tuple[str, ...], as_json: bool) -> Non
     with Reporter("restart", quiet=as_json) as progress:
         out = await cluster.in_maintenance() if isinstance(cluster, Maintainable) else frozenset()
         everyone = [node.name for node in cluster.spec.nodes if node.name not in out]
-        order = await operate.restart_all(cluster, nodes or everyone, progress)
+        order = await operate.restart_all(cluster, list(dict.fromkeys(nodes)) or everyone, progress)
     took_s = round(seconds_between(start, now_ns()), 3)
     if as_json:
         done: list[JSON] = list(order)
@@ -89,10 +90,21 @@ async def execute(lab: str | None, host: str, argv: tuple[str, ...]) -> int:
     found = cluster.lab.hosts.get(host)
     if not isinstance(found, NetnsHost):
         raise ConfigError(f"there is no host {host}", hint=f"hosts: {', '.join(cluster.lab.hosts)}")
-    program = Program(argv[0], list(argv), "log/exec.log")
-    process = await found.attach(program, [stream.fileno() for stream in (sys.stdin, sys.stdout, sys.stderr)])
+    words = list(argv[1:] if argv[0] == "--" else argv)
+    if not words:
+        raise click.UsageError("name a program after --")
+    try:
+        process = await found.attach(Program(words[0], words, "log/exec.log"), _terminal())
+    except HostError as error:  # no such program, a host that is off
+        raise UnavailableError(error.message, hint=f"holdfast exec {host} ls /usr/bin") from error
     code = await process.wait(None)
     return code if code >= 0 else 128 - code
+
+
+def _terminal() -> list[int]:
+    """Return our own input, output and errors, as descriptors; /dev/null for one that was closed."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return [os.open(os.devnull, os.O_RDWR) if one is None else one.fileno() for one in streams]
 
 
 @click.command()

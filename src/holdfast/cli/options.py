@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -18,9 +20,12 @@ _DRAWN_BITS: Final = 31
 
 
 class Duration(click.ParamType[float]):
-    """``300`` or ``300s`` or ``5m``, in seconds."""
+    """``300`` or ``300s`` or ``5m``, in seconds. none: whether 0 will do."""
 
     name = "duration"
+
+    def __init__(self, *, none: bool = False) -> None:
+        self._none = none
 
     def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
         """Return the seconds."""
@@ -28,7 +33,30 @@ class Duration(click.ParamType[float]):
             seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
         except ValueError as error:
             self.fail(str(error), param, context)
-        return seconds if seconds > 0 else self.fail("must be longer than nothing", param, context)
+        if seconds > 0 or self._none:
+            return seconds
+        return self.fail("must be longer than nothing", param, context)
+
+
+class OutputFile(click.ParamType[str]):
+    """A file to be written at the end, perhaps after hours: refused now where that cannot be."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str:
+        """Return its path."""
+        path = Path(str(value))
+        try:
+            if path.is_dir():
+                self.fail(f"{path} is a folder", param, context)
+            there = next(one for one in (path, *path.absolute().parents) if one.exists())
+            if not (path.exists() or there.is_dir()):
+                self.fail(f"{there} is no folder", param, context)
+            if not os.access(there, os.W_OK):
+                self.fail(f"{there} may not be written to", param, context)
+        except (OSError, ValueError) as error:  # a name too long, a NUL
+            self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
+        return str(path)
 
 
 json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
@@ -45,7 +73,7 @@ set_option = click.option(
     "sets", "--set", multiple=True, metavar="KEY=VALUE", help="Set a key of the cluster or drill."
 )
 junit_option = click.option(
-    "--junit", "junit_file", metavar="F", help="Also write the verdicts to F as JUnit XML."
+    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
 )
 keep_option = click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
 
@@ -76,6 +104,14 @@ def webhook_option(command: F) -> F:
         help="Post failovers, alerts and verdicts there; HOLDFAST_WEBHOOK_SECRET signs them.",
     )  # fmt: skip
     return option(command)
+
+
+def as_it_is(lab: str | None, *changes: object) -> None:
+    """Raise UsageError when a lab that is up is named and what would make another of it too."""
+    if lab is not None and any(changes):
+        raise click.UsageError(
+            "--lab takes the lab as it is: no --system or --profile with it, and --set may set keys of the drill only"
+        )
 
 
 def given(*pairs: tuple[str, str | None]) -> list[str]:

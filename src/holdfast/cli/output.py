@@ -1,7 +1,8 @@
 """What commands print, and how they end.
 
 Data goes to stdout, everything else to stderr. ``--json`` prints one document. Exit: 0 pass, 1 fail, 2 unknown or
-invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted.
+invalid, 64 bad usage or configuration, 70 our own fault, 130 interrupted, 141 when the reader of our
+output went away before its end (as the shell says of a program that SIGPIPE ended).
 """
 
 from __future__ import annotations
@@ -10,19 +11,36 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from holdfast.errors import ConfigError
 from holdfast.report.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where our input, output or errors were closed, so that no file of ours takes their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it lives as long as we do
+
+
+open_closed_streams()
 
 PLAIN_WIDTH: Final = 160
 """Columns of a table that goes to a file or a pipe, where nothing wraps."""
@@ -34,6 +52,15 @@ EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "inv
 """By verdict."""
 
 T = TypeVar("T")
+
+
+def write_file(path: str, text: str) -> None:
+    """Write an OutputFile and make the folders it is in. Raises ConfigError when that cannot be done after all."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=path) from error
 
 
 def print_json(document: JSON) -> None:

@@ -13,6 +13,7 @@ import click
 from holdfast.checkers.base import Verdict
 from holdfast.cli.options import (
     Duration,
+    as_it_is,
     given,
     json_option,
     junit_option,
@@ -23,7 +24,7 @@ from holdfast.cli.options import (
     set_option,
     set_words,
 )
-from holdfast.cli.output import ERR, EXIT_CODES, OUT, asynchronous, print_json, say
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, asynchronous, print_json, say, write_file
 from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError, HistoryError, UnavailableError
 from holdfast.history.history import JSON
@@ -87,13 +88,10 @@ async def soak(
     """
     if system is not None and config is not None:
         raise click.UsageError("--system and --config say the same: give one")
-    if lab is not None and (system or config or profile):
-        raise click.UsageError("--lab takes the lab as it is: no --system, --config or --profile with it")
     times = SoakTimes.asked(duration, failover_interval, validation_interval)
-    source = system or config or "six-node"
+    source = next((one for one in (system, config) if one is not None), "six-node")
     for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
-    if lab is not None and for_cluster:
-        raise click.UsageError("--lab takes the lab as it is: --set may set keys of the drill only")
+    as_it_is(lab, system is not None, config is not None, for_cluster)
     words = [
         "holdfast",
         "soak",
@@ -145,7 +143,7 @@ async def soak(
             return _never_began(diary, f"ended early: {error.message}", as_json)
     document = run_document(outcome.history, outcome.document, outcome.folder)
     if junit_file is not None:
-        Path(junit_file).write_text(junit([document]))
+        write_file(junit_file, junit([document]))
     if as_json:
         print_json(_document(outcome.verdict, document, seed))
     else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
 
 from holdfast.cli.options import (
+    as_it_is,
     given,
     json_option,
     junit_option,
@@ -19,7 +19,7 @@ from holdfast.cli.options import (
     set_option,
     set_words,
 )
-from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, say
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, say, write_file
 from holdfast.history.history import JSON
 from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import Document
@@ -59,7 +59,8 @@ async def suite(
         *([f"duration={duration}"] if duration else []),
     ]
     for_cluster, for_drill = split_overrides(overrides)
-    words = ["holdfast", "suite", name, *given(("--system", system)), *set_words(overrides)]
+    as_it_is(lab, system is not None, for_cluster)
+    words = ["holdfast", "suite", name, *given(("--lab", lab), ("--system", system)), *set_words(overrides)]
     words += ["--seed", str(seed)]
 
     def shown(document: Document) -> None:
@@ -82,7 +83,7 @@ async def suite(
             ),
         )
     if junit_file is not None:
-        Path(junit_file).write_text(junit(_drills(document["drills"])))
+        write_file(junit_file, junit(_drills(document["drills"])))
     if as_json:
         print_json(document)
     else:

@@ -175,6 +175,8 @@ async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> tuple[str
                 "replay is paused",
                 f"holdfast psql --superuser --node {before.name} -- -c 'select pg_wal_replay_resume()'",
             )
+    if not isinstance(cluster, HasServers):
+        return None  # a follower of a consensus group streams nothing; who leads is examined elsewhere
     if before.state not in _FOLLOWS and now.state not in _FOLLOWS:
         return f"it does not stream but is {now.state}", f"holdfast logs {before.name}"
     if (now.lag_bytes or 0) >= STALL_BYTES_MIN and now.lsn == before.lsn:

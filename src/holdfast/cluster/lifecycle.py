@@ -19,13 +19,13 @@ from typing import Final
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.residue import find_residue, take_census
-from holdfast.cluster.services import start_services
+from holdfast.cluster.services import SERVICES, start_services
 from holdfast.cluster.systems import system
 from holdfast.datasets.load import check_dataset, load_dataset
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
 from holdfast.files import write_whole
 from holdfast.hosts.netns import clocks, disks
-from holdfast.hosts.netns.lab import NetnsLab
+from holdfast.hosts.netns.lab import NetnsLab, bound
 from holdfast.hosts.state import labs_folder, state_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
 from holdfast.systems import credentials
@@ -69,6 +69,18 @@ def lab_folder(name: str) -> Path:
     return labs_folder() / name
 
 
+def _check_ports(spec: ClusterSpec) -> None:
+    """Raise UnavailableError for a pinned port that is in use, before anything is made."""
+    left_out = {
+        one.name
+        for one in spec.services
+        if one.kind in SERVICES and SERVICES[one.kind].available(spec) is not None
+    }
+    for name, port in spec.ports.items():
+        if name.split("/")[0] not in left_out:
+            bound(name, port).close()
+
+
 async def bring_up(
     spec: ClusterSpec,
     name: str,
@@ -98,6 +110,7 @@ async def bring_up(
         raise ConfigError(
             f"there is a lab {name} already", hint=f"holdfast down --lab {name}, or choose another --name"
         )
+    _check_ports(spec)
     start = now_ns()
     nodes = [node.name for node in spec.nodes]
     lab = await NetnsLab.create(
@@ -179,17 +192,20 @@ def the_lab(name: str | None) -> str:
 def attach(name: str | None) -> Cluster:
     """Return the cluster of a lab that is up; without a name, of the only one.
 
-    Raises ConfigError as the_lab does, HostError when the lab has ended.
+    Raises ConfigError as the_lab does, UnavailableError when the lab has ended or is not complete yet.
     """
     name = the_lab(name)
     folder = lab_folder(name)
     lab = NetnsLab.open(folder)
     if not lab.is_running:
-        raise HostError(f"lab {name} has ended", hint="holdfast down removes what is left of it")
+        raise UnavailableError(f"lab {name} has ended", hint="holdfast down removes what is left of it")
     try:
         spec = load_cluster(str(folder / SPEC_NAME))
     except ConfigError as error:
-        raise HostError(f"lab {name} is not complete", hint=f"holdfast down --lab {name}") from error
+        raise UnavailableError(
+            f"lab {name} is not complete",
+            hint=f"wait while holdfast up makes it; if nothing does: holdfast down --lab {name}",
+        ) from error
     found: Cluster = system(spec.system).attach(lab, spec)
     return found
 

@@ -133,11 +133,13 @@ async def add_node(
         address = next((one for one in before.spare_addresses() if one not in used), None)
         if address is None:
             raise ConfigError(f"the subnet {before.subnet} has no address left")
-        node = NodeSpec(name=wanted, address=address, role=role, port=port, priority=priority)
         try:
+            node = NodeSpec(name=wanted, address=address, role=role, port=port, priority=priority)
             after = with_node(before, node)
         except ValidationError as error:
-            raise ConfigError(error.errors()[0]["msg"], key=wanted) from error
+            raise ConfigError(
+                error.errors()[0]["msg"].removeprefix("Value error, "), key=wanted[:80]
+            ) from error
         cluster.spec = after
         keep_spec(cluster)  # first, so that a tool that is killed now leaves a node that remove-node knows
         try:

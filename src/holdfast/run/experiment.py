@@ -15,7 +15,7 @@ from pathlib import Path
 from holdfast.clock import now_ns, seconds_between, timestamp
 from holdfast.cluster import lifecycle
 from holdfast.cluster.observe import Observer
-from holdfast.errors import ConfigError, UnavailableError
+from holdfast.errors import ConfigError, HoldfastError, UnavailableError
 from holdfast.faults.base import Fault
 from holdfast.faults.registry import fault
 from holdfast.history.history import JSON
@@ -85,8 +85,15 @@ async def run_drill(
     injector: finds a fault by name; tests break one on purpose. by_hand: somebody who injects instead of the drill's
     timeline, and ends it, at the latest after its duration.
 
-    Raises ClusterError when the cluster is not healthy to begin with or the load never gets an ack.
+    Raises what check_drill does, and then an empty folder is removed; ClusterError when the cluster is not healthy to
+    begin with or the load never gets an ack.
     """
+    try:
+        check_drill(drill, cluster)
+    except HoldfastError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
     feed = LiveFeed(
         folder,
         folder / RECORDINGS,

@@ -54,6 +54,10 @@ class Keyword(str):
     __slots__ = ()
 
 
+DEPTH_MAX: Final = 100
+"""Levels of brackets; a transaction in a history has about five. What walks values does so recursively."""
+
+
 def line_of(text: str, offset: int) -> int:
     """Return the 1-based line that holds a character."""
     return text.count("\n", 0, offset) + 1
@@ -124,6 +128,9 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
             break
         first = token[0]
         if token in _CLOSER:
+            if depth == DEPTH_MAX:
+                where = line_of(text, found.start(1))
+                raise HistoryError(f"is nested deeper than {DEPTH_MAX} levels", file=file, line=where)
             stack.append((token, items, found.start(1)))
             items = []
             if depth == 0:

@@ -40,7 +40,8 @@ def read_jepsen_edn(text: str, file: str | None = None) -> Ops:
 
 def _event(pairer: EventPairer, form: Any, line: int | None) -> None:
     if not isinstance(form, dict):
-        raise HistoryError(f"an event is a map, this is {str(form)[:60]!r}", file=pairer.file, line=line)
+        shown = f"{form!r:.60}" if isinstance(form, str | int | float) else f"a {type(form).__name__}"
+        raise HistoryError(f"an event is a map, this is {shown}", file=pairer.file, line=line)
     process, kind = form.get("process", NAMELESS), form.get("type")
     if process is not NAMELESS and type(process) is not int:
         return

@@ -51,6 +51,21 @@ class _Saved(TypedDict):
     released: bool
 
 
+def bound(name: str, port: int | None) -> socket.socket:
+    """Return a socket bound at a port of 127.0.0.1, or at a free one. Raises UnavailableError when it is in use."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port or 0))
+    except OSError as error:
+        listener.close()
+        raise UnavailableError(
+            f"port {port} for {name} cannot be used: {error.strerror}",
+            hint=f"free it, or choose another with --set ports.{name}=PORT (0 for any free one)",
+        ) from error
+    return listener
+
+
 class NetnsLab:
     """One lab. Make it with create, find it again with open."""
 
@@ -198,15 +213,7 @@ class NetnsLab:
 
     async def publish(self, name: str, address: str, target_port: int, port: int | None) -> PublishedPort:
         """Make address:target_port of the lab reachable at 127.0.0.1, at port or at a free one."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port or 0))
-            except OSError as error:
-                raise UnavailableError(
-                    f"port {port} for {name} cannot be used: {error.strerror}",
-                    hint=f"free it, or choose another with --set ports.{name}=PORT (0 for any free one)",
-                ) from error
+        with bound(name, port) as listener:
             listener.listen(512)
             await ask(
                 self.folder / GATE_SOCKET,
