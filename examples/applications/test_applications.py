@@ -30,7 +30,7 @@ def test_users_over_a_failover_inside_open_transactions(ha_cluster, program, set
         time.sleep(3)  # of quiet work
         with ha_cluster.inject("host_power_off", on="primary"):
             ha_cluster.wait_until("failed-over")
-            time.sleep(15)  # for the pool to find the new primary
+            time.sleep(8)  # for the pool to find the new primary
     seen = json.loads(
         next(one for one in load.output() if one.startswith("summary ")).removeprefix("summary ")
     )

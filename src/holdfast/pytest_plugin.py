@@ -202,7 +202,9 @@ def pytest_runtest_makereport(
     if isinstance(cluster, OwnCluster):
         injected, recordings = item.stash.get(_SHOWN, (0, 0))
         if report.when == "call":
-            report.user_properties += figures(cluster.recordings[recordings:])
+            item.user_properties += figures(
+                cluster.recordings[recordings:]
+            )  # its teardown's report is the one told
         if report.failed:
             keeps = bool(item.config.getoption("ha_keep"))
             cluster.keep = cluster.keep or keeps

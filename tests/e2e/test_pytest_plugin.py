@@ -18,7 +18,7 @@ from holdfast.cluster import lifecycle
 ROOT = Path(__file__).parents[2]
 
 PROJECT = """
-import psycopg, pytest
+import holdfast, psycopg, pytest
 
 pytestmark = pytest.mark.ha_cluster("patroni", nodes=2, sync="on", profile="fast")
 
@@ -35,6 +35,25 @@ def test_writes_survive_a_crash(ha_cluster):
     ha_cluster.assert_no_lost_writes(acknowledged, table="orders", column="id")
     ha_cluster.assert_no_lost_writes()
     assert load.result.acked > 0
+    with holdfast.cluster(dsn=ha_cluster.dsn("any")) as theirs:  # as if it were not ours
+        assert (len(theirs.nodes), len(theirs.standbys)) == (2, 1)
+        theirs.assert_no_lost_writes(acknowledged, query="SELECT id FROM orders")
+        theirs.assert_lag()
+        with pytest.raises(holdfast.HoldfastError, match="nothing is broken"):
+            theirs.inject("process_kill", on="primary")
+
+@pytest.mark.ha_cluster("patroni", nodes=2, sync="on", profile="fast")
+def test_a_fault_that_does_not_bite_is_no_proof(ha_cluster, monkeypatch):
+    from holdfast.faults.base import Effect
+    from holdfast.faults.registry import fault
+
+    async def nothing(*_): return Effect(False, "all runs on")
+    monkeypatch.setattr(fault("process_kill"), "effective", nothing)
+    with pytest.raises(holdfast.HoldfastError, match="did not bite: all runs on"):
+        with ha_cluster.inject("process_kill", on="one-standby"):
+            raise AssertionError("never reached")
+    with pytest.raises(AssertionError, match="1 of 1 acknowledged writes are lost: 7"):
+        ha_cluster.assert_no_lost_writes([7], query="SELECT 8")
 """
 
 FAILS = """
@@ -47,13 +66,15 @@ def test_that_fails(ha_cluster):
 """
 
 
-def run_pytest(folder: Path, *words: str, plugins: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    folder: Path, *words: str, plugins: Sequence[str] = (), timeout_s: float = 280
+) -> subprocess.CompletedProcess[str]:
     """Run pytest in folder as its user would, with the plugin of this tree."""
     named = [word for one in ("holdfast.pytest_plugin", *plugins) for word in ("-p", one)]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named, *words],
         cwd=folder, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True,
-        check=False, timeout=280,
+        check=False, timeout=timeout_s,
     )  # fmt: skip
 
 
@@ -64,7 +85,7 @@ def test_a_project_passes_beside_a_failing_test_whose_logs_and_history_are_kept(
     done = run_pytest(
         tmp_path, "-n", "2", "--dist", "loadfile", "--junitxml", "junit.xml", plugins=["xdist.plugin"]
     )
-    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     assert re.search(r"fault +process_kill on pg-node-\d", done.stdout)
     assert "--ha-keep" in done.stdout
     (kept,) = (tmp_path / "kept").iterdir()
@@ -98,6 +119,31 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(tmp_path:
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_a_cluster_comes_up_removes_it(tmp_path: Path) -> None:
+    (tmp_path / "test_long.py").write_text("def test_a(ha_cluster): assert not 'reached'\n")
+    words = [sys.executable, "-m", "pytest", "-p", "holdfast.pytest_plugin", "test_long.py"]
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 60
+        while not lifecycle.labs() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert lifecycle.labs()
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=60)
+    assert "KeyboardInterrupt" in out, out
+    assert lifecycle.labs() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_example_programs_survive_with_good_settings_and_not_with_bad_ones() -> None:
+    done = run_pytest(ROOT, "-s", "examples/applications", timeout_s=800)
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    assert lifecycle.labs() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_wheel_in_an_empty_environment_is_all_that_a_stranger_needs(tmp_path: Path) -> None:
     """Build it, install it with pytest and xdist alone, and run a ten-line test on two workers."""
     wheels, project, python = tmp_path / "wheels", tmp_path / "project", tmp_path / "venv/bin/python"

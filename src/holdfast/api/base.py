@@ -127,7 +127,7 @@ class Cluster(ABC):
             if what == "whole":
                 if not view.ready:
                     raise ClusterError(view.missing)
-                return view.primary or ""
+                return view.primary or what
             if view.primary is None or view.primary == old:
                 raise ClusterError(f"{view.primary or 'no node'} accepts writes")
             return view.primary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import re
@@ -106,16 +105,15 @@ class OwnCluster(Cluster):
         try:
             for one in self.recordings:
                 if one.is_running:
-                    with contextlib.suppress(ClusterError):
-                        one.stop()
+                    one.abandon()
             self._runner.run(self._leave(), finish=True)
         finally:
             self._running = None
             self._runner.close()
 
     async def _leave(self) -> None:
-        if self._injections is not None:
-            await self._injections.heal_all() if self.keep else None
+        if self._injections is not None and self.keep:
+            await self._injections.heal_all()
         if self._wanted is None:
             return
         lab = self.running.lab

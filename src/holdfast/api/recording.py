@@ -140,11 +140,19 @@ class Recording:
             self._result = _recorded(outcome)
         return self._result
 
+    def abandon(self) -> None:
+        """End the load without a verdict; what it recorded stays in its folder."""
+        if self.is_running:
+            self._runner.run(self._cancel(), finish=True)
+
     def __enter__(self) -> Recording:
         return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
+        if error is not None and not isinstance(error, Exception):
+            self.abandon()  # Ctrl-C: nobody waits for a verdict
+            return
         try:
             self.stop()
         except Exception as worse:
@@ -180,6 +188,12 @@ class Recording:
         if work.done():
             work.result()  # it did not get as far as a load: whatever it raises says why
         self._work = work
+
+    async def _cancel(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+            self._work = None
 
     def _logged(self) -> int:
         """Return how long the log of a program is by now: earlier loads on the same lab wrote to it, too."""
