@@ -46,7 +46,7 @@ def story(
         *_lock(history, end_s),
         *_final(history, losses, end_s),
     ]
-    roles = sorted(_roles(history, end_s), key=lambda moment: moment.at_s)
+    roles = sorted((*_roles(history, end_s), *_followers(history, end_s)), key=lambda moment: moment.at_s)
     told += roles[: max(0, MOMENTS_MAX - len(told))]
     return tuple(
         sorted(told, key=lambda moment: (round(moment.at_s, 2), _ORDER.get(moment.kind, 1), moment.at_s))
@@ -162,9 +162,24 @@ def _change(node: str, before: Stretch, now: Stretch, led: int) -> str:
         return f"{node} is primary{again}, on timeline {now.timeline}."
     if now.role == "standby" and before.role != "standby":
         return f"{node} is a standby, on timeline {now.timeline}."
-    if now.role == "standby" and now.timeline != before.timeline:
-        return f"{node} follows to timeline {now.timeline}."
     return ""
+
+
+def _followers(history: History, end_s: float) -> Iterator[Moment]:
+    """Tell once for each timeline which standbys came over to it. One that lost its connection shows the timeline of
+    its last restart point until it has a new one: a step back that is none."""
+    came: dict[int, list[tuple[float, str]]] = {}
+    for node in node_names(history):
+        newest, was = 0, ""
+        for one in stretches(history, node, end_s):
+            if one.role == was == "standby" and one.timeline > newest:
+                came.setdefault(one.timeline, []).append((one.start_s, node))
+            newest, was = max(newest, one.timeline), one.role
+    for timeline, those in came.items():
+        those.sort()
+        names = ", ".join(node for _, node in those)
+        verb, last = ("follows", "") if len(those) == 1 else ("follow", f", the last at {those[-1][0]:.3f} s")
+        yield Moment(those[0][0], "role", f"{names} {verb} to timeline {timeline}{last}.")
 
 
 def _final(history: History, losses: tuple[LossGroup, ...], end_s: float) -> Iterator[Moment]:
