@@ -18,6 +18,7 @@ KNOWN = [
     ("primary-partition --set sync=strict", PASS),
     ("manager-kill --set sync=off --set watchdog=off", FAIL),
     ("manager-kill --set sync=on --set watchdog=on", PASS),
+    ("candidate-behind", PASS),
     ("primary-power-off --system streaming", PASS),
     ("primary-partition --system streaming --profile fast", PASS),
     ("frozen-primary --system streaming --profile fast", PASS),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from holdfast.spec import load_cluster
 from holdfast.systems.base import CAPABILITIES, HasConsensus
-from holdfast.systems.pg_auto_failover import keeper, settings
+from holdfast.systems.pg_auto_failover import keeper, mend, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 
 PRESET = "pg_auto_failover"
@@ -20,6 +21,7 @@ PRESET = "pg_auto_failover"
         ("pg_auto_failover.helth_check_period=1", "no setting helth_check_period"),
         ("pg_auto_failover.primary_demote_timeout=-1", "whole number"),
         ("pg_auto_failover.primary_demote_timeout=soon", "whole number"),
+        ("pg_auto_failover.mend_fast_forward=2", "0 or 1"),
         ("watchdog=on", "no watchdog"),
         ("tls=on", "tls"),
     ],
@@ -118,3 +120,43 @@ def test_it_has_every_capability_but_a_consensus_store() -> None:
 def _has(kind: type, capability: type) -> bool:
     wanted = {name for name in vars(capability) if not name.startswith("_")}
     return all(hasattr(kind, name) for name in wanted)
+
+
+def test_pg_ctl_puts_the_signal_file_back_before_it_promotes_a_standby(tmp_path: Path) -> None:
+    real, data = tmp_path / "real", tmp_path / "data"
+    real.mkdir()
+    data.mkdir()
+    state = tmp_path / "state"
+    _script(real / "pg_controldata", f"cat {state}")
+    _script(real / "pg_ctl", 'echo "$@"')
+    _script(tmp_path / "pg_ctl", mend.PG_CTL.removeprefix("#!/bin/sh\n") % real)
+
+    def promoted_with_signal(word: str) -> bool:
+        (data / "standby.signal").unlink(missing_ok=True)
+        argv = [str(tmp_path / "pg_ctl"), "promote", "-D", str(data)]
+        state.write_text(f"Database cluster state: {word}\n")
+        assert subprocess.check_output(argv, text=True) == f"promote -D {data}\n"
+        return (data / "standby.signal").exists()
+
+    assert promoted_with_signal("in archive recovery")
+    assert not promoted_with_signal("in production")
+
+
+def test_a_candidate_that_fetches_wal_is_started_without_a_recovery_target(tmp_path: Path) -> None:
+    _script(tmp_path / "real-postgres", 'echo "$@"')
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "real-postgres").rename(real / "postgres")
+    _script(tmp_path / "postgres", mend.POSTGRES.removeprefix("#!/bin/sh\n") % real)
+    conf = tmp_path / "postgresql-auto-failover-standby.conf"
+    argv = [str(tmp_path / "postgres"), "-D", str(tmp_path), "-h", "*"]
+
+    conf.write_text("recovery_target = 'immediate'\n")
+    assert subprocess.check_output(argv, text=True) == f"-D {tmp_path} -h *\n"
+    conf.write_text("primary_slot_name = 'a'\nrecovery_target_lsn = '0/3000000'\n")
+    assert subprocess.check_output(argv, text=True) == f"-D {tmp_path} -h * -c recovery_target_lsn=\n"
+
+
+def _script(file: Path, words: str) -> None:
+    file.write_text(f"#!/bin/sh\n{words}\n")
+    file.chmod(0o755)

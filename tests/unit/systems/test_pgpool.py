@@ -13,7 +13,8 @@ from holdfast.spec import ClusterSpec, load_cluster
 from holdfast.systems.credentials import Credentials
 from holdfast.systems.pgpool import settings
 from holdfast.systems.pgpool.pcp import Pcp, PcpError
-from holdfast.systems.pgpool.system import PgpoolSystem
+from holdfast.systems.pgpool.system import TOOLS, PgpoolSystem
+from holdfast.systems.programs import missing
 
 SECRETS = {
     user: f"secret-of-{user}" for user in ("postgres", "appuser", settings.PCP_USER, settings.AGENT_USER)
@@ -127,3 +128,13 @@ async def test_a_refusal_is_told_in_pgpools_own_words() -> None:
 def test_a_cluster_without_a_balancer_is_no_pgpool_cluster() -> None:
     spec = ClusterSpec(system="pgpool")
     assert PgpoolSystem().available(spec) == "the cluster has no service of kind pgpool"
+
+
+def test_a_setting_that_pgpool_does_not_know_is_refused() -> None:
+    if missing(*TOOLS):
+        pytest.skip("Pgpool-II is not installed")
+    assert "no setting nosuch" in str(PgpoolSystem().available(load_cluster("pgpool", ["pgpool.nosuch=1"])))
+    known = load_cluster(
+        "pgpool", ["pgpool.health_check_period0=3", "pgpool.statement_level_load_balance=on"]
+    )
+    assert PgpoolSystem().available(known) is None

@@ -12,7 +12,7 @@ from holdfast.hosts.base import Completed, Host, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import programs
 from holdfast.systems.credentials import PASSFILE
-from holdfast.systems.pg_auto_failover import settings
+from holdfast.systems.pg_auto_failover import mend, settings
 from holdfast.systems.postgres.install import PostgresInstall, installed
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -103,7 +103,9 @@ async def start(spec: ClusterSpec, host: Host, words: Sequence[str]) -> None:
     program, install = find(spec.version)
     await _make_ready(host)
     await host.spawn(
-        Program(PROCESS, [program, *words], LOG, env=_environment(spec, host, install), uid=POSTGRES_UID)
+        Program(
+            PROCESS, [program, *words], LOG, env=await _environment(spec, host, install), uid=POSTGRES_UID
+        )
     )
 
 
@@ -113,7 +115,7 @@ async def command(
     """Run a pg_autoctl command on a host to its end. Raises ClusterError with its words when it fails."""
     program, install = find(spec.version)
     env = {
-        **_environment(spec, host, install),
+        **await _environment(spec, host, install),
         "PG_AUTOCTL_DEBUG": "1",
     }  # without it some commands are hidden
     done = await host.run(
@@ -158,10 +160,10 @@ def rejoined_by(log: Path) -> list[str]:
     return [str(word) for word in found]
 
 
-def _environment(spec: ClusterSpec, host: Host, install: PostgresInstall) -> dict[str, str]:
+async def _environment(spec: ClusterSpec, host: Host, install: PostgresInstall) -> dict[str, str]:
     return {
         **dict(spec.environment),
-        "PATH": f"{install.bin_dir}:/usr/bin:/bin",
+        "PATH": f"{await mend.programs(spec, host, install)}:/usr/bin:/bin",
         "HOME": str(host.folder / "home"),
         "XDG_RUNTIME_DIR": settings.SOCKET_DIR,  # emptied by a boot, as pid files must be
         "PGPASSFILE": str(host.folder / PASSFILE),

@@ -52,6 +52,9 @@ KEEPER_DEFAULTS: Final[Mapping[str, int]] = {
 }
 """The keepers' settings with their own defaults: seconds, a count."""
 
+OUR_DEFAULTS: Final[Mapping[str, int]] = {"mend_fast_forward": 1}
+"""What is ours to set. mend_fast_forward: 0 leaves pg_autoctl as it is, see mend.py."""
+
 FAST: Final[Mapping[str, int]] = {
     "health_check_period": 500,
     "health_check_timeout": 500,
@@ -88,17 +91,25 @@ def monitor(spec: ClusterSpec) -> ServiceSpec:
 def pace(spec: ClusterSpec) -> dict[str, int]:
     """Return all time-outs of monitor and keepers: the person's own over the profile's over the defaults."""
     own = {key: int(str(value)) for key, value in spec.pg_auto_failover.items()}
-    return {**MONITOR_DEFAULTS, **KEEPER_DEFAULTS, **(FAST if spec.profile == "fast" else {}), **own}
+    return {
+        **MONITOR_DEFAULTS,
+        **KEEPER_DEFAULTS,
+        **OUR_DEFAULTS,
+        **(FAST if spec.profile == "fast" else {}),
+        **own,
+    }
 
 
 def illegal(spec: ClusterSpec) -> str:
     """Say what pg_auto_failover would not do as written; "" when all is well."""
-    known = {**MONITOR_DEFAULTS, **KEEPER_DEFAULTS}
+    known = {**MONITOR_DEFAULTS, **KEEPER_DEFAULTS, **OUR_DEFAULTS}
     for key, value in spec.pg_auto_failover.items():
         if key not in known:
             return f"pg_auto_failover has no setting {key}; it has: {', '.join(sorted(known))}"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             return f"pg_auto_failover.{key} is a whole number (milliseconds for the monitor, seconds for keepers)"
+        if key in OUR_DEFAULTS and value > 1:
+            return f"pg_auto_failover.{key} is 0 or 1"
     monitors = [service.name for service in spec.services if service.kind == "monitor"]
     if len(monitors) != 1:
         return f"a pg_auto_failover cluster has one monitor, not {len(monitors)}: {', '.join(monitors)}"

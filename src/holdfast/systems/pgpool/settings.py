@@ -15,6 +15,7 @@ from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import SOCKET_DIR, quote
 from holdfast.systems.postgres.settings import POSTGRES_PORT, text
+from holdfast.systems.programs import missing, program
 
 MAIN_PORT: Final = 9999
 PCP_PORT: Final = 9898
@@ -56,6 +57,21 @@ the fastest that whole seconds allow."""
 def balancer(spec: ClusterSpec) -> ServiceSpec | None:
     """Return the Pgpool-II of a cluster, None when it has none."""
     return next((one for one in spec.services if one.kind == SERVICE), None)
+
+
+def unknown(spec: ClusterSpec) -> str:
+    """Return a setting of ``pgpool`` that the installed Pgpool-II does not know, "" when it knows all, or is missing.
+
+    Pgpool-II itself leaves a name out that it does not know. Its program holds each of its names as a word.
+    """
+    if not spec.pgpool or missing(SERVICE):
+        return ""
+    words = Path(program(SERVICE)).read_bytes()
+    for name in spec.pgpool:
+        known = (name, name.rstrip("0123456789"))  # health_check_period0 is that of backend 0
+        if not any(b"\0%s\0" % one.encode() in words for one in known):
+            return name
+    return ""
 
 
 def pace(spec: ClusterSpec) -> Pace:

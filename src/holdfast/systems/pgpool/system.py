@@ -33,6 +33,8 @@ class PgpoolSystem:
         """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""
         if settings.balancer(spec) is None:
             return "the cluster has no service of kind pgpool"
+        if unknown := settings.unknown(spec):
+            return f"Pgpool-II has no setting {unknown}"
         return StreamingSystem().available(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> FollowingCluster:
