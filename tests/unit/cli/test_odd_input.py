@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from holdfast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
 from holdfast.cluster import examine
 from holdfast.cluster.lifecycle import _check_ports
 from holdfast.errors import UnavailableError
+from holdfast.hosts.netns.lab import _remove_tree
 from holdfast.spec import load_cluster
 from holdfast.systems.base import NodeView, Role
 
@@ -134,6 +136,18 @@ def test_closed_streams_end_as_anything_else_does(line: str, code: int, tmp_path
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_two_removals_of_one_folder_at_once_both_end_well(tmp_path: Path) -> None:
+    folder = tmp_path / "lab"
+    for number in range(40):
+        (folder / str(number)).mkdir(parents=True)
+        for file in range(20):
+            (folder / str(number) / str(file)).touch()
+    with ThreadPoolExecutor(4) as together:
+        list(together.map(_remove_tree, [folder] * 4))
+    assert not folder.exists()
+    _remove_tree(folder)
 
 
 class _Followers:

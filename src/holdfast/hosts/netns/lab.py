@@ -359,6 +359,10 @@ def _wait_for_end(handle: int, name: str) -> None:
 
 
 def _remove_tree(folder: Path) -> None:
-    """Remove a folder whose files no living process holds."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Remove a folder whose files no living process holds; a second ``down`` may be removing them too."""
+
+    def passed_over(_call: object, _path: object, info: tuple[object, BaseException, object]) -> None:
+        if not isinstance(info[1], FileNotFoundError):
+            raise info[1]
+
+    shutil.rmtree(folder, onerror=passed_over)
