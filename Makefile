@@ -43,7 +43,7 @@ AGAIN = { echo "== failed above; tried once more:"; $(BIN)/pytest -q --last-fail
 test: check ## all tests, real clusters included
 	@$(BIN)/pytest -q -n 2 -m "not slow" tests/negative tests/sim tests/contract/raftlog \
 	  || $(AGAIN) -m "not slow" tests/negative tests/sim tests/contract/raftlog; }
-	@$(BIN)/pytest -q -m "not slow" --ignore=tests/contract/raftlog tests/contract tests/drills tests/e2e \
+	@$(BIN)/pytest -q --durations=15 -m "not slow" --ignore=tests/contract/raftlog tests/contract tests/drills tests/e2e \
 	  || $(AGAIN) -m "not slow" --ignore=tests/contract/raftlog tests/contract tests/drills tests/e2e; }
 
 proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments

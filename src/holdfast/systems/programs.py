@@ -35,7 +35,6 @@ PROGRAMS: Final[Mapping[str, MachineProgram]] = {
     "amtool": MachineProgram("prometheus-alertmanager", "checks of Alertmanager's configuration"),
     "prometheus-alertmanager": MachineProgram("prometheus-alertmanager", "alerts"),
     "prometheus-postgres-exporter": MachineProgram("prometheus-postgres-exporter", "PostgreSQL's metrics"),
-    "pgbackrest": MachineProgram("pgbackrest", "backups and point-in-time recovery"),
     "chromium": MachineProgram("chromium", "tests of the live page"),
 }
 """The programs there may be, by name. ``make systems`` installs all of their packages."""

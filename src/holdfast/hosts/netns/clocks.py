@@ -39,7 +39,7 @@ def library() -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise HostError(
-            "no C compiler is installed, and a clock of their own is given to programs by a few lines of C"
+            "no C compiler is installed (Debian package gcc), and a few lines of C give programs a clock of their own"
         )
     new = place.with_suffix(f".{os.getpid()}")
     argv = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", str(new), str(SOURCE), "-ldl"]
