@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.report.junit import junit
-from holdfast.run.expected import FOUND, NOT_FOUND, WEAKNESSES, Expected, expected_of, judged
+from holdfast.run.expected import FOUND, LONG_FORK, NOT_FOUND, TOLD, WEAKNESSES, Expected, expected_of, judged
 from holdfast.run.suite import load_suite, suite_names
 from holdfast.spec import drill_names, load_cluster, load_drill, split_overrides
 
@@ -51,6 +51,22 @@ def test_a_known_defect_that_is_not_found_fails_the_track_record_and_nothing_els
     missed = judged(run("pass", lost_writes="pass"), MUST)
     assert (missed["verdict"], missed["outcome"]) == ("fail", NOT_FOUND)
     assert judged(run("pass", lost_writes="pass"), LOSS)["verdict"] == "pass"
+
+
+def test_an_anomaly_that_is_not_of_the_weakness_fails_the_suite() -> None:
+    fork = Expected(("long_fork", "rw_register"), "orders differ", must=True, anomalies=LONG_FORK)
+    document = run("fail", long_fork="fail", rw_register="fail")
+    document["checks"][1]["anomalies"] = {"G-nonadjacent": 3}
+    assert judged(document, fork)["verdict"] == "pass"
+    document["checks"][1]["anomalies"] = {"G-nonadjacent": 3, "G1a": 1}
+    assert judged(document, fork)["verdict"] == "fail"
+
+
+def test_a_weakness_with_an_outcome_of_its_own_must_show_that_outcome() -> None:
+    own = Expected((), "it warns", must=True, told="local")
+    assert judged({**run("pass", lost_writes="pass"), "ops": {"local": 8}}, own)["outcome"] == TOLD
+    assert judged({**run("pass", lost_writes="pass"), "ops": {"local": 0}}, own)["verdict"] == "fail"
+    assert judged({**run("fail", lost_writes="fail"), "ops": {"local": 8}}, own)["verdict"] == "fail"
 
 
 def test_where_nothing_is_expected_nothing_is_changed() -> None:
