@@ -6,6 +6,7 @@ PostgreSQL refuses to run as root, so root starts it in a user namespace of its 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -158,3 +159,14 @@ def running(folder: Path, name: str = "node-1", **settings: str) -> Iterator[Ser
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(server.data, ignore_errors=True)
+
+
+def pgbench_tps(server: Server, script: Path, clients: int, workers: int, seconds: float) -> float:
+    """Return pgbench's transactions a second with a script; a variable n starts at 0, workers are its threads."""
+    options = f"-n -M prepared -c {clients} -j {workers} -T {round(seconds)} -D n=0".split()
+    command = [str(server.bin / "pgbench"), *options, "-f", str(script), server.dsn]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"pgbench said no tps: {said}")
+    return float(found[1])

@@ -6,7 +6,6 @@ to go first. Ours records every op.
 
 from __future__ import annotations
 
-import re
 import statistics
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.bare_postgres import Server, running
+from benchmarks.bare_postgres import Server, pgbench_tps, running
 from benchmarks.case import Case
 from holdfast.clock import now_ns, seconds_between
 from holdfast.datasets.healthcare import Healthcare
@@ -71,13 +70,7 @@ def pgbench(server: Server, folder: Path, workload: str) -> float:
     statement = WORKLOADS[workload].statement.replace("$1::bigint", ":id::bigint")
     counter = "\\set n :n + 1\n\\set id :client_id * 1099511627776 + :n\n" if workload == "patients" else ""
     script.write_text(f"{counter}{statement};\n")
-    options = f"-n -M prepared -c {CLIENTS} -j 1 -T {round(SECONDS)} -D n=0".split()
-    command = [str(server.bin / "pgbench"), *options, "-f", str(script), server.dsn]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"pgbench said no tps: {said}")
-    return float(found[1])
+    return pgbench_tps(server, script, CLIENTS, 1, SECONDS)
 
 
 def cases(rounds: int = ROUNDS) -> list[Case]:

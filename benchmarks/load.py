@@ -5,14 +5,13 @@ Both run against one server (fsync off), in turns, each time on an emptied table
 
 from __future__ import annotations
 
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.bare_postgres import Server, running
+from benchmarks.bare_postgres import Server, pgbench_tps, running
 from benchmarks.case import Case
 from holdfast.clock import now_ns, seconds_between
 from holdfast.history.op import Outcome
@@ -60,13 +59,7 @@ def pgbench(server: Server, folder: Path, clients: int, workers: int, seconds: f
     script = folder / "append.sql"
     statement = WORKLOADS["append"].statement.replace("$1::bigint", ":id")
     script.write_text(_SCRIPT.format(statement=statement))
-    options = f"-n -M prepared -c {clients} -j {workers} -T {round(seconds)} -D n=0".split()
-    command = [str(server.bin / "pgbench"), *options, "-f", str(script), server.dsn]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"pgbench said no tps: {said}")
-    return float(found[1])
+    return pgbench_tps(server, script, clients, workers, seconds)
 
 
 def cases(clients: int = 8, workers: int = 1, seconds: float = 5, rounds: int = 3) -> list[Case]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from labs import lab_up
 
 from holdfast.cluster import lifecycle
 from holdfast.hosts.state import runs_folder
@@ -43,18 +43,8 @@ def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def _lab(_session_state: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-        spec = load_cluster("patroni", ["profile=fast"])
-        asyncio.run(_up(spec))
-        yield "shared"
-        removed = asyncio.run(lifecycle.take_down("shared"))
-        assert removed.residue == ()
-
-
-async def _up(spec: Any) -> None:
-    # It outlives the event loop of this fixture: each test attaches to it from an event loop of its own.
-    await lifecycle.bring_up(spec, "shared", lambda _words: None, keep=True)
+    with lab_up(_session_state, "shared", load_cluster("patroni", ["profile=fast"])) as name:
+        yield name
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ killed, a dataset that every node has."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from labs import lab_up
 from program import holdfast
 
 from holdfast.checkers.base import Verdict
@@ -46,15 +46,9 @@ SERVICES = "services=[{name: haproxy, kind: haproxy}, {name: pgbouncer, kind: pg
 def routed(_session_state: Path) -> Iterator[None]:
     """A lab with HAProxy and PgBouncer for all tests of this file."""
 
-    async def up() -> None:
-        spec = load_cluster("patroni", ["profile=fast", SERVICES, "dataset=healthcare", "dataset_rows=3000"])
-        await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-        asyncio.run(up())
+    sets = ["profile=fast", SERVICES, "dataset=healthcare", "dataset_rows=3000"]
+    with lab_up(_session_state, LAB, load_cluster("patroni", sets)):
         yield
-        assert asyncio.run(lifecycle.take_down(LAB)).residue == ()
 
 
 async def run(

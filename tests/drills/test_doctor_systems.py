@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from labs import lab_up
 
 from holdfast.cluster import lifecycle
 from holdfast.cluster.diagnosis import State
@@ -23,21 +24,14 @@ LAB = "watched"
 
 
 @pytest.fixture(scope="module")
-def watched(_session_state: object) -> Iterator[str]:
+def watched(_session_state: Path) -> Iterator[str]:
     """A pg_auto_failover with its monitor, an exporter and Prometheus."""
     for program in ("pg_autoctl", "prometheus"):
         if reason := missing(program):
             pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-        spec = with_monitoring(load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "nodes=2"]))
-        asyncio.run(_up(spec))
-        yield LAB
-        assert asyncio.run(lifecycle.take_down(LAB)).residue == ()
-
-
-async def _up(spec: object) -> None:
-    await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)  # type: ignore[arg-type]
+    spec = with_monitoring(load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "nodes=2"]))
+    with lab_up(_session_state, LAB, spec) as name:
+        yield name
 
 
 async def troubles(cluster: Cluster) -> list[str]:

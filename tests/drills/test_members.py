@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from labs import lab_up
 
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
@@ -59,16 +60,8 @@ async def _on_new_lab(text: str, system: str, file: Path, *overrides: str) -> Ou
 
 @pytest.fixture(scope="module")
 def lab(_session_state: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-
-        async def up() -> None:
-            await lifecycle.bring_up(load_cluster("raftlog"), "members", lambda _words: None, keep=True)
-
-        asyncio.run(up())
-        yield "members"
-        removed = asyncio.run(lifecycle.take_down("members"))
-        assert removed.residue == ()
+    with lab_up(_session_state, "members", load_cluster("raftlog")) as name:
+        yield name
 
 
 def run(lab: str, text: str, file: Path) -> Outcome:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from labs import lab_up
 from tests.drills.conftest import Runner
 
 from holdfast.checkers.base import Verdict
-from holdfast.cluster import lifecycle
 from holdfast.cluster.examine import examine
 from holdfast.errors import ClusterError, UnavailableError
 from holdfast.run.experiment import Outcome
@@ -44,13 +43,9 @@ checks: {acked_lost: 0, two_writers_s: 0, replicas_equal: true, by_priority: tru
 
 @pytest.fixture(scope="module")
 def _lab(_session_state: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-        spec = load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "dataset=null"])
-        asyncio.run(lifecycle.bring_up(spec, "pgaf", lambda _words: None, keep=True))
-        yield "pgaf"
-        removed = asyncio.run(lifecycle.take_down("pgaf"))
-        assert removed.residue == ()
+    spec = load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "dataset=null"])
+    with lab_up(_session_state, "pgaf", spec) as name:
+        yield name
 
 
 def findings(outcome: Outcome) -> dict[str, str]:

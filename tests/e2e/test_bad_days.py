@@ -16,12 +16,13 @@ import pytest
 from program import holdfast
 
 from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle, systems
+from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Host
 from holdfast.hosts.state import labs_folder, state_folder
 from holdfast.spec import load_cluster
 from holdfast.systems.etcd import member as etcd
+from holdfast.systems.patroni import system as patroni
 from holdfast.systems.patroni.system import Patience, PatroniSystem
 
 pytestmark = pytest.mark.lab
@@ -31,7 +32,7 @@ SHORT = Patience(dcs_s=1.0, primary_s=15.0, replica_s=15.0)
 
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(systems._MADE, "patroni", PatroniSystem(SHORT))
+    monkeypatch.setattr(patroni, "SYSTEM", PatroniSystem(SHORT))
 
 
 async def failing(*sets: str) -> tuple[str, float]:
@@ -54,9 +55,9 @@ async def test_a_store_that_does_not_elect_is_given_up_with_its_own_last_words(
 ) -> None:
     start_member = etcd.start_member
 
-    async def first_alone(host: Host, *args: Any) -> None:
+    async def first_alone(host: Host, *args: Any, **named: Any) -> None:
         if host.name == "etcd-node-1":
-            await start_member(host, *args)
+            await start_member(host, *args, **named)
 
     monkeypatch.setattr(etcd, "start_member", first_alone)
     words, took_s = await failing("dcs=3")

@@ -1,4 +1,4 @@
-"""The nine steps of document 003, from outside: the simple file and the one with two balancers, as they are."""
+"""The cluster manager's nine steps, from outside: the simple file and the one with two balancers, as they are."""
 
 from __future__ import annotations
 

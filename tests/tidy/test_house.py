@@ -32,6 +32,12 @@ def test_every_preset_loads(name: str) -> None:
     assert load_cluster(name).nodes
 
 
+def test_every_example_can_be_run() -> None:
+    assert load_cluster(str(ROOT / "examples/cluster.yaml")).nodes
+    drill = load_drill(str(ROOT / "examples/drill.yaml"))
+    assert make_checkers(drill, 30.0, len(make_plan(drill)))
+
+
 def test_every_fault_says_what_it_does_and_each_parameter_too() -> None:
     for fault in faults():
         assert fault.about, fault.name

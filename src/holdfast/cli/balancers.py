@@ -1,4 +1,4 @@
-"""The program ``pgbalancer-cluster``: clusters with balancers, from one JSON file, under the commands of document 003.
+"""The program ``pgbalancer-cluster``: clusters with balancers, from one JSON file, under its makers' commands.
 
 A thin way to the same labs that ``holdfast`` works on: one lab a balancer, named after the cluster. The commands may be
 spelled as options too (``--init``), and without ``--config`` the file of the last call is taken.
@@ -18,7 +18,8 @@ import click
 
 from holdfast.cli.labs import node_document
 from holdfast.cli.main import run
-from holdfast.cli.output import ERR, asynchronous, json_option, print_json, say
+from holdfast.cli.options import json_option
+from holdfast.cli.output import ERR, asynchronous, print_json, say
 from holdfast.cluster import lifecycle, operate
 from holdfast.cluster.services import BalancerView, balancer_views, with_services
 from holdfast.errors import ConfigError

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 import holdfast
-from holdfast.cli.output import OUT, Reporter, json_option, print_json, table
+from holdfast.cli.options import json_option
+from holdfast.cli.output import OUT, Reporter, print_json, table
 from holdfast.errors import UnavailableError
 from holdfast.history.history import JSON
 

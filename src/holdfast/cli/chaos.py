@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,23 +12,20 @@ from typing import Final, TextIO
 import click
 
 from holdfast.checkers.base import Verdict
-from holdfast.cli.drills import SEED_BITS, new_run_folder
-from holdfast.cli.output import (
-    ERR,
-    EXIT_CODES,
-    OUT,
+from holdfast.cli.options import (
     Duration,
-    Reporter,
     as_it_is,
-    asynchronous,
+    given,
     json_option,
     lab_option,
-    print_json,
+    profile_option,
     route_option,
-    say,
+    seed_option,
     set_option,
+    set_words,
     webhook_option,
 )
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, Reporter, asynchronous, print_json, say
 from holdfast.clock import timestamp
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import start_member
@@ -39,6 +35,7 @@ from holdfast.faults.base import with_defaults
 from holdfast.faults.registry import fault
 from holdfast.faults.targets import resolve
 from holdfast.history.history import JSON
+from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
 from holdfast.routes.registry import with_route
@@ -70,11 +67,9 @@ def _log(folder: Path) -> TextIO:
 @click.command()
 @click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
 @click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the plan of an earlier run.")
+@seed_option("Repeat the plan of an earlier run.")
 @click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file.")
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
+@profile_option
 @click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
               help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
 @route_option
@@ -86,7 +81,7 @@ def _log(folder: Path) -> TextIO:
 async def chaos(
     scenario: str,
     duration: float,
-    seed: int | None,
+    seed: int,
     system: str | None,
     profile: str | None,
     log_folder: Path,
@@ -99,14 +94,13 @@ async def chaos(
 
     SCENARIO is all, or one of its kinds alone; health and sustained-load inject nothing.
     """
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(chosen)]
+    words = ["holdfast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(seed)]
     as_it_is(lab, system is not None, profile, sets)
     system = USUAL if system is None else system
-    words += ["--lab", lab] if lab else ["--system", system]
-    words += [*(["--profile", profile] if profile else [])]
-    words += ["--route", route] if route else []
-    words += [word for text in sets for word in ("--set", text)]
+    words += given(
+        ("--lab", lab), ("--system", None if lab else system), ("--profile", profile), ("--route", route)
+    )
+    words += set_words(sets)
     with (
         _log(log_folder) as log,
         Reporter(f"chaos {scenario}") as reporter,
@@ -119,14 +113,14 @@ async def chaos(
         progress(f"repeat: {shlex.join(words)}")
 
         async def on(cluster: Cluster) -> Outcome:
-            drill = chaos_drill(scenario, duration, chosen, cluster.spec)
+            drill = chaos_drill(scenario, duration, seed, cluster.spec)
             drill = replace(drill, route=route)  # type: ignore[arg-type]
             for step in make_plan(drill):
                 progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
             return await run_drill(
                 cluster,
                 drill,
-                seed=chosen,
+                seed=seed,
                 folder=new_run_folder(drill.name),
                 replay=shlex.join(words),
                 say=progress,
@@ -138,7 +132,7 @@ async def chaos(
             # Free ports: chaos may run beside a cluster that has the preset's.
             overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
             spec = with_route(load_cluster(system, overrides), route)
-            chaos_drill(scenario, duration, chosen, spec)  # refuses before a lab is made
+            chaos_drill(scenario, duration, seed, spec)  # refuses before a lab is made
             name = lifecycle.free_name(f"chaos-{scenario}")
             async with lifecycle.temporary(spec, name, progress, keep=False) as up:
                 outcome = await on(up.cluster)
@@ -150,7 +144,7 @@ async def chaos(
             {
                 "verdict": outcome.verdict,
                 "scenario": scenario,
-                "seed": chosen,
+                "seed": seed,
                 "plan": document["plan"],
                 "log": log.name,
                 "drills": drills,
@@ -169,11 +163,11 @@ async def chaos(
 )
 @lab_option
 @click.option("--set", "sets", multiple=True, metavar="PARAM=VALUE", help="A parameter of the fault.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier injection.")
+@seed_option("Repeat the choices of an earlier injection.")
 @json_option
 @asynchronous
 async def inject(
-    name: str, target: str, lab: str | None, sets: Sequence[str], seed: int | None, as_json: bool
+    name: str, target: str, lab: str | None, sets: Sequence[str], seed: int, as_json: bool
 ) -> int:
     """Inject a fault into a lab that is up, and say whether it bit. It lasts until ``holdfast heal``."""
     cluster = lifecycle.attach(lab)
@@ -182,7 +176,7 @@ async def inject(
     reason = kind.available(cluster)
     if reason is not None:
         raise UnavailableError(f"the fault {name} cannot be injected here: {reason}")
-    rng = random.Random(seed if seed is not None else secrets.randbits(SEED_BITS))
+    rng = random.Random(seed)
     targets = await resolve(target, cluster, rng)
     entry = await journal.inject(kind, cluster, targets, params, rng)
     words = "its effect could not be seen"

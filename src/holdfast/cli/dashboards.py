@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import json_option, print_json, say
+from holdfast.cli.options import json_option
+from holdfast.cli.output import print_json, say
 from holdfast.monitoring.grafana.export import write_all
 
 if TYPE_CHECKING:

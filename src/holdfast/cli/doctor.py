@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import OUT, asynchronous, json_option, print_json
+from holdfast.cli.options import json_option
+from holdfast.cli.output import OUT, asynchronous, print_json
 from holdfast.cluster import lifecycle
 from holdfast.cluster.diagnosis import State, is_well
 from holdfast.cluster.examine import examine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from collections.abc import Sequence
 from typing import Final
@@ -11,25 +10,25 @@ import click
 
 from holdfast.checkers.base import worst
 from holdfast.cli import watching
-from holdfast.cli.output import (
-    EXIT_CODES,
-    OUT,
-    OutputFile,
-    Reporter,
+from holdfast.cli.options import (
     as_it_is,
-    asynchronous,
+    given,
     json_option,
+    junit_option,
+    keep_option,
     lab_option,
-    print_json,
+    profile_option,
     route_option,
+    seed_option,
     set_option,
+    set_words,
     webhook_option,
-    write_file,
 )
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, write_file
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
 from holdfast.history.history import JSON
-from holdfast.hosts.state import new_run_folder as new_run_folder
+from holdfast.hosts.state import new_run_folder
 from holdfast.monitoring.services import with_monitoring
 from holdfast.report.json import run_document
 from holdfast.report.junit import junit
@@ -40,7 +39,6 @@ from holdfast.run.experiment import run_drill
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
 from holdfast.systems.base import Cluster
 
-SEED_BITS: Final = 31
 ALERTS: Final = "alerts"
 
 
@@ -51,15 +49,11 @@ ALERTS: Final = "alerts"
     metavar="S",
     help="The preset to run on, or a cluster file; the drill's own or patroni by default.",
 )
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
+@profile_option
 @route_option
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@click.option(
-    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
-)
-@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+@seed_option()
+@junit_option
+@keep_option
 @lab_option
 @webhook_option
 @set_option
@@ -70,7 +64,7 @@ async def drill(
     system: str | None,
     profile: str | None,
     route: str | None,
-    seed: int | None,
+    seed: int,
     junit_file: str | None,
     keep: bool,
     lab: str | None,
@@ -92,21 +86,14 @@ async def drill(
         )
         for _, one in planned
     ]
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     documents = []
     verdicts = []
     for (name, one), spec in zip(planned, clusters, strict=True):
-        words = [
-            "drill",
-            name,
-            *(["--lab", lab] if lab else []),
-            *(["--system", system] if system else []),
-            *_set_words(overrides),
-            "--seed",
-            str(chosen),
-        ]
+        words = ["holdfast", "drill", name, *given(("--lab", lab), ("--system", system))]
+        words += set_words(overrides)
+        words += ["--seed", str(seed)]
         with Reporter(f"drill {one.name}") as progress:
-            outcome = await _run(one, spec, lab, chosen, shlex.join(["holdfast", *words]), keep, progress)
+            outcome = await _run(one, spec, lab, seed, shlex.join(words), keep, progress)
         verdicts.append(outcome.verdict)
         document = run_document(outcome.history, outcome.document, outcome.folder)
         documents.append(document)
@@ -123,7 +110,7 @@ async def drill(
 async def _alerts(
     system: str | None,
     overrides: Sequence[str],
-    seed: int | None,
+    seed: int,
     junit_file: str | None,
     keep: bool,
     lab: str | None,
@@ -136,9 +123,8 @@ async def _alerts(
     # Free ports: it may run beside a cluster that has the preset's.
     wanted = ["ports={}", *overrides] if system is None or system in preset_names() else overrides
     spec = with_monitoring(load_cluster(system or "patroni-3dcs", wanted))
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     with Reporter("drill alerts") as progress:
-        report = await drill_alerts(spec, lab, chosen, keep, new_run_folder(ALERTS), progress)
+        report = await drill_alerts(spec, lab, seed, keep, new_run_folder(ALERTS), progress)
     if as_json:
         print_json(report.to_document())
     else:
@@ -165,10 +151,6 @@ async def _run(
         return await on(lifecycle.attach(lab))
     async with lifecycle.temporary(spec, lifecycle.free_name(drill.name), progress, keep=keep) as up:
         return await on(up.cluster)
-
-
-def _set_words(overrides: Sequence[str]) -> list[str]:
-    return [word for text in overrides for word in ("--set", text)]
 
 
 COMMANDS: Final = (drill,)

@@ -11,7 +11,8 @@ import click
 
 from holdfast.checkers.base import Verdict, worst
 from holdfast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
-from holdfast.cli.output import ERR, EXIT_CODES, OUT, json_option, print_json, say
+from holdfast.cli.options import json_option
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, print_json, say
 from holdfast.errors import ConfigError, HistoryError
 from holdfast.history.formats import FORMATS, read_history
 from holdfast.history.history import JSON, History

@@ -14,19 +14,8 @@ import click
 from psycopg.conninfo import make_conninfo
 
 from holdfast.cli import watching
-from holdfast.cli.output import (
-    ERR,
-    OUT,
-    Duration,
-    Reporter,
-    Watcher,
-    asynchronous,
-    json_option,
-    lab_option,
-    print_json,
-    say,
-    set_option,
-)
+from holdfast.cli.options import Duration, json_option, lab_option, profile_option, set_option
+from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
@@ -48,9 +37,7 @@ if TYPE_CHECKING:
 @click.argument("what", default="patroni", metavar="[PRESET|FILE]")
 @click.option("--config", metavar="FILE", help="The same as FILE.")
 @click.option("--name", metavar="L", help="Name of the lab; the preset's name by default.")
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
+@profile_option
 @click.option(
     "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
 )

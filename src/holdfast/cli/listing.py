@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import OUT, json_option, print_json, run_async, table
+from holdfast.cli.options import json_option
+from holdfast.cli.output import OUT, print_json, run_async, table
 from holdfast.errors import UnavailableError
 from holdfast.hosts.state import labs_folder, runs_folder
 from holdfast.report.plain import plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -10,20 +9,11 @@ from typing import Final
 
 import click
 
-from holdfast.cli.drills import SEED_BITS, new_run_folder
-from holdfast.cli.output import (
-    EXIT_CODES,
-    OUT,
-    Duration,
-    Reporter,
-    asynchronous,
-    json_option,
-    lab_option,
-    print_json,
-    route_option,
-)
+from holdfast.cli.options import Duration, given, json_option, lab_option, route_option, seed_option
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
 from holdfast.cluster import lifecycle
 from holdfast.errors import ConfigError
+from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
 from holdfast.run.conclude import Outcome
@@ -42,7 +32,7 @@ from holdfast.workloads import WORKLOADS
 @click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True)
 @route_option
 @click.option("--rate", metavar="R", help="Operations per second (500/s); as fast as answers come without.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@seed_option()
 @click.option(
     "--bootstrap", metavar="HOST:PORT,…", help="No lab: a cluster of your own, for workloads log and kv."
 )
@@ -64,7 +54,7 @@ async def load(
     clients: int,
     route: str | None,
     rate: str | None,
-    seed: int | None,
+    seed: int,
     bootstrap: str | None,
     protocol: str | None,
     topic: str | None,
@@ -89,7 +79,6 @@ async def load(
         )
     if argv and shutil.which(argv[0]) is None:
         raise ConfigError(f"there is no program {argv[0][:200]}", hint="a path, or a name found on PATH")
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     try:
         rate_per_s = None if rate is None else parse_rate_per_s(rate)
     except ValueError as error:
@@ -101,15 +90,14 @@ async def load(
         params={"argv": list(argv)} if argv else {},
     )
     words = ["holdfast", "load", workload, "--duration", f"{duration:g}s", "--clients", str(clients)]
-    for option, value in (
+    words += given(
         ("--lab", lab),
         ("--rate", rate),
         ("--route", route),
         ("--bootstrap", bootstrap),
         ("--protocol", protocol),
-    ):
-        words += [option, value] if value else []
-    words += ["--seed", str(chosen), *(["--", *argv] if argv else [])]
+    )
+    words += ["--seed", str(seed), *(["--", *argv] if argv else [])]
     folder_name = f"load-{workload}"
     with Reporter(folder_name) as progress:
         if bootstrap is not None:
@@ -124,7 +112,7 @@ async def load(
                 Endpoint(bootstrap, kind, topic or ""),
                 spec,
                 duration_s=duration,
-                seed=chosen,
+                seed=seed,
                 new_folder=lambda: new_run_folder(folder_name),
                 replay=shlex.join(words),
                 say=progress,
@@ -140,7 +128,7 @@ async def load(
             outcome = await run_drill(
                 lifecycle.attach(lab),
                 drill,
-                seed=chosen,
+                seed=seed,
                 folder=new_run_folder(folder_name),
                 replay=shlex.join(words),
                 say=progress,

@@ -35,41 +35,53 @@ REFUSED: Final = (
 """What a file system says of a place that a person named, and that nobody foresaw."""
 
 
-COMMANDS: Final[Mapping[str, str]] = {
-    "up": "labs",
-    "status": "labs",
-    "down": "labs",
-    "psql": "labs",
-    "logs": "labs",
-    "credentials": "labs",
-    "exec": "operations",
-    "validate": "operations",
-    "switchover": "operations",
-    "failover": "operations",
-    "restart": "operations",
-    "add-node": "operating",
-    "remove-node": "operating",
-    "reseed": "operating",
-    "maintenance": "operating",
-    "set": "operating",
-    "drill": "drills",
-    "suite": "suites",
-    "matrix": "matrices",
-    "chaos": "chaos",
-    "soak": "soak",
-    "inject": "chaos",
-    "heal": "chaos",
-    "load": "load",
-    "check": "judging",
-    "report": "judging",
-    "dashboards": "dashboards",
-    "notify": "notify",
-    "ls": "listing",
-    "bench": "bench",
-    "doctor": "doctor",
-    "serve": "serve",
+GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "A cluster": {
+        "up": ("labs", "Bring up a cluster on a lab of its own"),
+        "status": ("labs", "Roles, lags, ports; --dsn: of any PostgreSQL cluster, only looking"),
+        "psql": ("labs", "psql on the primary, or on a node"),
+        "exec": ("operations", "Run a program on a host"),
+        "logs": ("labs", "The last lines of the nodes' logs"),
+        "credentials": ("labs", "The generated passwords"),
+        "down": ("labs", "Remove a lab and prove that nothing is left"),
+    },
+    "Operate it": {
+        "switchover": ("operations", "Move the primary while it is healthy"),
+        "failover": ("operations", "Have a standby promoted, whether or not there is a primary"),
+        "restart": ("operations", "Restart servers, standbys first"),
+        "add-node": ("operating", "One node more, while it runs"),
+        "remove-node": ("operating", "One node less, while it runs"),
+        "reseed": ("operating", "Copy a standby's data anew"),
+        "maintenance": ("operating", "Take a standby out for work, or back in"),
+        "set": ("operating", "Change PostgreSQL settings, with only the restarts they need"),
+    },
+    "Break it and judge": {
+        "drill": ("drills", "Run an experiment under load, and say what was lost"),
+        "suite": ("suites", "Drills and checks that belong together, one verdict"),
+        "chaos": ("chaos", "Faults drawn from a seed, under load, all healed, judged"),
+        "soak": ("soak", "Failovers for half an hour or days, every row compared"),
+        "matrix": ("matrices", "The same drills on each system and profile, side by side"),
+        "load": ("load", "A recorded workload and no fault; also on a cluster of your own"),
+        "inject": ("chaos", "Inject one fault into a lab that is up"),
+        "heal": ("chaos", "Heal all that was injected, by whatever process"),
+    },
+    "Read what happened": {
+        "report": ("judging", "A stored run again; --html: as one page"),
+        "check": ("judging", "Judge a stored run again, or a history of someone else's"),
+        "serve": ("serve", "The live page and its API, on 127.0.0.1"),
+        "dashboards": ("dashboards", "Write the Grafana dashboards"),
+        "notify": ("notify", "Post a lab's failovers and alerts to a URL"),
+    },
+    "Find your way": {
+        "ls": ("listing", "List drills, faults, presets, systems, settings, runs, …"),
+        "doctor": ("doctor", "What this machine has and lacks; --lab: what is wrong there"),
+        "validate": ("operations", "Check a cluster or drill file"),
+        "bench": ("bench", "Measure Holdfast beside its peers"),
+    },
 }
-"""Each command and the module beside this one whose ``COMMANDS`` holds it."""
+"""Commands by purpose: the module beside this one whose ``COMMANDS`` holds it, and what the list says of it."""
+
+COMMANDS: Final = {name: module for group in GROUPS.values() for name, (module, _words) in group.items()}
 
 
 class LazyGroup(click.Group):
@@ -80,7 +92,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, from its module; None when there is none of that name."""
@@ -88,6 +100,14 @@ class LazyGroup(click.Group):
             return None
         commands: tuple[click.Command, ...] = import_module(f"holdfast.cli.{COMMANDS[cmd_name]}").COMMANDS
         return next(command for command in commands if command.name == cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by purpose, and import none of them."""
+        for purpose, group in GROUPS.items():
+            with formatter.section(purpose):
+                formatter.write_dl(
+                    [(name.ljust(len("remove-node")), words) for name, (_module, words) in group.items()]
+                )
 
 
 @click.group(
@@ -105,7 +125,7 @@ def holdfast_command(context: click.Context, verbose: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with DESIGN's codes."""
+    """Run the command line and exit with the code that its verdict or error has."""
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +9,11 @@ from typing import Final
 
 import click
 
-from holdfast.cli.drills import SEED_BITS, new_run_folder
 from holdfast.cli.judging import write_matrix
-from holdfast.cli.output import (
-    EXIT_CODES,
-    OUT,
-    Reporter,
-    asynchronous,
-    json_option,
-    print_json,
-    set_option,
-)
+from holdfast.cli.options import json_option, seed_option, set_option, set_words
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
 from holdfast.errors import ConfigError
+from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import Document
 from holdfast.report.matrix import print_matrix
 from holdfast.run.matrix import MatrixRun, run_matrix
@@ -38,15 +30,8 @@ RUNS_MAX: Final = 100
               help="Drills, by name or file.")  # fmt: skip
 @click.option("--profiles", metavar="P,…", default="default,fast", show_default=True, help="Timings.")
 @click.option("--runs", type=click.IntRange(1, RUNS_MAX), default=1, show_default=True, help="Of each cell.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**62), help="Of the first run of each cell; the next has one more."
-)
-@click.option(
-    "--html",
-    "html_file",
-    metavar="FILE",
-    help="Also write it as one self-contained web page.",
-)
+@seed_option("Of the first run of each cell; the next has one more.", top=2**62)
+@click.option("--html", "html_file", metavar="FILE", help="Also write it as one self-contained web page.")
 @set_option
 @json_option
 @asynchronous
@@ -55,7 +40,7 @@ async def matrix(
     drills: str,
     profiles: str,
     runs: int,
-    seed: int | None,
+    seed: int,
     html_file: str | None,
     sets: Sequence[str],
     as_json: bool,
@@ -65,15 +50,8 @@ async def matrix(
     Each run has a fresh lab. A cell that cannot be run here says why. The result is stored: ``holdfast report``.
     """
     for_cluster, for_drill = split_overrides(list(sets))
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = ["holdfast", "matrix", "--systems", systems, "--drills", drills, "--profiles", profiles]
-    words += [
-        "--runs",
-        str(runs),
-        *(word for text in sets for word in ("--set", text)),
-        "--seed",
-        str(chosen),
-    ]
+    words += ["--runs", str(runs), *set_words(sets), "--seed", str(seed)]
     if html_file is not None:
         from holdfast.report.html import check_page_file
 
@@ -95,7 +73,7 @@ async def matrix(
                 runs,
                 for_cluster,
                 for_drill,
-                chosen,
+                seed,
                 shlex.join(words),
                 new_run_folder,
                 progress,

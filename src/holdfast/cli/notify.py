@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import ERR, Duration, asynchronous, lab_option, say
+from holdfast.cli.options import Duration, lab_option
+from holdfast.cli.output import ERR, asynchronous, say
 from holdfast.cluster import lifecycle
 from holdfast.report.plain import plain
 from holdfast.run.notify import notifying

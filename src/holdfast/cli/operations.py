@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.output import Reporter, asynchronous, json_option, lab_option, print_json, say
+from holdfast.cli.options import json_option, lab_option
+from holdfast.cli.output import Reporter, asynchronous, print_json, say
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle, operate
 from holdfast.errors import ConfigError, HostError, UnavailableError

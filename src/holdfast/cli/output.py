@@ -18,14 +18,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
 from holdfast.errors import ConfigError
 from holdfast.report.plain import plain
-from holdfast.units import parse_duration_s
 
 if TYPE_CHECKING:
     from holdfast.history.history import JSON
@@ -53,48 +51,7 @@ ERR: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 EXIT_CODES: Final[Mapping[str, int]] = {"pass": 0, "fail": 1, "unknown": 2, "invalid": 2}
 """By verdict."""
 
-F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
-
-
-class Duration(click.ParamType[float]):
-    """``300`` or ``300s`` or ``5m``, in seconds. none: whether 0 will do."""
-
-    name = "duration"
-
-    def __init__(self, *, none: bool = False) -> None:
-        self._none = none
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> float:
-        """Return the seconds."""
-        try:
-            seconds = parse_duration_s(value if isinstance(value, int | float) else str(value))
-        except ValueError as error:
-            self.fail(str(error), param, context)
-        if seconds > 0 or self._none:
-            return seconds
-        return self.fail("must be longer than nothing", param, context)
-
-
-class OutputFile(click.ParamType[str]):
-    """A file to be written at the end, perhaps after hours: refused now where that cannot be."""
-
-    name = "file"
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str:
-        """Return its path."""
-        path = Path(str(value))
-        try:
-            if path.is_dir():
-                self.fail(f"{path} is a folder", param, context)
-            there = next(one for one in (path, *path.absolute().parents) if one.exists())
-            if not (path.exists() or there.is_dir()):
-                self.fail(f"{there} is no folder", param, context)
-            if not os.access(there, os.W_OK):
-                self.fail(f"{there} may not be written to", param, context)
-        except (OSError, ValueError) as error:  # a name too long, a NUL
-            self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
-        return str(path)
 
 
 def write_file(path: str, text: str) -> None:
@@ -104,50 +61,6 @@ def write_file(path: str, text: str) -> None:
         Path(path).write_text(text)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=path) from error
-
-
-def as_it_is(lab: str | None, *changes: object) -> None:
-    """Raise UsageError when a lab that is up is named and what would make another of it too."""
-    if lab is not None and any(changes):
-        raise click.UsageError(
-            "--lab takes the lab as it is: no --system or --profile with it, and --set may set keys of the drill only"
-        )
-
-
-json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")
-lab_option = click.option("--lab", metavar="L", help="The lab; not needed when there is only one.")
-
-
-route_option = click.option(
-    "--route",
-    type=click.Choice(["libpq", "haproxy", "pgbouncer", "pgpool"]),
-    help="How clients find the primary; what it leads through is added to a fresh lab.",
-)
-
-
-def webhook_option(command: F) -> F:
-    """Add --webhook URL: whom to tell of failovers, alerts and verdicts. Its value is chosen, not passed on."""
-
-    def chosen(_context: click.Context, _param: click.Parameter, url: str | None) -> None:
-        from holdfast.run.webhook import choose, receiver  # here: most commands tell nobody
-
-        if url is not None:
-            choose(url)
-        receiver()  # one named by the environment is refused now, not after a lab is up
-
-    option = click.option(
-        "--webhook", metavar="URL", expose_value=False, callback=chosen,
-        help="Post failovers, alerts and verdicts there; HOLDFAST_WEBHOOK_SECRET signs them.",
-    )  # fmt: skip
-    return option(command)
-
-
-def set_option(command: F) -> F:
-    """Add --set key=value, as often as one likes."""
-    option = click.option(
-        "sets", "--set", multiple=True, metavar="KEY=VALUE", help="Set a key of the cluster or drill."
-    )
-    return option(command)
 
 
 def print_json(document: JSON) -> None:

@@ -9,7 +9,8 @@ from typing import Final
 
 import click
 
-from holdfast.cli.output import ERR, asynchronous, json_option, print_json
+from holdfast.cli.options import json_option
+from holdfast.cli.output import ERR, asynchronous, print_json
 from holdfast.errors import ConfigError
 from holdfast.report.plain import plain
 

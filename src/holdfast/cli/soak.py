@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,25 +11,24 @@ from typing import Final
 import click
 
 from holdfast.checkers.base import Verdict
-from holdfast.cli.drills import SEED_BITS, new_run_folder
-from holdfast.cli.output import (
-    ERR,
-    EXIT_CODES,
-    OUT,
+from holdfast.cli.options import (
     Duration,
-    OutputFile,
     as_it_is,
-    asynchronous,
+    given,
     json_option,
+    junit_option,
+    keep_option,
     lab_option,
-    print_json,
-    say,
+    profile_option,
+    seed_option,
     set_option,
-    write_file,
+    set_words,
 )
+from holdfast.cli.output import ERR, EXIT_CODES, OUT, asynchronous, print_json, say, write_file
 from holdfast.cluster import lifecycle
 from holdfast.errors import ClusterError, HistoryError, UnavailableError
 from holdfast.history.history import JSON
+from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import run_document
 from holdfast.report.junit import junit
 from holdfast.report.plain import plain
@@ -60,14 +58,10 @@ PLAIN_EVERY: Final = 10
               show_default=True, help="Folder for the logs, the counts and the summary.")  # fmt: skip
 @click.option("--system", metavar="S", help="The preset to run on, or a cluster file; six-node by default.")
 @click.option("--config", metavar="FILE", help="The same, as a file.")
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
-@click.option(
-    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
-)
-@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+@profile_option
+@seed_option()
+@junit_option
+@keep_option
 @lab_option
 @set_option
 @json_option
@@ -80,7 +74,7 @@ async def soak(
     system: str | None,
     config: str | None,
     profile: str | None,
-    seed: int | None,
+    seed: int,
     junit_file: str | None,
     keep: bool,
     lab: str | None,
@@ -98,7 +92,6 @@ async def soak(
     source = next((one for one in (system, config) if one is not None), "six-node")
     for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
     as_it_is(lab, system is not None, config is not None, for_cluster)
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
     words = [
         "holdfast",
         "soak",
@@ -108,9 +101,8 @@ async def soak(
         f"{failover_interval:g}",
     ]
     words += ["--validation-interval", f"{validation_interval:g}"]
-    words += ["--lab", lab] if lab else ["--system", source]
-    words += [*(["--profile", profile] if profile else [])]
-    words += [*(word for text in sets for word in ("--set", text)), "--seed", str(chosen)]
+    words += given(("--lab", lab), ("--system", None if lab else source), ("--profile", profile))
+    words += [*set_words(sets), "--seed", str(seed)]
     # Free ports unless asked for: a soak may run beside a cluster that has the preset's.
     spec = (
         None if lab else load_cluster(source, ["ports={}", *for_cluster] if config is None else for_cluster)
@@ -131,7 +123,7 @@ async def soak(
                 times,
                 diary,
                 progress,
-                seed=chosen,
+                seed=seed,
                 folder=new_run_folder(NAME),
                 replay=shlex.join(words),
                 overrides=for_drill,
@@ -153,7 +145,7 @@ async def soak(
     if junit_file is not None:
         write_file(junit_file, junit([document]))
     if as_json:
-        print_json(_document(outcome.verdict, document, chosen))
+        print_json(_document(outcome.verdict, document, seed))
     else:
         print_run(OUT, document)
         for kind, path in diary.files.items():

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
-from holdfast.cli.drills import SEED_BITS, new_run_folder
-from holdfast.cli.output import (
-    EXIT_CODES,
-    OUT,
-    OutputFile,
-    Reporter,
+from holdfast.cli.options import (
     as_it_is,
-    asynchronous,
+    given,
     json_option,
+    junit_option,
     lab_option,
-    print_json,
-    say,
+    profile_option,
+    seed_option,
     set_option,
-    write_file,
+    set_words,
 )
+from holdfast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, say, write_file
 from holdfast.history.history import JSON
+from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import Document
 from holdfast.report.junit import junit
 from holdfast.report.terminal import print_brief
@@ -35,14 +32,10 @@ from holdfast.spec import split_overrides
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.option("--system", metavar="S", help="Preset or cluster file; the suite's own by default.")
-@click.option(
-    "--profile", type=click.Choice(["default", "fast"]), help="Timing: the manager's own, or its fastest."
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Repeat the choices of an earlier run.")
+@profile_option
+@seed_option()
 @click.option("--duration", metavar="D", help="Of the load of each drill (60s, 10m, 24h).")
-@click.option(
-    "--junit", "junit_file", type=OutputFile(), metavar="F", help="Also write the verdicts to F as JUnit XML."
-)
+@junit_option
 @lab_option
 @set_option
 @json_option
@@ -51,7 +44,7 @@ async def suite(
     name: str,
     system: str | None,
     profile: str | None,
-    seed: int | None,
+    seed: int,
     duration: str | None,
     junit_file: str | None,
     lab: str | None,
@@ -67,11 +60,8 @@ async def suite(
     ]
     for_cluster, for_drill = split_overrides(overrides)
     as_it_is(lab, system is not None, for_cluster)
-    chosen = seed if seed is not None else secrets.randbits(SEED_BITS)
-    words = ["holdfast", "suite", name, *(["--lab", lab] if lab else [])]
-    words += ["--system", system] if system else []
-    words += [word for text in overrides for word in ("--set", text)]
-    words += ["--seed", str(chosen)]
+    words = ["holdfast", "suite", name, *given(("--lab", lab), ("--system", system)), *set_words(overrides)]
+    words += ["--seed", str(seed)]
 
     def shown(document: Document) -> None:
         if not as_json:
@@ -85,7 +75,7 @@ async def suite(
                 lab,
                 for_cluster,
                 for_drill,
-                chosen,
+                seed,
                 shlex.join(words),
                 new_run_folder,
                 progress,

@@ -23,6 +23,7 @@ from holdfast.cluster.services import SERVICES, start_services
 from holdfast.cluster.systems import system
 from holdfast.datasets.load import check_dataset, load_dataset
 from holdfast.errors import ClusterError, ConfigError, HostError, UnavailableError
+from holdfast.files import write_whole
 from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.netns.lab import NetnsLab, bound
 from holdfast.hosts.state import labs_folder, state_folder
@@ -155,9 +156,7 @@ def keep_spec(cluster: Cluster) -> None:
 
 
 def _write_spec(folder: Path, spec: ClusterSpec) -> None:
-    new = folder / (SPEC_NAME + ".new")
-    new.write_text(json.dumps(to_document(spec)))
-    new.rename(folder / SPEC_NAME)
+    write_whole(folder / SPEC_NAME, json.dumps(to_document(spec)))
 
 
 async def _beside(cluster: Cluster, progress: Progress) -> None:

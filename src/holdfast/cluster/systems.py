@@ -1,39 +1,30 @@
-"""The systems there are, by name. A new one is one line here and a package in ``systems``."""
+"""The systems there are, by name: those that a specification may name, each a package in ``systems``."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from holdfast.errors import UnavailableError
+from holdfast.spec.cluster import System as Name
 from holdfast.systems.kind import System
 
-_SYSTEMS: Final = {
-    "patroni": "PatroniSystem",
-    "pg_auto_failover": "PgAutoFailoverSystem",
-    "streaming": "StreamingSystem",
-    "pgpool": "PgpoolSystem",
-    "etcd": "EtcdSystem",
-    "raftlog": "RaftlogSystem",
-}
-"""The class of each, in the module ``system`` of its package: loaded when it is asked for, so that ``status`` waits for
-one system's modules and not for all."""
-
-_MADE: Final[dict[str, System[Any]]] = {}
+_NAMES: Final[tuple[str, ...]] = get_args(Name)
 
 
 def system_names() -> tuple[str, ...]:
     """Return the names of all systems."""
-    return tuple(_SYSTEMS)
+    return _NAMES
 
 
 def system(name: str) -> System[Any]:
-    """Return a system by name. Raises UnavailableError naming those there are."""
-    if name not in _SYSTEMS:
+    """Return a system by name: what ``systems/<name>/system.py`` holds as ``SYSTEM``, and no other is imported.
+
+    Raises UnavailableError naming those there are.
+    """
+    if name not in _NAMES:
         raise UnavailableError(
-            f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_SYSTEMS)}"
+            f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_NAMES)}"
         )
-    if name not in _MADE:
-        module = import_module(f"holdfast.systems.{name}.system")
-        _MADE[name] = getattr(module, _SYSTEMS[name])()
-    return _MADE[name]
+    found: System[Any] = import_module(f"holdfast.systems.{name}.system").SYSTEM
+    return found

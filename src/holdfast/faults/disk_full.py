@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import HostError
-from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number, pids_of
+from holdfast.faults.base import Effect, Fault, Injection, Param, number, pids_of
 from holdfast.faults.host_state import bring_back
-from holdfast.faults.power_loss import disk_of, needs_disks
+from holdfast.faults.on_disk import DiskFault, disk_of
 from holdfast.faults.sql import SqlFault, one, rows
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster
@@ -27,25 +27,19 @@ SELECT pg_is_in_recovery(), pid FROM pg_stat_activity WHERE backend_type = 'chec
 _NEXT_SEGMENT: Final = "SELECT pg_logical_emit_message(false, 'holdfast', 'x'), pg_switch_wal()"
 
 
-class DiskFull(Staged):
+class DiskFull(DiskFault):
     """One file takes all the room. Data and pg_wal share the disk, so both are full."""
 
     name = "disk_full"
     about = "the disk that holds data and WAL has no room left"
     params: tuple[Param, ...] = (Param("left_bytes", 0, "bytes", "room that stays"),)
 
-    def available(self, cluster: Cluster) -> str | None:
-        """Needs disks."""
-        return needs_disks(cluster)
-
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Only nodes have disks."""
+        """A room that is a number."""
         number(params, "left_bytes")
-        for target in targets:
-            disk_of(cluster, target)
-        return Injection(self.name, targets, params)
+        return await super().prepare(cluster, targets, params, rng)
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Take the room."""
@@ -84,7 +78,7 @@ class WalFull(DiskFull, SqlFault):
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs disks, and a server that can be asked to write."""
-        return needs_disks(cluster) or SqlFault.available(self, cluster)
+        return DiskFull.available(self, cluster) or SqlFault.available(self, cluster)
 
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random

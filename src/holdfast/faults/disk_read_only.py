@@ -5,33 +5,18 @@ The kernel is asked to report one (/sys/fs/ext4/<device>/trigger_fs_error); what
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
 from typing import Final
 
-from holdfast.faults.base import Effect, Fault, Injection, Staged
-from holdfast.faults.power_loss import disk_of, mount_again, needs_disks
-from holdfast.history.history import JSON
+from holdfast.faults.base import Effect, Fault, Injection
+from holdfast.faults.on_disk import DiskFault, disk_of, mount_again
 from holdfast.systems.base import Cluster
 
 
-class DiskReadOnly(Staged):
+class DiskReadOnly(DiskFault):
     """What is on the disk can be read; nothing can be written, and what was not synced is lost."""
 
     name = "disk_read_only"
     about = "a disk reports an error and takes no more writes; what is on it can be read"
-
-    def available(self, cluster: Cluster) -> str | None:
-        """Needs disks."""
-        return needs_disks(cluster)
-
-    async def prepare(
-        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
-    ) -> Injection:
-        """Only nodes have disks."""
-        for target in targets:
-            disk_of(cluster, target)
-        return Injection(self.name, targets, params)
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Report an error."""

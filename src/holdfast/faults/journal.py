@@ -19,6 +19,7 @@ from holdfast.clock import now_ns
 from holdfast.errors import HoldfastError, HostError
 from holdfast.faults.base import Fault, Injection, Staged
 from holdfast.faults.registry import fault
+from holdfast.files import write_whole
 from holdfast.history.history import JSON
 from holdfast.hosts.base import Lab
 from holdfast.systems.base import Cluster
@@ -39,9 +40,7 @@ class Entry:
 
     def write(self) -> None:
         """Write it down, all or nothing."""
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(self.injection.to_document()))
-        new.rename(self.path)
+        write_whole(self.path, json.dumps(self.injection.to_document()))
 
     def remove(self) -> None:
         """Forget it: it is healed."""

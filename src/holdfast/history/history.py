@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from holdfast.history.op import I64, Ops  # numpy: a quarter of what `status` would take
+if TYPE_CHECKING:  # numpy: most commands look at no op
+    from holdfast.history.op import I64, Ops
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 """Any JSON value."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast.errors import HistoryError
+from holdfast.files import write_whole
 from holdfast.history.history import JSON
 
 FILE: Final = "matrix.json"
@@ -16,10 +17,9 @@ VERSION: Final = 1
 
 def save_matrix(folder: Path, document: dict[str, JSON]) -> None:
     """Write a matrix's document below folder, whole or not at all. Raises HistoryError."""
-    part = folder / f"{FILE}.part"
+    stored = {"format": FORMAT, "version": VERSION, "document": document}
     try:
-        part.write_text(json.dumps({"format": FORMAT, "version": VERSION, "document": document}, indent=1))
-        part.rename(folder / FILE)
+        write_whole(folder / FILE, json.dumps(stored, indent=1))
     except OSError as error:
         raise HistoryError(f"cannot store the matrix: {error}", file=str(folder)) from error
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from holdfast.errors import HistoryError
+from holdfast.files import replacing
 from holdfast.history.op import NEVER, NONE, Ops
 
 _BATCH_OPS: Final = 1 << 17
@@ -44,15 +45,14 @@ def write_ops(path: Path, ops: Ops) -> None:
     )
     batch = pa.record_batch(columns)
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    part = path.with_name(f"{path.name}.part")
     try:
         with (
-            pa.OSFile(str(part), "wb") as sink,
+            replacing(path) as new,
+            pa.OSFile(str(new), "wb") as sink,
             pa.ipc.new_file(sink, batch.schema, options=options) as writer,
         ):
             for start in range(0, max(1, len(ops)), _BATCH_OPS):  # an empty one too: it holds the names
                 writer.write_batch(batch.slice(start, _BATCH_OPS))
-        part.replace(path)
     except OSError as error:
         raise HistoryError(f"cannot be written: {error}", file=str(path)) from error
 

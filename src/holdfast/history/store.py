@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from holdfast.errors import HistoryError
+from holdfast.files import replacing, write_whole
 from holdfast.history.history import JSON, FaultRecord, FinalRead, History, NodeContent, NodeObservation
 from holdfast.history.op import I64, Ops
 from holdfast.history.ops_file import load_ops, write_ops
@@ -170,10 +170,8 @@ def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
 
 
 def _write_values(path: Path, values: Mapping[str, I64]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    with replacing(path) as new, new.open("wb") as file:
         np.savez(file, **values)  # type: ignore[arg-type]  # numpy types its own allow_pickle into the **kwds
-    part.replace(path)
 
 
 def _read_values(path: Path) -> dict[str, I64]:
@@ -185,13 +183,7 @@ def _read_values(path: Path) -> dict[str, I64]:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file that is there whole or as it was before."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, json.dumps(value, indent=1), synced=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     CACHE/               what can be made again: database seeds
 
 A lab's folder is made before anything else of the lab and removed after everything else, so whatever is
-left of a lab can be found from it: it is the journal that DESIGN asks for.
+left of a lab can be found from it: it is the journal of what was made.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run as one JSON document: the shape that DESIGN.md gives ``drill --json``. Other reports are made from it."""
+"""A run as one JSON document: what ``drill --json`` prints. Other reports are made from it."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.errors import HistoryError
+from holdfast.files import write_whole
 from holdfast.history.history import FaultRecord
 from holdfast.history.live import FILE, POINTER, Live, LiveFault
 from holdfast.history.reading import LiveCounts, live_counts, recent_latencies_ms
@@ -146,7 +147,5 @@ def announced(lab: Lab) -> tuple[Path, ...]:
 
 def _replace(path: Path, text: str) -> None:
     """Write a file as a whole; a full disk or a folder that has gone takes the news, never the run."""
-    new = path.with_name(path.name + ".new")
     with contextlib.suppress(OSError):
-        new.write_text(text)
-        new.rename(path)
+        write_whole(path, text)

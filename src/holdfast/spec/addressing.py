@@ -14,10 +14,17 @@ _FIRST = 11  # so that the first node of 172.28.0.0/24 is 172.28.0.11
 
 
 class Member(Protocol):
+    """What has a place in a cluster: a node, a member of its DCS, a service."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its own among them all."""
+        ...
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Where it is; "" while it has no place."""
+        ...
 
 
 def check_addresses(subnet: str, located: Sequence[tuple[Path, Member]]) -> None:

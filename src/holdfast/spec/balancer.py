@@ -1,7 +1,7 @@
 """The JSON of the balancer clusters, accepted as it is: balancers, each with a primary and replicas.
 
 Its keys keep the names that the documents give them. `clusters` says in our terms what each balancer stands
-before. Source: founding document 003, and pgbalancer_cluster_simple.json of the project it describes.
+before. Source: requirements of the cluster manager, and pgbalancer_cluster_simple.json of the project it describes.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ from pydantic_core import PydanticCustomError
 from holdfast.spec.document import kind_of
 from holdfast.units import parse_duration_s, parse_rate_per_s
 
-STRICT = ConfigDict(extra="forbid", validate_default=True, populate_by_name=True)
-"""How every model here validates: no unknown key; defaults are held to the same rules as what is written."""
+STRICT = ConfigDict(extra="forbid", validate_default=True, populate_by_name=True, defer_build=True)
+"""How every model here validates: no unknown key; defaults are held to the same rules as what is written. Its schema
+is made when something is first validated: most commands read nothing that a person wrote."""
 
 DURATION_S_MAX = 366 * 86400.0
 RATE_PER_S_MAX = 1e6

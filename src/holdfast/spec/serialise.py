@@ -8,8 +8,6 @@ from holdfast.spec.cluster import ClusterSpec
 from holdfast.spec.drill import DrillSpec
 
 _PORT = {"__all__": {"port"}}  # `ports` says it already, and can be set to {} in one place
-_CLUSTER = TypeAdapter(ClusterSpec)
-_DRILL = TypeAdapter(DrillSpec)
 
 
 def to_document(spec: ClusterSpec | DrillSpec) -> dict[str, JsonValue]:
@@ -19,9 +17,9 @@ def to_document(spec: ClusterSpec | DrillSpec) -> dict[str, JsonValue]:
     """
     document: dict[str, JsonValue]
     if isinstance(spec, ClusterSpec):
-        document = _CLUSTER.dump_python(
+        document = TypeAdapter(ClusterSpec).dump_python(
             spec, mode="json", by_alias=True, exclude={"nodes": _PORT, "dcs": _PORT, "services": _PORT}
         )
     else:
-        document = _DRILL.dump_python(spec, mode="json", by_alias=True)
+        document = TypeAdapter(DrillSpec).dump_python(spec, mode="json", by_alias=True)
     return document

@@ -8,7 +8,7 @@ Shape after Jepsen's db.clj: a minimal protocol and optional extras.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ from typing import Final, Protocol, runtime_checkable
 from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.views import Connection
 
 
@@ -95,17 +96,10 @@ class ClusterView:
         """Return the node of that name. Raises KeyError."""
         return next(node for node in self.nodes if node.name == name)
 
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A lab's generated passwords, by user. Never printed but by ``holdfast credentials``."""
-
-    passwords: Mapping[str, str] = field(repr=False)
-    passfile: Path
-
-    def password(self, user: str) -> str:
-        """Return a user's password. Raises KeyError."""
-        return self.passwords[user]
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """The nodes that show themselves as primary: several, when brains are split."""
+        return tuple(node.name for node in self.nodes if node.role is Role.PRIMARY)
 
 
 @dataclass(frozen=True, slots=True)

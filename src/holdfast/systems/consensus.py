@@ -18,7 +18,8 @@ from holdfast.errors import ClusterError
 from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role, RouteView
+from holdfast.systems.base import ClusterView, NodeView, OutageModel, Role, RouteView
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.wait import until
 

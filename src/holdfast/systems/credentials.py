@@ -6,14 +6,26 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from holdfast.errors import HostError
-from holdfast.systems.base import Credentials
 
 FILE: Final = "credentials.json"
 PASSFILE: Final = "pgpass"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A lab's generated passwords, by user. Never printed but by ``holdfast credentials``."""
+
+    passwords: Mapping[str, str] = field(repr=False)
+    passfile: Path
+
+    def password(self, user: str) -> str:
+        """Return a user's password. Raises KeyError."""
+        return self.passwords[user]
 
 
 def choose(folder: Path, passwords: Mapping[str, str]) -> None:

@@ -99,7 +99,7 @@ def _object_store(node: Node) -> dict[str, Any] | None:
 
 
 def metrics(node: Node, broker: KafkaBroker) -> str:
-    """Return the metrics page. The first seven series are those of document 004, same names and meaning."""
+    """Return the metrics page. The first seven series are those of the requirements, by name and meaning."""
     raft, driver, wal, taker = node.driver.core.raft, node.driver, node.wal, node.taker
     counters = raft.counters
     page = Page(node_id=node.config.node_id)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from labs import lab_up
 
 from holdfast.cluster import lifecycle
 from holdfast.hosts.netns import clocks, disks
 from holdfast.hosts.state import runs_folder
 from holdfast.run.load import Load
-from holdfast.spec import ClientsSpec, WorkloadSpec, load_cluster
+from holdfast.spec import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
 from holdfast.systems.base import Cluster
 
 LAB = "faults"
@@ -30,23 +30,21 @@ def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOLDFAST_STATE", str(_session_state))
 
 
-async def _up() -> None:
+def _spec() -> ClusterSpec:
     on_disks = "on" if disks.unavailable() is None else "off"
     on_clocks = "on" if clocks.unavailable() is None else "off"
-    spec = load_cluster("patroni", ["profile=fast", "dcs=3", f"disks={on_disks}", f"clocks={on_clocks}"])
-    up = await lifecycle.bring_up(spec, LAB, lambda _words: None, keep=True)
-    # Some faults are about clients. The load ends with its lab.
-    await Load(up.cluster, runs_folder() / "background" / "ops", seed=1).start((LIGHT,))
+    return load_cluster("patroni", ["profile=fast", "dcs=3", f"disks={on_disks}", f"clocks={on_clocks}"])
+
+
+async def _load(cluster: Cluster) -> None:
+    """Some faults are about clients. The load ends with its lab."""
+    await Load(cluster, runs_folder() / "background" / "ops", seed=1).start((LIGHT,))
 
 
 @pytest.fixture(scope="session")
 def _lab(_session_state: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_session_state))
-        asyncio.run(_up())
-        yield LAB
-        removed = asyncio.run(lifecycle.take_down(LAB))
-        assert removed.residue == ()
+    with lab_up(_session_state, LAB, _spec(), _load) as name:
+        yield name
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from labs import lab_up
 
 from holdfast.cluster import lifecycle
 from holdfast.spec import load_cluster
@@ -29,16 +30,8 @@ needs_pgpool = pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missin
 @pytest.fixture(scope="module")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("pgpool")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(state))
-        asyncio.run(_up())
+    with lab_up(state, "balanced", load_cluster("pgpool", ["profile=fast"])):
         yield state
-        assert asyncio.run(lifecycle.take_down("balanced")).residue == ()
-
-
-async def _up() -> None:
-    spec = load_cluster("pgpool", ["profile=fast"])
-    await lifecycle.bring_up(spec, "balanced", lambda _words: None, keep=True)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from labs import lab_up
 
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import start_member
@@ -32,16 +33,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("rest")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(state))
-        asyncio.run(_up())
+    with lab_up(state, "rested", load_cluster("pgpool", ["profile=fast"])):
         yield state
-        assert asyncio.run(lifecycle.take_down("rested")).residue == ()
-
-
-async def _up() -> None:
-    spec = load_cluster("pgpool", ["profile=fast"])
-    await lifecycle.bring_up(spec, "rested", lambda _words: None, keep=True)
 
 
 @pytest.fixture

@@ -24,10 +24,21 @@ def test_every_command_of_a_module_is_in_the_table() -> None:
         assert names == {name for name, place in COMMANDS.items() if place == module}
 
 
-def test_a_list_of_labs_needs_no_heavy_library() -> None:
+LIBRARIES = {"numpy", "pyarrow", "psycopg", "pydantic", "scipy", "patroni", "fastapi"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["--help"], LIBRARIES),
+        (["ls", "labs"], LIBRARIES),
+        (["status", "--help"], LIBRARIES - {"psycopg", "pydantic"}),
+        (["drill", "--help"], {"scipy", "patroni", "fastapi"}),
+    ],
+)
+def test_a_command_imports_no_library_that_it_does_not_need(words: list[str], unneeded: set[str]) -> None:
     code = (
-        "import sys; from holdfast.cli.main import run; run(['ls', 'labs']);"
-        "print({'numpy', 'pyarrow', 'psycopg', 'pydantic', 'patroni'} & set(sys.modules))"
+        f"import sys; from holdfast.cli.main import run; run({words}); print({unneeded} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"

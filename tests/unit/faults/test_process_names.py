@@ -11,7 +11,8 @@ from holdfast.errors import ConfigError
 from holdfast.faults.process_signal import process_name
 from holdfast.hosts.base import Lab
 from holdfast.spec import load_cluster
-from holdfast.systems.base import Cluster, Credentials
+from holdfast.systems.base import Cluster
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 

@@ -16,7 +16,7 @@ from holdfast.routes.health import CheckedNode, HealthConfig, NodeHealth
 from holdfast.routes.pgbouncer import PgbouncerService, pgbouncer_config, userlist
 from holdfast.spec import ClusterSpec, load_cluster, load_drill
 from holdfast.systems import programs
-from holdfast.systems.base import Credentials
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.group import ServerGroup
 from holdfast.units import NS_PER_S

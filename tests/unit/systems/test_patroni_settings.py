@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.hosts.fake import FakeHost
 from holdfast.spec import ClusterSpec
-from holdfast.systems.base import Credentials
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.watchdog import read_orders
 from holdfast.systems.postgres.install import PostgresInstall

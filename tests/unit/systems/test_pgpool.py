@@ -10,7 +10,7 @@ from holdfast.cli.balancers import spelled
 from holdfast.hosts.base import Completed, Program
 from holdfast.hosts.fake import FakeHost
 from holdfast.spec import ClusterSpec, load_cluster
-from holdfast.systems.base import Credentials
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pgpool import settings
 from holdfast.systems.pgpool.pcp import Pcp, PcpError
 from holdfast.systems.pgpool.system import TOOLS, PgpoolSystem

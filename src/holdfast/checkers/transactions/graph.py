@@ -12,8 +12,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from holdfast.checkers.transactions.consistency import VARIANTS
 from holdfast.history.op import I64, Outcome
@@ -163,6 +161,10 @@ def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
     scipy.sparse.csgraph."""
     if not len(src):
         return np.arange(n_nodes, dtype=np.int64)
+
+    from scipy.sparse import csr_matrix  # here: half a second, and most runs have no transactions
+    from scipy.sparse.csgraph import connected_components
+
     matrix = csr_matrix((np.ones(len(src), dtype=np.int8), (src, dst)), shape=(n_nodes, n_nodes))
     matrix.data[:] = 1  # parallel edges were summed, and may have come to nought
     _, labels = connected_components(matrix, directed=True, connection="strong")

@@ -21,6 +21,7 @@ from typing import Any, Final, TypedDict
 import holdfast
 from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
+from holdfast.files import write_whole
 from holdfast.hosts.base import Completed, Program, PublishedPort
 from holdfast.hosts.netns import disks
 from holdfast.hosts.netns.channel import Channel, ask
@@ -337,9 +338,7 @@ class NetnsLab:
                 }
             )
             change(saved)
-            new = self.folder / (STATE_NAME + ".new")
-            new.write_text(json.dumps(saved))
-            new.rename(path)
+            write_whole(path, json.dumps(saved))
 
 
 def _answers(path: Path) -> bool:

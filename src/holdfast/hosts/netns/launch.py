@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from holdfast.files import write_whole
 from holdfast.hosts.netns import syscalls
 from holdfast.hosts.netns.gate import Gate
 from holdfast.hosts.netns.init import HOST_NAMESPACES, Init
@@ -81,9 +82,7 @@ def main(folder: Path) -> int:
         _become_init(folder, plan, log, ready_writer, lifeline)
     os.close(ready_writer)
     # Written before the lab's init does anything: whatever happens next, it can be found again.
-    place = folder / PID_NAME
-    place.with_suffix(".new").write_text(json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
-    place.with_suffix(".new").rename(place)
+    write_whole(folder / PID_NAME, json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
     os.write(go_writer, b"g")
     with open(ready_reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
         said = pipe.read().decode(errors="replace")

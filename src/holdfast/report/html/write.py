@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.errors import ConfigError
+from holdfast.files import write_whole
 from holdfast.report.html.compare import StoredRun, compare_page
 from holdfast.report.html.matrix import matrix_page
 from holdfast.report.html.page import run_page
@@ -44,11 +44,7 @@ def check_page_file(path: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     check_page_file(path)
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise ConfigError(f"cannot be written: {error.strerror}", file=str(path), key="--html") from error

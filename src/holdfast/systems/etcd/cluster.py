@@ -13,8 +13,9 @@ from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import Credentials, OutageModel, RouteView
+from holdfast.systems.base import OutageModel, RouteView
 from holdfast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberLook
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd import member
 
 MARGIN_S: Final = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from holdfast.errors import UnavailableError
 from holdfast.hosts.base import Lab
@@ -46,3 +47,6 @@ class EtcdSystem:
     async def complete(self, cluster: EtcdCluster, progress: Progress) -> None:
         """Wait until every member follows."""
         await come_up(cluster, cluster.missing, "every member to follow")
+
+
+SYSTEM: Final = EtcdSystem()

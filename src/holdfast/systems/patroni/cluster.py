@@ -14,16 +14,16 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http, maintenance
-from holdfast.systems.base import ClusterView, Credentials, HealthCheck, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, HealthCheck, NodeView, OutageModel, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd import member as etcd
 from holdfast.systems.patroni import operations, settings
 from holdfast.systems.postgres import server, views
-from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, ServerGroup
+from holdfast.systems.postgres.group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.wait import until
 
 PROCESS: Final = "patroni"
-POSTGRES: Final = "postgres"
 WATCHDOG: Final = "watchdog"
 MEMBER_FILE: Final = "patroni.yml"
 """A member's own settings, as JSON."""
@@ -111,13 +111,6 @@ class PatroniCluster(ServerGroup):
         return (
             (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
         )
-
-    async def process_ids(self, node: str, process: str) -> list[int]:
-        """Return the pids of a process and, for PostgreSQL, of all its backends."""
-        if process == POSTGRES:
-            return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
-        return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
         """Start what belongs on a node and does not run there; nothing on one in maintenance."""
@@ -283,10 +276,6 @@ class PatroniCluster(ServerGroup):
     async def set_maintenance(self, node: str, on: bool) -> None:
         """Stop a standby and keep it out, or let it join again."""
         await operations.set_maintenance(self, node, on)
-
-    async def in_maintenance(self) -> frozenset[str]:
-        """Return the nodes that are out."""
-        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}

@@ -8,7 +8,6 @@ Source: Patroni documentation, "Patroni REST API" and "Dynamic Configuration Set
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -175,40 +174,14 @@ async def _standby(cluster: PatroniCluster, node: str, what: str, *, must_be_on:
         raise ClusterError(
             "etcd does not answer, so nothing can be changed", hint="holdfast doctor"
         ) from error
-    if node in (view.primary, leader) or view.node(node).role is Role.PRIMARY:
-        raise ClusterError(
-            f"{node} is the primary and cannot be {what}", hint="holdfast switchover moves the primary first"
-        )
-    if view.primary is None:
-        raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
-    host = cluster.lab.hosts[node]
-    if must_be_on and not host.is_on:
-        raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
-    return host
+    return cluster.standby_host(node, what, view.primary, leader, *view.primaries, must_be_on=must_be_on)
 
 
 async def _stop(cluster: PatroniCluster, node: str) -> None:
     """Stop Patroni on a node in order; it stops its server, and first gives up being the synchronous standby."""
-    host = cluster.lab.hosts[node]
-    if not host.is_on:
+    if not cluster.lab.hosts[node].is_on:
         return
-    if managers := await cluster.process_ids(node, "patroni"):
-        await host.signal(signal.SIGTERM, pids=managers)
-
-    async def running() -> str:
-        for process in cluster.process_names(node):
-            if await cluster.process_ids(node, process):
-                return f"{process} runs"
-        return ""
-
-    try:
-        await until(running, STOP_TIMEOUT_S, f"{node} to stop")
-    except ClusterError:
-        # Its manager is frozen or gone: then the server is stopped without it.
-        for process in cluster.process_names(node):
-            if pids := await cluster.process_ids(node, process):
-                await host.signal(signal.SIGKILL, pids=pids)
-        await until(running, STOP_TIMEOUT_S, f"{node} to end")
+    await cluster.end_processes(node, "patroni", cluster.process_names(node), STOP_TIMEOUT_S)
 
 
 async def _forget_slot(cluster: PatroniCluster, slot: str) -> None:

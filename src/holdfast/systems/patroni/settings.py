@@ -10,7 +10,8 @@ from typing import Final
 
 from holdfast.hosts.base import Host
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import Credentials, OutageModel
+from holdfast.systems.base import OutageModel
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER

@@ -239,3 +239,6 @@ class PatroniSystem:
     ) -> None:
         """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
         await until_or_logs(missing, timeout_s, what, cluster, suspects)
+
+
+SYSTEM: Final = PatroniSystem()

@@ -13,15 +13,15 @@ import psycopg
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
-from holdfast.systems.base import ClusterView, Credentials, NodeView, OutageModel, Role
+from holdfast.systems.base import ClusterView, NodeView, OutageModel, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.monitor import WRITES, Monitor, MonitorRow
 from holdfast.systems.postgres import views
-from holdfast.systems.postgres.group import ServerGroup
+from holdfast.systems.postgres.group import POSTGRES, ServerGroup
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.wait import until
 
-POSTGRES: Final = "postgres"
 MOVE_TIMEOUT_S: Final = 90.0
 
 Looks = Mapping[str, tuple[views.ServerView | None, tuple[views.StandbyView, ...]]]
@@ -103,10 +103,7 @@ class PgAutoFailoverCluster(ServerGroup):
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of pg_autoctl's processes, or of PostgreSQL's."""
-        if process == POSTGRES:
-            return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
-        return [one.pid for one in alive if one.name == keeper.PROCESS]
+        return await super().process_ids(node, process if process == POSTGRES else keeper.PROCESS)
 
     async def start_node(self, node: str) -> None:
         """Run pg_autoctl on a node where it does not run, as a machine's init would; it starts the server."""

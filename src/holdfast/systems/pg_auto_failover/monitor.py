@@ -13,7 +13,7 @@ import psycopg
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
-from holdfast.systems.base import Credentials
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pg_auto_failover import settings
 from holdfast.systems.postgres import views
 

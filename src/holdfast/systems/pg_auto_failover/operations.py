@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import signal
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,6 @@ from holdfast.errors import ClusterError
 from holdfast.hosts.base import Host
 from holdfast.spec.cluster import NodeSpec, without_node
 from holdfast.systems import credentials
-from holdfast.systems.base import Role
 from holdfast.systems.pg_auto_failover import keeper, settings
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import POSTGRES_PORT
@@ -171,37 +169,14 @@ async def _standby(cluster: PgAutoFailoverCluster, node: str, what: str, *, must
             f"the monitor {cluster.monitor.name} does not answer, so {node} cannot be {what}",
             hint="holdfast heal",
         )
-    if node == view.primary or view.node(node).role is Role.PRIMARY:
-        raise ClusterError(
-            f"{node} is the primary and cannot be {what}", hint="holdfast switchover moves the primary first"
-        )
-    if view.primary is None:
-        raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
-    host = cluster.lab.hosts[node]
-    if must_be_on and not host.is_on:
-        raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
-    return host
+    return cluster.standby_host(node, what, view.primary, *view.primaries, must_be_on=must_be_on)
 
 
 async def _drop(cluster: PgAutoFailoverCluster, node: str) -> int | None:
     """Stop pg_autoctl on a node and have the monitor forget the node; returns the id it had there."""
     row = next((row for row in await cluster.rows() or () if row.name == node), None)
-    host = cluster.lab.hosts[node]
-    if host.is_on:
-        await host.signal(signal.SIGTERM, pids=await cluster.process_ids(node, keeper.PROCESS))
-
-        async def running() -> str:
-            for process in cluster.process_names(node):
-                if await cluster.process_ids(node, process):
-                    return f"{process} runs"
-            return ""
-
-        try:
-            await until(running, STOP_TIMEOUT_S, f"{node} to stop")
-        except ClusterError:
-            for process in cluster.process_names(node):  # frozen, or its keeper is gone
-                await host.signal(signal.SIGKILL, pids=await cluster.process_ids(node, process))
-            await until(running, STOP_TIMEOUT_S, f"{node} to end")
+    if cluster.lab.hosts[node].is_on:
+        await cluster.end_processes(node, keeper.PROCESS, cluster.process_names(node), STOP_TIMEOUT_S)
     if row is None:
         return None
     await cluster.monitor.ask("remove_node", row.node_id, True)

@@ -171,3 +171,6 @@ class PgAutoFailoverSystem:
 
     async def _missing(self, cluster: PgAutoFailoverCluster) -> str:
         return (await cluster.view()).missing
+
+
+SYSTEM: Final = PgAutoFailoverSystem()

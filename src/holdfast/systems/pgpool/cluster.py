@@ -16,17 +16,19 @@ from holdfast.errors import ClusterError, HoldfastError
 from holdfast.hosts.base import Host, Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from holdfast.systems import http, maintenance
-from holdfast.systems.base import ClusterView, Credentials, NodeView, Role, RouteView
+from holdfast.systems.base import ClusterView, NodeView, Role, RouteView
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.pgpool import agent, command, settings
 from holdfast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
 from holdfast.systems.pgpool.rest import program as rest
 from holdfast.systems.postgres import server
 from holdfast.systems.postgres.dsn import multi_host_dsn
+from holdfast.systems.postgres.group import POSTGRES
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.server import last_lines
 from holdfast.systems.programs import program
 from holdfast.systems.streaming import settings as servers
-from holdfast.systems.streaming.cluster import POSTGRES, START_TIMEOUT_S, FollowingCluster
+from holdfast.systems.streaming.cluster import START_TIMEOUT_S, FollowingCluster
 from holdfast.systems.wait import until
 
 PROCESS: Final = "pgpool"
@@ -140,13 +142,6 @@ class PgpoolCluster(FollowingCluster):
     def process_names(self, node: str) -> tuple[str, ...]:
         """Return what process_ids can find on a node or on the balancer."""
         return (PROCESS, rest.PROCESS) if node == self.balancer.name else (POSTGRES,)
-
-    async def process_ids(self, node: str, process: str) -> list[int]:
-        """Return the pids of a server with its backends, or of all of Pgpool-II's processes."""
-        if process == POSTGRES:
-            return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
-        return [one.pid for one in alive if one.name == process]
 
     async def start_node(self, node: str) -> None:
         """Start what belongs on a host: Pgpool-II, or an agent and a server, which leads only if the record says so."""

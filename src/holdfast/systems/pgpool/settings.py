@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.spec.cluster import ClusterSpec, ServiceSpec
-from holdfast.systems.base import Credentials, OutageModel
+from holdfast.systems.base import OutageModel
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import SOCKET_DIR, quote
 from holdfast.systems.postgres.settings import POSTGRES_PORT, text

@@ -82,3 +82,6 @@ class PgpoolSystem:
             await until_or_logs(
                 cluster.rest_missing, REST_TIMEOUT_S, "the REST API", cluster, [cluster.balancer.name]
             )
+
+
+SYSTEM: Final = PgpoolSystem()

@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.errors import ClusterError
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec
-from holdfast.systems.base import Credentials
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
 from holdfast.systems.postgres.server import PostgresServer

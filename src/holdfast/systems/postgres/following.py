@@ -9,16 +9,15 @@ Server Operation".
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import re
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import ClusterError
+from holdfast.files import alone
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import REPLICATOR
@@ -32,7 +31,6 @@ STOP_TIMEOUT_S: Final = 30.0
 STREAM_TIMEOUT_S: Final = 10.0
 REACH_TIMEOUT_S: Final = 10.0
 LOCK: Final = "rebuild.lock"
-LOCK_POLL_S: Final = 0.05
 
 _SENDER: Final = "SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 _STREAMS: Final = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
@@ -141,20 +139,10 @@ async def reseed(told: Told, primary: str, say: Say) -> None:
         await streams(told)
 
 
-@contextlib.asynccontextmanager
-async def _alone(told: Told) -> AsyncIterator[None]:
+def _alone(told: Told) -> AbstractAsyncContextManager[None]:
     """Be the only one who rebuilds this server: its agent and the tool may be told to at the same time."""
-    with (told.server.host.folder / LOCK).open("w") as file:
-        deadline = deadline_ns(BACKUP_TIMEOUT_S)
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if now_ns() > deadline:
-                    raise ClusterError(f"{told.name} is being rebuilt by somebody else") from None
-            await asyncio.sleep(LOCK_POLL_S)
-        yield
+    place = told.server.host.folder / LOCK
+    return alone(place, BACKUP_TIMEOUT_S, f"{told.name} is being rebuilt by somebody else")
 
 
 async def _follows(told: Told, primary: str) -> bool:

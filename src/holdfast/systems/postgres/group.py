@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
 
-from holdfast.errors import HostError
-from holdfast.hosts.base import Lab
+from holdfast.errors import ClusterError, HostError
+from holdfast.hosts.base import Host, Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import maintenance
-from holdfast.systems.base import Credentials, NodeView, Role
+from holdfast.systems.base import NodeView, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres import server, views
 from holdfast.systems.postgres.seed import SUPERUSER
 from holdfast.systems.postgres.settings import POSTGRES_PORT
+from holdfast.systems.wait import until
+
+POSTGRES: Final = "postgres"
+"""What process_ids calls PostgreSQL."""
 
 LOOK_TIMEOUT_S: Final = 2.0
 
@@ -78,6 +84,36 @@ class ServerGroup:
         alive = [one for one in await host.processes() if one.state != "Z"]
         return masters + [one.pid for one in alive if one.parent in masters]
 
+    async def process_ids(self, node: str, process: str) -> list[int]:
+        """Return the pids of all processes of a name; of PostgreSQL's, those of the postmaster and its backends."""
+        if process == POSTGRES:
+            return await self.server_pids(node)
+        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
+        return [one.pid for one in alive if one.name == process]
+
+    async def end_processes(self, node: str, manager: str, names: Sequence[str], timeout_s: float) -> None:
+        """Stop a node's processes in order: its manager is asked, and stops its server.
+
+        names: all of them. Where the manager is frozen or gone they are killed. Raises ClusterError.
+        """
+        host = self.lab.hosts[node]
+        if managers := await self.process_ids(node, manager):
+            await host.signal(signal.SIGTERM, pids=managers)
+
+        async def running() -> str:
+            for name in names:
+                if await self.process_ids(node, name):
+                    return f"{name} runs"
+            return ""
+
+        try:
+            await until(running, timeout_s, f"{node} to stop")
+        except ClusterError:
+            for name in names:
+                if pids := await self.process_ids(node, name):
+                    await host.signal(signal.SIGKILL, pids=pids)
+            await until(running, timeout_s, f"{node} to end")
+
     def node_view(
         self,
         node: NodeSpec,
@@ -121,6 +157,30 @@ class ServerGroup:
         """Return the node that accepts writes; of several, the one on the newest timeline."""
         writable = {name: one.timeline for name, one in shown.items() if one and not one.in_recovery}
         return max(writable, key=lambda name: writable[name], default=None)
+
+    def standby_host(
+        self, node: str, what: str, primary: str | None, *leading: str | None, must_be_on: bool = True
+    ) -> Host:
+        """Return the host of a node that is to be ``what`` ("reseeded") while another is the primary.
+
+        leading: who else leads, by anyone's word. Raises ClusterError for one of them, where there is no primary,
+        and, when it must_be_on, for a host that is off.
+        """
+        if node in (primary, *leading):
+            raise ClusterError(
+                f"{node} is the primary and cannot be {what}",
+                hint="holdfast switchover moves the primary first",
+            )
+        if primary is None:
+            raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
+        host = self.lab.hosts[node]
+        if must_be_on and not host.is_on:
+            raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
+        return host
+
+    async def in_maintenance(self) -> frozenset[str]:
+        """Return the nodes that are out."""
+        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     def missing(self, nodes: Sequence[NodeView], primary: str | None) -> str:
         """Say what keeps the servers from being whole; "" when nothing does."""

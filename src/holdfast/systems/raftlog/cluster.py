@@ -11,8 +11,9 @@ from holdfast.history.history import NodeContent
 from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import http
-from holdfast.systems.base import Credentials, RouteView
+from holdfast.systems.base import RouteView
 from holdfast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberLook
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.raftlog import settings
 
 ENTRY: Final = "raftlog.cli:main"

@@ -66,3 +66,6 @@ class RaftlogSystem:
     async def complete(self, cluster: RaftlogCluster, progress: Progress) -> None:
         """Wait until every member follows."""
         await come_up(cluster, cluster.missing, "every member to follow")
+
+
+SYSTEM: Final = RaftlogSystem()

@@ -16,10 +16,11 @@ from holdfast.clock import timestamp
 from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import maintenance
-from holdfast.systems.base import ClusterView, Credentials, OutageModel, Progress, Role
+from holdfast.systems.base import ClusterView, OutageModel, Progress, Role
+from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres import following, server
 from holdfast.systems.postgres.following import Told
-from holdfast.systems.postgres.group import ServerGroup
+from holdfast.systems.postgres.group import POSTGRES, ServerGroup
 from holdfast.systems.postgres.install import find
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import hba_lines
@@ -27,7 +28,6 @@ from holdfast.systems.streaming import moves, operations, settings
 from holdfast.systems.streaming.leadership import Leadership
 from holdfast.systems.streaming.operator import Operator
 
-POSTGRES: Final = "postgres"
 LOG: Final = "operator.log"
 START_TIMEOUT_S: Final = 60.0
 _STARTED: Final = "SELECT pg_postmaster_start_time()::text"
@@ -86,10 +86,6 @@ class FollowingCluster(ServerGroup):
     def process_names(self, node: str) -> tuple[str, ...]:
         """Return what process_ids can find on a node: there is no manager, only the server."""
         return (POSTGRES,)
-
-    async def process_ids(self, node: str, process: str) -> list[int]:
-        """Return the pids of a node's postmaster and of all its backends."""
-        return await self.server_pids(node)
 
     async def restart(self, node: str) -> None:
         """Restart a node's server in order, in the role it has. Raises ClusterError when that fails."""
@@ -178,10 +174,6 @@ class FollowingCluster(ServerGroup):
     async def set_maintenance(self, node: str, on: bool) -> None:
         """Take a standby out, or let it follow again."""
         await operations.set_maintenance(self, node, on)
-
-    async def in_maintenance(self) -> frozenset[str]:
-        """Return the nodes that are out."""
-        return frozenset(name for name, host in self.lab.hosts.items() if maintenance.is_out(host))
 
     # parts
 

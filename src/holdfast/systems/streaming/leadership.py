@@ -6,22 +6,18 @@ at most the node it names can take writes, also when the tool dies in between. A
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from holdfast.clock import deadline_ns, now_ns
-from holdfast.errors import ClusterError, HostError
+from holdfast.errors import HostError
+from holdfast.files import alone, write_whole
 
 FILE: Final = "leadership.json"
 LOCK_TIMEOUT_S: Final = 120.0
-POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +46,11 @@ class Leadership:
 
     def write(self, record: Record) -> None:
         """Put a record in place of the last one, whole or not at all, and on the disk."""
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(json.dumps(asdict(record)))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        write_whole(self._path, json.dumps(asdict(record)), synced=True)
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Be the only one who moves or starts servers for the length of a with block. Raises ClusterError."""
-        deadline = deadline_ns(LOCK_TIMEOUT_S)
-        with self._path.with_suffix(".lock").open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if now_ns() > deadline:
-                        raise ClusterError(
-                            f"another operator has been at work for {LOCK_TIMEOUT_S:g} s"
-                        ) from None
-                await asyncio.sleep(POLL_S)
+        taken = f"another operator has been at work for {LOCK_TIMEOUT_S:g} s"
+        async with alone(self._path.with_suffix(".lock"), LOCK_TIMEOUT_S, taken):
             yield

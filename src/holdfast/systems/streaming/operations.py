@@ -146,17 +146,8 @@ async def set_maintenance(cluster: FollowingCluster, node: str, on: bool) -> Non
 
 async def _standby(cluster: FollowingCluster, node: str, what: str, *, must_be_on: bool = True) -> Host:
     """Return a standby's host. Raises ClusterError for the primary, and while there is none."""
-    primary = await cluster.primary()
-    if node in (primary, cluster.leadership.read().primary):
-        raise ClusterError(
-            f"{node} is the primary and cannot be {what}", hint="holdfast switchover moves the primary first"
-        )
-    if primary is None:
-        raise ClusterError(f"no node accepts writes, so {node} cannot be {what}", hint="holdfast status")
-    host = cluster.lab.hosts[node]
-    if must_be_on and not host.is_on:
-        raise ClusterError(f"the host of {node} is off", hint="holdfast heal")
-    return host
+    recorded = cluster.leadership.read().primary
+    return cluster.standby_host(node, what, await cluster.primary(), recorded, must_be_on=must_be_on)
 
 
 async def _until_streams(cluster: FollowingCluster, node: str) -> None:

@@ -96,3 +96,6 @@ async def _switch_on(cluster: FollowingCluster, preload: Sequence[str]) -> None:
     for node in cluster.spec.nodes:
         await cluster.lab.hosts[node.name].power_on()
         await cluster.lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
+
+
+SYSTEM: Final = StreamingSystem()

@@ -1,0 +1,35 @@
+"""A lab that several tests share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from holdfast.cluster import lifecycle
+from holdfast.spec import ClusterSpec
+from holdfast.systems.base import Cluster
+
+
+@contextmanager
+def lab_up(
+    state: Path, name: str, spec: ClusterSpec, then: Callable[[Cluster], Awaitable[None]] | None = None
+) -> Iterator[str]:
+    """Keep a lab up in a state folder for the length of a with block and give its name; nothing of it may stay.
+
+    It outlives the event loop that made it: each test attaches to it from a loop of its own. then: done once it is up.
+    """
+
+    async def up() -> None:
+        made = await lifecycle.bring_up(spec, name, lambda _words: None, keep=True)
+        if then is not None:
+            await then(made.cluster)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(state))
+        asyncio.run(up())
+        yield name
+        assert asyncio.run(lifecycle.take_down(name)).residue == ()

@@ -1,0 +1,40 @@
+"""docs/json.md names every field of the documents that it describes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from histories import fault, ops, steady
+
+from holdfast.checkers.base import Finding, Verdict
+from holdfast.cluster.services import BalancerView
+from holdfast.history.history import History
+from holdfast.history.store import RunDocument
+from holdfast.report.findings import finding_document
+from holdfast.report.json import run_document
+from holdfast.systems.base import NodeView, Role, RouteView
+
+PAGE = (Path(__file__).parents[3] / "docs/json.md").read_text(encoding="utf-8")
+NAMED = set(re.findall(r"[`\"](\w+)[`\"]", PAGE))
+
+
+def test_every_field_of_a_run_is_named() -> None:
+    run = RunDocument(
+        name="d", system="patroni", profile="fast", seed=7, replay="", started="", verdict="pass", notes={"soak": {}}
+    )  # fmt: skip
+    document = run_document(History(ops(steady(0, 2)), faults=(fault(1.0),)), run, Path("store"))
+    assert set(document) <= NAMED
+    for inner in ("ops", "outage", "model"):
+        part = document[inner]
+        assert isinstance(part, dict) and set(part) <= NAMED
+    (done,) = document["faults"] if isinstance(document["faults"], list) else ()
+    assert isinstance(done, dict) and set(done) <= NAMED
+    assert set(finding_document(Finding("x", Verdict.PASS, ""))) <= NAMED
+
+
+def test_every_field_and_role_of_a_node_a_balancer_and_a_route_is_named() -> None:
+    for kind in (NodeView, BalancerView, RouteView):
+        assert {one.name for one in fields(kind)} <= NAMED
+    assert {str(role) for role in Role} - {"read-only"} <= NAMED
