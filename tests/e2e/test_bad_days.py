@@ -55,9 +55,9 @@ async def test_a_store_that_does_not_elect_is_given_up_with_its_own_last_words(
 ) -> None:
     start_member = etcd.start_member
 
-    async def first_alone(host: Host, *args: Any) -> None:
+    async def first_alone(host: Host, *args: Any, **named: Any) -> None:
         if host.name == "etcd-node-1":
-            await start_member(host, *args)
+            await start_member(host, *args, **named)
 
     monkeypatch.setattr(etcd, "start_member", first_alone)
     words, took_s = await failing("dcs=3")
