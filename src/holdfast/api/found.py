@@ -12,7 +12,7 @@ from holdfast.api.acknowledged import READ_TIMEOUT_S
 from holdfast.api.base import Cluster, Limits
 from holdfast.api.endpoints import Endpoints
 from holdfast.api.runner import Runner
-from holdfast.cluster.foreign import look
+from holdfast.cluster.foreign import HIDDEN, Foreign, look
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.systems.base import ClusterView
 from holdfast.systems.postgres.dsn import per_host
@@ -70,8 +70,7 @@ class FoundCluster(Cluster):
         return self.limits.failover_s or FAILOVER_S
 
     async def _view(self) -> ClusterView:
-        found = await look(self._dsn)
-        return ClusterView(found.ready, found.primary, found.nodes, found.missing)
+        return _as_seen(await look(self._dsn))
 
     async def _connect(self) -> Connection:
         timeout = f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)}"
@@ -88,3 +87,16 @@ class FoundCluster(Cluster):
         )
 
     inject = switchover = failover = restart = history = logs = _refuse
+
+
+def _as_seen(found: Foreign) -> ClusterView:
+    """Return what a look amounts to for an application's own user, to whom a primary may not tell of its standbys.
+
+    A standby of which it only says that there is one is left out: it is one of those that were asked, or a stranger,
+    and nothing can be waited for that is never shown.
+    """
+    shown = tuple(node for node in found.nodes if node.state != HIDDEN)
+    hidden = {f"{node.name} is {HIDDEN}" for node in found.nodes if node.state == HIDDEN}
+    missing = "" if found.missing in hidden else found.missing
+    late = next((f"{node.name} is {node.state}" for node in shown if not node.healthy), "")
+    return ClusterView(not (missing or late), found.primary, shown, missing or late)
