@@ -79,6 +79,14 @@ WEAKNESSES: Final[tuple[Weakness, ...]] = (
         ),
     ),
     Weakness(
+        "load-through-failover",
+        ("pg_auto_failover",),
+        Expected(
+            ("availability", "outage"),
+            "a primary that is shut down is noticed by time-outs alone, so that the pause is 5 to 8 s of the load's 40",
+        ),
+    ),
+    Weakness(
         "sync-wait-cancelled",
         _SERVERS,
         Expected(

@@ -13,7 +13,7 @@ from typing import Final
 import psycopg
 
 from holdfast.clock import deadline_ns, now_ns
-from holdfast.errors import ClusterError, HarnessError
+from holdfast.errors import ClusterError, HarnessError, UnavailableError
 from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
@@ -130,6 +130,11 @@ class Load:
             )
             async with connection:
                 await _execute(connection, workload.setup)
+        except psycopg.errors.FeatureNotSupported as error:  # an extension that this PostgreSQL comes without
+            raise UnavailableError(
+                f"the workload {workload.name} needs what {primary} lacks: {error.diag.message_primary}",
+                hint="holdfast ls workloads says what each needs",
+            ) from error
         except psycopg.Error as error:
             raise ClusterError(
                 f"the tables of the workload {workload.name} cannot be made on {primary}: {str(error).strip()}",
