@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -90,13 +91,17 @@ class FoundCluster(Cluster):
 
 
 def _as_seen(found: Foreign) -> ClusterView:
-    """Return what a look amounts to for an application's own user, to whom a primary may not tell of its standbys.
+    """Return what a look amounts to for an application's own user, to whom servers may not tell how they replicate.
 
-    A standby of which it only says that there is one is left out: it is one of those that were asked, or a stranger,
-    and nothing can be waited for that is never shown.
+    A standby that was asked and answers is well as far as can be seen. One of which a primary only says that there is
+    one is left out: it is one of those that were asked, or a stranger; nothing can be waited for that is never shown.
     """
-    shown = tuple(node for node in found.nodes if node.state != HIDDEN)
-    hidden = {f"{node.name} is {HIDDEN}" for node in found.nodes if node.state == HIDDEN}
-    missing = "" if found.missing in hidden else found.missing
-    late = next((f"{node.name} is {node.state}" for node in shown if not node.healthy), "")
-    return ClusterView(not (missing or late), found.primary, shown, missing or late)
+    told = {f"{node.name} is {HIDDEN}" for node in found.nodes if node.state == HIDDEN}
+    nodes = tuple(
+        replace(node, healthy=True) if node.state == HIDDEN else node
+        for node in found.nodes
+        if node.state != HIDDEN or node.port
+    )
+    late = next((f"{node.name} is {node.state}" for node in nodes if not node.healthy), "")
+    missing = ("" if found.missing in told else found.missing) or late
+    return ClusterView(not missing, found.primary, nodes, missing)

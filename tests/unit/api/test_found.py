@@ -24,6 +24,12 @@ def test_a_standby_that_is_not_shown_to_the_user_is_not_waited_for() -> None:
     assert (view.ready, view.missing, [node.name for node in view.nodes]) == (True, "", ["a:1", "b:1"])
 
 
+def test_a_standby_that_answers_is_well_as_far_as_can_be_seen() -> None:
+    unsure = replace(STANDBY, state=HIDDEN, healthy=False)
+    view = _as_seen(look(PRIMARY, unsure, UNTOLD, missing=f"b:1 is {HIDDEN}"))
+    assert (view.ready, [node.healthy for node in view.nodes]) == (True, [True, True])
+
+
 def test_what_is_shown_and_not_well_is_missing_all_the_same() -> None:
     down = replace(STANDBY, state="unreachable", healthy=False)
     assert (
