@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from holdfast.api.acknowledged import READ_TIMEOUT_S
 from holdfast.api.base import Cluster, Limits
 from holdfast.api.endpoints import Endpoints
 from holdfast.api.runner import Runner
-from holdfast.cluster.foreign import look
+from holdfast.cluster.foreign import HIDDEN, Foreign, look
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.systems.base import ClusterView
 from holdfast.systems.postgres.dsn import per_host
@@ -70,8 +71,7 @@ class FoundCluster(Cluster):
         return self.limits.failover_s or FAILOVER_S
 
     async def _view(self) -> ClusterView:
-        found = await look(self._dsn)
-        return ClusterView(found.ready, found.primary, found.nodes, found.missing)
+        return _as_seen(await look(self._dsn))
 
     async def _connect(self) -> Connection:
         timeout = f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)}"
@@ -88,3 +88,20 @@ class FoundCluster(Cluster):
         )
 
     inject = switchover = failover = restart = history = logs = _refuse
+
+
+def _as_seen(found: Foreign) -> ClusterView:
+    """Return what a look amounts to for an application's own user, to whom servers may not tell how they replicate.
+
+    A standby that was asked and answers is well as far as can be seen. One of which a primary only says that there is
+    one is left out: it is one of those that were asked, or a stranger; nothing can be waited for that is never shown.
+    """
+    told = {f"{node.name} is {HIDDEN}" for node in found.nodes if node.state == HIDDEN}
+    nodes = tuple(
+        replace(node, healthy=True) if node.state == HIDDEN else node
+        for node in found.nodes
+        if node.state != HIDDEN or node.port
+    )
+    late = next((f"{node.name} is {node.state}" for node in nodes if not node.healthy), "")
+    missing = ("" if found.missing in told else found.missing) or late
+    return ClusterView(not missing, found.primary, nodes, missing)

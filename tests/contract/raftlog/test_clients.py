@@ -47,7 +47,7 @@ def test_aiokafka(cluster: LocalCluster, idempotent: bool) -> None:
             bootstrap_servers=cluster.bootstrap,
             acks="all",
             enable_idempotence=idempotent,
-            request_timeout_ms=3000,
+            request_timeout_ms=10_000,
             metadata_max_age_ms=500,
             retry_backoff_ms=50,
         )

@@ -1,0 +1,39 @@
+"""A cluster that is not ours, asked by a user to whom not everything is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.api.found import _as_seen
+from holdfast.cluster.failover_cost import Loss
+from holdfast.cluster.foreign import HIDDEN, Foreign
+from holdfast.systems.base import NodeView, Role
+
+PRIMARY = NodeView("a:1", Role.PRIMARY, "a", 1, None, "running", True)
+STANDBY = NodeView("b:1", Role.STANDBY, "b", 1, None, "streaming", True)
+UNTOLD = NodeView("walreceiver", Role.STANDBY, "", 0, None, HIDDEN, False)
+
+
+def look(*nodes: NodeView, missing: str) -> Foreign:
+    loss = Loss(None, None, None, False, "")
+    return Foreign((), not missing, missing, "a:1", nodes, {}, (), {}, None, loss, (), ())
+
+
+def test_a_standby_that_is_not_shown_to_the_user_is_not_waited_for() -> None:
+    view = _as_seen(look(PRIMARY, STANDBY, UNTOLD, missing=f"walreceiver is {HIDDEN}"))
+    assert (view.ready, view.missing, [node.name for node in view.nodes]) == (True, "", ["a:1", "b:1"])
+
+
+def test_a_standby_that_answers_is_well_as_far_as_can_be_seen() -> None:
+    unsure = replace(STANDBY, state=HIDDEN, healthy=False)
+    view = _as_seen(look(PRIMARY, unsure, UNTOLD, missing=f"b:1 is {HIDDEN}"))
+    assert (view.ready, [node.healthy for node in view.nodes]) == (True, [True, True])
+
+
+def test_what_is_shown_and_not_well_is_missing_all_the_same() -> None:
+    down = replace(STANDBY, state="unreachable", healthy=False)
+    assert (
+        _as_seen(look(PRIMARY, UNTOLD, down, missing=f"walreceiver is {HIDDEN}")).missing
+        == "b:1 is unreachable"
+    )
+    assert _as_seen(look(PRIMARY, STANDBY, missing="several servers accept writes: a, b")).ready is False
