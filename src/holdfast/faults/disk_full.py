@@ -59,9 +59,12 @@ class DiskFull(DiskFault):
         return Effect(True, "; ".join(words))
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
-        """Give the room back, and start what gave up."""
+        """Give the room back, so that a loss of power right after does not take it again; start what gave up."""
         for target in injection.targets:
             (cluster.lab.hosts[target].folder / BALLAST).unlink(missing_ok=True)
+            disk = disk_of(cluster, target)
+            if not disk.is_stopped:
+                await disk.sync()
         await bring_back(cluster, injection.targets)
 
 
