@@ -107,21 +107,22 @@ async def within(connection: Connection, work: Coroutine[Any, Any, T], timeout_s
     never does: so the socket is shut down instead, and psycopg sees a connection that was closed.
     """
     task = asyncio.ensure_future(work)
-    task.add_done_callback(
-        lambda done: done.cancelled() or done.exception()
-    )  # nobody may be left to ask for it
     try:
         await asyncio.wait({task}, timeout=timeout_s)
         if task.done():
             return task.result()
     finally:
-        if not task.done():
+        if (
+            not task.done()
+        ):  # out of time, or cancelled: it must have ended before anybody frees the connection
             with (
                 contextlib.suppress(OSError, psycopg.Error),
                 socket.socket(fileno=os.dup(connection.fileno())) as end,
             ):
                 end.shutdown(socket.SHUT_RDWR)
-    await asyncio.wait({task}, timeout=timeout_s)
+            await asyncio.wait({task}, timeout=timeout_s)
+            if task.done() and not task.cancelled():
+                task.exception()
     raise TimeoutError(f"no answer in {timeout_s:g} s")
 
 
