@@ -18,12 +18,14 @@ class Silent:
         self.ours, self.theirs = socket.socketpair()
         self.ours.setblocking(False)
         self.in_use = False
+        self.began = asyncio.Event()
 
     def fileno(self) -> int:
         return self.ours.fileno()
 
     async def query(self) -> str:
         self.in_use = True
+        self.began.set()
         try:
             await asyncio.get_running_loop().sock_recv(self.ours, 1)
             return "answered"
@@ -45,8 +47,7 @@ async def test_out_of_time_it_has_ended() -> None:
 async def test_cancelled_it_has_ended() -> None:
     connection = Silent()
     task = asyncio.create_task(bounded(connection, 5))
-    while not connection.in_use:
-        await asyncio.sleep(0)
+    await connection.began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
