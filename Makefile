@@ -40,11 +40,14 @@ check: dev ## format, lint, types, import contracts, unit tests: under a minute
 # What fails on real clusters is tried once more, on fresh ones, and both results are printed: the machines are shared.
 AGAIN = { echo "== failed above; tried once more:"; $(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
+# What has no lab runs on both cores; labs come one after another.
+ALONGSIDE := tests/contract/raftlog tests/contract/pages/test_report_page.py
+BOTH_CORES := -m "not slow" tests/negative tests/sim $(ALONGSIDE)
+ONE_BY_ONE := -m "not slow" $(ALONGSIDE:%=--ignore=%) tests/contract tests/drills tests/e2e
+
 test: check ## all tests, real clusters included
-	@$(BIN)/pytest -q -n 2 -m "not slow" tests/negative tests/sim tests/contract/raftlog \
-	  || $(AGAIN) -m "not slow" tests/negative tests/sim tests/contract/raftlog; }
-	@$(BIN)/pytest -q --durations=15 -m "not slow" --ignore=tests/contract/raftlog tests/contract tests/drills tests/e2e \
-	  || $(AGAIN) -m "not slow" --ignore=tests/contract/raftlog tests/contract tests/drills tests/e2e; }
+	@$(BIN)/pytest -q -n 2 $(BOTH_CORES) || $(AGAIN) $(BOTH_CORES); }
+	@$(BIN)/pytest -q --durations=15 $(ONE_BY_ONE) || $(AGAIN) $(ONE_BY_ONE); }
 
 proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments
 	@$(BIN)/pytest -q -m slow tests/contract tests/drills tests/e2e

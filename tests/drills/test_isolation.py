@@ -32,6 +32,7 @@ def found(outcome: Any, name: str) -> Any:
     return next(one for one in outcome.document.findings if one["name"] == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "expected"),
     [
@@ -63,6 +64,7 @@ async def test_a_database_that_keeps_less_than_it_claims_is_found(run: Any) -> N
     assert finding["evidence"][0]["ops"]  # type: ignore[index, call-overload]
 
 
+@pytest.mark.slow
 async def test_primary_and_standbys_together_show_a_long_fork(
     run: Any, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +88,7 @@ async def test_primary_and_standbys_together_show_a_long_fork(
     assert {one["name"]: (one["verdict"], one["anomalies"]) for one in offline["checks"]} == stored
 
 
+@pytest.mark.slow
 async def test_the_primary_alone_shows_no_long_fork(run: Any) -> None:
     outcome = await run(drill("long-fork: {clients: 6, mixed: 1, readers: 0}", "repeatable-read"))
     assert outcome.verdict is Verdict.PASS, outcome.document.findings

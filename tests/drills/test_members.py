@@ -95,6 +95,7 @@ def test_members_without_a_majority_accept_nothing(lab: str, tmp_path: Path) -> 
     assert findings(outcome)["accepted_without_majority"] == "pass"
 
 
+@pytest.mark.slow
 def test_registers_are_linearizable_while_the_leader_is_cut_off(lab: str, tmp_path: Path) -> None:
     outcome = run(lab, REGISTERS, tmp_path / "registers.yaml")
     assert outcome.verdict is Verdict.PASS, outcome.document.findings

@@ -98,7 +98,11 @@ async def test_a_soak_moves_the_primary_compares_every_row_and_leaves_its_files(
             "UPDATE test_data SET test_value = 'tampered' WHERE id = 7",
             "row 7 (write_batch_1-row_6) on pg-node-",
         ),
-        ("DELETE FROM test_data WHERE id = 7", "row 7 (write_batch_1-row_6) on pg-node-"),
+        pytest.param(
+            "DELETE FROM test_data WHERE id = 7",
+            "row 7 (write_batch_1-row_6) on pg-node-",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 async def test_a_row_changed_behind_its_back_fails_and_is_named(

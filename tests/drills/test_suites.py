@@ -52,6 +52,7 @@ async def test_what_needs_the_clinics_data_is_skipped_with_the_reason(cluster: C
         await check("pgaf", "clinic-health").run(Stage(cluster, 1, print))
 
 
+@pytest.mark.slow
 def test_a_failover_amid_transactions_keeps_them_whole(_lab: str, cluster: Cluster) -> None:
     found = asyncio.run(_on_whole(cluster, check("application", "open-transactions")))
     assert {name: one.summary for name, one in found.items() if one.verdict is not Verdict.PASS} == {}

@@ -17,6 +17,7 @@ from holdfast.systems.base import Cluster
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.slow
 def test_asynchronous_replication_loses_what_a_cut_off_primary_acknowledged() -> None:
     done = holdfast(
         "drill",
@@ -38,6 +39,7 @@ def test_asynchronous_replication_loses_what_a_cut_off_primary_acknowledged() ->
     assert "datagrams vanished" in run["faults"][0]["evidence"]
 
 
+@pytest.mark.slow
 def test_a_primary_without_manager_or_watchdog_makes_two_writers() -> None:
     settings = ["sync=off", "watchdog=off", "duration=40"]
     words = [word for text in settings for word in ("--set", text)]
@@ -59,6 +61,7 @@ async def test_a_switchover_loses_nothing_and_pauses_writes_briefly(run: Any, cl
     assert record.effective is True
 
 
+@pytest.mark.slow
 async def test_a_paused_process_is_seen_to_be_stopped_and_goes_on(run: Any) -> None:
     text = (
         "workload: {append: {clients: 4, rate: 300/s}}\n"

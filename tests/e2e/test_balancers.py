@@ -124,6 +124,7 @@ def test_the_nine_steps_for_the_simple_cluster() -> None:
     nine_steps(SIMPLE)
 
 
+@pytest.mark.slow
 @needs_pgpool
 @pytest.mark.slow
 def test_the_nine_steps_for_two_balancers() -> None:

@@ -93,6 +93,7 @@ def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports:
     assert "appuser" not in get(ports["prometheus"], "/api/v1/status/config")
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_delays_no_other_and_is_told_of(ports: dict[str, int]) -> None:
     hung = holdfast("inject", "process_pause", "--on", "pg-node-3", "--set", "process=postgres", "--json")
     assert hung.code == 0, hung.err

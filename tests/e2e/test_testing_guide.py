@@ -70,6 +70,7 @@ def _run(line: str, bootstrap: str, store: list[str], folder: Path) -> None:
         store.append(json.loads(done.out)["store"])
 
 
+@pytest.mark.slow
 def test_a_first_look_at_a_lab_goes_as_the_guide_says(bootstrap: str, tmp_path: Path) -> None:
     for line in commands():
         if line.startswith(QUICK):
