@@ -95,7 +95,7 @@ def test_a_drill_prints_its_verdict_and_can_be_reported_and_judged_again(user: s
         (["up", "patroni", "--set", "nodez=3"], "nodez"),
         (["up", "patroni", "--set", "dcs=2"], "dcs"),
         (["up", "patroni", "--name", "No Name"], "No Name"),
-        (["up", "raftlog"], "raftlog"),
+        (["up", "raftlog", "--set", "nodes=0"], "nodes"),
         (["drill", "postgres-kill", "--set", "checks.acked_list=0"], "acked_list"),
         (["status"], "no lab is up"),
         (["status", "--lab", "none"], "none"),
