@@ -56,6 +56,7 @@ async def well(cluster: Cluster) -> None:
     await until(lacking, 40, "a doctor who finds nothing")
 
 
+@pytest.mark.slow
 async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_cluster_has_nothing(
     watched: str,
 ) -> None:

@@ -129,6 +129,7 @@ async def test_money_taken_behind_our_back_is_missed_by_the_bank(
     assert found(outcome, "bank")["anomalies"]["wrong-total"] > 0
 
 
+@pytest.mark.slow
 async def test_an_element_removed_behind_our_back_is_missed_by_the_set(
     run: Any, cluster: Cluster, store: Path
 ) -> None:
@@ -151,6 +152,7 @@ async def test_a_register_set_back_behind_our_back_is_not_linearizable(
     assert found(outcome, "linearizable")["verdict"] == "fail"
 
 
+@pytest.mark.slow
 async def test_a_counter_that_skips_is_out_of_bounds(run: Any, cluster: Cluster, store: Path) -> None:
     outcome, _ = await asyncio.gather(
         run(drill("counter: {clients: 4}", duration="4s")),

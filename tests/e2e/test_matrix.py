@@ -16,6 +16,7 @@ duration: 6s
 """
 
 
+@pytest.mark.slow
 def test_a_matrix_sets_systems_side_by_side_and_says_why_one_is_left_out(tmp_path: Path) -> None:
     drill = tmp_path / "quick.yaml"
     drill.write_text(QUICK)

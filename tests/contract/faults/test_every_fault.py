@@ -71,6 +71,7 @@ async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None
     await until_whole(cluster, WHOLE_TIMEOUT_S)
 
 
+@pytest.mark.slow
 @every_fault
 async def test_an_injection_that_does_nothing_is_found_out(name: str, cluster: Cluster) -> None:
     kind, targets, params = await ready(name, cluster)
