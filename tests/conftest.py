@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """A run that a shell started in the background has Ctrl-C ignored; tests want it as in a terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
