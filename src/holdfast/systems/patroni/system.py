@@ -138,10 +138,9 @@ class PatroniSystem:
     async def _start_hosts(self, cluster: PatroniCluster) -> None:
         """Start etcd; while it elects, have the lab import Patroni once for all nodes, then switch them on."""
         spec, lab = cluster.spec, cluster.lab
-        pace = etcd.timing(len(spec.dcs), spec.profile)
         for member in spec.dcs:
-            host = await lab.add_host(member.name, member.address)
-            await etcd.start_member(host, spec.dcs, pace, program=etcd.etcd_program(spec.etcd))
+            await lab.add_host(member.name, member.address)
+            await cluster.start_etcd(member.name)
             await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
         await lab.preload(PRELOAD)
         for node in spec.nodes:

@@ -36,18 +36,18 @@ async def make_data(
     *,
     roles: Sequence[str] = (),
 ) -> None:
-    """Give every node its copy of the seed; the primary's is first, so that roles are made during the others'.
+    """Give every node its data: the primary's is a copy of the seed with the roles and the database made in it, the
+    others' are copies of that. So no standby starts by replaying the making of a database, through buffers that it
+    would never give back.
 
     roles: further SQL statements that make roles, run with the others. Raises ClusterError.
     """
     primary = servers[spec.primary().name]
     seed = await the_seed(lab, spec, primary.install)
     await copy_seed(lab, seed, primary.data)
+    await _create_roles(lab, spec, words, primary, timeout_s, roles)
     others = (server.data for server in servers.values() if server is not primary)
-    await asyncio.gather(
-        _create_roles(lab, spec, words, primary, timeout_s, roles),
-        *(copy_seed(lab, seed, data) for data in others),
-    )
+    await asyncio.gather(*(copy_seed(lab, primary.data, data) for data in others))
 
 
 async def the_seed(lab: Lab, spec: ClusterSpec, install: PostgresInstall) -> Path:
