@@ -13,10 +13,11 @@ from holdfast.cli.options import json_option, lab_option
 from holdfast.cli.output import Reporter, asynchronous, print_json, say
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle, operate
+from holdfast.cluster.systems import system
 from holdfast.errors import ConfigError, HostError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.host import NetnsHost
-from holdfast.spec import DrillSpec, load_any
+from holdfast.spec import DrillSpec, load_any, load_cluster
 from holdfast.systems.base import Cluster, Maintainable, Switchable
 from holdfast.systems.wait import until_whole
 
@@ -114,9 +115,19 @@ def validate(file: str, as_json: bool) -> None:
     """Check a cluster or drill file, and say what it describes; nothing is made."""
     found = load_any(file)
     if isinstance(found, DrillSpec):
+        # Here: operating a cluster needs none of it.
+        from holdfast.routes.registry import with_route
+        from holdfast.run.experiment import check_words
+
+        own = found.cluster.preset
+        cluster = with_route(load_cluster(own or "patroni", wish=found.cluster), found.route)
+        check_words(found, cluster if own else None)
         described: JSON = {"kind": "drill", "name": found.name, "duration_s": found.duration_s}
         words = f"drill {found.name}: {len(found.timeline)} entries in {found.duration_s:g} s"
     else:
+        for one in found:
+            if illegal := system(one.system).illegal(one):
+                raise ConfigError(illegal, file=file)
         described = {
             "kind": "cluster",
             "clusters": [{"name": one.name, "system": one.system} for one in found],

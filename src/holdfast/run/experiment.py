@@ -30,7 +30,7 @@ from holdfast.run.nemesis import Nemesis
 from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
 from holdfast.run.routed import load_route
-from holdfast.spec import DrillSpec
+from holdfast.spec import ClusterSpec, DrillSpec
 from holdfast.spec.drill import check_targets
 from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
 from holdfast.systems.wait import until_whole
@@ -40,26 +40,48 @@ from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.transport import Routed
 
 
+def check_words(drill: DrillSpec, cluster: ClusterSpec | None) -> tuple[Step, ...]:
+    """Return the drill's plan, or say which of its words mean nothing; no cluster need be up.
+
+    cluster: whose members it may name, None where that is not known yet. Raises ConfigError for an unknown workload,
+    parameter, fault, target, capability or check.
+    """
+    for name, workload in drill.workload.items():
+        if name not in WORKLOADS:
+            raise ConfigError(
+                f"there is no workload {name}",
+                file=f"drill {drill.name}",
+                key="workload",
+                hint=f"there is: {', '.join(sorted(WORKLOADS))}",
+            )
+        with_defaults(WORKLOADS[name], workload.params)
+    for need in drill.needs:
+        if need not in CAPABILITIES:
+            raise ConfigError(
+                f"there is no capability {need}",
+                file=f"drill {drill.name}",
+                key="needs",
+                hint=f"there is: {', '.join(CAPABILITIES)}",
+            )
+    if cluster is not None:
+        check_targets(drill, cluster)
+    plan = make_plan(drill)
+    make_checkers(drill, 0.0, len(plan))
+    return plan
+
+
 def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
 
     Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
     capability or route that is not to be had here.
     """
-    for name, workload in drill.workload.items():
-        if name not in WORKLOADS:
-            raise ConfigError(
-                f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
-            )
-        with_defaults(WORKLOADS[name], workload.params)
+    plan = check_words(drill, cluster.spec)
+    for name in drill.workload:
         _check_way(WORKLOADS[name], drill, cluster)
     for need in drill.needs:
-        if need not in CAPABILITIES:
-            raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_targets(drill, cluster.spec)
-    plan = make_plan(drill)
     for step in plan:
         reason = fault(step.fault).available(cluster)
         if reason is not None:

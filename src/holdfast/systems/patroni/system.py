@@ -23,6 +23,7 @@ from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.etcd import member as etcd
+from holdfast.systems.kind import no_tls
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.bootstrap import make_data, not_streaming
@@ -69,6 +70,10 @@ class PatroniSystem:
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return settings.illegal_timing(spec) or no_tls(spec)
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
@@ -76,7 +81,7 @@ class PatroniSystem:
             etcd.etcd_program(spec.etcd)
         except UnavailableError as error:
             return error.message
-        return settings.illegal_timing(spec) or None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PatroniCluster:
         """Return the cluster that runs in a lab that was deployed before."""

@@ -51,13 +51,17 @@ class PgAutoFailoverSystem:
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return settings.illegal(spec) or None
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
             keeper.find(spec.version)
         except UnavailableError as error:
             return f"{error.message} ({error.hint})"
-        return settings.illegal(spec) or None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PgAutoFailoverCluster:
         """Return the cluster that runs in a lab that was deployed before."""
