@@ -21,9 +21,9 @@ from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
-from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
+from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
+from holdfast.systems.postgres.seed import SEED_DATABASE, SUPERUSER, copy_seed, run_single_user
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.wait import until_or_logs
@@ -134,8 +134,9 @@ class PgAutoFailoverSystem:
         statements = [
             f"ALTER ROLE {SUPERUSER} PASSWORD {superuser}",
             f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN PASSWORD {password}",
+            f"DROP DATABASE {SEED_DATABASE}",
         ]
-        await run_single_user(lab, server, statements, self._patience.monitor_s)
+        await run_single_user(lab, install, server.data, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
         await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec, settings.BRING_UP).encode())
         await keeper.start(spec, host, keeper.monitor_words(spec, host))

@@ -10,12 +10,18 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from holdfast.errors import ClusterError
-from holdfast.hosts.base import Lab, Program
+from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
+from holdfast.systems.postgres.seed import (
+    SEED_DATABASE,
+    SUPERUSER,
+    cached_seed,
+    copy_seed,
+    make_seed,
+    run_single_user,
+)
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import REPLICATOR
 from holdfast.systems.postgres.views import Connection, standby_views
@@ -36,18 +42,18 @@ async def make_data(
     *,
     roles: Sequence[str] = (),
 ) -> None:
-    """Give every node its data: the primary's is a copy of the seed with the roles and the database made in it, the
-    others' are copies of that. So no standby starts by replaying the making of a database, through buffers that it
-    would never give back.
+    """Give every node its copy of the seed; the primary's is first, so that roles are made during the others'.
 
     roles: further SQL statements that make roles, run with the others. Raises ClusterError.
     """
     primary = servers[spec.primary().name]
     seed = await the_seed(lab, spec, primary.install)
     await copy_seed(lab, seed, primary.data)
-    await _create_roles(lab, spec, words, primary, timeout_s, roles)
     others = (server.data for server in servers.values() if server is not primary)
-    await asyncio.gather(*(copy_seed(lab, primary.data, data) for data in others))
+    await asyncio.gather(
+        _create_roles(lab, spec, words, primary, timeout_s, roles),
+        *(copy_seed(lab, seed, data) for data in others),
+    )
 
 
 async def the_seed(lab: Lab, spec: ClusterSpec, install: PostgresInstall) -> Path:
@@ -65,32 +71,24 @@ async def _create_roles(
     timeout_s: float,
     roles: Sequence[str],
 ) -> None:
-    """Give the superuser its password and make the other roles and the database, before any server listens.
+    """Give the superuser its password, make the other roles and give them the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
+    named: list[str] = []
+    if spec.database == SUPERUSER:  # a database of that name is there always
+        named = [f"DROP DATABASE {SEED_DATABASE}"]
+    elif spec.database != SEED_DATABASE:
+        named = [f"ALTER DATABASE {SEED_DATABASE} RENAME TO {identifier(spec.database)}"]
     statements = [
         f"ALTER ROLE {SUPERUSER} PASSWORD {literal(words.password(SUPERUSER))}",
         f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN PASSWORD {literal(words.password(REPLICATOR))}",
         f"CREATE ROLE {identifier(spec.user)} LOGIN PASSWORD {literal(words.password(spec.user))}",
-        f"CREATE DATABASE {identifier(spec.database)} OWNER {identifier(spec.user)}",
+        *named,
+        f"ALTER DATABASE {identifier(spec.database)} OWNER TO {identifier(spec.user)}",
         *roles,
     ]
-    await run_single_user(lab, server, statements, timeout_s)
-
-
-async def run_single_user(
-    lab: Lab, server: PostgresServer, statements: Sequence[str], timeout_s: float
-) -> None:
-    """Run SQL statements on a stopped server's data, in single-user mode. Raises ClusterError with its words."""
-    argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
-    done = await lab.run(
-        Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
-        timeout_s=timeout_s,
-        stdin="".join(f"{statement};\n" for statement in statements).encode(),
-    )
-    if done.code != 0 or "ERROR" in done.stderr:
-        raise ClusterError(f"the roles could not be made on {server.host.name}: {done.stderr.strip()}")
+    await run_single_user(lab, server.install, server.data, statements, timeout_s)
 
 
 def literal(text: str) -> str:
