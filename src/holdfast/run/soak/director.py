@@ -20,6 +20,7 @@ from holdfast.run.experiment import check_drill, operated
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.soak import figures
+from holdfast.run.soak.cost import Meter
 from holdfast.run.soak.diary import RULE, TITLE, Diary, node_line, progress_line
 from holdfast.run.soak.plan import NAME, SoakTimes, promotable, rotation, soak_drill
 from holdfast.run.soak.rotation import Rotation
@@ -90,6 +91,7 @@ class Director:
         self._looks: list[tuple[float, Validation]] = []
         self._start_ns = 0
         self._readers_ns = 0
+        self._meter = Meter()
 
     async def run(self) -> Outcome:
         """Run it to its end, or to where it was stopped, and store it; the verdict then is ``fail``.
@@ -223,6 +225,7 @@ class Director:
 
     async def _validate(self) -> None:
         at_s = self._elapsed_s()
+        await self._meter.look(self._load)
         look = await self._validator.look()
         self._looks.append((at_s, look))
         say, left = self._diary.line, max(0.0, self._times.duration_s - at_s)
@@ -261,6 +264,7 @@ class Director:
     async def _stop(self) -> None:
         """Stop the clients and put back what was borrowed, to the end even when asked to stop again."""
         if self._load.running:
+            await self._meter.look(self._load)
             await asyncio.shield(self._load.stop())
         await self._validator.close()
         try:
@@ -309,6 +313,7 @@ class Director:
             "validations": validations,
             "writer": figures.writer_figures(history, counted.readers_ns),
             "reads": reads,
+            "cost": self._meter.figures(self._start_ns),
             "files": files,
         }
         return figures.criteria(counted, history.faults), {"soak": soak}
