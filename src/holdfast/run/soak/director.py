@@ -144,6 +144,8 @@ class Director:
             rejoin_s, trouble = await recover(
                 cluster, EARLY_RECOVERY_S if ended else drill.recovery_s, self._faults
             )
+        if not ended and not trouble:
+            await self._last_look()
         ran_s = seconds_between(self._start_ns, end_ns) if self._start_ns else 0.0
         counted = figures.Counted(
             self._times,
@@ -226,7 +228,23 @@ class Director:
     async def _validate(self) -> None:
         at_s = self._elapsed_s()
         await self._meter.look(self._load)
-        look = await self._validator.look()
+        self._report(at_s, await self._validator.look())
+
+    async def _last_look(self) -> None:
+        """Look once more when nothing is written any more, and tell only of nodes that differ or cannot be read.
+
+        The final read finds that too; the rows of a damaged page it cannot name.
+        """
+        at_s = self._elapsed_s()
+        try:
+            look = await self._validator.look()
+        finally:
+            await self._validator.close()
+        if not look.ok:
+            self._report(at_s, look)
+
+    def _report(self, at_s: float, look: Validation) -> None:
+        """Keep what was seen, and tell it."""
         self._looks.append((at_s, look))
         say, left = self._diary.line, max(0.0, self._times.duration_s - at_s)
         say(f"--- VALIDATION REPORT (Elapsed: {at_s:.0f}s / Remaining: {left:.0f}s) ---", "REPORT")
