@@ -74,6 +74,16 @@ class Process(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DiskPace:
+    """The most that a disk does. iops: operations a second; bps: bytes a second; 0: no limit."""
+
+    read_iops: int = 0
+    write_iops: int = 0
+    read_bps: int = 0
+    write_bps: int = 0
+
+
 class Disk(Protocol):
     """A disk of a host's own, which can lose its power apart from the machine's."""
 
@@ -96,6 +106,15 @@ class Disk(Protocol):
 
     async def sync(self) -> None:
         """Have everything written so far reach it."""
+        ...
+
+    @property
+    def pace(self) -> DiskPace | None:
+        """What it is held to, None when it may do what it can."""
+        ...
+
+    async def set_pace(self, pace: DiskPace | None) -> None:
+        """Hold it to a pace, also when it is mounted anew; None: no more. Raises HostError."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from holdfast.errors import HostError
@@ -59,7 +60,8 @@ class NetnsHost(Programs):
     async def power_off(self) -> None:
         """Cut the cable first, so that no peer hears the kernel close the host's connections; then kill."""
         await self.plug(False)
-        await ask(self._lab_folder / INIT_SOCKET, {"op": "host_off", "name": self.name})
+        with contextlib.nullcontext() if self.disk is None else self.disk.at_full_speed():
+            await ask(self._lab_folder / INIT_SOCKET, {"op": "host_off", "name": self.name})
         self._is_on = False
 
     async def plug(self, plugged: bool) -> None:
