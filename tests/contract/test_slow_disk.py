@@ -112,7 +112,7 @@ async def test_a_limit_outlives_no_lab_even_one_whose_init_was_killed() -> None:
         pid = lab.init_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)  # the device goes with its last mount, the limit stays
-        while lab.is_running:
+        while lab.is_running:  # noqa: ASYNC110 - another process ends
             await asyncio.sleep(0.01)
         assert [line for line in find_residue(census) if "block device" in line]
         await NetnsLab.open(lab.folder).destroy()

@@ -195,7 +195,7 @@ async def inject(
     if as_json:
         hit: list[JSON] = list(entry.injection.targets)
         print_json({"lab": cluster.lab.name, "fault": name, "targets": hit, "params": params,
-                    "effective": bit, "evidence": words})  # fmt: skip
+                    "effective": bit, "evidence": words, "means": list(entry.injection.means)})  # fmt: skip
     else:
         verb = {True: "bit", False: "did not bite", None: "may have bitten"}[bit]
         say(f"{name} on {', '.join(entry.injection.targets)} {verb}: {words}")

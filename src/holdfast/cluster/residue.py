@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from holdfast.hosts.netns import throttle
+from holdfast.hosts.netns import memory, throttle
 from holdfast.hosts.netns.launch import init_pid, process_start_ticks
 
 _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
@@ -23,7 +23,7 @@ _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 class Census:
     """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
 
-    taken_ticks: when, in clock ticks since boot. slowed: loop devices that were held to a pace.
+    taken_ticks: when, in clock ticks since boot. slowed: loop devices that were held to a pace; groups: control groups.
     """
 
     folder: Path
@@ -31,14 +31,15 @@ class Census:
     namespaces: frozenset[str]
     taken_ticks: int
     slowed: frozenset[str] = frozenset()
+    groups: frozenset[Path] = frozenset()
 
 
 def take_census(folder: Path) -> Census:
     """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
-    slowed = throttle.devices(folder)
+    slowed, groups = throttle.devices(folder), memory.groups(folder)
     root = init_pid(folder)
     if root is None:
-        return Census(folder, frozenset(), frozenset(), _now_ticks(), slowed)
+        return Census(folder, frozenset(), frozenset(), _now_ticks(), slowed, groups)
     members = _descendants(root)
     mine = {kind: _namespace("self", kind) for kind in _KINDS}
     spaces = {
@@ -53,7 +54,7 @@ def take_census(folder: Path) -> Census:
             processes.add((pid, process_start_ticks(pid)))
         except ProcessLookupError:
             continue  # ended while we counted
-    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks(), slowed)
+    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks(), slowed, groups)
 
 
 def find_residue(census: Census) -> list[str]:
@@ -70,6 +71,7 @@ def find_residue(census: Census) -> list[str]:
     found += [f"mount {point}" for point in _mounts_below(folder)]
     found += [f"loop device {device}" for device in _loops_below(folder)]
     found += throttle.left(census.slowed, census.folder)
+    found += memory.left(census.groups)
     if census.folder.exists():
         found.append(f"folder {folder}")
     return found

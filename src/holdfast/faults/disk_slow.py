@@ -65,7 +65,7 @@ class DiskSlow(DiskFault):
                         hint="ask for a slower one",
                     )
             before[target] = {what: round(ms, 3) for what, ms in found.items()}
-        return Injection(self.name, targets, params, {"before_ms": before})
+        return Injection(self.name, targets, params, {"before_ms": before, "mechanisms": [throttle.MEANS]})
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Hold the disks to the pace."""

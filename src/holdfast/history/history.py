@@ -22,7 +22,8 @@ class FaultRecord:
 
     targets: nodes or hosts it was applied to. planned_ns: when the plan wanted it; at_ns: when its
     injection had returned; healing_ns, healed_ns: when its healing began and had returned, None if never.
-    effective: whether ``evidence`` shows that it bit; None when that could not be told.
+    effective: whether ``evidence`` shows that it bit; None when that could not be told. means: by what it was
+    done, where kernels differ in what they have.
     """
 
     fault: str
@@ -35,6 +36,7 @@ class FaultRecord:
     evidence: str
     params: Mapping[str, JSON] = field(default_factory=dict)
     healing_ns: int | None = None
+    means: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,10 @@ def load_run(folder: Path) -> tuple[History, RunDocument]:
         history = History(
             ops=_load_any_ops(folder),
             faults=tuple(
-                FaultRecord(**{**fault, "targets": tuple(fault["targets"])}) for fault in run["faults"]
+                FaultRecord(
+                    **{**fault, "targets": tuple(fault["targets"]), "means": tuple(fault.get("means", ()))}
+                )
+                for fault in run["faults"]
             ),
             observations=tuple(NodeObservation(*row) for row in run["observations"]),
             final=final,

@@ -118,6 +118,26 @@ class Disk(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """The memory of some programs of a host, which can be given a limit; the kernel kills where it is passed."""
+
+    async def limit(self, pids: Sequence[int], limit_bytes: int) -> None:
+        """Let programs, and whatever they start, take so many bytes more together. Raises HostError.
+
+        Called again it takes in more of them.
+        """
+        ...
+
+    @property
+    def kills(self) -> int | None:
+        """How many of them the kernel has killed for want of memory; None when nothing is limited."""
+        ...
+
+    async def free(self) -> None:
+        """Lift the limit; safe to call again. Raises HostError."""
+        ...
+
+
 class Clock(Protocol):
     """A wall clock of a host's own. Not all programs follow it: see ``hosts/netns/clocks.py``."""
 
@@ -152,6 +172,11 @@ class Host(Protocol):
     @property
     def disk(self) -> Disk | None:
         """The disk that holds ``folder``, None when that is the machine's."""
+        ...
+
+    @property
+    def memory(self) -> Memory | None:
+        """What gives some of its programs a limit of memory, None where nothing can."""
         ...
 
     @property

@@ -94,7 +94,8 @@ class Injections:
         one = Open(kind, entry, len(self.records))
         self._open.append(one)
         targets = entry.injection.targets
-        self.records.append(replace(record, targets=targets, started_ns=started, at_ns=now_ns()))
+        means = entry.injection.means
+        self.records.append(replace(record, targets=targets, started_ns=started, at_ns=now_ns(), means=means))
         self._say(f"{kind.name} on {', '.join(targets)}")
         await self._prove(one)
         return one

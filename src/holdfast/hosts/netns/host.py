@@ -6,10 +6,12 @@ import contextlib
 from pathlib import Path
 
 from holdfast.errors import HostError
+from holdfast.hosts.netns import memory
 from holdfast.hosts.netns.channel import ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.disks import NetnsDisk
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from holdfast.hosts.netns.memory import NetnsMemory
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 
@@ -29,6 +31,11 @@ class NetnsHost(Programs):
         """The disk that holds its files, None when that is the machine's."""
         disk = NetnsDisk(self._lab_folder, self.name)
         return disk if disk.exists else None
+
+    @property
+    def memory(self) -> NetnsMemory | None:
+        """What gives some of its programs a limit of memory, None where nothing can."""
+        return NetnsMemory(self._lab_folder, self) if memory.unavailable() is None else None
 
     @property
     def clock(self) -> NetnsClock | None:

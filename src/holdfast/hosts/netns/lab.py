@@ -23,7 +23,7 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
 from holdfast.files import write_whole
 from holdfast.hosts.base import Completed, Program, PublishedPort
-from holdfast.hosts.netns import disks, throttle
+from holdfast.hosts.netns import disks, memory, throttle
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
@@ -253,6 +253,7 @@ class NetnsLab:
         """Kill the lab's init, wait for all of the lab to be gone, remove the folder; safe to call again."""
         throttle.end_all(self.folder)  # what waits for a slow disk would not die before it answers
         await self.end()
+        await asyncio.to_thread(memory.free_all, self.folder)
         await asyncio.to_thread(disks.remove, self.folder)
         await asyncio.to_thread(_remove_tree, self.folder)
 

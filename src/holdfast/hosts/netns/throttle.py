@@ -29,6 +29,7 @@ FOLDER: Final = "disks"
 SUFFIX: Final = ".pace"
 LIMITS: Final = tuple(asdict(DiskPace()))
 LOOP_MAJOR: Final = 7
+MEANS: Final = "the blkio controller (cgroup version 1) on its loop device"
 
 
 def unavailable() -> str | None:
