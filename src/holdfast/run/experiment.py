@@ -83,7 +83,7 @@ async def run_drill(
 
     seed: behind every choice. replay: the command that repeats the run, for the report. say: is told of progress.
     injector: finds a fault by name; tests break one on purpose. by_hand: somebody who injects instead of the drill's
-    timeline, and ends it, at the latest after its duration.
+    timeline, and ends it, at the latest after its duration; it sees to an operator, too, where there is no manager.
 
     Raises what check_drill does, and then an empty folder is removed; ClusterError when the cluster is not healthy to
     begin with or the load never gets an ack.
@@ -138,7 +138,10 @@ async def _run_drill(
         acts.append(f"{seconds_between(about.began_ns, now_ns()):.1f} s: {words}")
         say(words)
 
-    async with observer.running(), operated(cluster, operator_acts):
+    if by_hand is not None:
+        by_hand.told = operator_acts
+    operator = operated(cluster, operator_acts) if by_hand is None else contextlib.nullcontext()
+    async with observer.running(), operator:
         try:
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, route)
