@@ -39,12 +39,6 @@ class Injection:
     params: Mapping[str, JSON] = field(default_factory=dict)
     details: Mapping[str, JSON] = field(default_factory=dict)
 
-    @property
-    def means(self) -> tuple[str, ...]:
-        """By what it was done, where kernels differ in what they have: what a fault notes as ``mechanisms``."""
-        found = self.details.get("mechanisms")
-        return tuple(str(one) for one in found) if isinstance(found, list) else ()
-
     def to_document(self) -> dict[str, JSON]:
         """Return it as a JSON document."""
         document: dict[str, JSON] = asdict(self)

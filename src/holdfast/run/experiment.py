@@ -29,6 +29,7 @@ from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
+from holdfast.run.restoring import check_restorable
 from holdfast.run.routed import load_route
 from holdfast.spec import DrillSpec
 from holdfast.spec.drill import check_targets
@@ -59,6 +60,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
     check_targets(drill, cluster.spec)
+    check_restorable(drill, cluster)
     plan = make_plan(drill)
     for step in plan:
         reason = fault(step.fault).available(cluster)

@@ -86,10 +86,15 @@ class NetnsLab:
 
     @classmethod
     async def create(
-        cls, folder: Path, subnet: str, disks_for: Sequence[str] = (), clocks_for: Sequence[str] = ()
+        cls,
+        folder: Path,
+        subnet: str,
+        disks_for: Sequence[str] = (),
+        clocks_for: Sequence[str] = (),
+        shared: Sequence[str] = (),
     ) -> NetnsLab:
         """Make a lab in folder, which must not exist. disks_for, clocks_for: hosts that get a disk, a wall clock
-        of their own.
+        of their own. shared: folders below the lab's that every host may write to; any other is its own alone.
 
         Until it is released, the lab ends when this process does, however that happens. Raises
         UnavailableError when the kernel refuses namespaces, HostError when the lab's init does not start.
@@ -103,8 +108,10 @@ class NetnsLab:
             str(Path(holdfast.__file__).parent.parent),
             str(cache_folder()),
         }
-        mounted = tuple(str(folder / "hosts" / name) for name in disks_for)
-        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *mounted), tuple(sorted(visible)))
+        for name in shared:
+            (folder / name).mkdir(mode=0o700)
+        below = tuple(str(folder / name) for name in (*(f"hosts/{host}" for host in disks_for), *shared))
+        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *below), tuple(sorted(visible)))
         plan.save(folder)
         lab._record(lambda saved: None)
         try:
