@@ -6,7 +6,7 @@ set -u
 
 PACKAGES="
 postgresql-15 postgresql-15-auto-failover pg-auto-failover-cli
-pgpool2 haproxy pgbouncer
+pgpool2 haproxy pgbouncer pgbackrest
 etcd-server etcd-client
 prometheus prometheus-alertmanager prometheus-postgres-exporter
 chromium gcc libc6-dev

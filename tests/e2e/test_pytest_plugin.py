@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import holdfast
 from holdfast.cluster import lifecycle
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,16 @@ def test_a_project_passes_beside_a_failing_test_whose_logs_and_history_are_kept(
     assert (store / "run.json").exists()
     assert 'name="holdfast_acked_lost" value="0"' in (tmp_path / "junit.xml").read_text()
     assert lifecycle.labs() == ()
+
+
+def test_a_system_without_a_manager_has_somebody_in_charge_of_it() -> None:
+    with holdfast.cluster("streaming", nodes=2, sync="on", profile="fast") as c:
+        old = c.primary
+        with c.history(rate="50/s") as load, c.inject("host_power_off", on="primary"):
+            assert c.wait_until("failed-over") != old
+        load.result.assert_no_lost_writes()
+        c.wait_until("whole")
+        assert old in c.standbys
 
 
 @pytest.mark.slow

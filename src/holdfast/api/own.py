@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,7 @@ from holdfast.faults.base import Fault, with_defaults
 from holdfast.faults.registry import fault as fault_named
 from holdfast.history.history import JSON
 from holdfast.routes.registry import route as route_to
+from holdfast.run.experiment import operated
 from holdfast.run.injections import Injections, Open
 from holdfast.run.nemesis import FAILOVER_GRACE_S
 from holdfast.spec import ClusterSpec, DrillSpec, WorkloadSpec
@@ -79,6 +82,7 @@ class OwnCluster(Cluster):
         self._wanted = spec
         self._running: RunningCluster | None = None
         self._injections: Injections | None = None
+        self._operator: Future[None] | None = None
         self.keep = keep
         self.injected: list[Injected] = []
         self.recordings: list[Recording] = []
@@ -98,6 +102,7 @@ class OwnCluster(Cluster):
         self._running = running
         self.name = running.lab.name
         self._injections = Injections(running, now_ns(), self._say)
+        self._operator = self._runner.start(self._operate())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -106,10 +111,22 @@ class OwnCluster(Cluster):
             for one in self.recordings:
                 if one.is_running:
                     one.abandon()
+            if self._operator is not None:
+                self._operator.cancel()
             self._runner.run(self._leave(), finish=True)
         finally:
             self._running = None
             self._runner.close()
+
+    async def _operate(self) -> None:
+        """Have somebody in charge of a system without a manager for as long as the block lasts."""
+        async with operated(self.running, self._operator_acts):
+            await asyncio.Event().wait()
+
+    def _operator_acts(self, words: str) -> None:
+        self._say(words)
+        for one in self.recordings:
+            one.operator_acts(words)
 
     async def _leave(self) -> None:
         if self._injections is not None and self.keep:

@@ -160,6 +160,11 @@ class Recording:
                 raise
             error.add_note(f"and its recorded load could not be judged: {worse}")
 
+    def operator_acts(self, words: str) -> None:
+        """Note what an operator does while it runs, where a system has no manager."""
+        if self.is_running and self._hand is not None and self._hand.told is not None:
+            self._hand.told(words)
+
     async def _begin(self) -> None:
         if self._work is not None:
             raise ConfigError("a recording is started once")

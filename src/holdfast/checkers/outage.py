@@ -52,16 +52,17 @@ def availability(history: History, workload: str = "append") -> float:
     return int(acks_of(history, workload).sum()) / writes if writes else 0.0
 
 
-def longest_gap(history: History, workload: str = "append") -> Gap:
+def longest_gap(history: History, workload: str = "append", *, lasting: bool = True) -> Gap:
     """Return the longest gap between acks that survived, from the first fault's start to the load's end.
 
     The start of the first fault and the end of the load bound it like acks: what came before a fault is not
     its outage, and an outage that outlasts the load is at least that long. Without faults the whole load
-    counts. An ack that the final read misses ends no gap; without a final read every ack counts. O(n log n).
+    counts. An ack that the final read misses ends no gap; without a final read, or with lasting off, every ack counts.
+    O(n log n).
     """
     ops = history.ops
     survived = acks_of(history, workload)
-    values = final_values(history, workload)
+    values = final_values(history, workload) if lasting else None
     if values is not None:
         survived &= found_in(values, ops.value)
     acks = np.sort(ops.complete_ns[survived])
@@ -120,7 +121,8 @@ def _split(gap: Gap, fault: FaultRecord | None, observations: Iterable[NodeObser
 class Outage:
     """Holds ``outage_s`` to a limit in seconds; without one it only measures.
 
-    lasting: whether only acks that the final read finds count; False for loads whose values nobody can read back.
+    lasting: whether only acks that the final read finds count; False for loads whose values nobody can read back, or
+    were deleted on purpose.
     """
 
     workload: str = "append"
@@ -141,12 +143,13 @@ class Outage:
             return nothing_acknowledged(self.name, self.limit)
         if self.lasting and final_values(history, self.workload) is None:
             return no_final_read(self.name, self.limit)
-        gap = longest_gap(history, self.workload)
+        gap = longest_gap(history, self.workload, lasting=self.lasting)
         share = availability(history, self.workload)
         cause = f" after {gap.fault.fault} on {', '.join(gap.fault.targets)}" if gap.fault is not None else ""
         lasted = "" if gap.ended else ", not over when the load ended"
+        what = "no acknowledgement that lasted" if self.lasting else "no acknowledgement"
         message = (
-            f"no acknowledgement that lasted from {seconds_in(history, gap.start_ns):.3f} s "
+            f"{what} from {seconds_in(history, gap.start_ns):.3f} s "
             f"to {seconds_in(history, gap.end_ns):.3f} s into the load{cause}{lasted}"
         )
         return Finding(

@@ -149,12 +149,21 @@ class _Judge:
         wrong: list[tuple[str, Evidence]] = []
         old: list[tuple[str, Evidence]] = []
         doubtful: dict[int, list[int]] = {}
+        there: set[int] = set()
         for row_id, row in self.rows.items():
             was = self.known.get(row_id)
-            if was is None:
+            if (
+                was is None or was.first is None
+            ):  # no insert of it was acknowledged, though perhaps an update was
                 if row.number not in self.possible:
                     wrong.append(self._say("foreign", row_id, row.number, "was written by nobody"))
-                elif primary is not None and primary.get(row_id) != row:
+                    continue
+                if row.number in there:
+                    wrong.append(self._say("foreign", row_id, row.number, "is there twice"))
+                    continue
+                there.add(row.number)
+            if was is None:
+                if primary is not None and primary.get(row_id) != row:
                     wrong.append(self._say("altered", row_id, row.number, "is not as on the primary"))
             elif (row.number, row.fixed) != (was.number, was.fixed):
                 wrong.append(
@@ -178,11 +187,18 @@ class _Judge:
         return wrong
 
     def _unexplained(self, groups: Iterable[list[int]]) -> list[tuple[str, Evidence]]:
-        """Return rows that say UPDATE without an acknowledged one, but for those that an unknown one explains."""
+        """Return rows that say UPDATE without an acknowledged one, but for those that an unknown one explains.
+
+        An update takes the oldest rows that say INSERT, so none explains a row behind one that still does.
+        """
         wrong = []
         left = self.unknown_updates
+        oldest = min(
+            (row_id for row_id, row in self.rows.items() if row_id in self.known and not row.updated_us),
+            default=None,
+        )
         for rows in groups:
-            if left and len(rows) <= UPDATE_ROWS:
+            if left and len(rows) <= UPDATE_ROWS and (oldest is None or min(rows) < oldest):
                 left -= 1
                 continue
             wrong += [

@@ -33,6 +33,7 @@ BENCHES: Final = (
     "raftlog",
     "recorder",
     "report",
+    "soak",
 )
 
 

@@ -54,6 +54,9 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "reseed": ("operating", "Copy a standby's data anew"),
         "maintenance": ("operating", "Take a standby out for work, or back in"),
         "set": ("operating", "Change PostgreSQL settings, with only the restarts they need"),
+        "backup": ("backups", "Back the primary up; its WAL is archived all the time"),
+        "backups": ("backups", "The backups there are, and the archive"),
+        "restore": ("backups", "A server from a backup and the archive, to any moment since"),
     },
     "Break it and judge": {
         "drill": ("drills", "Run an experiment under load, and say what was lost"),

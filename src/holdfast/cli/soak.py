@@ -138,7 +138,7 @@ async def soak(
                 async with lifecycle.temporary(spec, name, diary.line, keep=keep) as up:
                     outcome = await on(up.cluster)
         except asyncio.CancelledError:
-            return _never_began(diary, "ended early: interrupted before the load began", as_json)
+            return _never_began(diary, "ended early: interrupted before its verdict", as_json)
         except (ClusterError, HistoryError) as error:
             return _never_began(diary, f"ended early: {error.message}", as_json)
     document = run_document(outcome.history, outcome.document, outcome.folder)

@@ -90,6 +90,7 @@ async def suite(
         say(
             f"{str(document['verdict']).upper()}  suite {name} on {document['system']}: {document['ran']} ran, "
             f"{document['skipped']} skipped, {document['duration_s']} s"
+            + (f"; {document['ended']}" if document["ended"] else "")
         )
         say(f"  repeat {document['replay']}")
     return EXIT_CODES[str(document["verdict"])]

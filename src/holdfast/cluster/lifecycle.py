@@ -30,6 +30,8 @@ from holdfast.hosts.state import labs_folder, state_folder
 from holdfast.spec import ClusterSpec, load_cluster, to_document
 from holdfast.systems import credentials
 from holdfast.systems.base import Cluster, Progress
+from holdfast.systems.postgres.backup import FOLDER as ARCHIVE
+from holdfast.systems.postgres.backup import prepare_archive, with_archive
 
 SPEC_NAME: Final = "cluster.json"
 RUNTIME: Final = "netns"
@@ -96,6 +98,8 @@ async def bring_up(
     ClusterError, HostError.
     """
     check_dataset(spec)
+    folder = lab_folder(name)
+    spec = with_archive(spec, folder)
     kind = system(spec.system)
     reason = kind.available(spec)
     if reason is not None:
@@ -104,7 +108,6 @@ async def bring_up(
         raise UnavailableError(f"disks=on is refused: {reason}")
     if spec.clocks and (reason := clocks.unavailable()):
         raise UnavailableError(f"clocks=on is refused: {reason}")
-    folder = lab_folder(name)
     await sweep()
     if folder.exists():
         raise ConfigError(
@@ -118,6 +121,7 @@ async def bring_up(
         spec.subnet,
         disks_for=nodes if spec.disks else (),
         clocks_for=nodes if spec.clocks else (),
+        shared=(ARCHIVE,) if spec.backup else (),
     )
     try:
         if passwords:
@@ -160,7 +164,8 @@ def _write_spec(folder: Path, spec: ClusterSpec) -> None:
 
 
 async def _beside(cluster: Cluster, progress: Progress) -> None:
-    """Do what can be done to a cluster while its standbys join: its data, and what runs beside it."""
+    """Do what can be done to a cluster while its standbys join: its archive, its data, and what runs beside it."""
+    await prepare_archive(cluster)
     await load_dataset(cluster, progress)
     await start_services(cluster, progress)
 

@@ -23,12 +23,18 @@ class SqlFault(Staged):
 
 
 async def rows(
-    cluster: Cluster, node: str, query: str, values: Sequence[object] = (), *, timeout_s: float = TIMEOUT_S
+    cluster: Cluster,
+    node: str,
+    query: str,
+    values: Sequence[object] = (),
+    *,
+    timeout_s: float = TIMEOUT_S,
+    database: str = "postgres",
 ) -> list[tuple[Any, ...]]:
     """Run a query on a node as its superuser and return its rows. Raises HostError with the server's words."""
     assert isinstance(cluster, HasServers)
     try:
-        connection = await cluster.connect(node, timeout_s=timeout_s)
+        connection = await cluster.connect(node, database=database, timeout_s=timeout_s)
         try:
             cursor = await connection.execute(query.encode(), tuple(values) or None)
             return await cursor.fetchall() if cursor.description else []
@@ -38,9 +44,11 @@ async def rows(
         raise HostError(f"{node}: {str(error).strip() or type(error).__name__}") from error
 
 
-async def one(cluster: Cluster, node: str, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
+async def one(
+    cluster: Cluster, node: str, query: str, values: Sequence[object] = (), *, database: str = "postgres"
+) -> tuple[Any, ...]:
     """Run a query that returns one row. Raises HostError."""
-    found = await rows(cluster, node, query, values)
+    found = await rows(cluster, node, query, values, database=database)
     if len(found) != 1:
         raise HostError(f"{node}: {query!r} returned {len(found)} rows")
     return found[0]

@@ -22,7 +22,8 @@ class FaultRecord:
 
     targets: nodes or hosts it was applied to. planned_ns: when the plan wanted it; at_ns: when its
     injection had returned; healing_ns, healed_ns: when its healing began and had returned, None if never.
-    effective: whether ``evidence`` shows that it bit; None when that could not be told.
+    effective: whether ``evidence`` shows that it bit; None when that could not be told. details: what the
+    injection decided.
     """
 
     fault: str
@@ -35,6 +36,18 @@ class FaultRecord:
     evidence: str
     params: Mapping[str, JSON] = field(default_factory=dict)
     healing_ns: int | None = None
+    details: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def means(self) -> tuple[str, ...]:
+        """By what it was done, where kernels differ in what they have."""
+        return means(self.details)
+
+
+def means(details: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return what a fault noted as its ``mechanisms``."""
+    found = details.get("mechanisms")
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +110,31 @@ class FinalRead:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoredRead:
+    """What a server held that was restored from a backup and the archive, once the load was over.
+
+    target: in words. backup: its label. timeline: its own; lsn: where that begins. took_s: until it took writes.
+    before_ns, after_ns: monotonic; the instant that was restored to lies between them, None for the archive's end.
+    values: what a workload's table held, by workload, sorted int64. trouble: why nothing was restored, or "".
+    """
+
+    target: str
+    backup: str = ""
+    timeline: int = 0
+    lsn: int = 0
+    took_s: float = 0.0
+    before_ns: int | None = None
+    after_ns: int | None = None
+    values: Mapping[str, I64] = field(default_factory=dict)
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Everything that a checker may look at.
 
-    start_ns, end_ns: the load's window, monotonic ns. complete: False when the run ended early. Foreign
-    histories have ops only.
+    start_ns, end_ns: the load's window, monotonic ns. complete: False when the run ended early. restored: None
+    unless the drill restores. Foreign histories have ops only.
     """
 
     ops: Ops
@@ -111,3 +144,4 @@ class History:
     start_ns: int = 0
     end_ns: int = 0
     complete: bool = True
+    restored: RestoredRead | None = None

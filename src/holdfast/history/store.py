@@ -2,6 +2,7 @@
 
     run.json       the run document: what was asked for, what was done to the cluster, what was found
     ops.arrow      every client op (written once the load is over; until then ``ops/`` holds the recordings)
+    restored.npz   the same of a server that was restored, where one was
     final.npz      what each workload's table held at the end, int64 by workload
 
 ``run.json`` is written last and by rename, so a store that has one is whole.
@@ -21,7 +22,15 @@ import numpy as np
 
 from holdfast.errors import HistoryError
 from holdfast.files import replacing, write_whole
-from holdfast.history.history import JSON, FaultRecord, FinalRead, History, NodeContent, NodeObservation
+from holdfast.history.history import (
+    JSON,
+    FaultRecord,
+    FinalRead,
+    History,
+    NodeContent,
+    NodeObservation,
+    RestoredRead,
+)
 from holdfast.history.op import I64, Ops
 from holdfast.history.ops_file import load_ops, write_ops
 from holdfast.history.reading import read_ops
@@ -31,6 +40,7 @@ RECORDINGS: Final = "ops"
 _RUN_FILE: Final = "run.json"
 _OPS_FILE: Final = "ops.arrow"
 _FINAL_FILE: Final = "final.npz"
+_RESTORED_FILE: Final = "restored.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,10 @@ def save_run(folder: Path, history: History, document: RunDocument) -> None:
             _write_values(folder / _FINAL_FILE, _all_values(history.final))
         else:
             (folder / _FINAL_FILE).unlink(missing_ok=True)
+        if history.restored is not None:
+            _write_values(folder / _RESTORED_FILE, history.restored.values)
+        else:
+            (folder / _RESTORED_FILE).unlink(missing_ok=True)
         _write_json(folder / _RUN_FILE, _to_json(history, document))
         shutil.rmtree(folder / RECORDINGS, ignore_errors=True)
     except OSError as error:
@@ -100,6 +114,7 @@ def load_run(folder: Path) -> tuple[History, RunDocument]:
             start_ns=run["start_ns"],
             end_ns=run["end_ns"],
             complete=run["complete"],
+            restored=_restored(run.get("restored"), folder / _RESTORED_FILE),
         )
         document = run["document"]
         return history, RunDocument(
@@ -115,7 +130,7 @@ def _load_any_ops(folder: Path) -> Ops:
 
 
 def _to_json(history: History, document: RunDocument) -> dict[str, Any]:
-    final = history.final
+    final, restored = history.final, history.restored
     return {
         "format": "holdfast-run",
         "version": FORMAT_VERSION,
@@ -133,6 +148,7 @@ def _to_json(history: History, document: RunDocument) -> dict[str, Any]:
             "contents": [_plain(c) for c in final.contents],
             "strays": {node: sorted(values) for node, values in final.strays.items()},
         },
+        "restored": None if restored is None else _plain(restored) | {"values": sorted(restored.values)},
     }
 
 
@@ -167,6 +183,13 @@ def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
             "timeline_starts": tuple((start[0], start[1]) for start in stored["timeline_starts"]),
         }
     )
+
+
+def _restored(stored: dict[str, Any] | None, path: Path) -> RestoredRead | None:
+    if stored is None:
+        return None
+    values = _read_values(path)
+    return RestoredRead(**{**stored, "values": {name: values[name] for name in stored["values"]}})
 
 
 def _write_values(path: Path, values: Mapping[str, I64]) -> None:

@@ -39,7 +39,7 @@ def run_document(history: History, document: RunDocument, store: Path) -> Docume
             "local": counts[Outcome.LOCAL],
         },
         "acked": counts[Outcome.OK],
-        "acked_lost": _value(found.get("lost_writes")),
+        "acked_lost": _value(found.get("lost_writes") or found.get("restorable")),
         "outage_s": _value(found.get("outage")),
         "outage": {name: outage.get(name) for name in ("detect_s", "promote_s", "route_s")},
         "model": {"outage_s": document.notes.get("model_s"), "reason": document.notes.get("model")},
@@ -67,6 +67,7 @@ def _fault(fault: FaultRecord, history: History) -> Document:
         "healed_s": None if fault.healed_ns is None else since_start(fault.healed_ns),
         "effective": fault.effective,
         "evidence": fault.evidence,
+        "means": list(fault.means),
     }
 
 

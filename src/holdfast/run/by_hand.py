@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from holdfast.clock import seconds_until
 from holdfast.history.history import FaultRecord
@@ -21,6 +21,8 @@ class ByHand:
         self._injections = injections
         self.begun = asyncio.Event()
         self.ending = asyncio.Event()
+        self.told: Callable[[str], None] | None = None
+        """Told of what an operator does meanwhile, where a system has no manager; somebody else sees to one."""
 
     @property
     def records(self) -> Sequence[FaultRecord]:

@@ -25,6 +25,7 @@ from holdfast.checkers.quorum import NoMajority, WritableAgain
 from holdfast.checkers.rejoin import Rejoin
 from holdfast.checkers.replay_lag import ReplayLag
 from holdfast.checkers.replicas_equal import ReplicasEqual
+from holdfast.checkers.restorable import Restorable
 from holdfast.checkers.rows_as_acked import RowsAsAcked
 from holdfast.checkers.set_full import SetFull
 from holdfast.checkers.split_brain import SplitBrain
@@ -51,6 +52,7 @@ CHECKS: Final = (
     "unplanned_promotions",
     "altered_rows",
     "by_priority",
+    "restorable",
 )
 """The figures that a drill's ``checks`` may hold to a limit."""
 
@@ -89,12 +91,16 @@ _MAKERS: Final[Mapping[str, Callable[[_Held], Checker]]] = {
     "command_outage": lambda held: Outage(
         held.workload, float(held.limits.get("outage_s", held.model_outage_s)), lasting=False
     ),
+    "restorable": lambda held: Restorable(held.workload),
     "rows_as_acked": lambda held: RowsAsAcked(held.workload, int(held.limits.get("altered_rows", 0))),
     "read_errors": lambda held: ErrorsOutside(
         "read_errors", (held.workload,), int(held.limits.get("read_errors", 0))
     ),
 }
 """How the checkers that workloads name are made."""
+
+_AFTER_A_MISTAKE: Final[Mapping[str, str]] = {"lost_writes": "restorable", "outage": "command_outage"}
+"""What judges a workload whose rows were deleted on purpose: what is left of them says nothing about the cluster."""
 
 _WRITES_APART: Final = frozenset(
     {
@@ -142,12 +148,19 @@ def make_checkers(
         )
     limits = drill.checks
     made: list[Checker] = [FaultEffects(planned)]
+    restores = bool(limits.get("restorable", False))
+    mistaken = restores and any("mistake" in (entry.action, entry.fault) for entry in drill.timeline)
     for name in drill.workload:
         workload = WORKLOADS[name]
         if not workload.statement and not _WRITES_APART.issuperset(workload.checkers):
             made.append(Acknowledged())
         held = _Held(name, limits, model_outage_s, CONSISTENCY[drill.level])
-        made += [_MAKERS[checker](held) for checker in workload.checkers]
+        made += [
+            _MAKERS[_AFTER_A_MISTAKE.get(checker, checker) if mistaken else checker](held)
+            for checker in workload.checkers
+        ]
+        if restores and "lost_writes" in workload.checkers and not mistaken:
+            made.append(Restorable(name))
         writes = "lost_writes" in workload.checkers or "command_ended" in workload.checkers
         if "availability" in limits and writes:
             made.append(Availability(name, float(limits["availability"])))

@@ -27,6 +27,7 @@ from holdfast.run.checks import make_checkers
 from holdfast.run.final import final_read
 from holdfast.run.load import CLIENT_HOST
 from holdfast.run.plan import Step
+from holdfast.run.restoring import restored_read
 from holdfast.run.routed import routed_final_read
 from holdfast.spec import DrillSpec, to_document
 from holdfast.systems.base import Cluster, HasServers
@@ -95,6 +96,7 @@ async def conclude(
     """Read everything back, judge the history, and store the run in about.folder."""
     say("reading everything back")
     final, trouble = await _read(cluster, drill, seen, about.folder)
+    restored = await restored_read(cluster, drill, seen.faults, say)
     say("judging the history")
     ops = await asyncio.to_thread(read_ops, about.folder / RECORDINGS)
     history = History(
@@ -105,6 +107,7 @@ async def conclude(
         seen.start_ns,
         seen.end_ns,
         seen.complete,
+        restored,
     )
     shape = to_document(cluster.spec)
     model = cluster.model

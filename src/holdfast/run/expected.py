@@ -107,6 +107,15 @@ WEAKNESSES: Final[tuple[Weakness, ...]] = (
         lambda spec: not spec.watchdog,
     ),
     Weakness(
+        "archive-gap",
+        _SERVERS,
+        Expected(
+            ("restorable",),
+            "an archive that lacks one segment cannot be restored past it, and nothing but a restore tells",
+            must=True,
+        ),
+    ),
+    Weakness(
         "primary-partition",
         _SERVERS,
         Expected(

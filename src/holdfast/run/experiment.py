@@ -29,6 +29,7 @@ from holdfast.run.load import Load
 from holdfast.run.nemesis import Nemesis
 from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
+from holdfast.run.restoring import check_restorable
 from holdfast.run.routed import load_route
 from holdfast.spec import ClusterSpec, DrillSpec
 from holdfast.spec.drill import check_targets
@@ -82,6 +83,7 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     for need in drill.needs:
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
+    check_restorable(drill, cluster)
     for step in plan:
         reason = fault(step.fault).available(cluster)
         if reason is not None:
@@ -105,7 +107,7 @@ async def run_drill(
 
     seed: behind every choice. replay: the command that repeats the run, for the report. say: is told of progress.
     injector: finds a fault by name; tests break one on purpose. by_hand: somebody who injects instead of the drill's
-    timeline, and ends it, at the latest after its duration.
+    timeline, and ends it, at the latest after its duration; it sees to an operator, too, where there is no manager.
 
     Raises what check_drill does, and then an empty folder is removed; ClusterError when the cluster is not healthy to
     begin with or the load never gets an ack.
@@ -160,7 +162,10 @@ async def _run_drill(
         acts.append(f"{seconds_between(about.began_ns, now_ns()):.1f} s: {words}")
         say(words)
 
-    async with observer.running(), operated(cluster, operator_acts):
+    if by_hand is not None:
+        by_hand.told = operator_acts
+    operator = operated(cluster, operator_acts) if by_hand is None else contextlib.nullcontext()
+    async with observer.running(), operator:
         try:
             say("starting the load")
             start_ns = await load.start(drill.workloads(), drill.level, route)

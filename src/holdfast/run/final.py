@@ -46,7 +46,7 @@ async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRe
             for workload in workloads
             if isinstance(workload, Audited)
         }
-        values = {name: await _values(connection, query) for name, query in queries.items()}
+        values = {name: await values_of(connection, query) for name, query in queries.items()}
         starts = await timeline_starts(connection, shown.timeline)
     except (psycopg.Error, OSError) as error:
         # A damaged page, say. What it means is the drill's business.
@@ -83,7 +83,7 @@ async def _strays(
         with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
             connection = await _connect(cluster, node)
             try:
-                strays[node] = {name: await _values(connection, query) for name, query in queries.items()}
+                strays[node] = {name: await values_of(connection, query) for name, query in queries.items()}
             finally:
                 await connection.close()
     return strays
@@ -94,7 +94,7 @@ async def _connect(cluster: Cluster, node: str) -> Connection:
     return await cluster.connect(node, database=cluster.spec.database, timeout_s=READ_TIMEOUT_S)
 
 
-async def _values(connection: Connection, query: str) -> I64:
+async def values_of(connection: Connection, query: str) -> I64:
     """Return a query's one bigint column as an array, streamed. A table that is gone holds nothing."""
     chunks = []
     try:

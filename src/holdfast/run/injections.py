@@ -94,7 +94,10 @@ class Injections:
         one = Open(kind, entry, len(self.records))
         self._open.append(one)
         targets = entry.injection.targets
-        self.records.append(replace(record, targets=targets, started_ns=started, at_ns=now_ns()))
+        details = entry.injection.details
+        self.records.append(
+            replace(record, targets=targets, started_ns=started, at_ns=now_ns(), details=details)
+        )
         self._say(f"{kind.name} on {', '.join(targets)}")
         await self._prove(one)
         return one

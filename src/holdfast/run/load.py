@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import psycopg
 
 from holdfast.clock import deadline_ns, now_ns
-from holdfast.errors import ClusterError, HarnessError, UnavailableError
+from holdfast.errors import ClusterError, HarnessError, HostError, UnavailableError
 from holdfast.history.reading import live_counts
 from holdfast.hosts.base import Host, Process, Program
 from holdfast.hosts.state import runs_folder
@@ -41,12 +42,21 @@ PACED_LATE_MAX_S: Final = 2.0
 that it stands for, it is late when a commit takes long, and catches up."""
 
 POLL_S: Final = 0.02
+USAGE_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
     config: WorkerConfig
     process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a program has used: seconds of processor time so far, bytes of resident memory now."""
+
+    cpu_s: float
+    rss_bytes: int
 
 
 class Load:
@@ -102,6 +112,23 @@ class Load:
                 await host.signal(signal.SIGKILL, pids=[worker.process.pid])
                 await worker.process.wait(STOP_MARGIN_S)
         self._workers.clear()
+
+    async def usage(self) -> Mapping[str, Usage]:
+        """Return what each worker that runs has used, by its name; {} when that cannot be told."""
+        if not self._workers:
+            return {}
+        paths = [f"/proc/{worker.process.pid}/stat" for worker in self._workers]
+        asked = Program("usage", ["cat", *paths], "log/usage.log")
+        try:
+            told = await self._cluster.lab.hosts[CLIENT_HOST].run(asked, timeout_s=USAGE_TIMEOUT_S)
+        except (HostError, TimeoutError):
+            return {}
+        found = dict(_usage(line) for line in told.stdout.splitlines())
+        return {
+            worker.config.name: found[worker.process.pid]
+            for worker in self._workers
+            if worker.process.pid in found
+        }
 
     async def _client_host(self) -> Host:
         lab = self._cluster.lab
@@ -235,6 +262,14 @@ class Load:
 async def _execute(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
         await connection.execute(statement.encode())
+
+
+def _usage(line: str) -> tuple[int, Usage]:
+    """Read a line of proc_pid_stat(5): the process, and what it and its ended children have used."""
+    pid, rest = line.split(" ", 1)
+    fields = rest.rpartition(")")[2].split()
+    ticks, pages = sum(map(int, fields[11:15])), int(fields[21])
+    return int(pid), Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def read_only_nodes(spec: ClusterSpec) -> tuple[NodeSpec, ...]:

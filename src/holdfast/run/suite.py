@@ -19,12 +19,14 @@ that is not to be had is skipped with that reason. The verdict is the worst of t
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
@@ -149,24 +151,41 @@ def load_suite(name: str) -> Suite:
 
 
 async def run_suite(suite: Suite, run: SuiteRun) -> Document:
-    """Run a suite and return it as ``holdfast suite --json`` prints it. Raises ConfigError before anything is made."""
+    """Run a suite and return it as ``holdfast suite --json`` prints it. Raises ConfigError before anything is made.
+
+    One that is cancelled ends early: it returns what there is, with the verdict ``fail``, and its labs are removed.
+    """
     began, started = now_ns(), timestamp()
     spec = _cluster(run, suite, None)
     members = [_member(name, suite, run) for name in suite.drills] + [
         _of_case(case, run) for case in suite.cases
     ]
     documents: list[Document] = []
-
-    def note(document: Document) -> None:
-        documents.append(document)
-        run.shown(document)
-
+    ended = ""
     async with AsyncExitStack() as stack:
         labs = _Labs(stack, suite.name, run)
-        for check in suite.checks:
-            note(await _check(check, spec, labs, run))
-        for member in members:
-            note(judged(await _drill(member, labs, run), member.expected))
+
+        async def of_check(check: SuiteCheck) -> Document:
+            return await _check(check, spec, labs, run)
+
+        async def of_member(member: _Member) -> Document:
+            return judged(await _drill(member, labs, run), member.expected)
+
+        todo = [_Turn(one.name, one.title, partial(of_check, one)) for one in suite.checks]
+        todo += [_Turn(one.name, one.title, partial(of_member, one)) for one in members]
+        for turn in todo:
+            begun = now_ns()
+            try:
+                document = _not_begun(turn) if ended else await turn.run()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                assert task is not None
+                task.uncancel()
+                ended = f"ended early: interrupted in {turn.name}"
+                finding = expect("ended_early", False, "interrupted before its end")
+                document = _document(turn.name, turn.title, spec, [finding], begun, run, run.replay)
+            documents.append(document)
+            run.shown(document)
     ran = [Verdict(str(one["verdict"])) for one in documents if one["verdict"] != SKIPPED]
     whole: list[JSON] = list(documents)
     return {
@@ -174,6 +193,7 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
         "title": suite.title,
         "system": spec.system,
         "verdict": worst(ran) if ran else Verdict.INVALID,
+        "ended": ended or None,
         "seed": run.seed,
         "replay": run.replay,
         "started": started,
@@ -182,6 +202,19 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
         "skipped": len(documents) - len(ran),
         "drills": whole,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A member of a suite, in its turn. run: does it and returns its document."""
+
+    name: str
+    title: str
+    run: Callable[[], Awaitable[Document]]
+
+
+def _not_begun(turn: _Turn) -> Document:
+    return _skipped(turn.name, turn.title, UnavailableError("the suite ended before its turn"))
 
 
 @dataclass(frozen=True, slots=True)

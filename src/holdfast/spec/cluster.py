@@ -188,6 +188,10 @@ class ClusterSpec:
         description="each node's programs follow a wall clock of its own, which can jump and drift",
     )
     checksums: Switch = Field(default=True, description="data checksums")
+    backup: Switch = Field(
+        default=False,
+        description="pgBackRest archives all WAL beside the nodes, so that holdfast backup and restore work",
+    )
     tls: Switch = Field(default=False, description="TLS between members and to clients")
     version: Annotated[int, PlainValidator(whole(12, 40))] | None = Field(
         default=None, description="PostgreSQL major version; null takes the newest found"

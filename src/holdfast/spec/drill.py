@@ -43,7 +43,16 @@ SYMBOLIC_TARGETS = (
 """Targets that mean a node by what it is when its moment comes. Any other target is a node's name."""
 
 Action = Literal[
-    "switchover", "failover", "restart", "reseed", "maintenance", "add-node", "remove-node", "heal"
+    "switchover",
+    "failover",
+    "restart",
+    "reseed",
+    "maintenance",
+    "add-node",
+    "remove-node",
+    "heal",
+    "backup",
+    "mistake",
 ]
 Route = Literal["libpq", "haproxy", "pgbouncer", "pgpool"]
 Level = Literal["read-committed", "repeatable-read", "serializable"]
@@ -73,7 +82,7 @@ _FIGURES = _COUNTS | {
     "availability",
     "writable_again_s",
 }
-_FACTS = frozenset({"replicas_equal", "by_priority"})
+_FACTS = frozenset({"replicas_equal", "by_priority", "restorable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -29,6 +29,7 @@ PROGRAMS: Final[Mapping[str, MachineProgram]] = {
     "haproxy": MachineProgram("haproxy", "routes through HAProxy"),
     "pgbouncer": MachineProgram("pgbouncer", "routes through PgBouncer"),
     "pgpool": MachineProgram("pgpool2", "the system pgpool"),
+    "pgbackrest": MachineProgram("pgbackrest", "backups"),
     "pg_autoctl": MachineProgram("pg-auto-failover-cli", "the system pg_auto_failover"),
     "prometheus": MachineProgram("prometheus", "monitoring"),
     "promtool": MachineProgram("prometheus", "tests of alerting rules"),

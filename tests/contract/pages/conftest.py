@@ -24,9 +24,9 @@ ARGUMENTS = [
 AXE_TIMEOUT_S = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One Chromium for all tests of pages."""
+    """One Chromium for a module's tests: while it is open, nothing else in this thread can run an event loop."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")

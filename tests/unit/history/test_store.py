@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from holdfast.errors import HistoryError
-from holdfast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
+from holdfast.history.history import (
+    FaultRecord,
+    FinalRead,
+    History,
+    NodeContent,
+    NodeObservation,
+    RestoredRead,
+)
 from holdfast.history.op import NEVER, NONE, Ops, Outcome, event_positions
 from holdfast.history.reading import read_ops
 from holdfast.history.recorder import Recorder
@@ -52,6 +59,9 @@ def history(ops: Ops) -> History:
         start_ns=1,
         end_ns=90,
         complete=False,
+        restored=RestoredRead(
+            "12:00", "20260102-030405F", 3, 5000, 2.5, 4, 6, {"append": np.array([1, 2], dtype=np.int64)}
+        ),
     )
 
 
@@ -105,6 +115,10 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, n: int, payload: bool) -> No
         assert np.array_equal(loaded.final.values[name], values)
     assert loaded.final.strays["n3"]["append"].tolist() == [1, 7]
     assert replace(loaded.final, values={}, strays={}) == replace(saved.final, values={}, strays={})
+    assert loaded.restored is not None
+    assert saved.restored is not None
+    assert loaded.restored.values["append"].tolist() == [1, 2]
+    assert replace(loaded.restored, values={}) == replace(saved.restored, values={})
     assert (loaded.faults, loaded.observations) == (saved.faults, saved.observations)
     assert (loaded.start_ns, loaded.end_ns, loaded.complete) == (1, 90, False)
 
@@ -144,6 +158,10 @@ def test_a_store_that_cannot_be_read_is_an_error_that_names_the_file(tmp_path: P
     save_run(tmp_path, history(some_ops(10)), DOCUMENT)
     (tmp_path / "final.npz").write_bytes(b"")
     with pytest.raises(HistoryError, match=r"final\.npz"):
+        load_run(tmp_path)
+    save_run(tmp_path, history(some_ops(10)), DOCUMENT)
+    (tmp_path / "restored.npz").unlink()
+    with pytest.raises(HistoryError, match=r"restored\.npz"):
         load_run(tmp_path)
     save_run(tmp_path, history(some_ops(10)), DOCUMENT)
     run = json.loads((tmp_path / "run.json").read_text())

@@ -132,6 +132,31 @@ def test_what_is_unknown_may_have_happened_but_explains_no_more_than_it_could_do
     assert again.verdict is Verdict.FAIL, "one update has one moment"
 
 
+def test_a_row_of_somebody_elses_is_found_though_an_update_of_ours_took_it() -> None:
+    taken = (UPDATE, NONE, Outcome.OK, 2.0, [[3, "-1", "103", "203", "303"]])
+    finding = judged(ops_of(*TWO, taken), [*WHOLE, row(3, number=-1, state=300, at_us=6)])
+    assert finding.anomalies == {"foreign": 1}
+    assert "row 3 (no value of ours) on n1, n2 was written by nobody" in finding.evidence[0].message
+
+
+def test_an_insert_whose_end_is_unknown_explains_one_row_and_no_copy_of_it() -> None:
+    ops = ops_of(*TWO, inserted(0, 12, outcome=Outcome.INFO))
+    finding = judged(ops, [*WHOLE, row(3, number=12), row(4, number=12)])
+    assert finding.anomalies == {"foreign": 1}
+    assert "row 4 (write_batch_1-row_2) on n1, n2 is there twice" in finding.evidence[0].message
+
+
+def test_an_unknown_update_explains_no_row_behind_one_that_it_would_have_taken_first() -> None:
+    """Somebody marks a row as updated just when an update of ours is cut off by a failover."""
+    ops = ops_of(inserted(1, 10), inserted(2, 11), (UPDATE, NONE, Outcome.INFO, 3.0, None))
+    finding = judged(ops, [row(1), row(2, state=1, at_us=6)])
+    assert finding.anomalies == {"altered": 1}
+    assert (
+        "row 2 (write_batch_1-row_1) on n1, n2 says UPDATE, and no update took it"
+        in finding.evidence[0].message
+    )
+
+
 def lag(at: float, node: str, seconds: float, state: str = "streaming") -> NodeObservation:
     return NodeObservation(s(at), node, "replication", "", 0, 0, state, replay_lag_s=seconds)
 

@@ -66,3 +66,11 @@ def test_lines_are_those_of_the_document() -> None:
         "pg-node-1 | Total: 3000 | Inserts: 2850 | Updates: 150 | Deletes: 0"
     )
     assert progress_line(300, 1800, 6, 6) == ("[300/1800] Elapsed: 05m 00s | Remaining: 25m 00s | Nodes: 6/6")
+
+
+def test_a_faster_pace_asks_for_more_writes_and_nothing_else() -> None:
+    usual, fast = (soak_drill(SoakTimes(60, 100, 10, pace), []) for pace in (1, 20))
+    assert usual.workload["soak-writer"].rate_per_s is None
+    assert fast.workload["soak-writer"].rate_per_s == pytest.approx(20 * 20.4)
+    assert fast.workload["soak-writer"].clients.follow == 4
+    assert fast.checks == usual.checks

@@ -23,7 +23,7 @@ class Channel:
         try:
             self._socket = wire.connect(path, REQUEST_TIMEOUT_S)
         except OSError as error:
-            raise HostError(f"nobody answers at {path}: {error.strerror or error}") from error
+            raise _ended(path, error) from error
         self._socket.setblocking(False)
 
     @property
@@ -46,7 +46,7 @@ class Channel:
         try:
             wire.send(self._socket, message, fds)
         except OSError as error:
-            raise HostError(f"{self._path.parent.name}: the lab is gone: {error.strerror}") from error
+            raise _ended(self._path, error) from error
         try:
             return await self.next(timeout_s)
         except TimeoutError as error:
@@ -67,14 +67,23 @@ class Channel:
         try:
             message, fds = wire.receive(self._socket)
         except OSError as error:
-            raise HostError(f"{self._path.parent.name}: the lab is gone: {error.strerror}") from error
+            raise _ended(self._path, error) from error
         if message is None:
-            raise HostError(f"{self._path.parent.name}: the process at the other end is gone")
+            raise _ended(self._path)
         if "error" in message:
             for fd in fds:
                 os.close(fd)
             raise HostError(f"{self._path.parent.name}: {message['error']}")
         return message, fds
+
+
+def _ended(path: Path, error: OSError | None = None) -> HostError:
+    """Return the error for a process that listened at path, and does no more."""
+    why = f": {error.strerror or error}" if error is not None else ""
+    return HostError(
+        f"{path.parent.name}: its {path.stem} has ended{why}",
+        hint="somebody killed it, or the whole lab, from outside; holdfast down --all removes what is left",
+    )
 
 
 async def ask(path: Path, message: wire.Message, fds: Sequence[int] = ()) -> wire.Message:

@@ -243,7 +243,11 @@ class Init:
         os.close(reader)
         syscalls.set_process_name(f"host:{name}")
         syscalls.sethostname(name)
-        shared = [path for path in self._writable if not path.is_relative_to(self._folder)]
+        shared = [
+            path
+            for path in self._writable
+            if path != self._folder and not path.is_relative_to(self._folder / "hosts")
+        ]
         syscalls.isolate_mounts([folder, *shared], self._visible)
         os.chdir(folder)
         init = Init(folder, [folder, *shared], self._visible)

@@ -23,13 +23,13 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
 from holdfast.files import write_whole
 from holdfast.hosts.base import Completed, Program, PublishedPort
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import disks, memory, throttle
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
-from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, process_start_ticks
+from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, init_pid
 from holdfast.hosts.netns.net import NetnsNet
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
@@ -86,10 +86,15 @@ class NetnsLab:
 
     @classmethod
     async def create(
-        cls, folder: Path, subnet: str, disks_for: Sequence[str] = (), clocks_for: Sequence[str] = ()
+        cls,
+        folder: Path,
+        subnet: str,
+        disks_for: Sequence[str] = (),
+        clocks_for: Sequence[str] = (),
+        shared: Sequence[str] = (),
     ) -> NetnsLab:
         """Make a lab in folder, which must not exist. disks_for, clocks_for: hosts that get a disk, a wall clock
-        of their own.
+        of their own. shared: folders below the lab's that every host may write to; any other is its own alone.
 
         Until it is released, the lab ends when this process does, however that happens. Raises
         UnavailableError when the kernel refuses namespaces, HostError when the lab's init does not start.
@@ -103,8 +108,10 @@ class NetnsLab:
             str(Path(holdfast.__file__).parent.parent),
             str(cache_folder()),
         }
-        mounted = tuple(str(folder / "hosts" / name) for name in disks_for)
-        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *mounted), tuple(sorted(visible)))
+        for name in shared:
+            (folder / name).mkdir(mode=0o700)
+        below = tuple(str(folder / name) for name in (*(f"hosts/{host}" for host in disks_for), *shared))
+        plan = LaunchPlan(lab.name, (str(folder), str(runs_folder()), *below), tuple(sorted(visible)))
         plan.save(folder)
         lab._record(lambda saved: None)
         try:
@@ -153,12 +160,7 @@ class NetnsLab:
     @property
     def init_pid(self) -> int | None:
         """The lab's init by its pid on the machine; None when it has ended."""
-        try:
-            saved = json.loads((self.folder / PID_NAME).read_text())
-            pid, ticks = int(saved["pid"]), int(saved["start_ticks"])
-            return pid if process_start_ticks(pid) == ticks else None
-        except (OSError, ValueError, KeyError):
-            return None
+        return init_pid(self.folder)
 
     @property
     def is_running(self) -> bool:
@@ -256,7 +258,9 @@ class NetnsLab:
 
     async def destroy(self) -> None:
         """Kill the lab's init, wait for all of the lab to be gone, remove the folder; safe to call again."""
+        throttle.end_all(self.folder)  # what waits for a slow disk would not die before it answers
         await self.end()
+        await asyncio.to_thread(memory.free_all, self.folder)
         await asyncio.to_thread(disks.remove, self.folder)
         await asyncio.to_thread(_remove_tree, self.folder)
 

@@ -82,3 +82,17 @@ SUMMARY: Final = (
     stat("Alerts", "Alerts that fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
 )
 """The row that every dashboard of PostgreSQL begins with."""
+
+TIMELINE: Final = one("Timeline", "Timeline each server is on.", "holdfast_node_timeline")
+REPLAY_LAG: Final = one(
+    "Replay lag", "WAL not yet replayed.", "pg_stat_replication_replay_lag_bytes", unit="bytes"
+)
+REPLAY_LAG_AGE: Final = one(
+    "Replay lag, age", "Age of the oldest WAL not yet replayed.", "holdfast_node_lag_seconds", unit="s"
+)
+SYNC_STATE: Final = one(
+    "Synchronous state",
+    "How the primary counts each standby.",
+    "holdfast_node_sync_state",
+    "{{node}} {{state}}",
+)

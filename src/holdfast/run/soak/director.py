@@ -20,6 +20,7 @@ from holdfast.run.experiment import check_drill, operated
 from holdfast.run.live import LiveFeed, announced
 from holdfast.run.load import Load
 from holdfast.run.soak import figures
+from holdfast.run.soak.cost import Meter
 from holdfast.run.soak.diary import RULE, TITLE, Diary, node_line, progress_line
 from holdfast.run.soak.plan import NAME, SoakTimes, promotable, rotation, soak_drill
 from holdfast.run.soak.rotation import Rotation
@@ -90,6 +91,7 @@ class Director:
         self._looks: list[tuple[float, Validation]] = []
         self._start_ns = 0
         self._readers_ns = 0
+        self._meter = Meter()
 
     async def run(self) -> Outcome:
         """Run it to its end, or to where it was stopped, and store it; the verdict then is ``fail``.
@@ -142,6 +144,8 @@ class Director:
             rejoin_s, trouble = await recover(
                 cluster, EARLY_RECOVERY_S if ended else drill.recovery_s, self._faults
             )
+        if not ended and not trouble:
+            await self._last_look()
         ran_s = seconds_between(self._start_ns, end_ns) if self._start_ns else 0.0
         counted = figures.Counted(
             self._times,
@@ -223,7 +227,24 @@ class Director:
 
     async def _validate(self) -> None:
         at_s = self._elapsed_s()
-        look = await self._validator.look()
+        await self._meter.look(self._load)
+        self._report(at_s, await self._validator.look())
+
+    async def _last_look(self) -> None:
+        """Look once more when nothing is written any more, and tell only of nodes that differ or cannot be read.
+
+        The final read finds that too; the rows of a damaged page it cannot name.
+        """
+        at_s = self._elapsed_s()
+        try:
+            look = await self._validator.look()
+        finally:
+            await self._validator.close()
+        if not look.ok:
+            self._report(at_s, look)
+
+    def _report(self, at_s: float, look: Validation) -> None:
+        """Keep what was seen, and tell it."""
         self._looks.append((at_s, look))
         say, left = self._diary.line, max(0.0, self._times.duration_s - at_s)
         say(f"--- VALIDATION REPORT (Elapsed: {at_s:.0f}s / Remaining: {left:.0f}s) ---", "REPORT")
@@ -261,6 +282,7 @@ class Director:
     async def _stop(self) -> None:
         """Stop the clients and put back what was borrowed, to the end even when asked to stop again."""
         if self._load.running:
+            await self._meter.look(self._load)
             await asyncio.shield(self._load.stop())
         await self._validator.close()
         try:
@@ -309,6 +331,7 @@ class Director:
             "validations": validations,
             "writer": figures.writer_figures(history, counted.readers_ns),
             "reads": reads,
+            "cost": self._meter.figures(self._start_ns, self._times.pace),
             "files": files,
         }
         return figures.criteria(counted, history.faults), {"soak": soak}

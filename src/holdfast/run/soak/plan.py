@@ -12,6 +12,7 @@ from holdfast.history.history import JSON
 from holdfast.run.checks import make_checkers
 from holdfast.spec import ClusterSpec, DrillSpec, stored_drill
 from holdfast.spec.drill import ENTRIES_MAX
+from holdfast.workloads.soak_writer import SoakWriter
 
 NAME: Final = "soak"
 DURATION_MIN_S: Final = 60.0
@@ -22,17 +23,24 @@ ALONE_MAX_S: Final = 60.0
 """The writer writes alone, without the read load, for this share of the time before the first failover, at most that
 long: what the readers cost it is measured against this."""
 
+PACE_A_CLIENT: Final = 5
+"""A client of the writer can keep up with so many times its pace; more need more clients."""
+
 _OURS: Final = ("duration", "timeline", "workload", "name")
 """Settings of a drill that are the soak's own flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoakTimes:
-    """When things happen. All in seconds; the intervals repeat until the duration is over."""
+    """When things happen. All in seconds; the intervals repeat until the duration is over.
+
+    pace: how many times as fast as it should the writer writes; above 1, minutes stand for hours.
+    """
 
     duration_s: float = 1800.0
     failover_interval_s: float = 300.0
     validation_interval_s: float = 60.0
+    pace: float = 1.0
 
     @classmethod
     def asked(cls, duration_s: float, failover_interval_s: float, validation_interval_s: float) -> SoakTimes:
@@ -102,7 +110,7 @@ def soak_drill(times: SoakTimes, targets: Sequence[str], overrides: Sequence[str
     document: dict[str, JSON] = {
         "name": NAME,
         "title": f"Soak: {times.duration_s:g} s of writes and reads, a failover every {times.failover_interval_s:g} s",
-        "workload": {"soak-writer": {"clients": 1}, "read-load": {"clients": 1}},
+        "workload": {"soak-writer": _writer(times.pace), "read-load": {"clients": 1}},
         "timeline": [
             {"at": at_s, "action": "failover", "params": {"to": target}}
             for at_s, target in zip(times.failovers(), targets, strict=True)
@@ -112,6 +120,12 @@ def soak_drill(times: SoakTimes, targets: Sequence[str], overrides: Sequence[str
         "needs": ["switchable", "has-servers", "has-primary"],
     }
     return stored_drill(document, "the soak", overrides)
+
+
+def _writer(pace: float) -> dict[str, JSON]:
+    if pace == 1:
+        return {"clients": 1}
+    return {"clients": math.ceil(pace / PACE_A_CLIENT), "rate": f"{pace * SoakWriter.rate_per_s:g}/s"}
 
 
 def check_settings(times: SoakTimes, overrides: Sequence[str]) -> None:

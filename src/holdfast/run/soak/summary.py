@@ -132,7 +132,27 @@ def figure_lines(soak: JSON) -> list[str]:
             f"p99 {_shown(writer[f'p99_ms_{name}'])} ms ({writer[f'samples_{name}']} inserts)"
         )
     lines += [f"Reads on {node}: {count}" for node, count in reads.items()]
+    return lines + _cost_lines(soak["cost"])
+
+
+def _cost_lines(cost: JSON) -> list[str]:
+    assert isinstance(cost, dict)
+    memory = cost["memory"]
+    assert isinstance(memory, dict)
+    lines = [f"Writer and readers: {_percent(cost['cpu_share'])} of a core"]
+    for name, words in (("writer", "Writer"), ("readers", "Readers"), ("tool", "This program")):
+        size = memory[name]
+        assert isinstance(size, dict)
+        slope = size["slope_mib_per_h"]
+        grows = "" if slope is None else f", growing by {_shown(slope)} MiB an hour"
+        lines.append(
+            f"{words}: {_percent(cost[f'{name}_cpu_share'])} of a core, {_shown(size['last_mib'])} MiB{grows}"
+        )
     return lines
+
+
+def _percent(share: JSON) -> str:
+    return f"{100 * share:.1f} %" if isinstance(share, float) else "none seen"
 
 
 def _port(cluster: Cluster, node: str) -> str:

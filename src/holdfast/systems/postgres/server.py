@@ -161,6 +161,14 @@ class PostgresServer:
         """Whether its data say that it starts, or runs, as a standby."""
         return (self.data / "standby.signal").exists()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a server that runs says in its lock file that it takes connections."""
+        try:
+            return "ready" in (self.data / "postmaster.pid").read_text().splitlines()[-1]
+        except (OSError, IndexError):
+            return False
+
     async def pids(self) -> list[int]:
         """Return the pid of the postmaster, in the host's namespace; [] when it does not run."""
         return await postmaster_pids(self.host, self.data)

@@ -36,14 +36,19 @@ _RECEIVED: Final = (
 )
 
 
-async def failover(cluster: FollowingCluster, target: str | None, *, comes_back: bool) -> str:
+async def failover(
+    cluster: FollowingCluster, target: str | None, *, comes_back: bool, seen: Record | None = None
+) -> str:
     """Fence the recorded primary and promote target, by default the standby that holds most; returns it.
 
-    comes_back: whether the old primary is made a standby at once, where its host is on. Raises ClusterError when no
-    choice is safe; then nobody leads, because the old primary has been fenced.
+    comes_back: whether the old primary is made a standby at once, where its host is on. seen: the record on which this
+    was decided; somebody who has moved the primary since then has done the work, and nothing more is done. Raises
+    ClusterError when no choice is safe; then nobody leads, because the old primary has been fenced.
     """
     async with cluster.leadership.held():
         record = cluster.leadership.read()
+        if seen is not None and record != seen:
+            return record.primary
         if target == record.primary:
             raise ClusterError(f"{target} is the primary already")
         standbys = await _held(cluster, [name for name in _names(cluster) if name != record.primary])

@@ -55,7 +55,7 @@ class Operator:
         if self._bad >= self._pace.bad_looks:
             self._say(f"the operator sees that {sign} and has a standby promoted")
             cluster.say(f"seen in {self._bad} looks: {sign}")
-            await self._act(moves.failover(cluster, None, comes_back=False))
+            await self._act(moves.failover(cluster, None, comes_back=False, seen=record))
             self._bad = 0
             self._silent.clear()
             self._say(f"the operator has promoted {cluster.leadership.read().primary}")

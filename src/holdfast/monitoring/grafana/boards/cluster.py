@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.monitoring.grafana.model import SUMMARY, Dashboard, Row, one
+from holdfast.monitoring.grafana.model import (
+    REPLAY_LAG,
+    REPLAY_LAG_AGE,
+    SUMMARY,
+    SYNC_STATE,
+    TIMELINE,
+    Dashboard,
+    Row,
+    one,
+)
 
 BOARD: Final = Dashboard(
     "cluster",
@@ -19,7 +28,7 @@ BOARD: Final = Dashboard(
             (
                 one("Up", "1 while a server answers.", "holdfast_node_up", kind="state-timeline"),
                 one("Role", "1 while a node takes writes.", "holdfast_node_writable", kind="state-timeline"),
-                one("Timeline", "Timeline each server is on.", "holdfast_node_timeline"),
+                TIMELINE,
                 one(
                     "Position",
                     "WAL written on the primary, replayed on standbys.",
@@ -31,24 +40,9 @@ BOARD: Final = Dashboard(
         Row(
             "Replication",
             (
-                one(
-                    "Replay lag",
-                    "WAL not yet replayed.",
-                    "pg_stat_replication_replay_lag_bytes",
-                    unit="bytes",
-                ),
-                one(
-                    "Replay lag, age",
-                    "Age of the oldest WAL not yet replayed.",
-                    "holdfast_node_lag_seconds",
-                    unit="s",
-                ),
-                one(
-                    "Synchronous state",
-                    "How the primary counts each standby.",
-                    "holdfast_node_sync_state",
-                    "{{node}} {{state}}",
-                ),
+                REPLAY_LAG,
+                REPLAY_LAG_AGE,
+                SYNC_STATE,
                 one(
                     "Streaming",
                     "1 while a standby receives WAL.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.monitoring.grafana.model import Dashboard, Row, one, stat
+from holdfast.monitoring.grafana.model import REPLAY_LAG, Dashboard, Row, one, stat
 
 BOARD: Final = Dashboard(
     "drill",
@@ -74,12 +74,7 @@ BOARD: Final = Dashboard(
         Row(
             "Cluster",
             (
-                one(
-                    "Replay lag",
-                    "WAL not yet replayed.",
-                    "pg_stat_replication_replay_lag_bytes",
-                    unit="bytes",
-                ),
+                REPLAY_LAG,
                 one("Role", "1 while a node takes writes.", "holdfast_node_writable", kind="state-timeline"),
                 one("Up", "1 while a server answers.", "holdfast_node_up", kind="state-timeline"),
                 one(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.monitoring.grafana.model import SUMMARY, Dashboard, Row, one
+from holdfast.monitoring.grafana.model import (
+    REPLAY_LAG,
+    REPLAY_LAG_AGE,
+    SUMMARY,
+    SYNC_STATE,
+    TIMELINE,
+    Dashboard,
+    Row,
+    one,
+)
 
 BOARD: Final = Dashboard(
     "pg-auto-failover",
@@ -46,25 +55,10 @@ BOARD: Final = Dashboard(
         Row(
             "Replication",
             (
-                one(
-                    "Replay lag",
-                    "WAL not yet replayed.",
-                    "pg_stat_replication_replay_lag_bytes",
-                    unit="bytes",
-                ),
-                one(
-                    "Replay lag, age",
-                    "Age of the oldest WAL not yet replayed.",
-                    "holdfast_node_lag_seconds",
-                    unit="s",
-                ),
-                one("Timeline", "Timeline each server is on.", "holdfast_node_timeline"),
-                one(
-                    "Synchronous state",
-                    "How the primary counts each standby.",
-                    "holdfast_node_sync_state",
-                    "{{node}} {{state}}",
-                ),
+                REPLAY_LAG,
+                REPLAY_LAG_AGE,
+                TIMELINE,
+                SYNC_STATE,
             ),
         ),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.monitoring.grafana.model import SUMMARY, Dashboard, Row, one
+from holdfast.monitoring.grafana.model import REPLAY_LAG, SUMMARY, Dashboard, Row, one
 
 BOARD: Final = Dashboard(
     "pgpool",
@@ -36,12 +36,7 @@ BOARD: Final = Dashboard(
         Row(
             "Servers",
             (
-                one(
-                    "Replay lag",
-                    "WAL not yet replayed.",
-                    "pg_stat_replication_replay_lag_bytes",
-                    unit="bytes",
-                ),
+                REPLAY_LAG,
                 one("Connections", "Client connections.", "holdfast_node_connections"),
             ),
         ),

@@ -1,0 +1,1 @@
+"""The control API: what can be asked of it, in three rooms: labs, work (drills, jobs and runs), and the way in."""

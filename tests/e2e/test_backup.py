@@ -1,0 +1,119 @@
+"""Backups from outside: made in use, restored to the instant before a mistake, refused where they can't be."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from program import USERS, Done, holdfast
+
+from holdfast.systems.programs import missing
+
+pytestmark = pytest.mark.skipif(missing("pgbackrest") is not None, reason=str(missing("pgbackrest")))
+
+BACKUP = ("--set", "backup=on")
+QUICK = ("--set", "duration=16s", "--set", "workload.append.rate=200/s", "--seed", "3", "--json")
+
+
+def refused(done: Done, code: int, words: str) -> None:
+    assert (done.code, done.out) == (code, ""), (done.out, done.err)
+    assert words in done.err
+    assert "Traceback" not in done.err
+
+
+def sql(text: str, user: str | None = None, port: int | None = None) -> str:
+    if port is None:
+        done = holdfast("psql", "--", "-qAtc", text, user=user)
+        assert done.code == 0, done.err
+        return done.out.strip()
+    passfile = holdfast("credentials", "--json", user=user).json["passfile"]
+    where = f"host=127.0.0.1 port={port} dbname=appdb user=appuser passfile={passfile}"
+    return subprocess.run(
+        ["psql", where, "-qAtc", text], capture_output=True, text=True, timeout=20, check=True
+    ).stdout.strip()
+
+
+def archive_is(user: str) -> Any:
+    """Return what doctor makes of the archive."""
+    checks = holdfast("doctor", "--lab", "kept", "--json", user=user).json["checks"]
+    return next(one["state"] for one in checks if one["check"] == "archive")
+
+
+@pytest.mark.parametrize(
+    "user", [pytest.param(user, marks=[pytest.mark.slow] if user == "root" else []) for user in USERS]
+)
+def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error(user: str) -> None:
+    up = holdfast("up", "streaming", "--set", "nodes=2", *BACKUP, "--name", "kept", "--json", user=user)
+    assert up.code == 0, up.err
+    try:
+        refused(holdfast("restore", user=user), 64, "no backup yet")
+        sql("create table kept as select generate_series(1, 100) as n", user)
+        made = holdfast("backup", "--json", user=user)
+        assert made.code == 0, made.err
+        there = holdfast("backups", "kept", "--json", user=user).json
+        assert [one["label"] for one in there["backups"]] == [made.json["label"]]
+        assert there["archive"]["last"] >= made.json["wal_stop"]
+        sql("insert into kept select generate_series(101, 150)", user)
+        instant = datetime.now(UTC).isoformat()
+        sql("delete from kept", user)
+        refused(
+            holdfast("restore", "--to", "2020-01-01", user=user), 64, "before the end of the first backup"
+        )
+        refused(holdfast("restore", "--to", "2999-01-01", user=user), 64, "has not come yet")
+        refused(holdfast("restore", "--to", "when it was well", user=user), 64, "is no time")
+        refused(holdfast("restore", "--latest", "--name", "p", user=user), 64, "exclude each other")
+        restored = holdfast("restore", "kept", "--to", instant, "--json", user=user)
+        assert restored.code == 0, restored.err
+        found = restored.json
+        assert (found["node"], found["backup"], found["timeline"]) == ("restored-1", made.json["label"], 2)
+        count = "select count(*) || '/' || max(n) from kept"
+        assert sql(count, user, found["published_port"]) == "150/150"
+        assert sql("select count(*) from kept", user) == "0"  # the cluster is left as it was
+        assert holdfast("status", "--json", user=user).json["ready"]
+        refused(holdfast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
+
+        assert archive_is(user) == "ok"
+        lost = holdfast("inject", "archive_lost", "--on", "primary", "--json", user=user)
+        assert lost.code == 0, lost.err
+        assert archive_is(user) == "bad"
+        sql("insert into kept values (1)", user)
+        refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+        hosts = [node["name"] for node in holdfast("status", "--json", user=user).json["nodes"]]
+        assert hosts == ["pg-node-1", "pg-node-2", "restored-1"]  # nothing stays of restores that failed
+    finally:
+        assert holdfast("down", "--json", user=user).json["residue"] == []
+
+
+def test_a_lab_without_an_archive_and_a_server_that_pgbackrest_cannot_read_are_refused() -> None:
+    refused(holdfast("backup"), 64, "no lab is up")
+    refused(holdfast("up", "patroni", *BACKUP, "--set", "version=18"), 64, "cannot read PostgreSQL 18")
+    refused(holdfast("up", "etcd", *BACKUP), 64, "needs PostgreSQL")
+    refused(holdfast("drill", "point-in-time", "--set", "backup=off"), 64, "backup=on")
+    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["patroni", "streaming", "pg_auto_failover", "pgpool"])
+def test_the_drill_restores_every_acknowledged_write_on_each_system(system: str) -> None:
+    ran = holdfast("drill", "point-in-time", "--system", system, *QUICK, timeout_s=240)
+    assert ran.code == 0, ran.err + ran.out
+    assert (ran.json["verdict"], ran.json["acked_lost"]) == ("pass", 0)
+    finding = next(one for one in ran.json["checks"] if one["name"] == "restorable")
+    assert finding["verdict"] == "pass"
+    again = holdfast("check", ran.json["store"], "--json")
+    assert (again.code, _restorable(again.json)["value"]) == (0, 0)
+
+
+@pytest.mark.slow
+def test_broken_archives_are_found_and_a_failover_between_is_followed() -> None:
+    ran = holdfast("suite", "backup", "--profile", "fast", "--json", timeout_s=600)
+    assert ran.code == 0, ran.err + ran.out
+    outcomes = {one["drill"]: one.get("outcome") for one in ran.json["drills"]}
+    assert outcomes["archive-gap"] == outcomes["archive-silent"] == "expected fail: found"
+    assert {"point-in-time", "archive-through-failover"} <= outcomes.keys()
+
+
+def _restorable(document: Any) -> Any:
+    return next(one for one in document["checks"] if one["name"] == "restorable")
