@@ -59,6 +59,13 @@ def test_a_watchdog_is_required_once_it_is_on() -> None:
     assert (guarded["mode"], guarded["driver"]) == ("required", "testing")
 
 
+def test_a_priority_decides_who_is_promoted_and_so_who_is_waited_for() -> None:
+    spec = ClusterSpec(
+        nodes=[{"name": "a", "role": "primary", "priority": 80}, {"name": "b", "role": "standby"}]
+    )
+    assert member(spec)["tags"] == {"failover_priority": 80, "sync_priority": 80}
+
+
 def test_a_read_only_node_is_never_promoted_nor_waited_for() -> None:
     spec = ClusterSpec(nodes=[{"name": "a", "role": "read-only"}, {"name": "b", "role": "primary"}])
     node = spec.nodes[0]

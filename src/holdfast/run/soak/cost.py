@@ -28,7 +28,8 @@ SETTLED_SHARE: Final = 0.25
 """What comes before this share of the time is warming up, and left out of the slope."""
 
 SAMPLES_MIN: Final = 3
-"""A slope of fewer is none."""
+SLOPE_LEAST_S: Final = 600.0
+"""A slope of fewer samples, or of a shorter time, is none: programs that warm up would seem to grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,16 @@ class Meter:
         used = {OURS: Usage(own.cpu_s - self._before_s, own.rss_bytes), **await load.usage()}
         self.samples.append(Sample(now_ns(), used))
 
-    def figures(self, start_ns: int) -> dict[str, JSON]:
+    def figures(self, start_ns: int, pace: float) -> dict[str, JSON]:
         """Return shares of one core since start_ns and memory with its slope, of writer, readers and this program."""
-        return cost_figures(self.samples, start_ns)
+        return cost_figures(self.samples, start_ns, SLOPE_LEAST_S / pace)
 
 
-def cost_figures(samples: list[Sample], start_ns: int) -> dict[str, JSON]:
+def cost_figures(samples: list[Sample], start_ns: int, least_s: float = SLOPE_LEAST_S) -> dict[str, JSON]:
     """Return cpu_share (of one core, writer and readers together), what each costs, and their memory. Pure.
 
-    Shares are None when nothing was seen. Slopes are of a straight line through the samples after the first quarter.
+    Shares are None when nothing was seen. Slopes are of a straight line through the samples after the first quarter,
+    None where these last less than least_s.
     """
     shares: dict[str, float | None] = {}
     memory: dict[str, JSON] = {}
@@ -77,7 +79,7 @@ def cost_figures(samples: list[Sample], start_ns: int) -> dict[str, JSON]:
         memory[group] = {
             "first_mib": round(sizes[0][1], 1) if sizes else None,
             "last_mib": round(sizes[-1][1], 1) if sizes else None,
-            "slope_mib_per_h": _slope_per_h(sizes),
+            "slope_mib_per_h": _slope_per_h(sizes, least_s),
         }
     clients = [share for name, share in shares.items() if name != OURS and share is not None]
     return {
@@ -91,15 +93,15 @@ def _group(name: str) -> str:
     return {WRITER: "writer", OURS: OURS}.get(name, "readers")
 
 
-def _slope_per_h(sizes: list[tuple[int, float]]) -> float | None:
+def _slope_per_h(sizes: list[tuple[int, float]], least_s: float) -> float | None:
     if not sizes:
         return None
     settled_ns = sizes[0][0] + SETTLED_SHARE * (sizes[-1][0] - sizes[0][0])
     kept = [(at_ns, mib) for at_ns, mib in sizes if at_ns >= settled_ns]
-    if len(kept) < SAMPLES_MIN or kept[-1][0] == kept[0][0]:
+    if len(kept) < SAMPLES_MIN or seconds_between(kept[0][0], kept[-1][0]) < least_s:
         return None
     hours = [seconds_between(kept[0][0], at_ns) / 3600 for at_ns, _ in kept]
-    return round(float(np.polyfit(hours, [mib for _, mib in kept], 1)[0]), 3)
+    return round(float(np.polyfit(hours, [mib for _, mib in kept], 1)[0]), 3) + 0.0  # never -0.0
 
 
 def own_usage() -> Usage:

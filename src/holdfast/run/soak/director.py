@@ -331,7 +331,7 @@ class Director:
             "validations": validations,
             "writer": figures.writer_figures(history, counted.readers_ns),
             "reads": reads,
-            "cost": self._meter.figures(self._start_ns),
+            "cost": self._meter.figures(self._start_ns, self._times.pace),
             "files": files,
         }
         return figures.criteria(counted, history.faults), {"soak": soak}

@@ -143,9 +143,10 @@ def _cost_lines(cost: JSON) -> list[str]:
     for name, words in (("writer", "Writer"), ("readers", "Readers"), ("tool", "This program")):
         size = memory[name]
         assert isinstance(size, dict)
+        slope = size["slope_mib_per_h"]
+        grows = "" if slope is None else f", growing by {_shown(slope)} MiB an hour"
         lines.append(
-            f"{words}: {_percent(cost[f'{name}_cpu_share'])} of a core, {_shown(size['last_mib'])} MiB, "
-            f"growing by {_shown(size['slope_mib_per_h'])} MiB an hour"
+            f"{words}: {_percent(cost[f'{name}_cpu_share'])} of a core, {_shown(size['last_mib'])} MiB{grows}"
         )
     return lines
 

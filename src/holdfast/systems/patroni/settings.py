@@ -135,6 +135,8 @@ def member_document(
         tags = {"nofailover": True, "nosync": True, **tags}
     if node.priority is not None:
         tags.setdefault("failover_priority", node.priority)
+        if "nosync" not in tags:  # only a synchronous standby is promoted, so this decides who is to be one
+            tags.setdefault("sync_priority", node.priority)
     document: Document = {
         "scope": spec.name,
         "name": node.name,
