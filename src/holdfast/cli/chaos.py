@@ -34,7 +34,7 @@ from holdfast.faults import journal
 from holdfast.faults.base import with_defaults
 from holdfast.faults.registry import fault
 from holdfast.faults.targets import resolve
-from holdfast.history.history import JSON
+from holdfast.history.history import JSON, means
 from holdfast.hosts.state import new_run_folder
 from holdfast.report.json import run_document
 from holdfast.report.terminal import print_run
@@ -195,7 +195,7 @@ async def inject(
     if as_json:
         hit: list[JSON] = list(entry.injection.targets)
         print_json({"lab": cluster.lab.name, "fault": name, "targets": hit, "params": params,
-                    "effective": bit, "evidence": words})  # fmt: skip
+                    "effective": bit, "evidence": words, "means": list(means(entry.injection.details))})  # fmt: skip
     else:
         verb = {True: "bit", False: "did not bite", None: "may have bitten"}[bit]
         say(f"{name} on {', '.join(entry.injection.targets)} {verb}: {words}")

@@ -6,7 +6,6 @@ the lab is gone the machine is searched for each of them.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from holdfast.hosts.netns.launch import PID_NAME, process_start_ticks
+from holdfast.hosts.netns import memory, throttle
+from holdfast.hosts.netns.launch import init_pid, process_start_ticks
 
 _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 
@@ -23,20 +23,23 @@ _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 class Census:
     """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
 
-    taken_ticks: when, in clock ticks since boot.
+    taken_ticks: when, in clock ticks since boot. slowed: loop devices that were held to a pace; groups: control groups.
     """
 
     folder: Path
     processes: frozenset[tuple[int, int]]
     namespaces: frozenset[str]
     taken_ticks: int
+    slowed: frozenset[str] = frozenset()
+    groups: frozenset[Path] = frozenset()
 
 
 def take_census(folder: Path) -> Census:
     """Count what lives of the lab in folder: its init and all below it. O(processes of the machine)."""
-    root = _init_pid(folder)
+    slowed, groups = throttle.devices(folder), memory.groups(folder)
+    root = init_pid(folder)
     if root is None:
-        return Census(folder, frozenset(), frozenset(), _now_ticks())
+        return Census(folder, frozenset(), frozenset(), _now_ticks(), slowed, groups)
     members = _descendants(root)
     mine = {kind: _namespace("self", kind) for kind in _KINDS}
     spaces = {
@@ -51,7 +54,7 @@ def take_census(folder: Path) -> Census:
             processes.add((pid, process_start_ticks(pid)))
         except ProcessLookupError:
             continue  # ended while we counted
-    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks())
+    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks(), slowed, groups)
 
 
 def find_residue(census: Census) -> list[str]:
@@ -67,6 +70,8 @@ def find_residue(census: Census) -> list[str]:
     folder = str(census.folder)
     found += [f"mount {point}" for point in _mounts_below(folder)]
     found += [f"loop device {device}" for device in _loops_below(folder)]
+    found += throttle.left(census.slowed, census.folder)
+    found += memory.left(census.groups)
     if census.folder.exists():
         found.append(f"folder {folder}")
     return found
@@ -95,15 +100,6 @@ def _held(census: Census) -> set[str]:
 def _now_ticks() -> int:
     """Return the time since boot in clock ticks, the unit of process_start_ticks."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-
-
-def _init_pid(folder: Path) -> int | None:
-    try:
-        saved = json.loads((folder / PID_NAME).read_text())
-        pid = int(saved["pid"])
-        return pid if process_start_ticks(pid) == int(saved["start_ticks"]) else None
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _descendants(root: int) -> set[int]:

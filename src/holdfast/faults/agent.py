@@ -1,4 +1,4 @@
-"""Programs that run on a host of the lab for as long as a fault lasts.
+"""Programs that run on a host of the lab for as long as a fault lasts, and one that measures there.
 
 They outlive the tool, end with their host, and undo what they did when they get SIGTERM. Only the standard library:
 they are called in a child of the host's init, without exec.
@@ -7,6 +7,7 @@ they are called in a child of the host's init, without exec.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import resource
 import select
@@ -140,3 +141,36 @@ def hold_connections() -> int:
             except OSError:
                 break
         time.sleep(0.02)
+
+
+def time_disk() -> int:
+    """argv: what (write, read), bytes at a time, least and most times, seconds. Prints how long each took, in ms.
+
+    write: into one place of a file and fdatasync, as a server does with its log; read: past the page cache. It ends
+    once it has done so for the seconds, after the least number of times.
+    """
+    what, size, least, most, patience_s = sys.argv[1], *map(int, sys.argv[2:5]), float(sys.argv[5])
+    path = Path(f".timed-{os.getpid()}")
+    block = mmap.mmap(-1, size)  # aligned, as reading past the cache wants it
+    block.write(os.urandom(size))
+    started = time.monotonic()
+    took: list[float] = []
+    try:
+        path.write_bytes(block)
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_DIRECT if what == "read" else 0))
+        os.fsync(file)
+        while len(took) < least or (len(took) < most and time.monotonic() - started < patience_s):
+            began = time.monotonic()
+            if what == "read":
+                os.preadv(file, [block], 0)
+            else:
+                os.pwrite(file, block, 0)
+                os.fdatasync(file)
+            took.append((time.monotonic() - began) * 1000)
+    except OSError as error:
+        print(error.strerror, file=sys.stderr)
+        return 1
+    finally:
+        path.unlink(missing_ok=True)
+    print(*took)
+    return 0

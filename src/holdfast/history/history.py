@@ -38,6 +38,17 @@ class FaultRecord:
     healing_ns: int | None = None
     details: Mapping[str, JSON] = field(default_factory=dict)
 
+    @property
+    def means(self) -> tuple[str, ...]:
+        """By what it was done, where kernels differ in what they have."""
+        return means(self.details)
+
+
+def means(details: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return what a fault noted as its ``mechanisms``."""
+    found = details.get("mechanisms")
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class NodeObservation:

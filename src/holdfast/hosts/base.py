@@ -74,6 +74,16 @@ class Process(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DiskPace:
+    """The most that a disk does. iops: operations a second; bps: bytes a second; 0: no limit."""
+
+    read_iops: int = 0
+    write_iops: int = 0
+    read_bps: int = 0
+    write_bps: int = 0
+
+
 class Disk(Protocol):
     """A disk of a host's own, which can lose its power apart from the machine's."""
 
@@ -96,6 +106,35 @@ class Disk(Protocol):
 
     async def sync(self) -> None:
         """Have everything written so far reach it."""
+        ...
+
+    @property
+    def pace(self) -> DiskPace | None:
+        """What it is held to, None when it may do what it can."""
+        ...
+
+    async def set_pace(self, pace: DiskPace | None) -> None:
+        """Hold it to a pace, also when it is mounted anew; None: no more. Raises HostError."""
+        ...
+
+
+class Memory(Protocol):
+    """The memory of some programs of a host, which can be given a limit; the kernel kills where it is passed."""
+
+    async def limit(self, pids: Sequence[int], limit_bytes: int) -> None:
+        """Let programs, and whatever they start, take so many bytes more together. Raises HostError.
+
+        Called again it takes in more of them.
+        """
+        ...
+
+    @property
+    def kills(self) -> int | None:
+        """How many of them the kernel has killed for want of memory; None when nothing is limited."""
+        ...
+
+    async def free(self) -> None:
+        """Lift the limit; safe to call again. Raises HostError."""
         ...
 
 
@@ -133,6 +172,11 @@ class Host(Protocol):
     @property
     def disk(self) -> Disk | None:
         """The disk that holds ``folder``, None when that is the machine's."""
+        ...
+
+    @property
+    def memory(self) -> Memory | None:
+        """What gives some of its programs a limit of memory, None where nothing can."""
         ...
 
     @property

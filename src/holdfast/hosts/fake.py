@@ -58,6 +58,7 @@ class FakeHost:
         self.is_on = False
 
     disk = None
+    memory = None
     clock = None
 
     async def plug(self, plugged: bool) -> None:

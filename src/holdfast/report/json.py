@@ -67,6 +67,7 @@ def _fault(fault: FaultRecord, history: History) -> Document:
         "healed_s": None if fault.healed_ns is None else since_start(fault.healed_ns),
         "effective": fault.effective,
         "evidence": fault.evidence,
+        "means": list(fault.means),
     }
 
 

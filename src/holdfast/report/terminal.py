@@ -43,6 +43,7 @@ def print_run(console: Console, run: Document) -> None:
             plain(
                 f"  fault  {fault['fault']} on {', '.join(map(str, _plain(fault['targets'])))} at {fault['at_s']} s, "
                 f"{healed}; effective: {_yes(fault['effective'])} ({fault['evidence']})"
+                + "".join(f"; by {means}" for means in _plain(fault["means"]))
             )
         )
     for check in _list(run["checks"]):

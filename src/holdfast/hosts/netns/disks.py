@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import HostError
-from holdfast.hosts.base import Program
+from holdfast.hosts.base import DiskPace, Program
+from holdfast.hosts.netns import throttle
+from holdfast.hosts.netns.launch import init_pid
 from holdfast.hosts.netns.programs import Programs
 
-FOLDER: Final = "disks"
+FOLDER: Final = throttle.FOLDER
 SIZE_BYTES: Final = 2 * 1024**3
 """Of the file system; the image is sparse and holds what is written."""
 
@@ -53,6 +55,7 @@ class NetnsDisk:
         self._lab_folder = lab_folder
         self._image = lab_folder / FOLDER / f"{host}.img"
         self._place = lab_folder / "hosts" / host
+        self._throttle = throttle.Throttle(self._image.with_suffix(throttle.SUFFIX))
 
     @property
     def exists(self) -> bool:
@@ -129,6 +132,9 @@ class NetnsDisk:
         await _detach(device)
         if done.code != 0:
             raise HostError(f"{self._place.name}: its disk could not be mounted: {done.stderr.strip()}")
+        self._throttle.moved(
+            throttle.number_of(device), self._init
+        )  # a slow disk is slow after a loss of power too
 
     async def sync(self) -> None:
         """Have everything written so far reach the device."""
@@ -139,8 +145,29 @@ class NetnsDisk:
             os.close(place)
         await _run("sync", "--file-system", str(self._place))
 
+    @property
+    def pace(self) -> DiskPace | None:
+        """What it is held to, None when it may do what it can."""
+        return self._throttle.pace
+
+    async def set_pace(self, pace: DiskPace | None) -> None:
+        """Hold it to a pace, also when it is mounted anew; None: no more. Raises HostError."""
+        if pace is None:
+            self._throttle.end()
+        else:
+            self._throttle.hold(throttle.loop_below(self._place, self._image), pace, self._init)
+
+    def at_full_speed(self) -> contextlib.AbstractContextManager[None]:
+        """Have no process wait for it for a while: one that waits for a disk does not die before it answers."""
+        return self._throttle.lifted(self._init)
+
+    @property
+    def _init(self) -> int | None:
+        return init_pid(self._lab_folder)
+
     async def _attach_and_mount(self) -> str:
         device = (await _run("losetup", "--find", "--show", str(self._image))).strip()
+        throttle.lift(throttle.number_of(device))  # what a lab that nobody took down may have left there
         try:
             await _run("mount", "-t", "ext4", "-o", OPTIONS, device, str(self._place))
         except HostError:
@@ -156,6 +183,7 @@ async def make_all(lab_folder: Path, hosts: Sequence[str]) -> None:
 
 def remove(lab_folder: Path) -> None:
     """Unmount all that is mounted below a lab's folder and free its loop devices; safe to call again."""
+    throttle.end_all(lab_folder)
     below = str(lab_folder) + "/"
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(below)]):

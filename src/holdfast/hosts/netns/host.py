@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from holdfast.errors import HostError
+from holdfast.hosts.netns import memory
 from holdfast.hosts.netns.channel import ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.disks import NetnsDisk
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from holdfast.hosts.netns.memory import NetnsMemory
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 
@@ -28,6 +31,11 @@ class NetnsHost(Programs):
         """The disk that holds its files, None when that is the machine's."""
         disk = NetnsDisk(self._lab_folder, self.name)
         return disk if disk.exists else None
+
+    @property
+    def memory(self) -> NetnsMemory | None:
+        """What gives some of its programs a limit of memory, None where nothing can."""
+        return NetnsMemory(self._lab_folder, self) if memory.unavailable() is None else None
 
     @property
     def clock(self) -> NetnsClock | None:
@@ -59,7 +67,8 @@ class NetnsHost(Programs):
     async def power_off(self) -> None:
         """Cut the cable first, so that no peer hears the kernel close the host's connections; then kill."""
         await self.plug(False)
-        await ask(self._lab_folder / INIT_SOCKET, {"op": "host_off", "name": self.name})
+        with contextlib.nullcontext() if self.disk is None else self.disk.at_full_speed():
+            await ask(self._lab_folder / INIT_SOCKET, {"op": "host_off", "name": self.name})
         self._is_on = False
 
     async def plug(self, plugged: bool) -> None:

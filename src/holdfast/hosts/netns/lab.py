@@ -23,13 +23,13 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
 from holdfast.files import write_whole
 from holdfast.hosts.base import Completed, Program, PublishedPort
-from holdfast.hosts.netns import disks
+from holdfast.hosts.netns import disks, memory, throttle
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from holdfast.hosts.netns.host import NetnsHost
 from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
-from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, process_start_ticks
+from holdfast.hosts.netns.launch import PID_NAME, LaunchPlan, init_pid
 from holdfast.hosts.netns.net import NetnsNet
 from holdfast.hosts.netns.programs import Programs
 from holdfast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
@@ -160,12 +160,7 @@ class NetnsLab:
     @property
     def init_pid(self) -> int | None:
         """The lab's init by its pid on the machine; None when it has ended."""
-        try:
-            saved = json.loads((self.folder / PID_NAME).read_text())
-            pid, ticks = int(saved["pid"]), int(saved["start_ticks"])
-            return pid if process_start_ticks(pid) == ticks else None
-        except (OSError, ValueError, KeyError):
-            return None
+        return init_pid(self.folder)
 
     @property
     def is_running(self) -> bool:
@@ -263,7 +258,9 @@ class NetnsLab:
 
     async def destroy(self) -> None:
         """Kill the lab's init, wait for all of the lab to be gone, remove the folder; safe to call again."""
+        throttle.end_all(self.folder)  # what waits for a slow disk would not die before it answers
         await self.end()
+        await asyncio.to_thread(memory.free_all, self.folder)
         await asyncio.to_thread(disks.remove, self.folder)
         await asyncio.to_thread(_remove_tree, self.folder)
 

@@ -57,6 +57,16 @@ def process_start_ticks(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[19])
 
 
+def init_pid(folder: Path) -> int | None:
+    """Return the pid of the init of the lab in folder, as the machine sees it; None when it has ended."""
+    try:
+        saved = json.loads((folder / PID_NAME).read_text())
+        pid = int(saved["pid"])
+        return pid if process_start_ticks(pid) == int(saved["start_ticks"]) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def main(folder: Path) -> int:
     """Launch the lab in folder; returns the launcher's exit code."""
     plan = LaunchPlan.load(folder)

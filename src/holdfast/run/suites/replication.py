@@ -134,7 +134,7 @@ async def _catch_up(stage: Stage) -> Sequence[Finding]:
     leads, behind = await staging.primary(stage), await _least_waited_for(stage)
     many = f"INSERT INTO {TABLE} SELECT n, repeat('x', 200) FROM generate_series(1, {BACKLOG}) AS n"
     counted = f"SELECT count(*) FROM {TABLE}"
-    # Not replay_pause: Patroni resumes a paused replay in its next loop.
+    # Not replay_pause: Patroni's every loop lets a few hundredths of a second's worth be replayed.
     async with broken(stage, "walreceiver_block", (behind,)):
         await staging.write(stage, leads, (many, ()))
         await asyncio.sleep(BEHIND_S)

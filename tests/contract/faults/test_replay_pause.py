@@ -1,0 +1,42 @@
+"""A pause of replay lasts, and one that a manager has undone is not taken for one that lasts."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from holdfast.faults import journal
+from holdfast.faults.registry import fault
+from holdfast.faults.sql import one, rows
+from holdfast.faults.targets import resolve
+from holdfast.systems.base import Cluster
+from holdfast.systems.wait import until, until_whole
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'fault:pause%'"
+
+
+async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) -> None:
+    kind = fault("replay_pause")
+    await until_whole(cluster, 90)
+    (node,) = await resolve("one-standby", cluster, random.Random(3))
+
+    async def plain() -> str:
+        (state,) = await one(cluster, node, "SELECT pg_get_wal_replay_pause_state()")
+        return "" if state == "not paused" else state
+
+    stub = await kind.prepare(cluster, (node,), {}, random.Random(3))  # type: ignore[attr-defined]
+    await rows(cluster, node, "SELECT pg_wal_replay_pause()")
+    await until(plain, 5, "Patroni to let it go on")
+    assert (await kind.effective(cluster, stub)).bit is False
+
+    await journal.inject(kind, cluster, (node,), {}, random.Random(3))
+    for _loop in range(3):  # each look takes longer than a loop of Patroni's
+        effect = await kind.effective(cluster, stub)
+        assert effect.bit, effect.words
+    healed, failed = await journal.heal_all(cluster)
+    assert (len(healed), failed) == (1, [])
+    assert (await one(cluster, node, _SESSIONS))[0] == 0
+    assert await plain() == ""
