@@ -120,6 +120,12 @@ def dynamic_document(spec: ClusterSpec, pace: PatroniTiming) -> Document:
     return {**merge(document, own), **asdict(pace)}
 
 
+def may_lead(tags: Mapping[str, object]) -> bool:
+    """Return whether Patroni would promote a node with these tags. Source: Patroni's Tags.nofailover."""
+    said = tags.get("nofailover")
+    return not said if said is not None else tags.get("failover_priority") != 0
+
+
 def member_document(
     spec: ClusterSpec,
     node: NodeSpec,
