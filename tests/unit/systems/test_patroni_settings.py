@@ -64,6 +64,10 @@ def test_a_priority_decides_who_is_promoted_and_so_who_is_waited_for() -> None:
         nodes=[{"name": "a", "role": "primary", "priority": 80}, {"name": "b", "role": "standby"}]
     )
     assert member(spec)["tags"] == {"failover_priority": 80, "sync_priority": 80}
+    never = ClusterSpec(
+        nodes=[{"name": "a", "role": "standby", "priority": 0}, {"name": "b", "role": "primary"}]
+    )
+    assert member(never)["tags"] == {"failover_priority": 0, "sync_priority": 1}
 
 
 @pytest.mark.parametrize(

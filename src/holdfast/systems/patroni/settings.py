@@ -142,7 +142,8 @@ def member_document(
     if node.priority is not None:
         tags.setdefault("failover_priority", node.priority)
         if "nosync" not in tags:  # only a synchronous standby is promoted, so this decides who is to be one
-            tags.setdefault("sync_priority", node.priority)
+            # 0 forbids a promotion; commits may wait for such a node all the same, last of all.
+            tags.setdefault("sync_priority", max(1, node.priority))
     document: Document = {
         "scope": spec.name,
         "name": node.name,
