@@ -35,6 +35,12 @@ def sql(text: str, user: str | None = None, port: int | None = None) -> str:
     ).stdout.strip()
 
 
+def archive_is(user: str) -> Any:
+    """Return what doctor makes of the archive."""
+    checks = holdfast("doctor", "--lab", "kept", "--json", user=user).json["checks"]
+    return next(one["state"] for one in checks if one["check"] == "archive")
+
+
 @pytest.mark.parametrize(
     "user", [pytest.param(user, marks=[pytest.mark.slow] if user == "root" else []) for user in USERS]
 )
@@ -68,8 +74,10 @@ def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error
         assert holdfast("status", "--json", user=user).json["ready"]
         refused(holdfast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
 
+        assert archive_is(user) == "ok"
         lost = holdfast("inject", "archive_lost", "--on", "primary", "--json", user=user)
         assert lost.code == 0, lost.err
+        assert archive_is(user) == "bad"
         sql("insert into kept values (1)", user)
         refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
         hosts = [node["name"] for node in holdfast("status", "--json", user=user).json["nodes"]]

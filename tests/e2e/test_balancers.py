@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from program import Done, holdfast
 
+from holdfast.systems.pgpool.rest import program as rest
 from holdfast.systems.pgpool.system import TOOLS
 from holdfast.systems.postgres.install import find
 from holdfast.systems.programs import missing
@@ -66,6 +67,12 @@ def nine_steps(file: Path) -> None:
         status = manager("status", "--json")
         assert status.code == 0, status.out + status.err
         for one, shown in zip(balancers, status.json["balancers"], strict=True):
+            assert (shown["address"], shown["port"], shown["pcp_port"]) == (
+                one["ip_address"],
+                one["port"],
+                one["pcp_port"],
+            )
+            assert shown["rest_port"] == (one["rest_api_port"] if rest.unavailable() is None else None)
             by_name = {node["name"]: node for node in shown["nodes"]}
             assert by_name[one["name"]]["address"] == one["ip_address"]
             assert by_name[one["name"]]["published_port"] == one["port"]

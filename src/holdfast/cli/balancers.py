@@ -11,6 +11,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -167,8 +168,18 @@ async def _status(described: BalancerCluster, specs: Sequence[ClusterSpec], as_j
         views = balancer_views(cluster, view)
         if as_json:
             nodes: list[JSON] = [node_document(node) for node in view.nodes]
+            shown = next((asdict(found) for found in views if found.name == one.name), {})
+            ports: dict[str, JSON] = {key: shown.get(key) for key in ("port", "pcp_port", "rest_port")}
             documents.append(
-                {"balancer": one.name, "lab": spec.name, "up": True, "ready": view.ready, "nodes": nodes}
+                {
+                    "balancer": one.name,
+                    "lab": spec.name,
+                    "up": True,
+                    "ready": view.ready,
+                    "address": one.ip_address,
+                    **ports,
+                    "nodes": nodes,
+                }
             )
         else:
             _show(one.name, views, view)

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from holdfast.cli import watching
 from holdfast.cli.options import Duration, json_option, lab_option, profile_option, set_option
-from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, say
+from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
 from holdfast.cluster.services import balancer_views, log_files, with_services
@@ -42,27 +42,45 @@ if TYPE_CHECKING:
     "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
 )
 @click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
+@click.option("-i", "interactive", is_flag=True, help="Ask on the terminal what it should be.")
 @set_option
 @json_option
-@asynchronous
-async def up(
+def up(
     what: str,
     config: str | None,
     name: str | None,
     profile: str | None,
     extras: Sequence[str],
     env_file: str | None,
+    interactive: bool,
     sets: Sequence[str],
     as_json: bool,
 ) -> None:
     """Bring up a cluster on a lab of its own."""
     overrides = [*sets, *([f"profile={profile}"] if profile else [])]
+    if interactive:
+        from holdfast.cli.asking import ask  # here: whoever is not asked need not wait for it
+
+        answers = ask(config or what, overrides, name, extras)
+        if answers.up:
+            run_async(_up_all((answers.spec,), answers.name, (), env_file, as_json))
+        return
     specs = load_clusters(config or what, overrides)
     if name is not None and len(specs) > 1:
         raise ConfigError(
             f"--name names one lab, and {config or what} describes {len(specs)} clusters",
             hint="without it each lab is named after its cluster",
         )
+    run_async(_up_all(specs, name, extras, env_file, as_json))
+
+
+async def _up_all(
+    specs: Sequence[ClusterSpec],
+    name: str | None,
+    extras: Sequence[str],
+    env_file: str | None,
+    as_json: bool,
+) -> None:
     made: list[tuple[lifecycle.BroughtUp, ClusterView]] = []
     try:
         for spec in specs:

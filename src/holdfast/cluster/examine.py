@@ -15,6 +15,7 @@ import psycopg
 
 from holdfast.cluster import examine_services
 from holdfast.cluster.diagnosis import Diagnosis, State
+from holdfast.cluster.examine_archive import archive
 from holdfast.cluster.residue import take_census
 from holdfast.systems.base import (
     Cluster,
@@ -229,6 +230,7 @@ EXAMINATIONS: Final[dict[str, Callable[[Cluster, ClusterView], Awaitable[Sequenc
     "replication": _replication,
     "same data": _data,
     "disk full": _disk,
+    "archive": archive,
     **examine_services.EXAMINATIONS,
 }
 

@@ -183,8 +183,20 @@ class PgpoolCluster(FollowingCluster):
             try:
                 await until(missing, ATTACH_TIMEOUT_S, f"{node} to be fit for clients")
                 await self.pcp.attach(self.number(node))
+                await self._until_attached(node)
             except ClusterError as error:
                 self.say(f"{node} is left detached: {error.message}")
+
+    async def _until_attached(self, node: str) -> None:
+        """Wait until the balancer leads clients to a node: it says yes to an attach before it does it."""
+
+        async def missing() -> str:
+            found = [one for one in await self._backends() or () if one.address == self.address(node)]
+            return (
+                "" if found and found[0].attached else f"it has it {found[0].status if found else 'nowhere'}"
+            )
+
+        await until(missing, ATTACH_TIMEOUT_S, f"{self.balancer.name} to lead to {node}")
 
     async def start_agent(self, node: str) -> None:
         """Start a node's agent where it does not run."""
@@ -315,7 +327,25 @@ class PgpoolCluster(FollowingCluster):
     async def set_maintenance(self, node: str, on: bool) -> None:
         """Take a standby out, so that the balancer leads nobody to it, or let it follow again."""
         await super().set_maintenance(node, on)
-        if on and await self._backends() is not None:
+        if on:
+            await self._detach(node)
+        elif await self._backends() is not None:
+            await self._attach(node)
+            await self._until_attached(node)
+
+    async def reseed(self, node: str) -> None:
+        """Have the balancer lead nobody to a standby while its data are copied anew."""
+        numbered = node in settings.node_ids(self.spec)
+        if numbered and node not in (await self.primary(), self.leadership.read().primary):
+            await self._detach(node)
+        try:
+            await super().reseed(node)
+        finally:
+            if node in self.lab.hosts and await self.server_pids(node):
+                await self._attach(node)
+
+    async def _detach(self, node: str) -> None:
+        if await self._backends() is not None:
             with contextlib.suppress(PcpError):  # it may have noticed by itself
                 await self.pcp.detach(self.number(node))
 
