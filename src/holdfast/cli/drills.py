@@ -86,9 +86,8 @@ async def drill(
         )
         for _, one in planned
     ]
-    if lab is None:  # nothing is made for a drill that says what nobody understands
-        for (_, one), spec in zip(planned, clusters, strict=True):
-            check_words(one, spec)
+    for (_, one), spec in zip(planned, clusters, strict=True):
+        check_words(one, lifecycle.attach(lab).spec if lab is not None else spec)
     documents = []
     verdicts = []
     for (name, one), spec in zip(planned, clusters, strict=True):

@@ -41,11 +41,11 @@ from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.transport import Routed
 
 
-def check_words(drill: DrillSpec, cluster: ClusterSpec | None) -> tuple[Step, ...]:
-    """Return the drill's plan, or say which of its words mean nothing; no cluster need be up.
+def check_words(drill: DrillSpec, spec: ClusterSpec | None) -> tuple[Step, ...]:
+    """Return the drill's plan, or say what of it makes no sense on such a cluster: there need not be one yet.
 
-    cluster: whose members it may name, None where that is not known yet. Raises ConfigError for an unknown workload,
-    parameter, fault, target, capability or check.
+    spec: whose members it may name, None where that is not known. Raises ConfigError for an unknown workload,
+    parameter, capability, fault, target or check.
     """
     for name, workload in drill.workload.items():
         if name not in WORKLOADS:
@@ -64,8 +64,8 @@ def check_words(drill: DrillSpec, cluster: ClusterSpec | None) -> tuple[Step, ..
                 key="needs",
                 hint=f"there is: {', '.join(CAPABILITIES)}",
             )
-    if cluster is not None:
-        check_targets(drill, cluster)
+    if spec is not None:
+        check_targets(drill, spec)
     plan = make_plan(drill)
     make_checkers(drill, 0.0, len(plan))
     return plan
@@ -74,8 +74,7 @@ def check_words(drill: DrillSpec, cluster: ClusterSpec | None) -> tuple[Step, ..
 def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
     """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
 
-    Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
-    capability or route that is not to be had here.
+    Raises what check_words does, and UnavailableError for a fault or capability or route that is not to be had here.
     """
     plan = check_words(drill, cluster.spec)
     for name in drill.workload:
@@ -88,7 +87,6 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
         reason = fault(step.fault).available(cluster)
         if reason is not None:
             raise UnavailableError(f"the fault {step.fault} cannot be injected here: {reason}")
-    make_checkers(drill, cluster.model.outage_s, len(plan))
     return plan
 
 
