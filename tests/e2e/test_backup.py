@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,16 +22,10 @@ def refused(done: Done, code: int, words: str) -> None:
     assert "Traceback" not in done.err
 
 
-def sql(text: str, user: str | None = None, port: int | None = None) -> str:
-    if port is None:
-        done = holdfast("psql", "--", "-qAtc", text, user=user)
-        assert done.code == 0, done.err
-        return done.out.strip()
-    passfile = holdfast("credentials", "--json", user=user).json["passfile"]
-    where = f"host=127.0.0.1 port={port} dbname=appdb user=appuser passfile={passfile}"
-    return subprocess.run(
-        ["psql", where, "-qAtc", text], capture_output=True, text=True, timeout=20, check=True
-    ).stdout.strip()
+def sql(text: str, user: str, node: str | None = None) -> str:
+    done = holdfast("psql", *(("--node", node) if node else ()), "--", "-qAtc", text, user=user)
+    assert done.code == 0, done.err
+    return done.out.strip()
 
 
 def archive_is(user: str) -> Any:
@@ -69,19 +62,30 @@ def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error
         found = restored.json
         assert (found["node"], found["backup"], found["timeline"]) == ("restored-1", made.json["label"], 2)
         count = "select count(*) || '/' || max(n) from kept"
-        assert sql(count, user, found["published_port"]) == "150/150"
+        assert sql(count, user, "restored-1") == "150/150"
         assert sql("select count(*) from kept", user) == "0"  # the cluster is left as it was
         assert holdfast("status", "--json", user=user).json["ready"]
+        assert holdfast("remove-node", "restored-1", user=user).code == 0
+        now = datetime.now(UTC).isoformat()  # nothing is committed after it, until the restore itself commits
+        assert holdfast("restore", "--to", now, "--node", "again", user=user).code == 0
+        refused(holdfast("restore", "--node", "again", user=user), 64, "there is a host again already")
+        refused(holdfast("restore", "--node", "../x", user=user), 64, "../x")
         refused(holdfast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
 
         assert archive_is(user) == "ok"
-        lost = holdfast("inject", "archive_lost", "--on", "primary", "--json", user=user)
-        assert lost.code == 0, lost.err
-        assert archive_is(user) == "bad"
-        sql("insert into kept values (1)", user)
-        refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+        for fault in ("archive_silent", "archive_lost"):
+            broken = holdfast("inject", fault, "--on", "primary", "--json", user=user)
+            assert broken.code == 0, broken.err + broken.out
+            sql("insert into kept values (1)", user)
+            refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+            if fault == "archive_silent":
+                assert archive_is(user) == "bad"
+            assert holdfast("heal", user=user).code == 0
+            again = holdfast("backup", "--type", "incr", "--json", user=user)  # what is after it restores
+            assert (again.code, again.json["type"]) == (0, "incr"), again.err
+            assert archive_is(user) == "ok"
         hosts = [node["name"] for node in holdfast("status", "--json", user=user).json["nodes"]]
-        assert hosts == ["pg-node-1", "pg-node-2", "restored-1"]  # nothing stays of restores that failed
+        assert hosts == ["pg-node-1", "pg-node-2", "again"]  # nothing stays of restores that failed
     finally:
         assert holdfast("down", "--json", user=user).json["residue"] == []
 

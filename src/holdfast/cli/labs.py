@@ -18,6 +18,7 @@ from holdfast.cli.options import Duration, json_option, lab_option, profile_opti
 from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
+from holdfast.cluster.backups import is_restored
 from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ClusterError, ConfigError
 from holdfast.monitoring.services import addresses, with_monitoring
@@ -228,7 +229,8 @@ async def psql(
     if target is None:
         raise ClusterError("no node accepts writes now", hint="holdfast status; or name one with --node")
     port = cluster.lab.published.get(target)
-    if port is None or target not in {one.name for one in cluster.spec.nodes}:
+    asked_of = {one.name for one in cluster.spec.nodes}
+    if port is None or not (target in asked_of or is_restored(cluster.lab, target)):
         names = ", ".join(one.name for one in cluster.spec.nodes)
         raise ConfigError(f"there is no node {target}", hint=f"nodes: {names}")
     user = "postgres" if superuser else cluster.spec.user
