@@ -302,14 +302,26 @@ def credentials(lab: str | None, as_json: bool) -> None:
 
 
 def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
-    """Return the nodes as status prints them, the lab's client hosts last."""
+    """Return the nodes as status prints them, the lab's other hosts last: clients, and what was restored."""
     known = {node.name for node in view.nodes}
-    clients = [
-        NodeView(name, Role.CLIENT, host.address, 0, None, "on" if host.is_on else "off", host.is_on)
-        for name, host in cluster.lab.hosts.items()
-        if name not in known
-    ]
-    return [node_document(node) for node in (*view.nodes, *clients)]
+    others = []
+    for name, host in cluster.lab.hosts.items():
+        if name in known:
+            continue
+        port = cluster.lab.published.get(name) if is_restored(cluster.lab, name) else None
+        state = "restored" if port else "on"
+        others.append(
+            NodeView(
+                name,
+                Role.CLIENT,
+                host.address,
+                port.target_port if port else 0,
+                port.port if port else None,
+                state if host.is_on else "off",
+                host.is_on,
+            )
+        )
+    return [node_document(node) for node in (*view.nodes, *others)]
 
 
 def node_document(node: NodeView) -> dict[str, JSON]:
