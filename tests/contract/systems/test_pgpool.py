@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
+from holdfast.cluster import lifecycle, operate
 from holdfast.spec import load_cluster
 from holdfast.systems.base import Role
 from holdfast.systems.pgpool.cluster import PgpoolCluster
@@ -94,6 +94,63 @@ def test_reads_are_spread_over_the_servers_as_they_count_them_themselves(cluster
         assert min(counted.values()) >= READS / 10, counted
 
     asyncio.run(work())
+
+
+async def detached(cluster: PgpoolCluster) -> list[str]:
+    """Return the nodes to which the balancer leads nobody, as it says itself."""
+    led_to = {one.address for one in await cluster.pcp.nodes() if one.attached}
+    return [node.name for node in cluster.spec.nodes if node.address not in led_to]
+
+
+@needs_pgpool
+async def test_maintenance_and_reseed_return_once_the_balancer_leads_to_the_node_again(
+    cluster: PgpoolCluster,
+) -> None:
+    await until_whole(cluster, 30)
+    standby = next(node.name for node in (await cluster.view()).nodes if node.role is Role.STANDBY)
+    await operate.set_maintenance(cluster, standby, True, print)
+    assert standby in await detached(cluster)
+    await operate.set_maintenance(cluster, standby, False, print)
+    assert await detached(cluster) == []
+    assert (await cluster.view()).missing == ""
+    await operate.reseed(cluster, standby, print)
+    assert await detached(cluster) == []
+    assert (await cluster.view()).missing == ""
+
+
+@pytest.mark.slow
+@needs_pgpool
+async def test_a_node_joins_and_leaves_while_clients_write_through_the_balancer(
+    cluster: PgpoolCluster,
+) -> None:
+    await until_whole(cluster, 30)
+    connection = await through(cluster)
+    acked = 0
+
+    async def write() -> None:
+        nonlocal acked
+        async with connection:
+            while True:
+                await connection.execute("INSERT INTO joined VALUES (1)", prepare=False)
+                acked += 1
+
+    await connection.execute("CREATE TABLE joined (x int)")
+    writing = asyncio.create_task(write())
+    try:
+        added = await operate.add_node(cluster, None, print)
+        assert (added.state, added.assigned_state in ("up", "waiting")) == ("streaming", True)
+        before = acked
+        await operate.remove_node(cluster, added.name, print)
+        assert acked > before
+        assert not writing.done()
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    await until_whole(cluster, 30)
+    async with await cluster.connect("pg-node-1", database=cluster.spec.database) as asked:
+        row = await (await asked.execute("SELECT count(*) FROM joined")).fetchone()
+    assert row is not None
+    assert row[0] in (acked, acked + 1)
 
 
 @needs_pgpool
