@@ -1,4 +1,4 @@
-"""``bench faults``: what the faults of the network cost.
+"""``bench faults``: what the faults of the network cost, and what it costs that there could be some (faults_idle.py).
 
 Each case is measured in a lab of its own on real packets. A peer is the same traffic in the same lab while no
 fault is active; other tools that shape traffic need netem in the kernel or run as proxies.
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks.case import Case
+from benchmarks.faults_idle import cost_while_idle
 from holdfast.hosts.base import Host, Program
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
@@ -159,9 +160,9 @@ async def times() -> list[Case]:
 
 
 def cases() -> list[Case]:
-    """Return all cases about the network. About a minute."""
+    """Return all cases about the network. Two to three minutes."""
     return asyncio.run(_network())
 
 
 async def _network() -> list[Case]:
-    return [*await delayed_traffic(), *await times()]
+    return [*await delayed_traffic(), *await times(), *await cost_while_idle()]

@@ -19,6 +19,8 @@ from holdfast.cluster.residue import find_residue, take_census
 from holdfast.errors import HostError, UnavailableError
 from holdfast.hosts.base import Host, Lab, Program
 from holdfast.hosts.fake import FakeLab
+from holdfast.hosts.netns import wire
+from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import labs_folder
 
@@ -67,6 +69,20 @@ async def test_run_returns_output_input_and_exit_status(make_lab: LabMaker) -> N
         code = "import sys; print(sys.stdin.read().upper()); print('no', file=sys.stderr); sys.exit(3)"
         done = await host.run(python(code), timeout_s=10, stdin=b"yes")
         assert (done.code, done.stdout, done.stderr) == (3, "YES\n", "no\n")
+
+
+async def test_a_host_that_is_being_switched_off_is_found_off() -> None:
+    """By a tool that died over it: its request is with the lab's init, and nobody waits for the answer."""
+    async with netns_lab() as lab:
+        host = await lab.add_host("h1", "172.28.0.11")
+        for number in range(20):
+            await host.spawn(python("import time; time.sleep(60)", name=f"sleeper-{number}"))
+        with wire.connect(lab.folder / INIT_SOCKET, 5) as dead_tool:
+            wire.send(dead_tool, {"op": "host_off", "name": "h1"})
+            found = NetnsLab.open(lab.folder)
+        assert not found.hosts["h1"].is_on
+        await found.hosts["h1"].power_on()
+        assert (await found.hosts["h1"].run(python("print(1)"), timeout_s=10)).code == 0
 
 
 @any_lab

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.cluster.services import start_member
 from holdfast.errors import HostError
 from holdfast.hosts.base import Host, Program
 from holdfast.systems.base import Cluster
+from holdfast.systems.wait import until
 
 DIAL_TIMEOUT_S: Final = 0.3
 BOOT_TIMEOUT_S: Final = 5.0
@@ -70,3 +72,28 @@ async def bring_back(cluster: Cluster, targets: Sequence[str]) -> None:
             await host.power_on()
         if target in members:
             await start_member(cluster, target)
+
+
+async def end_in_order(cluster: Cluster, pids: Mapping[str, Sequence[int]], timeout_s: float) -> None:
+    """Have processes that were told to end (SIGTERM), or were about to be, do so before anything is started again.
+
+    pids: by host, as noted before. One that is still ending would be taken for one that runs, and end a moment later.
+    Raises ClusterError when they do not end in time.
+    """
+
+    async def alive(host: Host) -> list[int]:
+        if not host.is_on:
+            return []
+        there = {one.pid for one in await host.processes() if one.state != "Z"}
+        return [pid for pid in pids[host.name] if pid in there]
+
+    hosts = [cluster.lab.hosts[name] for name in pids]
+    for host in hosts:
+        if left := await alive(host):
+            await host.signal(signal.SIGTERM, pids=left)
+
+    async def still() -> str:
+        found = {host.name: await alive(host) for host in hosts}
+        return "; ".join(f"{name}: {left}" for name, left in found.items() if left)
+
+    await until(still, timeout_s, "what was told to end to do so")

@@ -14,7 +14,7 @@ from typing import Final
 from holdfast.cluster.services import process_ids, process_names
 from holdfast.errors import ConfigError
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, pids_of
-from holdfast.faults.host_state import bring_back
+from holdfast.faults.host_state import bring_back, end_in_order
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 
@@ -23,6 +23,8 @@ MANAGER: Final = "manager"
 
 SERVER: Final = "server"
 """A word for whatever serves a node: postgres, raftlog, etcd."""
+
+END_TIMEOUT_S: Final = 20.0
 
 _WHICH = Param(
     "process",
@@ -77,7 +79,10 @@ class ProcessSignal(Staged):
         return Effect(True, f"{count} processes of {injection.params['process']} are {ended}")
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
-        """Let stopped processes go on; start what belongs on the nodes and does not run."""
+        """Let stopped processes go on; start what belongs on the nodes and does not run, or is about to end."""
+        if self.number is signal.SIGTERM:
+            pids = {target: pids_of(injection, "pids", target) for target in injection.targets}
+            await end_in_order(cluster, pids, END_TIMEOUT_S)
         for target in injection.targets:
             host = cluster.lab.hosts[target]
             if self.number is signal.SIGSTOP and host.is_on:

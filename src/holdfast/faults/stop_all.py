@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.errors import ConfigError
 from holdfast.faults.base import Effect, Fault, Injection, Param, Staged, number, pids_of
-from holdfast.faults.host_state import bring_back
+from holdfast.faults.host_state import bring_back, end_in_order
 from holdfast.history.history import JSON
 from holdfast.systems.base import Cluster, Killable
 from holdfast.systems.wait import until
@@ -44,11 +44,7 @@ class StopAll(Staged):
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Stop the nodes together, then the DCS. Raises ClusterError when they do not end in time."""
-        dcs = {member.name for member in cluster.spec.dcs}
-        for group in (
-            [name for name in injection.targets if name not in dcs],
-            [name for name in injection.targets if name in dcs],
-        ):
+        for group in reversed(by_need(cluster, injection)):
             for name in group:
                 assert isinstance(cluster, Killable)
                 manager = cluster.process_names(name)[0]
@@ -72,9 +68,19 @@ class StopAll(Staged):
         return Effect(count > 0, f"{count} processes on {', '.join(injection.targets)} have ended")
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
-        """Start the DCS, then all nodes."""
-        dcs = [member.name for member in cluster.spec.dcs]
-        await bring_back(cluster, sorted(injection.targets, key=lambda name: name not in dcs))
+        """See the stop through where it got only half-way; start the DCS, then all nodes."""
+        for group in reversed(by_need(cluster, injection)):
+            pids = {name: pids_of(injection, "pids", name) for name in group}
+            await end_in_order(cluster, pids, number(injection.params, "stop_s"))
+        for group in by_need(cluster, injection):
+            await bring_back(cluster, group)
+
+
+def by_need(cluster: Cluster, injection: Injection) -> tuple[list[str], list[str]]:
+    """Return the members of the DCS, and the nodes, which need them."""
+    dcs = {member.name for member in cluster.spec.dcs}
+    members = [name for name in injection.targets if name in dcs]
+    return members, [name for name in injection.targets if name not in dcs]
 
 
 async def _all_pids(cluster: Cluster, node: str) -> list[int]:

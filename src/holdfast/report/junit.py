@@ -57,7 +57,8 @@ def _suite(run: Document) -> xml.Element:
     )
     properties = xml.SubElement(suite, "properties")
     for key in ("seed", "profile", "sync", "acked", "acked_lost", "outage_s", "two_writers_s", "replay"):
-        xml.SubElement(properties, "property", name=key, value=_clean(str(run[key])))
+        if run[key] is not None:
+            xml.SubElement(properties, "property", name=key, value=_clean(str(run[key])))
     suite.extend(cases)
     return suite
 

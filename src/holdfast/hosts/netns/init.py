@@ -65,6 +65,7 @@ class Init:
             "preload": self._preload,
             "host_on": self._host_on,
             "host_off": self._host_off,
+            "hosts": lambda _message, _fds, _caller: {"hosts": sorted(self._hosts)},
             "release": self._release,
         }
 

@@ -23,7 +23,7 @@ from holdfast.clock import deadline_ns, now_ns
 from holdfast.errors import HostError, UnavailableError
 from holdfast.files import write_whole
 from holdfast.hosts.base import Completed, Program, PublishedPort
-from holdfast.hosts.netns import disks, memory, throttle
+from holdfast.hosts.netns import disks, memory, throttle, wire
 from holdfast.hosts.netns.channel import Channel, ask
 from holdfast.hosts.netns.clocks import NetnsClock
 from holdfast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
@@ -39,6 +39,7 @@ STATE_NAME: Final = "lab.json"
 LOCK_NAME: Final = "lab.lock"
 LAUNCH_TIMEOUT_S: Final = 20.0
 END_TIMEOUT_S: Final = 20.0
+LOOK_TIMEOUT_S: Final = 10.0
 
 
 class _Saved(TypedDict):
@@ -135,13 +136,14 @@ class NetnsLab:
         except (OSError, ValueError) as error:
             raise HostError(f"{folder} holds no lab: {error}") from error
         lab = cls(folder, ipaddress.IPv4Network(saved["subnet"]))
+        on = _hosts_on(folder)
         for host in saved["hosts"]:
             lab._hosts[host["name"]] = NetnsHost(
                 folder,
                 host["name"],
                 host["address"],
                 lab.subnet.prefixlen,
-                is_on=_answers(folder / "hosts" / host["name"] / INIT_SOCKET),
+                is_on=host["name"] in on,
             )
         lab.is_released = saved["released"]
         lab.published = {port["name"]: PublishedPort(**port) for port in saved["published"]}
@@ -343,6 +345,21 @@ class NetnsLab:
             )
             change(saved)
             write_whole(path, json.dumps(saved))
+
+
+def _hosts_on(folder: Path) -> frozenset[str]:
+    """Return which hosts are on, once what the lab's init is about has been done: it may be switching one off for a
+    tool that has died since. None when the lab has ended. Raises HostError when it does not answer."""
+    try:
+        with wire.connect(folder / INIT_SOCKET, LOOK_TIMEOUT_S) as connection:
+            wire.send(connection, {"op": "hosts"})
+            reply, _fds = wire.receive(connection)
+    except TimeoutError as error:
+        raise HostError(f"lab {folder.name}: its init did not answer in {LOOK_TIMEOUT_S:g} s") from error
+    except OSError:
+        return frozenset()
+    found = None if reply is None else reply.get("hosts")
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
 
 def _answers(path: Path) -> bool:
