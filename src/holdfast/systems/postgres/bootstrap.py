@@ -14,6 +14,7 @@ from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
+from holdfast.systems.postgres.scram import verifier
 from holdfast.systems.postgres.seed import (
     SEED_DATABASE,
     SUPERUSER,
@@ -81,14 +82,19 @@ async def _create_roles(
     elif spec.database != SEED_DATABASE:
         named = [f"ALTER DATABASE {SEED_DATABASE} RENAME TO {identifier(spec.database)}"]
     statements = [
-        f"ALTER ROLE {SUPERUSER} PASSWORD {literal(words.password(SUPERUSER))}",
-        f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN PASSWORD {literal(words.password(REPLICATOR))}",
-        f"CREATE ROLE {identifier(spec.user)} LOGIN PASSWORD {literal(words.password(spec.user))}",
+        f"ALTER ROLE {SUPERUSER} {password(words, SUPERUSER)}",
+        f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN {password(words, REPLICATOR)}",
+        f"CREATE ROLE {identifier(spec.user)} LOGIN {password(words, spec.user)}",
         *named,
         f"ALTER DATABASE {identifier(spec.database)} OWNER TO {identifier(spec.user)}",
         *roles,
     ]
     await run_single_user(lab, server.install, server.data, statements, timeout_s)
+
+
+def password(words: Credentials, user: str) -> str:
+    """Return the clause that gives a role its password, which is not in it."""
+    return f"PASSWORD {literal(verifier(words.password(user)))}"
 
 
 def literal(text: str) -> str:
