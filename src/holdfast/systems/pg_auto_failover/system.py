@@ -23,7 +23,7 @@ from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import SEED_DATABASE, SUPERUSER, copy_seed, run_single_user
+from holdfast.systems.postgres.seed import SUPERUSER, copy_seed, run_single_user
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.wait import until_or_logs
@@ -133,7 +133,6 @@ class PgAutoFailoverSystem:
             f"ALTER ROLE {SUPERUSER} {password(cluster.credentials, SUPERUSER)}",
             f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN "
             f"{password(cluster.credentials, settings.MONITOR_USER)}",
-            f"DROP DATABASE {SEED_DATABASE}",
         ]
         await run_single_user(lab, install, server.data, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))

@@ -16,7 +16,6 @@ from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.scram import verifier
 from holdfast.systems.postgres.seed import (
-    SEED_DATABASE,
     SUPERUSER,
     cached_seed,
     copy_seed,
@@ -72,21 +71,21 @@ async def _create_roles(
     timeout_s: float,
     roles: Sequence[str],
 ) -> None:
-    """Give the superuser its password, make the other roles and give them the database, before any server listens.
+    """Give the superuser its password, make the other roles and the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
-    named: list[str] = []
-    if spec.database == SUPERUSER:  # a database of that name is there always
-        named = [f"DROP DATABASE {SEED_DATABASE}"]
-    elif spec.database != SEED_DATABASE:
-        named = [f"ALTER DATABASE {SEED_DATABASE} RENAME TO {identifier(spec.database)}"]
+    there = spec.database == SUPERUSER  # a database of that name is there always
+    how = (
+        f"ALTER DATABASE {SUPERUSER} OWNER TO"
+        if there
+        else f"CREATE DATABASE {identifier(spec.database)} OWNER"
+    )
     statements = [
         f"ALTER ROLE {SUPERUSER} {password(words, SUPERUSER)}",
         f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN {password(words, REPLICATOR)}",
         f"CREATE ROLE {identifier(spec.user)} LOGIN {password(words, spec.user)}",
-        *named,
-        f"ALTER DATABASE {identifier(spec.database)} OWNER TO {identifier(spec.user)}",
+        f"{how} {identifier(spec.user)}",
         *roles,
     ]
     await run_single_user(lab, server.install, server.data, statements, timeout_s)
