@@ -40,8 +40,9 @@ check: dev ## format, lint, types, import contracts, unit tests: under a minute
 # What fails on real clusters is tried once more, on fresh ones, and both results are printed: the machines are shared.
 AGAIN = { echo "== failed above; tried once more:"; $(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
-# What has no lab runs on both cores; labs come one after another.
-ALONGSIDE := tests/contract/raftlog tests/contract/pages/test_report_page.py
+# What has no lab runs on both cores, and so do the kills at random moments: one lab's death must not touch another.
+# All other labs come one after another.
+ALONGSIDE := tests/contract/raftlog tests/contract/pages/test_report_page.py tests/e2e/test_nothing_left.py
 BOTH_CORES := -m "not slow" tests/negative tests/sim $(ALONGSIDE)
 ONE_BY_ONE := -m "not slow" $(ALONGSIDE:%=--ignore=%) tests/contract tests/drills tests/e2e
 

@@ -17,13 +17,23 @@ from holdfast.hosts.state import labs_folder
 pytestmark = pytest.mark.timeout(180)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state folder of the module's one lab."""
+    state = tmp_path_factory.mktemp("by-hand")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLDFAST_STATE", str(state))
+        up = holdfast("up", "patroni", "--profile", "fast", "--name", "by-hand")
+        assert up.code == 0, up.err
+        yield state
+        down = holdfast("down", "--all", "--json")
+        assert list(labs_folder().iterdir()) == [], down.err
+
+
 @pytest.fixture
-def lab() -> Iterator[str]:
-    up = holdfast("up", "patroni", "--profile", "fast", "--name", "by-hand")
-    assert up.code == 0, up.err
-    yield "by-hand"
-    down = holdfast("down", "--all", "--json")
-    assert list(labs_folder().iterdir()) == [], down.err
+def lab(shared: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("HOLDFAST_STATE", str(shared))
+    return "by-hand"
 
 
 def test_inject_heal_and_load(lab: str) -> None:

@@ -21,11 +21,11 @@ from program import USERS, command, holdfast
 from holdfast.hosts.state import labs_folder, state_folder
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "20"))
-LONGEST_S = {"up": 4.0, "drill": 14.0, "down": 0.9}
+LONGEST_S = {"up": 4.0, "drill": 11.0, "down": 0.9}
 DRILL = (
     "workload: {append: {clients: 2, rate: 100/s}}\n"
-    "timeline:\n  - {at: 1s, fault: host_power_off, on: one-standby, heal: 1s}\n"
-    "duration: 3s\n"
+    "timeline:\n  - {at: 0.5s, fault: host_power_off, on: one-standby, heal: 0.5s}\n"
+    "duration: 1.5s\n"
 )
 
 
@@ -95,7 +95,7 @@ def test_sigkill_at_any_moment_leaves_nothing(case: int, tmp_path: Path) -> None
 
 def test_ctrl_c_in_the_middle_of_a_drill_heals_and_removes_everything(tmp_path: Path) -> None:
     drill = tmp_path / "quick.yaml"
-    drill.write_text(DRILL.replace("duration: 3s", "duration: 60s"))
+    drill.write_text(DRILL.replace("duration: 1.5s", "duration: 60s"))
     with (tmp_path / "out").open("w") as out:
         tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
         deadline = time.monotonic() + 40
@@ -110,7 +110,7 @@ def test_ctrl_c_in_the_middle_of_a_drill_heals_and_removes_everything(tmp_path: 
 
 def test_a_tool_killed_in_a_drill_takes_its_lab_with_it(tmp_path: Path) -> None:
     drill = tmp_path / "quick.yaml"
-    drill.write_text(DRILL.replace("duration: 3s", "duration: 60s"))
+    drill.write_text(DRILL.replace("duration: 1.5s", "duration: 60s"))
     with (tmp_path / "out").open("w") as out:
         tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
         deadline = time.monotonic() + 40

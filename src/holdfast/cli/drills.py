@@ -35,7 +35,7 @@ from holdfast.report.junit import junit
 from holdfast.report.terminal import print_run
 from holdfast.routes.registry import with_route
 from holdfast.run.conclude import Outcome
-from holdfast.run.experiment import run_drill
+from holdfast.run.experiment import check_words, run_drill
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
 from holdfast.systems.base import Cluster
 
@@ -86,6 +86,8 @@ async def drill(
         )
         for _, one in planned
     ]
+    for (_, one), spec in zip(planned, clusters, strict=True):
+        check_words(one, lifecycle.attach(lab).spec if lab is not None else spec)
     documents = []
     verdicts = []
     for (name, one), spec in zip(planned, clusters, strict=True):

@@ -31,7 +31,7 @@ from holdfast.run.notify import notifying
 from holdfast.run.plan import Step, make_plan
 from holdfast.run.restoring import check_restorable
 from holdfast.run.routed import load_route
-from holdfast.spec import DrillSpec
+from holdfast.spec import ClusterSpec, DrillSpec
 from holdfast.spec.drill import check_targets
 from holdfast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
 from holdfast.systems.wait import until_whole
@@ -41,11 +41,10 @@ from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.transport import Routed
 
 
-def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
-    """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
+def check_words(drill: DrillSpec, spec: ClusterSpec) -> tuple[Step, ...]:
+    """Return the drill's plan, or say what of it makes no sense on such a cluster: there need not be one yet.
 
-    Raises ConfigError for an unknown workload, fault, target or check, UnavailableError for a fault or
-    capability or route that is not to be had here.
+    Raises ConfigError for an unknown workload, capability, fault, target or check.
     """
     for name, workload in drill.workload.items():
         if name not in WORKLOADS:
@@ -53,20 +52,31 @@ def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
                 f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
             )
         with_defaults(WORKLOADS[name], workload.params)
-        _check_way(WORKLOADS[name], drill, cluster)
     for need in drill.needs:
         if need not in CAPABILITIES:
             raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
+    check_targets(drill, spec)
+    plan = make_plan(drill)
+    make_checkers(drill, 0.0, len(plan))
+    return plan
+
+
+def check_drill(drill: DrillSpec, cluster: Cluster) -> tuple[Step, ...]:
+    """Return the drill's plan, or say why it can't be run on this cluster before anything is touched.
+
+    Raises what check_words does, and UnavailableError for a fault or capability or route that is not to be had here.
+    """
+    plan = check_words(drill, cluster.spec)
+    for name in drill.workload:
+        _check_way(WORKLOADS[name], drill, cluster)
+    for need in drill.needs:
         if not isinstance(cluster, CAPABILITIES[need]):
             raise UnavailableError(f"{drill.name} needs {need}, which {cluster.spec.system} lacks")
-    check_targets(drill, cluster.spec)
     check_restorable(drill, cluster)
-    plan = make_plan(drill)
     for step in plan:
         reason = fault(step.fault).available(cluster)
         if reason is not None:
             raise UnavailableError(f"the fault {step.fault} cannot be injected here: {reason}")
-    make_checkers(drill, cluster.model.outage_s, len(plan))
     return plan
 
 

@@ -33,7 +33,7 @@ from holdfast.errors import ClusterError, HostError, UnavailableError
 from holdfast.history.history import JSON
 from holdfast.history.matrices import save_matrix
 from holdfast.report.json import Document, run_document
-from holdfast.run.experiment import check_drill, run_drill
+from holdfast.run.experiment import check_drill, check_words, run_drill
 from holdfast.run.suite import SKIPPED
 from holdfast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill
 
@@ -129,7 +129,9 @@ def summarise(runs: Sequence[Document]) -> Document:
 def _cell(run: MatrixRun, source: str, profile: str, name: str) -> _Cell:
     drill = load_drill(name, run.overrides_drill)
     overrides = ["ports={}", *run.overrides_cluster, f"profile={profile}"]
-    return _Cell(source, name, drill, load_cluster(source, overrides, wish=drill.cluster))
+    spec = load_cluster(source, overrides, wish=drill.cluster)
+    check_words(drill, spec)
+    return _Cell(source, name, drill, spec)
 
 
 async def _run_cell(cell: _Cell, run: MatrixRun, place: str) -> tuple[Document, list[Document]]:

@@ -43,7 +43,7 @@ from holdfast.report.findings import finding_document
 from holdfast.report.json import Document, run_document
 from holdfast.routes.registry import with_route
 from holdfast.run.expected import Case, Expected, expected_of, judged
-from holdfast.run.experiment import check_drill, operated, run_drill
+from holdfast.run.experiment import check_drill, check_words, operated, run_drill
 from holdfast.spec import (
     ClusterSpec,
     DrillSpec,
@@ -236,6 +236,7 @@ def _member(name: str, suite: Suite, run: SuiteRun) -> _Member:
     spec, elsewhere = _cluster(run, suite, drill), ""
     if run.lab is None:
         spec, elsewhere = _routed(spec, drill)
+    check_words(drill, spec)
     sets = (*suite.settings, *run.overrides_cluster, *run.overrides_drill)
     source = run.system or suite.system or spec.system
     return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec), elsewhere)
@@ -254,6 +255,7 @@ def _of_case(case: Case, run: SuiteRun) -> _Member:
     drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
     spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], wish=drill.cluster)
     spec, elsewhere = _routed(spec, drill)
+    check_words(drill, spec)
     sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
     if run.lab is not None:
         elsewhere = "it needs a cluster with settings of its own, not a lab that is up"

@@ -23,7 +23,7 @@ async def test_a_refused_drill_leaves_no_run_folder(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="no workload no-such"):
         await run_drill(
-            SimpleNamespace(),  # type: ignore[arg-type]
+            SimpleNamespace(spec=None),  # type: ignore[arg-type]
             drill,
             seed=1,
             folder=folder,

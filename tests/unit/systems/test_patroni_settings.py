@@ -64,6 +64,21 @@ def test_a_priority_decides_who_is_promoted_and_so_who_is_waited_for() -> None:
         nodes=[{"name": "a", "role": "primary", "priority": 80}, {"name": "b", "role": "standby"}]
     )
     assert member(spec)["tags"] == {"failover_priority": 80, "sync_priority": 80}
+    never = ClusterSpec(
+        nodes=[{"name": "a", "role": "standby", "priority": 0}, {"name": "b", "role": "primary"}]
+    )
+    assert member(never)["tags"] == {"failover_priority": 0, "sync_priority": 1}
+
+
+@pytest.mark.parametrize(
+    ("tags", "may"),
+    [({}, True), ({"nofailover": True}, False), ({"failover_priority": 0}, False), ({"failover_priority": 5}, True),
+     ({"failover_priority": 0, "nofailover": False}, True)],
+)  # fmt: skip
+def test_a_priority_of_0_forbids_a_promotion_unless_it_is_allowed_outright(
+    tags: dict[str, object], may: bool
+) -> None:
+    assert settings.may_lead(tags) is may
 
 
 def test_a_read_only_node_is_never_promoted_nor_waited_for() -> None:

@@ -54,6 +54,7 @@ _ROWS: Final = (
 _IN_BLOCK: Final = (
     f"SELECT id FROM {TABLE} WHERE (ctid::text::point)[0]::bigint = {{block}} ORDER BY id LIMIT 3"
 )
+_AS_THEY_ARE: Final = "SELECT set_config('ignore_checksum_failure', 'on', false)"
 _BLOCK: Final = re.compile(r"block (\d+)")
 
 
@@ -134,6 +135,8 @@ class Validator:
             nodes[name] = answer if isinstance(answer, Counts) else None
             if isinstance(answer, BaseException):
                 wrong.append(await self._trouble(name, view.primary, answer))
+            if isinstance(answer, psycopg.errors.DataCorrupted):
+                wrong += await self._in_damage(name, view.primary, place)
             if isinstance(answer, TimeoutError):
                 wrong += await self._left_behind(name, view.primary, place)
         wrong += await self._different(view.primary, nodes, place)
@@ -187,6 +190,16 @@ class Validator:
             return await self._rows_apart(name, primary, upto)
         except (psycopg.Error, OSError, TimeoutError) as error:
             return [f"{name} cannot be read: {_words(error)}"]
+
+    async def _in_damage(self, name: str, like: str, place: Mapping[str, int]) -> list[str]:
+        """Name the rows that differ on damaged pages, read as they are, where the server can make sense of them."""
+        try:
+            await self._ask(name, _AS_THEY_ARE)
+            return await self._rows_apart(name, like, place)
+        except (psycopg.Error, OSError, TimeoutError):
+            return []  # that it cannot be read is told already
+        finally:
+            await self._drop(name)  # nothing else is to be read so
 
     async def _rows_apart(self, name: str, like: str, place: Mapping[str, int]) -> list[str]:
         mine, theirs = [

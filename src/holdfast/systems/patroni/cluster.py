@@ -206,13 +206,13 @@ class PatroniCluster(ServerGroup):
                 found[node.name] = "Patroni is paused: it does nothing by itself"
             elif look.server is None:
                 found[node.name] = "its PostgreSQL does not answer"
-            elif isinstance(tags, Mapping) and tags.get("nofailover"):
-                found[node.name] = "it is tagged nofailover"
+            elif isinstance(tags, Mapping) and not settings.may_lead(tags):
+                found[node.name] = "it is tagged nofailover, or has the priority 0"
         return found
 
     async def is_candidate(self, node: str) -> bool:
         """Return whether a node's own file lets it be promoted. Raises ClusterError."""
-        return not (await self._tags(node)).get("nofailover", False)
+        return settings.may_lead(await self._tags(node))
 
     async def set_candidate(self, node: str, on: bool) -> None:
         """Change the node's ``nofailover`` tag, have its Patroni read it, and wait until etcd shows it."""
@@ -220,7 +220,9 @@ class PatroniCluster(ServerGroup):
         try:
             document = json.loads(await host.get(MEMBER_FILE))
             tags = {key: value for key, value in document.get("tags", {}).items() if key != "nofailover"}
-            document["tags"] = tags if on else {**tags, "nofailover": True}
+            if settings.may_lead(tags) is not on:  # said outright, it outranks a priority
+                tags["nofailover"] = not on
+            document["tags"] = tags
             await host.put(MEMBER_FILE, json.dumps(document, indent=1).encode())
             answer = await self.rest(node, "POST", "/reload")
         except (OSError, ValueError) as error:
@@ -229,8 +231,8 @@ class PatroniCluster(ServerGroup):
             raise ClusterError(f"Patroni on {node} refused to reload: {answer.status} {answer.body}")
 
         async def missing() -> str:
-            shown = bool((await self._tags(node)).get("nofailover", False))
-            return "" if shown is not on else f"its tag nofailover is {shown}"
+            tags = await self._tags(node)
+            return "" if settings.may_lead(tags) is on else f"its tags are {dict(tags)}"
 
         await until(missing, MOVE_TIMEOUT_S, f"{node} to {'be' if on else 'be no'} candidate")
 

@@ -120,6 +120,12 @@ def dynamic_document(spec: ClusterSpec, pace: PatroniTiming) -> Document:
     return {**merge(document, own), **asdict(pace)}
 
 
+def may_lead(tags: Mapping[str, object]) -> bool:
+    """Return whether Patroni would promote a node with these tags. Source: Patroni's Tags.nofailover."""
+    said = tags.get("nofailover")
+    return not said if said is not None else tags.get("failover_priority") != 0
+
+
 def member_document(
     spec: ClusterSpec,
     node: NodeSpec,
@@ -136,7 +142,8 @@ def member_document(
     if node.priority is not None:
         tags.setdefault("failover_priority", node.priority)
         if "nosync" not in tags:  # only a synchronous standby is promoted, so this decides who is to be one
-            tags.setdefault("sync_priority", node.priority)
+            # 0 forbids a promotion; commits may wait for such a node all the same, last of all.
+            tags.setdefault("sync_priority", max(1, node.priority))
     document: Document = {
         "scope": spec.name,
         "name": node.name,

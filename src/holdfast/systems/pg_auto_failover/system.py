@@ -21,7 +21,14 @@ from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
-from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
+from holdfast.systems.postgres.bootstrap import (
+    identifier,
+    literal,
+    make_data,
+    password,
+    run_single_user,
+    the_seed,
+)
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
@@ -125,11 +132,10 @@ class PgAutoFailoverSystem:
         host = lab.hosts[cluster.monitor.name]
         server = PostgresServer(host, install)
         await copy_seed(lab, await the_seed(lab, spec, install), server.data)
-        password = literal(cluster.credentials.password(settings.MONITOR_USER))
-        superuser = literal(cluster.credentials.password(SUPERUSER))
         statements = [
-            f"ALTER ROLE {SUPERUSER} PASSWORD {superuser}",
-            f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN PASSWORD {password}",
+            f"ALTER ROLE {SUPERUSER} {password(cluster.credentials, SUPERUSER)}",
+            f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN "
+            f"{password(cluster.credentials, settings.MONITOR_USER)}",
         ]
         await run_single_user(lab, server, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
@@ -148,9 +154,9 @@ class PgAutoFailoverSystem:
         servers: Mapping[str, PostgresServer] = {
             node.name: PostgresServer(lab.hosts[node.name], install) for node in spec.nodes
         }
-        replicator = literal(cluster.credentials.password(settings.REPLICATOR))
         roles = [
-            f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {replicator}",
+            f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN "
+            f"{password(cluster.credentials, settings.REPLICATOR)}",
             f"CREATE ROLE {settings.HEALTH_USER} LOGIN PASSWORD {literal(settings.HEALTH_USER)}",
             *settings.rewind_grants(),
         ]

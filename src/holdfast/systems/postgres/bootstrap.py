@@ -15,6 +15,7 @@ from holdfast.hosts.base import Lab, Program
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
+from holdfast.systems.postgres.scram import verifier
 from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import REPLICATOR
@@ -70,9 +71,9 @@ async def _create_roles(
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
     statements = [
-        f"ALTER ROLE {SUPERUSER} PASSWORD {literal(words.password(SUPERUSER))}",
-        f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN PASSWORD {literal(words.password(REPLICATOR))}",
-        f"CREATE ROLE {identifier(spec.user)} LOGIN PASSWORD {literal(words.password(spec.user))}",
+        f"ALTER ROLE {SUPERUSER} {password(words, SUPERUSER)}",
+        f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN {password(words, REPLICATOR)}",
+        f"CREATE ROLE {identifier(spec.user)} LOGIN {password(words, spec.user)}",
         f"CREATE DATABASE {identifier(spec.database)} OWNER {identifier(spec.user)}",
         *roles,
     ]
@@ -91,6 +92,11 @@ async def run_single_user(
     )
     if done.code != 0 or "ERROR" in done.stderr:
         raise ClusterError(f"the roles could not be made on {server.host.name}: {done.stderr.strip()}")
+
+
+def password(words: Credentials, user: str) -> str:
+    """Return the clause that gives a role its password, which is not in it."""
+    return f"PASSWORD {literal(verifier(words.password(user)))}"
 
 
 def literal(text: str) -> str:
