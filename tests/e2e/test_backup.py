@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,16 +24,10 @@ def refused(done: Done, code: int, words: str) -> None:
     assert "Traceback" not in done.err
 
 
-def sql(text: str, user: str | None = None, port: int | None = None) -> str:
-    if port is None:
-        done = holdfast("psql", "--", "-qAtc", text, user=user)
-        assert done.code == 0, done.err
-        return done.out.strip()
-    passfile = holdfast("credentials", "--json", user=user).json["passfile"]
-    where = f"host=127.0.0.1 port={port} dbname=appdb user=appuser passfile={passfile}"
-    return subprocess.run(
-        ["psql", where, "-qAtc", text], capture_output=True, text=True, timeout=20, check=True
-    ).stdout.strip()
+def sql(text: str, user: str, node: str | None = None) -> str:
+    done = holdfast("psql", *(("--node", node) if node else ()), "--", "-qAtc", text, user=user)
+    assert done.code == 0, done.err
+    return done.out.strip()
 
 
 def archive_is(user: str) -> Any:
@@ -41,53 +36,80 @@ def archive_is(user: str) -> Any:
     return next(one["state"] for one in checks if one["check"] == "archive")
 
 
-@pytest.mark.parametrize(
-    "user", [pytest.param(user, marks=[pytest.mark.slow] if user == "root" else []) for user in USERS]
-)
-def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error(user: str) -> None:
+@contextmanager
+def lab(user: str) -> Iterator[None]:
+    """Keep a lab with an archive up for the length of a with block."""
     up = holdfast("up", "streaming", "--set", "nodes=2", *BACKUP, "--name", "kept", "--json", user=user)
     assert up.code == 0, up.err
     try:
-        refused(holdfast("restore", user=user), 64, "no backup yet")
+        yield
+    finally:
+        assert holdfast("down", "--json", user=user).json["residue"] == []
+
+
+def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error() -> None:
+    user = "ordinary"
+    with lab(user):
         sql("create table kept as select generate_series(1, 100) as n", user)
+        made = holdfast("backup", "--json", user=user)
+        assert made.code == 0, made.err
+        sql("insert into kept select generate_series(101, 150)", user)
+        instant = datetime.now(UTC).isoformat()
+        sql("delete from kept", user)
+        restored = holdfast("restore", "kept", "--to", instant, "--json", user=user)
+        assert restored.code == 0, restored.err
+        found = restored.json
+        assert (found["node"], found["backup"], found["timeline"]) == ("restored-1", made.json["label"], 2)
+        assert sql("select count(*) || '/' || max(n) from kept", user, "restored-1") == "150/150"
+        assert sql("select count(*) from kept", user) == "0"  # the cluster is left as it was
+        assert holdfast("inject", "archive_lost", "--on", "primary", user=user).code == 0
+        sql("insert into kept values (1)", user)
+        refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", USERS)
+def test_restores_are_asked_removed_refused_and_broken_archives_seen(user: str) -> None:
+    with lab(user):
+        refused(holdfast("restore", user=user), 64, "no backup yet")
         made = holdfast("backup", "--json", user=user)
         assert made.code == 0, made.err
         there = holdfast("backups", "kept", "--json", user=user).json
         assert [one["label"] for one in there["backups"]] == [made.json["label"]]
         assert there["archive"]["last"] >= made.json["wal_stop"]
-        sql("insert into kept select generate_series(101, 150)", user)
-        instant = datetime.now(UTC).isoformat()
-        sql("delete from kept", user)
         refused(
             holdfast("restore", "--to", "2020-01-01", user=user), 64, "before the end of the first backup"
         )
         refused(holdfast("restore", "--to", "2999-01-01", user=user), 64, "has not come yet")
         refused(holdfast("restore", "--to", "when it was well", user=user), 64, "is no time")
         refused(holdfast("restore", "--latest", "--name", "p", user=user), 64, "exclude each other")
-        restored = holdfast("restore", "kept", "--to", instant, "--json", user=user)
-        assert restored.code == 0, restored.err
-        found = restored.json
-        assert (found["node"], found["backup"], found["timeline"]) == ("restored-1", made.json["label"], 2)
-        count = "select count(*) || '/' || max(n) from kept"
-        assert sql(count, user, found["published_port"]) == "150/150"
-        assert sql("select count(*) from kept", user) == "0"  # the cluster is left as it was
-        assert holdfast("status", "--json", user=user).json["ready"]
         refused(holdfast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
-
+        sql("create table kept (n int)", user)
+        now = datetime.now(UTC).isoformat()  # nothing is committed after it, until the restore itself commits
+        assert holdfast("restore", "--to", now, "--node", "again", user=user).code == 0
+        refused(holdfast("restore", "--node", "again", user=user), 64, "there is a host again already")
+        refused(holdfast("restore", "--node", "../x", user=user), 64, "../x")
+        status = holdfast("status", "--json", user=user).json
+        assert status["ready"]
+        assert [node["name"] for node in status["nodes"]] == ["pg-node-1", "pg-node-2", "again"]
+        assert status["nodes"][-1]["state"] == "restored"
+        assert holdfast("remove-node", "again", user=user).code == 0
         assert archive_is(user) == "ok"
-        lost = holdfast("inject", "archive_lost", "--on", "primary", "--json", user=user)
-        assert lost.code == 0, lost.err
-        assert archive_is(user) == "bad"
-        sql("insert into kept values (1)", user)
-        refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
-        hosts = [node["name"] for node in holdfast("status", "--json", user=user).json["nodes"]]
-        assert hosts == ["pg-node-1", "pg-node-2", "restored-1"]  # nothing stays of restores that failed
-    finally:
-        assert holdfast("down", "--json", user=user).json["residue"] == []
+        for fault in ("archive_silent", "archive_lost"):
+            broken = holdfast("inject", fault, "--on", "primary", "--json", user=user)
+            assert broken.code == 0, broken.err + broken.out
+            sql("insert into kept values (1)", user)
+            refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+            if fault == "archive_silent":
+                assert archive_is(user) == "bad"
+            assert holdfast("heal", user=user).code == 0
+            again = holdfast("backup", "--type", "incr", "--json", user=user)  # what is after it restores
+            assert (again.code, again.json["type"]) == (0, "incr"), again.err
+            assert archive_is(user) == "ok"
+        assert holdfast("restore", user=user).code == 0
 
 
 def test_a_lab_without_an_archive_and_a_server_that_pgbackrest_cannot_read_are_refused() -> None:
-    refused(holdfast("backup"), 64, "no lab is up")
     refused(holdfast("up", "patroni", *BACKUP, "--set", "version=18"), 64, "cannot read PostgreSQL 18")
     refused(holdfast("up", "etcd", *BACKUP), 64, "needs PostgreSQL")
     refused(holdfast("drill", "point-in-time", "--set", "backup=off"), 64, "backup=on")

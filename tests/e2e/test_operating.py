@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from program import Done, command, holdfast
 
+from holdfast.systems.programs import missing
+
 
 @pytest.fixture
 def lab() -> Iterator[str]:
@@ -112,3 +114,24 @@ def test_settings_change_on_every_node_and_go_back_when_one_does_not_take_them(l
     assert holdfast("add-node", "late", "--json").code == 0
     asked = holdfast("psql", "--node", "late", "-At", "-c", "show work_mem")
     assert asked.out.strip() == "9MB"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing("pg_autoctl") is not None, reason=str(missing("pg_autoctl")))
+def test_pg_auto_failover_lets_nodes_go_whether_they_run_or_not() -> None:
+    up = holdfast("up", "pg_auto_failover", "--profile", "fast", "--set", "ports={}", "--set", "services=[]")
+    assert up.code == 0, up.err
+    try:
+        assert holdfast("remove-node", "postgres-replica2").code == 0
+        assert slots() == {"pgautofailover_standby_2"}
+        added = holdfast("add-node", "--json")
+        assert (added.code, added.json["node"]["state"]) == (0, "secondary"), added.err
+        assert holdfast("inject", "host_power_off", "--on", "postgres-replica1").code == 0
+        assert holdfast("remove-node", "postgres-replica1").code == 0
+        assert "pgautofailover_standby_2" not in slots()
+        refused(holdfast("remove-node", "postgres-primary"), "is the primary")
+        healed = holdfast("heal", "--json")  # what was injected into a node that has gone needs no healing
+        assert (healed.code, healed.json["failed"]) == (0, []), healed.err
+        assert holdfast("status", "--json").json["ready"]
+    finally:
+        assert holdfast("down", "--json").json["residue"] == []

@@ -147,9 +147,9 @@ async def restore(
         return
     say(f"{found.name}: {found.backup} and the archive up to {found.target}, after {found.took_s} s")
     say(f"it takes writes on timeline {found.timeline}, which begins at {format_lsn(found.lsn)}")
-    passfile, spec = cluster.credentials.passfile, cluster.spec
-    where = f"host=127.0.0.1 port={found.published_port} dbname={spec.database} user={spec.user}"
-    say(f"PGPASSFILE={passfile} psql '{where}'")
+    say(
+        f"127.0.0.1:{found.published_port}; holdfast psql --node {found.name}; holdfast remove-node {found.name}"
+    )
 
 
 def _one(lab: str | None, lab_too: str | None) -> str | None:

@@ -18,6 +18,7 @@ from holdfast.cli.options import Duration, json_option, lab_option, profile_opti
 from holdfast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from holdfast.clock import deadline_ns
 from holdfast.cluster import lifecycle
+from holdfast.cluster.backups import is_restored
 from holdfast.cluster.services import balancer_views, log_files, with_services
 from holdfast.errors import ClusterError, ConfigError
 from holdfast.monitoring.services import addresses, with_monitoring
@@ -114,7 +115,7 @@ async def _up(
         passwords = env.passwords(spec.user, SUPERUSER)
     if "monitoring" in extras:
         spec = with_monitoring(spec)
-    lab = name or lifecycle.free_name(spec.name)
+    lab = lifecycle.free_name(spec.name) if name is None else name
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
         return found, await with_services(found.cluster)
@@ -228,7 +229,8 @@ async def psql(
     if target is None:
         raise ClusterError("no node accepts writes now", hint="holdfast status; or name one with --node")
     port = cluster.lab.published.get(target)
-    if port is None or target not in {one.name for one in cluster.spec.nodes}:
+    asked_of = {one.name for one in cluster.spec.nodes}
+    if port is None or not (target in asked_of or is_restored(cluster.lab, target)):
         names = ", ".join(one.name for one in cluster.spec.nodes)
         raise ConfigError(f"there is no node {target}", hint=f"nodes: {names}")
     user = "postgres" if superuser else cluster.spec.user
@@ -300,14 +302,26 @@ def credentials(lab: str | None, as_json: bool) -> None:
 
 
 def node_documents(view: ClusterView, cluster: Cluster) -> list[JSON]:
-    """Return the nodes as status prints them, the lab's client hosts last."""
+    """Return the nodes as status prints them, the lab's other hosts last: clients, and what was restored."""
     known = {node.name for node in view.nodes}
-    clients = [
-        NodeView(name, Role.CLIENT, host.address, 0, None, "on" if host.is_on else "off", host.is_on)
-        for name, host in cluster.lab.hosts.items()
-        if name not in known
-    ]
-    return [node_document(node) for node in (*view.nodes, *clients)]
+    others = []
+    for name, host in cluster.lab.hosts.items():
+        if name in known:
+            continue
+        port = cluster.lab.published.get(name) if is_restored(cluster.lab, name) else None
+        state = "restored" if port else "on"
+        others.append(
+            NodeView(
+                name,
+                Role.CLIENT,
+                host.address,
+                port.target_port if port else 0,
+                port.port if port else None,
+                state if host.is_on else "off",
+                host.is_on,
+            )
+        )
+    return [node_document(node) for node in (*view.nodes, *others)]
 
 
 def node_document(node: NodeView) -> dict[str, JSON]:

@@ -12,6 +12,7 @@ from holdfast.cli.options import json_option, lab_option
 from holdfast.cli.output import Reporter, asynchronous, print_json, say
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle, operate
+from holdfast.cluster.backups import is_restored
 from holdfast.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,11 +53,17 @@ async def add_node(
 @json_option
 @asynchronous
 async def remove_node(name: str, lab: str | None, as_json: bool) -> None:
-    """Remove a standby from a cluster that runs: its server, its slot, its entry with the manager, its host."""
+    """Remove a standby from a cluster that runs: its server, its slot, its entry with the manager, its host.
+
+    A server that was restored goes too, with all its data.
+    """
     cluster = lifecycle.attach(lab)
     start = now_ns()
     with Reporter("remove-node") as progress:
-        await operate.remove_node(cluster, name, progress)
+        if is_restored(cluster.lab, name):
+            await cluster.lab.remove_host(name)
+        else:
+            await operate.remove_node(cluster, name, progress)
     took_s = _since(start)
     left: list[JSON] = [node.name for node in cluster.spec.nodes]
     if as_json:

@@ -7,19 +7,21 @@ to take it in: so that what is missing then is missing for good.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
+from pydantic import ValidationError
 
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster.operate import one_operator
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
-from holdfast.hosts.base import Host
+from holdfast.hosts.base import Host, Lab
 from holdfast.spec.cluster import NodeSpec
 from holdfast.systems.base import Cluster, HasPrimary, HasServers, Progress
 from holdfast.systems.credentials import PASSFILE
@@ -35,12 +37,18 @@ ARCHIVED_TIMEOUT_S: Final = 30.0
 START_TIMEOUT_S: Final = 120.0
 RECOVERY_TIMEOUT_S: Final = 600.0
 PREFIX: Final = "restored-"
+MARK: Final = "restored.json"
+"""On the host of a restored server: what it is."""
+
 _TOO_SHORT: Final = "recovery ended before configured recovery target was reached"
 _FATAL: Final = re.compile(r"(?:FATAL|PANIC):\s*(?P<words>.*)")
 
 _SWITCH: Final = """
 SELECT lsn::text, pg_walfile_name(lsn) FROM (SELECT pg_switch_wal() AS lsn) AS switched
 """
+_COMMIT: Final = "SELECT pg_logical_emit_message(true, 'holdfast', 'archived up to here')"
+"""A commit after every moment that has passed: recovery to a time ends well only where it meets a later one."""
+
 _LATE: Final = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name = %s"
 _ARCHIVER: Final = """
 SELECT coalesce(last_archived_wal, 'none'), coalesce(last_failed_wal, '') FROM pg_stat_archiver
@@ -126,6 +134,7 @@ async def archive_all(cluster: Cluster, progress: Progress) -> int | None:
         return None
     try:
         async with await cluster.connect(primary, timeout_s=ARCHIVED_TIMEOUT_S) as connection:
+            await connection.execute(_COMMIT)
             row = await (await connection.execute(_SWITCH)).fetchone()
             assert row is not None
             lsn, segment = str(row[0]), str(row[1])
@@ -179,20 +188,28 @@ async def _restore(
                 f"written by then, {format_lsn(end)}: what is between is lost to every restore",
                 hint="holdfast logs; is archive_command what it should be?",
             )
+        took_s = round(seconds_between(began, now_ns()), 3)
+        found = Restored(
+            host.name,
+            host.address,
+            POSTGRES_PORT,
+            published.port,
+            backup.label,
+            str(target),
+            timeline,
+            lsn,
+            took_s,
+        )
+        await host.put(MARK, json.dumps(asdict(found)).encode())
     except BaseException:
         await lab.remove_host(host.name)
         raise
-    return Restored(
-        host.name,
-        host.address,
-        POSTGRES_PORT,
-        published.port,
-        backup.label,
-        str(target),
-        timeline,
-        lsn,
-        round(seconds_between(began, now_ns()), 3),
-    )
+    return found
+
+
+def is_restored(lab: Lab, name: str) -> bool:
+    """Return whether a host of a lab holds a server that was restored, and is no node of the cluster."""
+    return name in lab.hosts and (lab.hosts[name].folder / MARK).exists()
 
 
 async def _recover(cluster: Cluster, server: PostgresServer, target: Target) -> tuple[int, int]:
@@ -205,6 +222,8 @@ async def _recover(cluster: Cluster, server: PostgresServer, target: Target) -> 
         fatal = _FATAL.findall(said)
         words = fatal[-1] if fatal else "the server ended"
         lacks = "a restore point of that name" if target.kind == "name" else "WAL that this needs"
+        if target.kind == "time":
+            lacks += ", or nothing was committed after that time: --latest"
         return ClusterError(
             f"the backup cannot be restored to {target}: {words}\n{last_lines(server.host.folder / LOG)}",
             hint=f"the archive lacks {lacks}" if _TOO_SHORT in words else None,
@@ -246,6 +265,10 @@ async def _new_host(cluster: Cluster, name: str | None) -> Host:
     address = next((one for one in cluster.spec.spare_addresses() if one not in used), None)
     if address is None:
         raise ConfigError(f"the subnet {cluster.spec.subnet} has no address left")
+    try:
+        NodeSpec(name=wanted, address=address)
+    except ValidationError as error:
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, "), key=wanted[:80]) from error
     host = await lab.add_host(wanted, address)
     await host.put(PASSFILE, cluster.credentials.passfile.read_bytes())
     return host

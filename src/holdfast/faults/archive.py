@@ -25,8 +25,6 @@ _NO_ARCHIVE: Final = "the lab keeps no archive: it needs backup=on"
 _SEGMENT: Final = "SELECT pg_walfile_name(pg_current_wal_insert_lsn() + 1)"
 """The segment of the next byte: at a segment's end the function itself names the one that has ended."""
 
-_EMIT: Final = "SELECT pg_logical_emit_message(false, 'holdfast', 'x')"
-
 
 class MakeBackup(Staged):
     """What ``holdfast backup`` does, amid a drill."""
@@ -124,7 +122,6 @@ class ArchiveLost(SqlFault):
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Have it archived, and remove it."""
         try:
-            await rows(cluster, injection.targets[0], _EMIT)  # an empty segment is not finished
             await backups.archive_all(cluster, lambda _words: None)
         except ClusterError as error:
             raise HostError(error.message) from error

@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +95,16 @@ async def inject(
     return entry
 
 
+async def heal(kind: Fault, cluster: Cluster, injection: Injection) -> None:
+    """Heal an injection on those of its targets that there still are: a node may have been removed since.
+
+    Raises what the fault raises.
+    """
+    left = tuple(target for target in injection.targets if target in cluster.lab.hosts)
+    if left or not injection.targets:
+        await kind.heal(cluster, replace(injection, targets=left))
+
+
 async def heal_all(cluster: Cluster) -> tuple[list[Injection], list[str]]:
     """Heal every open injection of a lab, the newest first, and remove every rule from its wires.
 
@@ -104,7 +114,7 @@ async def heal_all(cluster: Cluster) -> tuple[list[Injection], list[str]]:
     failed: list[str] = []
     for entry in entries(cluster.lab):
         try:
-            await fault(entry.injection.fault).heal(cluster, entry.injection)
+            await heal(fault(entry.injection.fault), cluster, entry.injection)
         except (HoldfastError, OSError, TimeoutError) as error:
             failed.append(f"{entry.injection.fault} on {', '.join(entry.injection.targets)}: {error}")
             continue

@@ -18,6 +18,7 @@ from holdfast.systems.etcd.member import CLIENT_PORT
 from holdfast.systems.pg_auto_failover.settings import MONITOR_DATABASE, MONITOR_USER
 from holdfast.systems.pgpool.settings import MAIN_PORT
 from holdfast.systems.postgres.bootstrap import literal
+from holdfast.systems.postgres.scram import verifier
 from holdfast.systems.postgres.seed import POSTGRES_UID
 from holdfast.systems.postgres.settings import POSTGRES_PORT
 from holdfast.systems.programs import missing
@@ -94,9 +95,8 @@ async def _make_role(cluster: Cluster) -> str:
         there = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ROLE,))
         if await there.fetchone() is None:
             await connection.execute(f"CREATE ROLE {ROLE} LOGIN IN ROLE pg_monitor".encode())
-        # Hashed here: pg_stat_statements and logs keep the words of statements. ALTER ROLE takes no parameter.
-        hashed = connection.pgconn.encrypt_password(password.encode(), ROLE.encode(), b"scram-sha-256")
-        await connection.execute(f"ALTER ROLE {ROLE} PASSWORD {literal(hashed.decode())}".encode())
+        # ALTER ROLE takes no parameter.
+        await connection.execute(f"ALTER ROLE {ROLE} PASSWORD {literal(verifier(password))}".encode())
     finally:
         await connection.close()
     return password

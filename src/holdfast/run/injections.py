@@ -142,7 +142,7 @@ class Injections:
         self.records[one.place] = replace(self.records[one.place], healing_ns=now_ns())
         try:
             async with asyncio.timeout(HEAL_TIMEOUT_S):
-                await one.fault.heal(self._cluster, one.injection)
+                await journal.heal(one.fault, self._cluster, one.injection)
         except (HoldfastError, OSError, TimeoutError) as error:
             record = self.records[one.place]
             self.records[one.place] = replace(record, evidence=f"{record.evidence}; NOT HEALED: {error}")

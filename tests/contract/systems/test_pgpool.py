@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
+from holdfast.cluster import lifecycle, operate
 from holdfast.spec import load_cluster
 from holdfast.systems.base import Role
 from holdfast.systems.pgpool.cluster import PgpoolCluster
@@ -94,6 +95,73 @@ def test_reads_are_spread_over_the_servers_as_they_count_them_themselves(cluster
         assert min(counted.values()) >= READS / 10, counted
 
     asyncio.run(work())
+
+
+async def detached(cluster: PgpoolCluster) -> list[str]:
+    """Return the nodes to which the balancer leads nobody, as it says itself."""
+    led_to = {one.address for one in await cluster.pcp.nodes() if one.attached}
+    return [node.name for node in cluster.spec.nodes if node.address not in led_to]
+
+
+@needs_pgpool
+async def test_maintenance_and_reseed_return_once_the_balancer_leads_to_the_node_again(
+    cluster: PgpoolCluster,
+) -> None:
+    await until_whole(cluster, 30)
+    standby = next(node.name for node in (await cluster.view()).nodes if node.role is Role.STANDBY)
+    await operate.set_maintenance(cluster, standby, True, print)
+    assert standby in await detached(cluster)
+    await operate.set_maintenance(cluster, standby, False, print)
+    assert await detached(cluster) == []
+    assert (await cluster.view()).missing == ""
+    await operate.reseed(cluster, standby, print)
+    assert await detached(cluster) == []
+    assert (await cluster.view()).missing == ""
+
+
+@pytest.mark.slow
+@needs_pgpool
+async def test_a_node_joins_and_leaves_while_clients_write_through_the_balancer(
+    cluster: PgpoolCluster,
+) -> None:
+    await until_whole(cluster, 30)
+    async with await through(cluster) as connection:
+        await connection.execute("CREATE TABLE joined (x int)")
+    acked = tried = 0
+
+    async def write() -> None:
+        """Pgpool-II ends sessions when a node is detached, so this connects again, as clients do."""
+        nonlocal acked, tried
+        while True:
+            with contextlib.suppress(psycopg.Error, OSError):
+                async with await through(cluster) as connection:
+                    while True:
+                        tried += 1
+                        await connection.execute("INSERT INTO joined VALUES (1)", prepare=False)
+                        acked += 1
+            await asyncio.sleep(0.05)
+
+    writing = asyncio.create_task(write())
+    try:
+        added = await operate.add_node(cluster, None, print)
+        assert (added.state, added.assigned_state in ("up", "waiting")) == ("streaming", True)
+        before = acked
+        await operate.remove_node(cluster, added.name, print)
+
+        async def missing() -> str:
+            return "" if acked > before > 0 else f"{acked} acknowledged, {before} before"
+
+        await until(missing, 10, "clients to write again")
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    await until_whole(cluster, 30)
+    primary = await cluster.primary()
+    assert primary is not None
+    async with await cluster.connect(primary, database=cluster.spec.database) as asked:
+        row = await (await asked.execute("SELECT count(*) FROM joined")).fetchone()
+    assert row is not None
+    assert acked <= row[0] <= tried
 
 
 @needs_pgpool

@@ -118,13 +118,19 @@ async def test_it_keeps_to_its_own_description_whatever_is_asked(
     """Also while Pgpool-II is stopped; and all that was asked leaves one writable node."""
     await until_whole(cluster, 60)
     explore(api, tmp_path, "--exclude-path", "/api/v1/control/stop")
-    await until_whole(cluster, 120)
+    await back(cluster)
     assert len(await writable(cluster)) == 1
     assert api.post("/control/stop").status_code == 200
     explore(api, tmp_path)
-    await start_member(cluster, cluster.balancer.name)
-    await until_whole(cluster, 120)
+    await back(cluster)
     assert len(await writable(cluster)) == 1
+
+
+async def back(cluster: PgpoolCluster) -> None:
+    """Start what was stopped: a primary that somebody detaches is replaced, and fenced until it is started again."""
+    for name in (cluster.balancer.name, *(node.name for node in cluster.spec.nodes)):
+        await start_member(cluster, name)
+    await until_whole(cluster, 120)
 
 
 def explore(api: httpx.Client, folder: Path, *words: str) -> None:

@@ -18,6 +18,7 @@ from holdfast.faults.journal import NotHealedError
 class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.hosts = {"n1": None, "n2": None}
 
 
 class Cluster:
@@ -55,6 +56,16 @@ class Scripted(Staged):
 
 async def inject(kind: Scripted, folder: Path) -> journal.Entry:
     return await journal.inject(kind, Cluster(folder), ("n1",), {"x": 1}, random.Random(1))  # type: ignore[arg-type]
+
+
+async def test_a_target_that_was_removed_meanwhile_needs_no_healing(tmp_path: Path) -> None:
+    kind, cluster = Scripted(), Cluster(tmp_path)
+    entry = await inject(kind, tmp_path)
+    del cluster.lab.hosts["n1"]
+    await journal.heal(kind, cluster, entry.injection)  # type: ignore[arg-type]
+    assert kind.healed == 0
+    await journal.heal(kind, cluster, Injection("scripted", ("n1", "n2")))  # type: ignore[arg-type]
+    assert kind.healed == 1
 
 
 async def test_it_is_written_before_it_is_made_and_reads_back_the_same(tmp_path: Path) -> None:

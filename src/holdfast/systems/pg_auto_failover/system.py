@@ -21,9 +21,9 @@ from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
-from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, run_single_user, the_seed
+from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
+from holdfast.systems.postgres.seed import SEED_DATABASE, SUPERUSER, copy_seed, run_single_user
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.wait import until_or_logs
@@ -51,13 +51,17 @@ class PgAutoFailoverSystem:
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return settings.illegal(spec) or None
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
             keeper.find(spec.version)
         except UnavailableError as error:
             return f"{error.message} ({error.hint})"
-        return settings.illegal(spec) or None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PgAutoFailoverCluster:
         """Return the cluster that runs in a lab that was deployed before."""
@@ -125,13 +129,13 @@ class PgAutoFailoverSystem:
         host = lab.hosts[cluster.monitor.name]
         server = PostgresServer(host, install)
         await copy_seed(lab, await the_seed(lab, spec, install), server.data)
-        password = literal(cluster.credentials.password(settings.MONITOR_USER))
-        superuser = literal(cluster.credentials.password(SUPERUSER))
         statements = [
-            f"ALTER ROLE {SUPERUSER} PASSWORD {superuser}",
-            f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN PASSWORD {password}",
+            f"ALTER ROLE {SUPERUSER} {password(cluster.credentials, SUPERUSER)}",
+            f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN "
+            f"{password(cluster.credentials, settings.MONITOR_USER)}",
+            f"DROP DATABASE {SEED_DATABASE}",
         ]
-        await run_single_user(lab, server, statements, self._patience.monitor_s)
+        await run_single_user(lab, install, server.data, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
         await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec, settings.BRING_UP).encode())
         await keeper.start(spec, host, keeper.monitor_words(spec, host))
@@ -148,9 +152,9 @@ class PgAutoFailoverSystem:
         servers: Mapping[str, PostgresServer] = {
             node.name: PostgresServer(lab.hosts[node.name], install) for node in spec.nodes
         }
-        replicator = literal(cluster.credentials.password(settings.REPLICATOR))
         roles = [
-            f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN PASSWORD {replicator}",
+            f"CREATE ROLE {settings.REPLICATOR} REPLICATION LOGIN "
+            f"{password(cluster.credentials, settings.REPLICATOR)}",
             f"CREATE ROLE {settings.HEALTH_USER} LOGIN PASSWORD {literal(settings.HEALTH_USER)}",
             *settings.rewind_grants(),
         ]
