@@ -22,7 +22,6 @@ from holdfast.systems.wait import until
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.slow,
     pytest.mark.skipif(missing("pgbackrest") is not None, reason=str(missing("pgbackrest"))),
 ]
 PRIMARY = ("pg-node-1",)
