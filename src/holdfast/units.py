@@ -19,6 +19,7 @@ Lsn = NewType("Lsn", int)
 """A write-ahead log position as an absolute byte offset (PostgreSQL prints it as ``X/Y`` in hex)."""
 
 NS_PER_S = 1_000_000_000
+_QUOTED_MAX = 40
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ns|us|ms|s|m|min|h|d)?")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -38,7 +39,7 @@ def parse_duration_s(text: str | int | float) -> float:
         return float(text)
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text!r} is no duration; write 5s, 150ms, 2m or a number of seconds")
+        raise ValueError(f"{_short(text)} is no duration; write 5s, 150ms, 2m or a number of seconds")
     return parse_duration_s(float(found["number"]) * _SECONDS[found["unit"] or "s"])  # float() may say inf
 
 
@@ -52,7 +53,7 @@ def parse_rate_per_s(text: str | int | float) -> float:
         return float(text)
     found = _RATE.fullmatch(text.strip())
     if found is None or float(found["number"]) <= 0:
-        raise ValueError(f"{text!r} is no rate; write 500/s, 600/m or a number per second")
+        raise ValueError(f"{_short(text)} is no rate; write 500/s, 600/m or a number per second")
     return parse_rate_per_s(float(found["number"]) / _SECONDS[found["unit"] or "s"])  # float() may say inf
 
 
@@ -67,3 +68,8 @@ def parse_lsn(text: str) -> Lsn:
 def format_lsn(lsn: int) -> str:
     """Return an LSN the way PostgreSQL prints it."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def _short(text: str) -> str:
+    """Return a text as an error quotes it."""
+    return repr(text if len(text) <= _QUOTED_MAX else f"{text[:_QUOTED_MAX]}…")

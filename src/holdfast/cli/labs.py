@@ -115,7 +115,7 @@ async def _up(
         passwords = env.passwords(spec.user, SUPERUSER)
     if "monitoring" in extras:
         spec = with_monitoring(spec)
-    lab = name or lifecycle.free_name(spec.name)
+    lab = lifecycle.free_name(spec.name) if name is None else name
     with Reporter(f"up {lab}") as progress:
         found = await lifecycle.bring_up(spec, lab, progress, keep=True, passwords=passwords)
         return found, await with_services(found.cluster)

@@ -13,10 +13,11 @@ from holdfast.cli.options import json_option, lab_option
 from holdfast.cli.output import Reporter, asynchronous, print_json, say
 from holdfast.clock import now_ns, seconds_between
 from holdfast.cluster import lifecycle, operate
+from holdfast.cluster.systems import system
 from holdfast.errors import ConfigError, HostError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.host import NetnsHost
-from holdfast.spec import DrillSpec, load_any
+from holdfast.spec import DrillSpec, load_any, load_cluster
 from holdfast.systems.base import Cluster, Maintainable, Switchable
 from holdfast.systems.wait import until_whole
 
@@ -83,9 +84,10 @@ async def restart(lab: str | None, nodes: tuple[str, ...], as_json: bool) -> Non
 @lab_option
 @click.argument("host")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@json_option
 @asynchronous
-async def execute(lab: str | None, host: str, argv: tuple[str, ...]) -> int:
-    """Run a program on a host of the lab, on this terminal."""
+async def execute(lab: str | None, host: str, argv: tuple[str, ...], as_json: bool) -> int:
+    """Run a program on a host of the lab, on this terminal; with --json, before HOST, what it says is part of it."""
     cluster = lifecycle.attach(lab)
     found = cluster.lab.hosts.get(host)
     if not isinstance(found, NetnsHost):
@@ -93,12 +95,25 @@ async def execute(lab: str | None, host: str, argv: tuple[str, ...]) -> int:
     words = list(argv[1:] if argv[0] == "--" else argv)
     if not words:
         raise click.UsageError("name a program after --")
+    streams = _terminal()
+    if as_json:
+        streams[1:] = [os.memfd_create("stdout"), os.memfd_create("stderr")]
     try:
-        process = await found.attach(Program(words[0], words, "log/exec.log"), _terminal())
+        process = await found.attach(Program(words[0], words, "log/exec.log"), streams)
     except HostError as error:  # no such program, a host that is off
         raise UnavailableError(error.message, hint=f"holdfast exec {host} ls /usr/bin") from error
     code = await process.wait(None)
+    if as_json:
+        said = [_written(one) for one in streams[1:]]
+        print_json({"host": host, "code": code, "stdout": said[0], "stderr": said[1]})
     return code if code >= 0 else 128 - code
+
+
+def _written(file: int) -> str:
+    """Return all that was written to a file in memory, and close it."""
+    with os.fdopen(file, "rb") as opened:
+        opened.seek(0)
+        return opened.read().decode(errors="replace")
 
 
 def _terminal() -> list[int]:
@@ -114,9 +129,19 @@ def validate(file: str, as_json: bool) -> None:
     """Check a cluster or drill file, and say what it describes; nothing is made."""
     found = load_any(file)
     if isinstance(found, DrillSpec):
+        # Here: operating a cluster needs none of it.
+        from holdfast.routes.registry import with_route
+        from holdfast.run.experiment import check_words
+
+        own = found.cluster.preset
+        cluster = with_route(load_cluster(own or "patroni", wish=found.cluster), found.route)
+        check_words(found, cluster if own else None)
         described: JSON = {"kind": "drill", "name": found.name, "duration_s": found.duration_s}
         words = f"drill {found.name}: {len(found.timeline)} entries in {found.duration_s:g} s"
     else:
+        for one in found:
+            if illegal := system(one.system).illegal(one):
+                raise ConfigError(illegal, file=file)
         described = {
             "kind": "cluster",
             "clusters": [{"name": one.name, "system": one.system} for one in found],

@@ -21,6 +21,7 @@ from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.hosts.base import Program
 from holdfast.hosts.netns.lab import NetnsLab
 from holdfast.hosts.state import cache_folder, labs_folder, state_folder
+from holdfast.net.route import LOOPBACK, Route
 from holdfast.systems.etcd.member import etcd_program
 from holdfast.systems.postgres.install import installed
 from holdfast.systems.programs import PROGRAMS, program
@@ -103,12 +104,10 @@ async def _try_lab() -> list[Diagnosis]:
 
 def try_netem() -> int:
     """In a lab: return 0 when its kernel has netem."""
-    from pyroute2 import IPRoute, NetlinkError
-
-    with IPRoute() as ip:
+    with Route() as route:
         try:
-            ip.tc("add", "netem", 1, 0x10000, delay=1000)
-        except NetlinkError:
+            route.add_netem(LOOPBACK, 0x10000)
+        except OSError:
             return 1
     return 0
 

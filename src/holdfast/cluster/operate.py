@@ -21,6 +21,7 @@ from holdfast.cluster.lifecycle import keep_spec
 from holdfast.cluster.services import refresh_services
 from holdfast.errors import ClusterError, ConfigError, UnavailableError
 from holdfast.hosts.base import Program
+from holdfast.hosts.netns.lab import bound
 from holdfast.spec.cluster import ClusterSpec, NodeSpec, Role, with_node
 from holdfast.systems.base import (
     Cluster,
@@ -44,6 +45,7 @@ SEEN_TIMEOUT_S: Final = 30.0
 ROUNDS_MAX: Final = 3
 """A smaller max_connections is taken by a standby only after its primary: then standbys restart twice."""
 
+ANOTHER_PORT: Final = "choose another with --port; without it any free one is taken"
 LOCK: Final = "operate.lock"
 _NUMBERED: Final = re.compile(r"(?P<stem>.*[^0-9])(?P<number>[0-9]+)")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
@@ -137,9 +139,11 @@ async def add_node(
             node = NodeSpec(name=wanted, address=address, role=role, port=port, priority=priority)
             after = with_node(before, node)
         except ValidationError as error:
-            raise ConfigError(
-                error.errors()[0]["msg"].removeprefix("Value error, "), key=wanted[:80]
-            ) from error
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            hint = None if port is None else ANOTHER_PORT
+            raise ConfigError(said, key=wanted[:80], hint=hint) from error
+        if port is not None:
+            _check_free(wanted, port)
         cluster.spec = after
         keep_spec(cluster)  # first, so that a tool that is killed now leaves a node that remove-node knows
         try:
@@ -153,6 +157,14 @@ async def add_node(
             raise
         await refresh_services(cluster)
         return (await cluster.view()).node(wanted)
+
+
+def _check_free(name: str, port: int) -> None:
+    """Raise ConfigError when a port is in use, before anything is made."""
+    try:
+        bound(name, port).close()
+    except UnavailableError as error:
+        raise ConfigError(error.message, hint=ANOTHER_PORT) from error
 
 
 async def remove_node(cluster: Cluster, name: str, progress: Progress) -> None:

@@ -1,8 +1,7 @@
 """Netlink: messages in, an answer or OSError out.
 
-pyroute2 serves for links and addresses; here a whole ruleset is one atomic batch and a queue takes tens of
-thousands of packets a second, which wants neither objects nor an event loop. Sources: netlink(7),
-linux/netfilter/nfnetlink.h.
+A whole ruleset is one atomic batch, and a queue takes tens of thousands of packets a second, which wants neither
+objects nor an event loop. Links and addresses are in route.py. Sources: netlink(7), linux/netfilter/nfnetlink.h.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 NETLINK_ROUTE: Final = 0
 NETLINK_NETFILTER: Final = 12
 NLM_F_REQUEST: Final = 0x1
 NLM_F_ACK: Final = 0x4
+NLM_F_EXCL: Final = 0x200
 NLM_F_CREATE: Final = 0x400
 NLM_F_APPEND: Final = 0x800
 NLMSG_ERROR: Final = 2
@@ -28,8 +28,6 @@ _BATCH_END: Final = 0x11
 _NESTED: Final = 0x8000
 _RECEIVE_BYTES: Final = 64 * 1024
 _TIMEOUT_S: Final = 5.0
-_RTM_NEWLINK: Final = 16
-_IFLA_GSO_MAX_SEGS: Final = 40
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -65,7 +63,7 @@ class Message:
 
     def encode(self, sequence: int, flags: int) -> bytes:
         """Return its bytes."""
-        return _encode(
+        return encode(
             (self.subsystem << 8) | self.kind,
             self.flags | flags,
             sequence,
@@ -85,7 +83,7 @@ class Netlink:
         """Close the socket; the kernel drops what a queue on it still held."""
         self.socket.close()
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,12 +105,12 @@ class Netlink:
         subsystem = messages[0].subsystem
         last = len(messages)
         raw = [
-            _encode(_BATCH_BEGIN, NLM_F_REQUEST, 0, struct.pack(">BBH", 0, 0, subsystem)),
+            encode(_BATCH_BEGIN, NLM_F_REQUEST, 0, struct.pack(">BBH", 0, 0, subsystem)),
             *(
                 message.encode(place, NLM_F_REQUEST | (NLM_F_ACK if place == last else 0))
                 for place, message in enumerate(messages, start=1)
             ),
-            _encode(_BATCH_END, NLM_F_REQUEST, last + 1, struct.pack(">BBH", 0, 0, subsystem)),
+            encode(_BATCH_END, NLM_F_REQUEST, last + 1, struct.pack(">BBH", 0, 0, subsystem)),
         ]
         self.socket.send(b"".join(raw))
         self._acknowledged(last)
@@ -133,16 +131,6 @@ class Netlink:
                 place += (length + 3) & ~3
 
 
-def bundle_segments(index: int, most: int) -> None:
-    """Set how many segments a device of this network namespace may send as one (rtnetlink(7)).
-
-    Raises OSError.
-    """
-    header = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
-    body = header + attribute(_IFLA_GSO_MAX_SEGS, struct.pack("=I", most))
-    with Netlink(NETLINK_ROUTE) as route:
-        route.request_raw(_encode(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, body))
-
-
-def _encode(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+def encode(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """Return the bytes of a message."""
     return HEADER.pack(HEADER.size + len(body), kind, flags, sequence, 0) + body

@@ -41,21 +41,31 @@ from holdfast.workloads.base import Workload, with_defaults
 from holdfast.workloads.transport import Routed
 
 
-def check_words(drill: DrillSpec, spec: ClusterSpec) -> tuple[Step, ...]:
+def check_words(drill: DrillSpec, spec: ClusterSpec | None) -> tuple[Step, ...]:
     """Return the drill's plan, or say what of it makes no sense on such a cluster: there need not be one yet.
 
-    Raises ConfigError for an unknown workload, capability, fault, target or check.
+    spec: whose members it may name, None where that is not known. Raises ConfigError for an unknown workload,
+    parameter, capability, fault, target or check.
     """
     for name, workload in drill.workload.items():
         if name not in WORKLOADS:
             raise ConfigError(
-                f"there is no workload {name}", hint=f"there is: {', '.join(sorted(WORKLOADS))}"
+                f"there is no workload {name}",
+                file=f"drill {drill.name}",
+                key="workload",
+                hint=f"there is: {', '.join(sorted(WORKLOADS))}",
             )
         with_defaults(WORKLOADS[name], workload.params)
     for need in drill.needs:
         if need not in CAPABILITIES:
-            raise ConfigError(f"there is no capability {need}", hint=f"there is: {', '.join(CAPABILITIES)}")
-    check_targets(drill, spec)
+            raise ConfigError(
+                f"there is no capability {need}",
+                file=f"drill {drill.name}",
+                key="needs",
+                hint=f"there is: {', '.join(CAPABILITIES)}",
+            )
+    if spec is not None:
+        check_targets(drill, spec)
     plan = make_plan(drill)
     make_checkers(drill, 0.0, len(plan))
     return plan

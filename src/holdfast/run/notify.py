@@ -28,12 +28,12 @@ def nobody(_event: str, _body: Mapping[str, JSON]) -> None:
 
 @contextlib.asynccontextmanager
 async def notifying(
-    cluster: Cluster, about: Mapping[str, JSON], say: Callable[[str], None]
+    cluster: Cluster, about: Mapping[str, JSON], say: Callable[[str], None], hear: Tell = nobody
 ) -> AsyncIterator[Tell]:
     """Watch a cluster for the length of a with block, and tell the person's receiver; yields how to tell more.
 
-    about: goes into every event. Without a receiver nothing is watched. It never fails, and delays the end by FLUSH_S
-    at most.
+    about: goes into every event. hear: is told of every event too. Without a receiver nothing is watched. It never
+    fails, and delays the end by FLUSH_S at most.
     """
     to = receiver()
     if to is None:
@@ -43,6 +43,7 @@ async def notifying(
 
     def tell(event: str, body: Mapping[str, JSON]) -> None:
         sender.tell(event, {**about, **body})
+        hear(event, body)
 
     tasks = [asyncio.create_task(watch(cluster, tell)) for watch in (watch_primary, watch_alerts)]
     try:

@@ -20,12 +20,14 @@ from holdfast.spec.document import did_you_mean, kind_of
 from holdfast.spec.fields import (
     STRICT,
     Address,
+    DatabaseName,
     Line,
     Name,
     OffAndOn,
     Parameter,
     ParameterName,
     Port,
+    RoleName,
     Subnet,
     Switch,
     problem,
@@ -204,8 +206,8 @@ class ClusterSpec:
     )
     subnet: Subnet = Field(default="172.28.0.0/24", description="network of the lab")
     network: Name = Field(default="holdfast", description="name of the lab's network")
-    database: Name = Field(default="appdb", description="database for the application")
-    user: Name = Field(default="appuser", description="role for the application")
+    database: DatabaseName = Field(default="appdb", description="database for the application")
+    user: RoleName = Field(default="appuser", description="role for the application")
     dataset: Dataset | None = Field(
         default=None, description="schema made at bring-up: healthcare, shop or ha-test"
     )

@@ -18,7 +18,7 @@ from pathlib import Path as FilePath
 from pydantic import JsonValue
 
 from holdfast.errors import ConfigError
-from holdfast.spec.formats.base import DEPTH_MAX, Lines, Path, ReadError
+from holdfast.spec.formats.base import DEPTH_MAX, TOO_LARGE, Lines, Path, ReadError
 from holdfast.spec.formats.json import parse_json
 from holdfast.spec.formats.toml import parse_toml
 from holdfast.spec.formats.yaml import parse_yaml
@@ -192,7 +192,7 @@ class _Plain:
             case None | bool():
                 return value
             case int() if not -(2**63) <= value < 2**64:
-                raise self._error("is a number of more than 64 bits", path)
+                raise self._error(TOO_LARGE, path)
             case float() if not math.isfinite(value):
                 raise self._error("is no finite number", path)
             case int() | float():

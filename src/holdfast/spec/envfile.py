@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from holdfast.errors import ConfigError
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.spec.document import did_you_mean, read_text
-from holdfast.spec.fields import Name
+from holdfast.spec.fields import RoleName
 
 _KEYS = ("LOAD_SCHEMA", "LOAD_TEST_DATA", "APP_USER", "APP_PASSWORD", "POSTGRES_PASSWORD", "PG_HBA_CIDR")
 _AUTOCTL = re.compile(r"PG_AUTOCTL_[A-Z0-9_]+")
@@ -142,9 +142,9 @@ def _text(values: _Values, key: str) -> str | None:
 def _name(values: _Values, key: str, file: str) -> str | None:
     value = _text(values, key)
     try:
-        return value and TypeAdapter(Name).validate_python(value)
+        return value and TypeAdapter(RoleName).validate_python(value)
     except ValidationError:
-        hint = "up to 63 letters, digits, - and _"
+        hint = "up to 63 letters, digits, - and _; no role of the cluster's own"
         raise ConfigError("must be a name", file=file, key=key, line=values[key][1], hint=hint) from None
 
 

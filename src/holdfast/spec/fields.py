@@ -26,6 +26,7 @@ DURATION_S_MAX = 366 * 86400.0
 RATE_PER_S_MAX = 1e6
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_ROLES = ("postgres", "replicator", "public", "none")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
 _SWITCH = {"on": True, "off": False, "yes": True, "no": False}
@@ -43,6 +44,20 @@ def _name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"a name is up to 63 letters, digits, - and _, got {kind_of(value)}")
     return value
+
+
+def _database(value: object) -> str:
+    name = _name(value)
+    if name in ("template0", "template1"):
+        raise ValueError(f"{name} is PostgreSQL's own; it takes no application")
+    return name
+
+
+def _role(value: object) -> str:
+    name = _name(value)
+    if name in _ROLES or name.startswith("pg_"):
+        raise ValueError(f"{name} is a role of the cluster's own; name another")
+    return name
 
 
 def _identifier(value: object) -> str:
@@ -138,6 +153,8 @@ def whole(least: int, most: int) -> Callable[[object], int]:
 
 
 Name = Annotated[str, PlainValidator(_name)]
+DatabaseName = Annotated[str, PlainValidator(_database)]
+RoleName = Annotated[str, PlainValidator(_role)]
 Identifier = Annotated[str, PlainValidator(_identifier)]
 Line = Annotated[str, PlainValidator(_line_of_text)]
 Prose = Annotated[str, PlainValidator(_prose)]

@@ -24,6 +24,10 @@ class System(Protocol[ClusterT]):
         """What its clusters are, so that their capabilities are known before there is one."""
         ...
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give this system, or None."""
+        ...
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, or None when it can."""
         ...
@@ -42,3 +46,8 @@ class System(Protocol[ClusterT]):
     def attach(self, lab: Lab, spec: ClusterSpec) -> ClusterT:
         """Return the cluster that runs in a lab that was deployed before."""
         ...
+
+
+def no_tls(spec: ClusterSpec) -> str | None:
+    """Say that TLS is not to be had, where it is asked for; None where it is not."""
+    return f"tls is not set up for {spec.system} by this version: tls=off" if spec.tls else None

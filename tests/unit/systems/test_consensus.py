@@ -46,7 +46,9 @@ def test_without_the_optional_packages_raftlog_is_refused_with_what_brings_them(
 
 
 def test_tls_is_refused_where_it_is_not_spoken() -> None:
-    assert system.RaftlogSystem().available(load_cluster("raftlog", ["tls=on"])) == "raftlog speaks no TLS"
+    assert system.RaftlogSystem().available(load_cluster("raftlog", ["tls=on"])) == (
+        "tls is not set up for raftlog by this version: tls=off"
+    )
 
 
 def test_an_etcd_that_is_asked_for_and_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,21 +6,24 @@ Classes of a qdisc (tc-htb(8)) on the bridge's ports, made and removed as rules 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from holdfast.net.route import Route
 from holdfast.net.ruleset import HTB_MAJOR, RateClass
 
 _ROOT: Final = HTB_MAJOR << 16
 _QUEUE_MS: Final = 200  # what a full queue delays a packet by
-_PACKET_BITS: Final = 1514 * 8
+_PACKET_BYTES: Final = 1514
+_PACKET_BITS: Final = _PACKET_BYTES * 8
+_QUANTUM_BYTES: Final = 60_000
 _QUEUE_PACKETS_MIN: Final = 10
 
 
 class Bandwidth:
-    """Classes by the index of the device that they are on. ip: pyroute2's IPRoute."""
+    """Classes by the index of the device that they are on."""
 
-    def __init__(self, ip: Any) -> None:
-        self._ip = ip
+    def __init__(self, route: Route) -> None:
+        self._route = route
         self._classes: dict[int, dict[int, RateClass]] = {}
 
     def make(self, classes: Sequence[RateClass], ports: Mapping[str, int]) -> None:
@@ -33,15 +36,15 @@ class Bandwidth:
         for device in [device for device in self._classes if device not in wanted]:
             del self._classes[device]
             if device in living:
-                self._ip.tc("del", index=device, parent=0xFFFFFFFF, handle=_ROOT)
+                self._route.remove_queue(device, _ROOT)
         for device, mine in wanted.items():
             there = self._classes.get(device)
             if there is None:
                 # Packets without a mark match no class and pass at once.
-                self._ip.tc("add", "htb", device, _ROOT, default=0)
+                self._route.add_htb(device, _ROOT)
                 there = self._classes[device] = {}
             for minor in [minor for minor in there if minor not in mine]:
-                self._ip.tc("del-class", index=device, handle=_ROOT | minor, parent=_ROOT)
+                self._route.remove_htb_class(device, _ROOT | minor, _ROOT)
                 del there[minor]
             for minor, one in mine.items():
                 if minor not in there:
@@ -51,8 +54,8 @@ class Bandwidth:
     def _add(self, device: int, one: RateClass) -> None:
         handle = _ROOT | one.minor
         rate = one.rate_kbit * 1000 // 8
-        self._ip.tc(
-            "add-class", "htb", device, handle, parent=_ROOT, rate=rate, ceil=rate, quantum=60_000, mtu=1514
+        self._route.add_htb_class(
+            device, handle, _ROOT, rate=rate, quantum=_QUANTUM_BYTES, burst=_PACKET_BYTES
         )
         limit = max(_QUEUE_PACKETS_MIN, one.rate_kbit * _QUEUE_MS // _PACKET_BITS)
-        self._ip.tc("add", "pfifo", device, 0, parent=handle, limit=limit)
+        self._route.add_pfifo(device, handle, limit)

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from holdfast.hosts.netns import probing, wire
 from holdfast.hosts.netns.attached import Attached
@@ -21,7 +21,8 @@ from holdfast.hosts.netns.mechanisms import Mechanisms
 from holdfast.hosts.netns.queues import Queues, jobs
 from holdfast.hosts.netns.server import Server
 from holdfast.net.base import Rule
-from holdfast.net.netlink import Message, Netlink, bundle_segments
+from holdfast.net.netlink import Message, Netlink
+from holdfast.net.route import Route
 from holdfast.net.ruleset import bridge_table, counts_packets, pairs, port_table, rate_classes
 
 RULES_MAX: Final = 4096
@@ -32,17 +33,14 @@ _PORTS: Final = "its ports"
 
 
 class Links:
-    """Rules by id, and the hosts that they are about, by address. ip.
+    """Rules by id, and the hosts that they are about, by address. route: made in the lab's namespace."""
 
-    Pyroute2's IPRoute in the lab's namespace.
-    """
-
-    def __init__(self, ip: Any) -> None:
+    def __init__(self, route: Route) -> None:
         self._rules: dict[int, Rule] = {}
         self._last_id = 0
         self._hosts: dict[str, Attached] = {}
-        self._mechanisms = Mechanisms(ip)
-        self._bandwidth = Bandwidth(ip)
+        self._mechanisms = Mechanisms(route)
+        self._bandwidth = Bandwidth(route)
         self._queues = Queues()
         self._told: dict[str, list[Message]] = {}  # what the lab's own packet filter was last told
         self._netlink: Netlink | None = None
@@ -120,10 +118,8 @@ class Links:
             try:
                 self._tell_once()
                 return
-            except Exception as error:
-                # An OSError has an errno, pyroute2's NetlinkError a code.
-                code = getattr(error, "errno", None) or getattr(error, "code", None)
-                if not left or code not in (errno.ENODEV, errno.ENOENT):
+            except OSError as error:
+                if not left or error.errno not in (errno.ENODEV, errno.ENOENT):
                     raise
 
     def _tell_once(self) -> None:
@@ -159,8 +155,8 @@ class Links:
         if single == (host in self._unbundled):
             return
         try:
-            with host.network():
-                bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
+            with host.network(), Route() as there:
+                there.bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
         except OSError as error:
             if error.errno != errno.ESRCH:
                 raise

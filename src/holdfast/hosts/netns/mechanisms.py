@@ -6,17 +6,17 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from holdfast.hosts.netns import wire
 from holdfast.net import nft, sockets
 from holdfast.net.base import Conditions
 from holdfast.net.netlink import Message, Netlink
 from holdfast.net.queue import Queue
+from holdfast.net.route import LOOPBACK, Route
 
 _TABLE: Final = "holdfast-trial"
 _CHAIN: Final = "trial"
-_LOOPBACK: Final = 1
 _TRIAL_QUEUE: Final = 0xFFFF
 _TRIAL_HANDLE: Final = 0x10000
 
@@ -24,10 +24,10 @@ DROP, LOSS, QUEUE, DUPLICATE, RATE, RESET = "drop", "loss", "queue", "duplicate"
 
 
 class Mechanisms:
-    """Tries lazily and remembers. ip: pyroute2's IPRoute."""
+    """Tries lazily and remembers."""
 
-    def __init__(self, ip: Any) -> None:
-        self._ip = ip
+    def __init__(self, route: Route) -> None:
+        self._route = route
 
     def to_document(self) -> wire.Message:
         """Return for each mechanism why it can't be had, None when it can."""
@@ -62,7 +62,7 @@ class Mechanisms:
             LOSS: _reason("nftables numgen", lambda: _try(*bridge, [*nft.by_chance(1), *nft.drop()])),
             DUPLICATE: _reason(
                 "nftables dup on egress",
-                lambda: _try(nft.FAMILY_NETDEV, nft.HOOK_EGRESS, nft.duplicate(_LOOPBACK), "lo"),
+                lambda: _try(nft.FAMILY_NETDEV, nft.HOOK_EGRESS, nft.duplicate(LOOPBACK), "lo"),
             ),
             QUEUE: self._queue_missing(),
             RATE: _reason("the htb qdisc", self._try_htb),
@@ -83,12 +83,8 @@ class Mechanisms:
         return _reason("nftables queue and the NFQUEUE target", lambda: _try_queue(native=False))
 
     def _try_htb(self) -> None:
-        try:
-            self._ip.tc("add", "htb", _LOOPBACK, _TRIAL_HANDLE, default=0)
-        except Exception as error:
-            # pyroute2's NetlinkError is no OSError
-            raise OSError(getattr(error, "code", 0), str(error)) from error
-        self._ip.tc("del", index=_LOOPBACK, parent=0xFFFFFFFF, handle=_TRIAL_HANDLE)
+        self._route.add_htb(LOOPBACK, _TRIAL_HANDLE)
+        self._route.remove_queue(LOOPBACK, _TRIAL_HANDLE)
 
 
 def _try_queue(*, native: bool) -> None:

@@ -12,11 +12,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from holdfast.hosts.netns import syscalls, wire
 from holdfast.hosts.netns.links import Links
 from holdfast.hosts.netns.server import Server
+from holdfast.net.route import LOOPBACK, Route, index_of
 
 SOCKET_NAME: Final = "wires.sock"
 BRIDGE: Final = "br0"
@@ -32,11 +33,9 @@ class Wires:
 
     def serve(self) -> NoReturn:
         """Serve until killed."""
-        from pyroute2 import IPRoute
-
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._ip: Any = IPRoute()
-        self._links = Links(self._ip)
+        self._route = Route()
+        self._links = Links(self._route)
         server = Server(wire.listen(self._folder / SOCKET_NAME))
         server.handlers = {
             "bridge": lambda message, _fds, _caller: self.bridge(str(message["address"])),
@@ -52,11 +51,11 @@ class Wires:
     def bridge(self, address: str) -> wire.Message:
         """Make the lab's bridge and give it address (``172.28.0.1/24``)."""
         interface = ipaddress.ip_interface(address)
-        self._ip.link("set", index=1, state="up")
-        self._ip.link("add", ifname=BRIDGE, kind="bridge", br_forward_delay=0)
-        index = self._index(BRIDGE)
-        self._ip.addr("add", index=index, address=str(interface.ip), prefixlen=interface.network.prefixlen)
-        self._ip.link("set", index=index, state="up")
+        self._route.switch(LOOPBACK, up=True)
+        self._route.add_bridge(BRIDGE)
+        index = _index(BRIDGE)
+        self._route.add_address(index, interface)
+        self._route.switch(index, up=True)
         return {}
 
     def attach(self, host: str, pid: int, address: str) -> wire.Message:
@@ -69,43 +68,33 @@ class Wires:
         mac = "02:00:" + ":".join(f"{byte:02x}" for byte in interface.ip.packed[-4:])
         near = port_name(interface)
         self._remove(near)
-        self._ip.link(
-            "add", ifname=near, kind="veth", peer={"ifname": PORT, "address": mac, "net_ns_pid": pid}
-        )
-        index = self._index(near)
-        self._ip.link("set", index=index, master=self._index(BRIDGE), state="up")
+        self._route.add_pair(near, PORT, mac, pid)
+        self._route.plug(_index(near), _index(BRIDGE))
         self._port_of[host] = near
-        with self._inside(pid):
-            from pyroute2 import IPRoute
-
-            with IPRoute() as there:
-                there.link("set", index=1, state="up")
-                far = there.link_lookup(ifname=PORT)[0]
-                there.addr("add", index=far, address=str(interface.ip), prefixlen=interface.network.prefixlen)
-                there.link("set", index=far, state="up")
+        with self._inside(pid), Route() as there:
+            there.switch(LOOPBACK, up=True)
+            far = _index(PORT)
+            there.add_address(far, interface)
+            there.switch(far, up=True)
         self._links.attached(host, str(interface.ip), pid, near, far)
         return {"mac": mac}
 
     def link(self, host: str, up: bool) -> wire.Message:
         """Plug a host's cable in or out at the bridge's side."""
-        index = self._ip.link_lookup(ifname=self._port_of[host])
-        if index:
-            self._ip.link("set", index=index[0], state="up" if up else "down")
-        return {"found": bool(index)}
+        index = index_of(self._port_of[host])
+        if index is not None:
+            self._route.switch(index, up=up)
+        return {"found": index is not None}
 
     def _remove(self, name: str) -> None:
         """Remove a device that a host of old has left, if the kernel, which takes its time, has not yet."""
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        for index in self._ip.link_lookup(ifname=name):
+        index = index_of(name)
+        if index is not None:
             try:
-                self._ip.link("del", index=index)
-            except NetlinkError as error:
-                if error.code != errno.ENODEV:
+                self._route.remove(index)
+            except OSError as error:
+                if error.errno != errno.ENODEV:
                     raise
-
-    def _index(self, name: str) -> int:
-        return int(self._ip.link_lookup(ifname=name)[0])
 
     @contextmanager
     def _inside(self, pid: int) -> Iterator[None]:
@@ -119,6 +108,14 @@ class Wires:
                 syscalls.setns(self._home, syscalls.CLONE_NEWNET)
         finally:
             os.close(there)
+
+
+def _index(name: str) -> int:
+    """Return the index of a device of this namespace. Raises OSError when there is none."""
+    index = index_of(name)
+    if index is None:
+        raise OSError(errno.ENODEV, f"there is no device {name}")
+    return index
 
 
 def port_name(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> str:

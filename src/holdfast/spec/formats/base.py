@@ -5,6 +5,11 @@ from __future__ import annotations
 DEPTH_MAX = 32
 """Levels of nesting a reader follows. Ours need six; the limit keeps recursion far from Python's own."""
 
+INT_DIGITS_MAX = 40
+"""Digits of a whole number that a reader takes: whatever fits 64 bits has fewer, and int() refuses some thousands."""
+
+TOO_LARGE = "is a number of more than 64 bits"
+
 Path = tuple[str | int, ...]
 """Where a value sits in a document: keys and list indices from the top."""
 

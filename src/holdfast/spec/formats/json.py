@@ -10,7 +10,7 @@ import json
 import re
 from bisect import bisect_right
 
-from holdfast.spec.formats.base import DEPTH_MAX, Lines, Path, ReadError
+from holdfast.spec.formats.base import DEPTH_MAX, INT_DIGITS_MAX, TOO_LARGE, Lines, Path, ReadError
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -24,12 +24,18 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON number")
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > INT_DIGITS_MAX:
+        raise ReadError(TOO_LARGE)
+    return int(digits)
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self._newlines = [found.start() for found in re.finditer("\n", text)]
-        self._decoder = json.JSONDecoder(parse_constant=_refuse)
+        self._decoder = json.JSONDecoder(parse_constant=_refuse, parse_int=_whole)
         self._lines: Lines = {}
 
     def document(self) -> tuple[object, Lines]:
@@ -86,7 +92,9 @@ class _Reader:
         except json.JSONDecodeError as error:
             self._at = error.pos
             raise self._error(f"is no JSON: {error.msg}") from error
-        except ValueError as error:  # a constant refused above, or an int of more than 4300 digits
+        except ReadError as error:
+            raise self._error(error.message) from error
+        except ValueError as error:  # a constant refused above
             raise self._error(f"is no JSON: {error}") from error
         return value
 

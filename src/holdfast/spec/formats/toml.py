@@ -10,13 +10,14 @@ import re
 import tomllib
 from collections import Counter
 
-from holdfast.spec.formats.base import DEPTH_MAX, Lines, Path, ReadError
+from holdfast.spec.formats.base import DEPTH_MAX, INT_DIGITS_MAX, TOO_LARGE, Lines, Path, ReadError
 
 _PART = r"(?:[A-Za-z0-9_-]++|\"[^\"\n]*\"|'[^'\n]*')"
 _DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
 _HEADER = re.compile(rf"\s*(?P<open>\[\[?)\s*(?P<key>{_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*(?P<key>{_DOTTED})\s*=")
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}[ \t]*\.[ \t]*){{{DEPTH_MAX}}}")
+_LONG_INT = re.compile(rf"(?<![0-9_.])[0-9][0-9_]{{{INT_DIGITS_MAX},}}")
 _AT_LINE = re.compile(r"\(at line (\d+), column \d+\)$|\(at end of document\)$")
 
 
@@ -33,7 +34,9 @@ def parse_toml(text: str) -> tuple[object, Lines]:
         found = _AT_LINE.search(message)
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
         raise ReadError(f"is no TOML: {_AT_LINE.sub('', message).strip()}", line) from error
-    except ValueError as error:  # an int of more than 4300 digits, a date that is none
+    except ValueError as error:  # an int of some thousand digits, a date that is none
+        if long := _LONG_INT.search(text):
+            raise ReadError(TOO_LARGE, text.count("\n", 0, long.start()) + 1) from error
         raise ReadError(f"is no TOML: {error}") from error
     except RecursionError as error:
         raise ReadError("is nested too deep") from error

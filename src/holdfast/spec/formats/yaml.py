@@ -27,7 +27,7 @@ from ruamel.yaml.events import (
     StreamStartEvent,
 )
 
-from holdfast.spec.formats.base import DEPTH_MAX, Lines, Path, ReadError
+from holdfast.spec.formats.base import DEPTH_MAX, INT_DIGITS_MAX, TOO_LARGE, Lines, Path, ReadError
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -35,7 +35,6 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
-_INT_DIGITS_MAX = 40  # int() refuses more than 4300 digits; whatever fits 64 bits has fewer than 40
 
 
 def parse_yaml(text: str) -> tuple[object, Lines]:
@@ -132,8 +131,8 @@ def _scalar(event: ScalarEvent) -> object:
     if text in _BOOL:
         return _BOOL[text]
     if _INT.fullmatch(text):
-        if len(text) > _INT_DIGITS_MAX:
-            raise ReadError("is a number of more than 64 bits", _line(event))
+        if len(text) > INT_DIGITS_MAX:
+            raise ReadError(TOO_LARGE, _line(event))
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     if _FLOAT.fullmatch(text):
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

@@ -10,7 +10,7 @@ import base64
 import os
 import shutil
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +42,10 @@ FAST_TIMING: Final = EtcdTiming(50, 500)
 
 SINGLE_TIMING: Final = EtcdTiming(10, 100)
 """For a cluster of one: no peer can be slow, so it need not wait a second before it elects itself."""
+
+
+SMALL_HEAP: Final = {"GOGC": "30"}
+"""For a member that keeps a few keys of a manager: it collects its garbage earlier, and takes 3 MiB less."""
 
 
 def timing(members: int, profile: str) -> EtcdTiming:
@@ -82,10 +86,11 @@ async def start_member(
     *,
     program: str | None = None,
     more: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """Start etcd on a host, as the member of that host's name. It joins or, with its data there, rejoins.
 
-    program: etcd_program() by default. more: further arguments.
+    program: etcd_program() by default. more: further arguments. env: added to its environment.
     """
     here = next(member for member in members if member.name == host.name)
     peers = ",".join(f"{member.name}=http://{member.address}:{PEER_PORT}" for member in members)
@@ -111,6 +116,7 @@ async def start_member(
                 *more,
             ],
             LOG,
+            env,
         )
     )
 

@@ -13,6 +13,7 @@ from holdfast.systems.base import Progress
 from holdfast.systems.consensus import come_up
 from holdfast.systems.etcd import member
 from holdfast.systems.etcd.cluster import EtcdCluster
+from holdfast.systems.kind import no_tls
 
 
 class EtcdSystem:
@@ -21,13 +22,17 @@ class EtcdSystem:
     name = "etcd"
     cluster_type = EtcdCluster
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return no_tls(spec)
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
             member.etcd_program(spec.etcd)
         except UnavailableError as error:
             return f"{error.message}; {error.hint}"
-        return "etcd is run without TLS here" if spec.tls else None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> EtcdCluster:
         """Return the cluster that runs in a lab that was deployed before."""

@@ -119,12 +119,17 @@ class PatroniCluster(ServerGroup):
         for member in self.spec.dcs:
             if member.name == node:
                 if not await self.process_ids(node, etcd.PROCESS):
-                    pace = etcd.timing(len(self.spec.dcs), self.spec.profile)
-                    program = etcd.etcd_program(self.spec.etcd)
-                    await etcd.start_member(self.lab.hosts[node], self.spec.dcs, pace, program=program)
+                    await self.start_etcd(node)
                 return
         if not await self.process_ids(node, PROCESS):
             await self.start_patroni(node)
+
+    async def start_etcd(self, node: str) -> None:
+        """Start etcd on a member's host."""
+        members = self.spec.dcs
+        pace = etcd.timing(len(members), self.spec.profile)
+        program = etcd.etcd_program(self.spec.etcd)
+        await etcd.start_member(self.lab.hosts[node], members, pace, program=program, env=etcd.SMALL_HEAP)
 
     async def start_patroni(self, node: str) -> None:
         """Start Patroni on a node, as a fork of its host's init, which has imported it already."""

@@ -23,6 +23,7 @@ from holdfast.spec.cluster import ClusterSpec, NodeSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.etcd import member as etcd
+from holdfast.systems.kind import no_tls
 from holdfast.systems.patroni import settings
 from holdfast.systems.patroni.cluster import PatroniCluster
 from holdfast.systems.postgres.bootstrap import make_data, not_streaming
@@ -69,6 +70,10 @@ class PatroniSystem:
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return settings.illegal_timing(spec) or no_tls(spec)
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
@@ -76,7 +81,7 @@ class PatroniSystem:
             etcd.etcd_program(spec.etcd)
         except UnavailableError as error:
             return error.message
-        return settings.illegal_timing(spec) or None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PatroniCluster:
         """Return the cluster that runs in a lab that was deployed before."""
@@ -138,10 +143,9 @@ class PatroniSystem:
     async def _start_hosts(self, cluster: PatroniCluster) -> None:
         """Start etcd; while it elects, have the lab import Patroni once for all nodes, then switch them on."""
         spec, lab = cluster.spec, cluster.lab
-        pace = etcd.timing(len(spec.dcs), spec.profile)
         for member in spec.dcs:
-            host = await lab.add_host(member.name, member.address)
-            await etcd.start_member(host, spec.dcs, pace, program=etcd.etcd_program(spec.etcd))
+            await lab.add_host(member.name, member.address)
+            await cluster.start_etcd(member.name)
             await lab.publish(member.name, member.address, etcd.CLIENT_PORT, member.port)
         await lab.preload(PRELOAD)
         for node in spec.nodes:

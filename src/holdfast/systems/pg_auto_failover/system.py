@@ -21,16 +21,9 @@ from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.pg_auto_failover import keeper, operations, settings
 from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
-from holdfast.systems.postgres.bootstrap import (
-    identifier,
-    literal,
-    make_data,
-    password,
-    run_single_user,
-    the_seed,
-)
+from holdfast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.seed import SUPERUSER, copy_seed
+from holdfast.systems.postgres.seed import SEED_DATABASE, SUPERUSER, copy_seed, run_single_user
 from holdfast.systems.postgres.server import PostgresServer, postmaster_pids
 from holdfast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from holdfast.systems.wait import until_or_logs
@@ -58,13 +51,17 @@ class PgAutoFailoverSystem:
     def __init__(self, patience: Patience = PATIENCE) -> None:
         self._patience = patience
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return settings.illegal(spec) or None
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
             keeper.find(spec.version)
         except UnavailableError as error:
             return f"{error.message} ({error.hint})"
-        return settings.illegal(spec) or None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> PgAutoFailoverCluster:
         """Return the cluster that runs in a lab that was deployed before."""
@@ -136,8 +133,9 @@ class PgAutoFailoverSystem:
             f"ALTER ROLE {SUPERUSER} {password(cluster.credentials, SUPERUSER)}",
             f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN "
             f"{password(cluster.credentials, settings.MONITOR_USER)}",
+            f"DROP DATABASE {SEED_DATABASE}",
         ]
-        await run_single_user(lab, server, statements, self._patience.monitor_s)
+        await run_single_user(lab, install, server.data, statements, self._patience.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
         await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec, settings.BRING_UP).encode())
         await keeper.start(spec, host, keeper.monitor_words(spec, host))

@@ -9,6 +9,7 @@ from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
+from holdfast.systems.kind import no_tls
 from holdfast.systems.pgpool import settings
 from holdfast.systems.pgpool.cluster import PgpoolCluster
 from holdfast.systems.pgpool.rest import program as rest
@@ -29,13 +30,17 @@ class PgpoolSystem:
     name = "pgpool"
     cluster_type = FollowingCluster
 
-    def available(self, spec: ClusterSpec) -> str | None:
-        """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
         if settings.balancer(spec) is None:
             return "the cluster has no service of kind pgpool"
         if unknown := settings.unknown(spec):
             return f"Pgpool-II has no setting {unknown}"
-        return StreamingSystem().available(spec)
+        return no_tls(spec)
+
+    def available(self, spec: ClusterSpec) -> str | None:
+        """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""
+        return self.illegal(spec) or StreamingSystem().available(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> FollowingCluster:
         """Return the cluster that runs in a lab that was deployed before."""

@@ -10,13 +10,19 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from holdfast.errors import ClusterError
-from holdfast.hosts.base import Lab, Program
+from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems.credentials import Credentials
 from holdfast.systems.postgres.install import PostgresInstall
 from holdfast.systems.postgres.scram import verifier
-from holdfast.systems.postgres.seed import POSTGRES_UID, SUPERUSER, cached_seed, copy_seed, make_seed
+from holdfast.systems.postgres.seed import (
+    SEED_DATABASE,
+    SUPERUSER,
+    cached_seed,
+    copy_seed,
+    make_seed,
+    run_single_user,
+)
 from holdfast.systems.postgres.server import PostgresServer
 from holdfast.systems.postgres.settings import REPLICATOR
 from holdfast.systems.postgres.views import Connection, standby_views
@@ -66,32 +72,24 @@ async def _create_roles(
     timeout_s: float,
     roles: Sequence[str],
 ) -> None:
-    """Give the superuser its password and make the other roles and the database, before any server listens.
+    """Give the superuser its password, make the other roles and give them the database, before any server listens.
 
     In single-user mode: no window in which a password is not asked for, and none in argv.
     """
+    named: list[str] = []
+    if spec.database == SUPERUSER:  # a database of that name is there always
+        named = [f"DROP DATABASE {SEED_DATABASE}"]
+    elif spec.database != SEED_DATABASE:
+        named = [f"ALTER DATABASE {SEED_DATABASE} RENAME TO {identifier(spec.database)}"]
     statements = [
         f"ALTER ROLE {SUPERUSER} {password(words, SUPERUSER)}",
         f"CREATE ROLE {REPLICATOR} REPLICATION LOGIN {password(words, REPLICATOR)}",
         f"CREATE ROLE {identifier(spec.user)} LOGIN {password(words, spec.user)}",
-        f"CREATE DATABASE {identifier(spec.database)} OWNER {identifier(spec.user)}",
+        *named,
+        f"ALTER DATABASE {identifier(spec.database)} OWNER TO {identifier(spec.user)}",
         *roles,
     ]
-    await run_single_user(lab, server, statements, timeout_s)
-
-
-async def run_single_user(
-    lab: Lab, server: PostgresServer, statements: Sequence[str], timeout_s: float
-) -> None:
-    """Run SQL statements on a stopped server's data, in single-user mode. Raises ClusterError with its words."""
-    argv = [server.install.program("postgres"), "--single", "-D", str(server.data), "postgres"]
-    done = await lab.run(
-        Program("postgres", argv, "roles.log", uid=POSTGRES_UID),
-        timeout_s=timeout_s,
-        stdin="".join(f"{statement};\n" for statement in statements).encode(),
-    )
-    if done.code != 0 or "ERROR" in done.stderr:
-        raise ClusterError(f"the roles could not be made on {server.host.name}: {done.stderr.strip()}")
+    await run_single_user(lab, server.install, server.data, statements, timeout_s)
 
 
 def password(words: Credentials, user: str) -> str:

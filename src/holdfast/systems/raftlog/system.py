@@ -11,6 +11,7 @@ from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
 from holdfast.systems.consensus import come_up
+from holdfast.systems.kind import no_tls
 from holdfast.systems.raftlog import settings
 from holdfast.systems.raftlog.cluster import RaftlogCluster
 
@@ -33,12 +34,16 @@ class RaftlogSystem:
     name = "raftlog"
     cluster_type = RaftlogCluster
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return no_tls(spec)
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         absent = [package for package in PACKAGES if find_spec(package) is None]
         if absent:
             return f"not installed: {', '.join(absent)}; pip install 'holdfast[raftlog]' brings what raftlog needs"
-        return "raftlog speaks no TLS" if spec.tls else None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> RaftlogCluster:
         """Return the cluster that runs in a lab that was deployed before."""

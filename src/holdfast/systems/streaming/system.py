@@ -11,6 +11,7 @@ from holdfast.hosts.base import Lab
 from holdfast.spec.cluster import ClusterSpec
 from holdfast.systems import credentials
 from holdfast.systems.base import Progress
+from holdfast.systems.kind import no_tls
 from holdfast.systems.postgres import following
 from holdfast.systems.postgres.bootstrap import make_data, not_streaming
 from holdfast.systems.postgres.install import find
@@ -31,13 +32,17 @@ class StreamingSystem:
     name = "streaming"
     cluster_type = StreamingCluster
 
+    def illegal(self, spec: ClusterSpec) -> str | None:
+        """Return what of spec no machine can give it, None when it is sound."""
+        return no_tls(spec)
+
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         try:
             find(spec.version)
         except UnavailableError as error:
             return error.message
-        return None
+        return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> StreamingCluster:
         """Return the cluster that runs in a lab that was deployed before."""
