@@ -119,6 +119,7 @@ async def test_a_limit_outlives_no_lab_even_one_whose_init_was_killed() -> None:
         assert find_residue(census) == []
 
 
+@pytest.mark.slow
 async def test_a_device_with_a_limit_that_somebody_left_is_not_slow_in_a_new_lab() -> None:
     async with one_disk("first") as (lab, _host, disk):
         await disk.set_pace(SLOW)

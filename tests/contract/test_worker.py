@@ -216,7 +216,8 @@ def test_a_client_pinned_to_a_standby_is_refused_until_the_promotion(
             ops = load.finish()
         assert set(ops.timeline[ops.outcome_is(Outcome.OK)].tolist()) == {2}
         assert ops.node_names == ("node-2",)
-        assert errors(ops, Outcome.FAIL) == {"25006: cannot execute INSERT in a read-only transaction"}
+        refused = errors(ops, Outcome.FAIL) - {"not sent: every client is busy"}  # on a slow machine
+        assert refused == {"25006: cannot execute INSERT in a read-only transaction"}
         assert acked(ops) == rows(standby)
     finally:
         standby.stop(signal.SIGQUIT)

@@ -270,6 +270,7 @@ async def _new_host(cluster: Cluster, name: str | None) -> Host:
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, "), key=wanted[:80]) from error
     host = await lab.add_host(wanted, address)
+    await host.put(MARK, b"{}")  # from now on remove-node knows it, whatever becomes of this process
     await host.put(PASSFILE, cluster.credentials.passfile.read_bytes())
     return host
 

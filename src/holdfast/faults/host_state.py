@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from holdfast.cluster.services import start_member
@@ -74,26 +74,32 @@ async def bring_back(cluster: Cluster, targets: Sequence[str]) -> None:
             await start_member(cluster, target)
 
 
-async def end_in_order(cluster: Cluster, pids: Mapping[str, Sequence[int]], timeout_s: float) -> None:
+async def end_in_order(
+    cluster: Cluster,
+    told: Mapping[str, Collection[int]],
+    pids: Mapping[str, Collection[int]],
+    timeout_s: float,
+) -> None:
     """Have processes that were told to end (SIGTERM), or were about to be, do so before anything is started again.
 
-    pids: by host, as noted before. One that is still ending would be taken for one that runs, and end a moment later.
+    told: by host; pids: by host, as noted before: those, and what they end in their turn. One that is still ending
+    would be taken for one that runs, and end a moment later.
     Raises ClusterError when they do not end in time.
     """
 
-    async def alive(host: Host) -> list[int]:
+    async def alive(host: Host, of: Mapping[str, Collection[int]]) -> list[int]:
         if not host.is_on:
             return []
         there = {one.pid for one in await host.processes() if one.state != "Z"}
-        return [pid for pid in pids[host.name] if pid in there]
+        return [pid for pid in of[host.name] if pid in there]
 
     hosts = [cluster.lab.hosts[name] for name in pids]
     for host in hosts:
-        if left := await alive(host):
+        if left := await alive(host, told):
             await host.signal(signal.SIGTERM, pids=left)
 
     async def still() -> str:
-        found = {host.name: await alive(host) for host in hosts}
+        found = {host.name: await alive(host, pids) for host in hosts}
         return "; ".join(f"{name}: {left}" for name, left in found.items() if left)
 
     await until(still, timeout_s, "what was told to end to do so")

@@ -82,7 +82,7 @@ class ProcessSignal(Staged):
         """Let stopped processes go on; start what belongs on the nodes and does not run, or is about to end."""
         if self.number is signal.SIGTERM:
             pids = {target: pids_of(injection, "pids", target) for target in injection.targets}
-            await end_in_order(cluster, pids, END_TIMEOUT_S)
+            await end_in_order(cluster, pids, pids, END_TIMEOUT_S)
         for target in injection.targets:
             host = cluster.lab.hosts[target]
             if self.number is signal.SIGSTOP and host.is_on:

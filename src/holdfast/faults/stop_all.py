@@ -46,10 +46,7 @@ class StopAll(Staged):
         """Stop the nodes together, then the DCS. Raises ClusterError when they do not end in time."""
         for group in reversed(by_need(cluster, injection)):
             for name in group:
-                assert isinstance(cluster, Killable)
-                manager = cluster.process_names(name)[0]
-                pids = await cluster.process_ids(name, manager)
-                await cluster.lab.hosts[name].signal(signal.SIGTERM, pids=pids)
+                await cluster.lab.hosts[name].signal(signal.SIGTERM, pids=await _manager_pids(cluster, name))
 
             async def still(group: list[str] = group) -> str:
                 left = {name: await _all_pids(cluster, name) for name in group}
@@ -71,7 +68,8 @@ class StopAll(Staged):
         """See the stop through where it got only half-way; start the DCS, then all nodes."""
         for group in reversed(by_need(cluster, injection)):
             pids = {name: pids_of(injection, "pids", name) for name in group}
-            await end_in_order(cluster, pids, number(injection.params, "stop_s"))
+            told = {name: set(pids[name]).intersection(await _manager_pids(cluster, name)) for name in group}
+            await end_in_order(cluster, told, pids, number(injection.params, "stop_s"))
         for group in by_need(cluster, injection):
             await bring_back(cluster, group)
 
@@ -81,6 +79,11 @@ def by_need(cluster: Cluster, injection: Injection) -> tuple[list[str], list[str
     dcs = {member.name for member in cluster.spec.dcs}
     members = [name for name in injection.targets if name in dcs]
     return members, [name for name in injection.targets if name not in dcs]
+
+
+async def _manager_pids(cluster: Cluster, node: str) -> list[int]:
+    assert isinstance(cluster, Killable)
+    return await cluster.process_ids(node, cluster.process_names(node)[0])
 
 
 async def _all_pids(cluster: Cluster, node: str) -> list[int]:

@@ -96,7 +96,7 @@ def _figures(run: Document) -> Table:
         (
             "acked_lost",
             run["acked_lost"],
-            _limit(limits.get("lost_writes")),
+            _limit(limits.get("lost_writes", limits.get("restorable"))),
             f"of {run['acked']} acknowledged",
         ),
         ("outage_s", run["outage_s"], _limit(limits.get("outage")), ", ".join(parts)),

@@ -69,6 +69,6 @@ def _summary(name: str, document: dict[str, Any]) -> dict[str, JSON]:
         "verdict": document["verdict"],
         "started": document["started"],
         "outage_s": values.get("outage"),
-        "acked_lost": values.get("lost_writes"),
+        "acked_lost": values.get("lost_writes", values.get("restorable")),
         "two_writers_s": values.get("split_brain"),
     }

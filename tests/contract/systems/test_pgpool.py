@@ -190,6 +190,36 @@ def test_a_switchover_and_the_loss_of_a_server_leave_one_writable_node_behind_th
     asyncio.run(work())
 
 
+@needs_pgpool
+@pytest.mark.slow
+def test_a_primary_that_dies_while_a_standby_is_attached_is_replaced(cluster: PgpoolCluster) -> None:
+    """Pgpool-II finds no primary then, and asks for a failover without naming one."""
+
+    async def work() -> None:
+        await until_whole(cluster, 60)
+        old = await cluster.primary()
+        assert old is not None
+        standby = next(node.name for node in cluster.spec.nodes if node.name != old)
+        await cluster.pcp.detach(cluster.number(standby))
+
+        async def detached() -> str:
+            state = (await cluster.pcp.node(cluster.number(standby))).status
+            return "" if state == "down" else f"{standby} is {state}"
+
+        await until(detached, 10, "the standby to be detached")
+        for pid in await cluster.server_pids(old):
+            await cluster.lab.hosts[old].signal(9, pids=[pid])  # type: ignore[arg-type]
+        await cluster.pcp.attach(cluster.number(standby))
+
+        async def missing() -> str:
+            return "" if await cluster.primary() not in (None, old) else "nobody new leads"
+
+        await until(missing, 40, "Pgpool-II to fail over")
+        await until_whole(cluster, 60)
+
+    asyncio.run(work())
+
+
 def test_without_the_program_the_servers_come_up_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

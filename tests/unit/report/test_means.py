@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from histories import Row, Story, fault
+
 from holdfast.history.history import FaultRecord
+from holdfast.report.html.story import story
 
 
 def test_a_record_tells_by_what_its_fault_was_made() -> None:
@@ -14,3 +19,13 @@ def test_a_record_tells_by_what_its_fault_was_made() -> None:
 def test_a_fault_without_a_choice_tells_nothing() -> None:
     assert FaultRecord("process_kill", ("n1",), 0, 0, 1, 2, True, "").means == ()
     assert FaultRecord("x", ("n1",), 0, 0, 1, 2, True, "", details={"mechanisms": "odd"}).means == ()
+
+
+def test_the_page_and_the_terminal_tell_it() -> None:
+    struck = replace(fault(2.0, "net_delay"), details={"mechanisms": ["a queue"]})
+    history = Story([Row(1, 1.0)], faults=[struck, fault(3.0)]).history()
+    told = [moment.text for moment in story(history, (), (), 10.0) if moment.kind == "fault"]
+    assert told == [
+        "Fault: net_delay on n1 takes hold, by a queue.",
+        "Fault: host_power_off on n1 takes hold.",
+    ]

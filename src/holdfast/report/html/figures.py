@@ -51,7 +51,9 @@ class Figure:
 def figures(run: Document) -> list[Figure]:
     """Return a run's figures, the leading three first."""
     checks = {str(one["name"]): one for one in _documents(run["checks"])}
-    found = [_held(run, name, checks.get(check)) for name, check in FIGURE_CHECKS.items()]
+    # After a mistake the restore says what is lost.
+    held = {"lost_writes": checks.get("restorable"), **checks}
+    found = [_held(run, name, held.get(check)) for name, check in FIGURE_CHECKS.items()]
     found += _anomalies(checks)
     found.sort(key=lambda one: one.value is None)  # what this workload does not measure comes last
     ops = run["ops"]

@@ -48,6 +48,7 @@ VERDICT_WORDS: Final = {
 }
 CHECK_TITLES: Final = {
     "lost_writes": "Are all acknowledged writes still there?",
+    "restorable": "Does the backup bring back what it must, and nothing else?",
     "outage": "How long could nobody write?",
     "split_brain": "Did two nodes take writes?",
     "replicas_equal": "Do all nodes hold the same?",

@@ -78,7 +78,8 @@ def _fault(history: History, fault: FaultRecord) -> Iterator[Moment]:
         None: "is injected; whether it bit was not seen",
     }
     at_s = seconds_in(history, fault.at_ns)
-    yield Moment(at_s, "fault", f"Fault: {fault_words(fault)} {bit[fault.effective]}.")
+    by = f", by {' and '.join(fault.means)}" if fault.means else ""
+    yield Moment(at_s, "fault", f"Fault: {fault_words(fault)} {bit[fault.effective]}{by}.")
     if fault.healed_ns is not None:
         yield Moment(seconds_in(history, fault.healed_ns), "heal", f"{fault.fault} is healed.")
 

@@ -24,8 +24,9 @@ OURS: Final = "tool"
 WRITER: Final = "soak-writer"
 GROUPS: Final = ("writer", "readers", OURS)
 MIB: Final = 1024**2
-SETTLED_SHARE: Final = 0.25
-"""What comes before this share of the time is warming up, and left out of the slope."""
+SETTLED_SHARE: Final = 0.5
+"""What comes before this share of the time is warming up, and left out of the slope: a recorder has its full size after
+50,000 ops, 40 minutes at the usual pace."""
 
 SAMPLES_MIN: Final = 3
 SLOPE_LEAST_S: Final = 600.0
@@ -61,7 +62,7 @@ class Meter:
 def cost_figures(samples: list[Sample], start_ns: int, least_s: float = SLOPE_LEAST_S) -> dict[str, JSON]:
     """Return cpu_share (of one core, writer and readers together), what each costs, and their memory. Pure.
 
-    Shares are None when nothing was seen. Slopes are of a straight line through the samples after the first quarter,
+    Shares are None when nothing was seen. Slopes are of a straight line through the samples after the first half,
     None where these last less than least_s.
     """
     shares: dict[str, float | None] = {}

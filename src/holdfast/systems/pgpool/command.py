@@ -35,6 +35,8 @@ REPOINT_TIMEOUT_S: Final = 5.0
 LOCK_TIMEOUT_S: Final = 30.0
 ATTACH_TIMEOUT_S: Final = 15.0
 ATTACH_TRIES: Final = 10
+UNKNOWN: Final = -1
+"""Pgpool-II's number for a primary that it does not know."""
 
 
 class CommandError(Exception):
@@ -74,7 +76,8 @@ class Commands:
         with (self._folder / "leadership.lock").open("w") as file:
             self._lock(file.fileno())
             record = leadership.read()
-            if failed != old_primary or self._nodes[failed].name != record.primary:
+            # Unknown: it looked for one while that was dead already, say because a standby was attached just then.
+            if old_primary not in (failed, UNKNOWN) or self._nodes[failed].name != record.primary:
                 self._standby_lost(failed)
                 return
             self._primary_lost(leadership, failed, new_main)
