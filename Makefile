@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## holdfast into .venv, from PyPI alone
+install: $(VENV)/.installed ## outlast into .venv, from PyPI alone
 
 dev: $(VENV)/.dev ## the same with the developers' tools
 
@@ -28,7 +28,7 @@ systems: ## the Debian programs that some systems and routes need; as root, star
 	@sh tools/systems.sh
 
 demo: install ## cut the power of a primary and say what was lost
-	@$(BIN)/holdfast drill primary-power-off
+	@$(BIN)/outlast drill primary-power-off
 
 check: dev ## format, lint, types, import contracts, unit tests: under a minute
 	@$(BIN)/ruff format --check --quiet src tests benchmarks
@@ -53,8 +53,8 @@ test: check ## all tests, real clusters included
 proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments
 	@$(BIN)/pytest -q -m slow tests/contract tests/drills tests/e2e
 	@$(BIN)/pytest -q tests/proof
-	@HOLDFAST_KILLS=200 $(BIN)/pytest -q tests/e2e/test_nothing_left.py
+	@OUTLAST_KILLS=200 $(BIN)/pytest -q tests/e2e/test_nothing_left.py
 
 clean: ## remove labs, then the virtual environment
-	@if [ -x $(BIN)/holdfast ]; then $(BIN)/holdfast down --all; fi
+	@if [ -x $(BIN)/outlast ]; then $(BIN)/outlast down --all; fi
 	@rm -rf $(VENV)

@@ -1,1 +1,1 @@
-"""What ``holdfast bench`` runs, beside its peers. Each bench is a module with ``cases() -> list[Case]``."""
+"""What ``outlast bench`` runs, beside its peers. Each bench is a module with ``cases() -> list[Case]``."""

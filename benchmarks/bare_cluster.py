@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.bare_postgres import free_port, unprivileged
-from holdfast.systems.postgres.install import PostgresInstall
+from outlast.systems.postgres.install import PostgresInstall
 
 _SETTINGS = (
     "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nwal_level = replica\nmax_wal_senders = 12\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from holdfast.clock import deadline_ns, seconds_until
+from outlast.clock import deadline_ns, seconds_until
 
 _START_TIMEOUT_S = 30.0
 
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One server on 127.0.0.1. name: its holdfast.node. Settings are ``-c`` options; fsync is off."""
+    """One server on 127.0.0.1. name: its outlast.node. Settings are ``-c`` options; fsync is off."""
 
     def __init__(self, folder: Path, name: str, **settings: str) -> None:
         found = programs()
@@ -65,7 +65,7 @@ class Server:
         self.settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "holdfast.node": name,
+            "outlast.node": name,
             "fsync": "off",
             "max_connections": "100",
             "wal_level": "replica",

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from benchmarks.bare_cluster import bare_cluster
 from benchmarks.case import Case
-from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
-from holdfast.errors import UnavailableError
-from holdfast.spec import load_cluster
-from holdfast.systems.pg_auto_failover import keeper
-from holdfast.systems.pgpool.system import TOOLS
-from holdfast.systems.postgres.install import PostgresInstall, find
-from holdfast.systems.postgres.seed import seed_path
-from holdfast.systems.programs import missing
+from outlast.clock import now_ns, seconds_between
+from outlast.cluster import lifecycle
+from outlast.errors import UnavailableError
+from outlast.spec import load_cluster
+from outlast.systems.pg_auto_failover import keeper
+from outlast.systems.pgpool.system import TOOLS
+from outlast.systems.postgres.install import PostgresInstall, find
+from outlast.systems.postgres.seed import seed_path
+from outlast.systems.programs import missing
 
 PRESETS = {"patroni-3": "patroni", "six-node": "six-node"}
 ROUNDS = 5

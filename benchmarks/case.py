@@ -1,4 +1,4 @@
-"""One measured case, as ``holdfast bench`` prints it."""
+"""One measured case, as ``outlast bench`` prints it."""
 
 from __future__ import annotations
 

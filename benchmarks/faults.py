@@ -16,10 +16,10 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from benchmarks.faults_idle import cost_while_idle
-from holdfast.hosts.base import Host, Program
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.hosts.state import labs_folder
-from holdfast.net.base import CUT, Conditions, Rule
+from outlast.hosts.base import Host, Program
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.hosts.state import labs_folder
+from outlast.net.base import CUT, Conditions, Rule
 
 DELAY_MS = 100.0
 PACKETS_PER_S = 36_000

@@ -21,21 +21,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.case import Case
-from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
-from holdfast.cluster.residue import take_census
-from holdfast.errors import ConfigError
-from holdfast.faults import journal
-from holdfast.faults.base import with_defaults
-from holdfast.faults.net import NetFault
-from holdfast.faults.registry import faults
-from holdfast.history.op import Outcome
-from holdfast.history.reading import read_ops
-from holdfast.hosts.state import runs_folder
-from holdfast.run.load import Load
-from holdfast.spec import ClientsSpec, WorkloadSpec, load_cluster
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until_whole
+from outlast.clock import now_ns, seconds_between
+from outlast.cluster import lifecycle
+from outlast.cluster.residue import take_census
+from outlast.errors import ConfigError
+from outlast.faults import journal
+from outlast.faults.base import with_defaults
+from outlast.faults.net import NetFault
+from outlast.faults.registry import faults
+from outlast.history.op import Outcome
+from outlast.history.reading import read_ops
+from outlast.hosts.state import runs_folder
+from outlast.run.load import Load
+from outlast.spec import ClientsSpec, WorkloadSpec, load_cluster
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until_whole
 
 LOAD = WorkloadSpec(name="append", clients=ClientsSpec(follow=8))
 WIRES = "lab-wires"

@@ -16,12 +16,12 @@ import psycopg
 
 from benchmarks.bare_postgres import Server, pgbench_tps, running
 from benchmarks.case import Case
-from holdfast.clock import now_ns, seconds_between
-from holdfast.datasets.healthcare import Healthcare
-from holdfast.history.op import Outcome
-from holdfast.history.reading import read_ops
-from holdfast.units import NS_PER_S
-from holdfast.workloads import WORKLOADS, WorkerConfig
+from outlast.clock import now_ns, seconds_between
+from outlast.datasets.healthcare import Healthcare
+from outlast.history.op import Outcome
+from outlast.history.reading import read_ops
+from outlast.units import NS_PER_S
+from outlast.workloads import WORKLOADS, WorkerConfig
 
 ROWS = 40_000
 CLIENTS = 4
@@ -57,7 +57,7 @@ def ours(server: Server, folder: Path, workload: str) -> float:
                           workload=workload, start_ns=start_ns, stop_ns=start_ns + int(SECONDS * NS_PER_S))  # fmt: skip
     path = folder / f"{workload}.json"
     config.write(path)
-    subprocess.run([sys.executable, "-m", "holdfast.workloads.worker", str(path)], check=True)
+    subprocess.run([sys.executable, "-m", "outlast.workloads.worker", str(path)], check=True)
     ops = read_ops(folder / "ops")
     acked = ops.outcome_is(Outcome.OK)
     return float(acked.sum()) / seconds_between(int(ops.invoke_ns[0]), int(ops.complete_ns[acked].max()))

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from benchmarks.case import Case
-from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
-from holdfast.cluster.residue import take_census
-from holdfast.spec import load_cluster
+from outlast.clock import now_ns, seconds_between
+from outlast.cluster import lifecycle
+from outlast.cluster.residue import take_census
+from outlast.spec import load_cluster
 
 SETTLE_S = 5.0
 

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 from benchmarks.case import Case
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.linearizable.check import Linearizable
-from holdfast.clock import deadline_ns
-from holdfast.history.formats import read_history
-from holdfast.history.history import History
-from holdfast.history.simulate import register_history
+from outlast.checkers.base import Verdict
+from outlast.checkers.linearizable.check import Linearizable
+from outlast.clock import deadline_ns
+from outlast.history.formats import read_history
+from outlast.history.history import History
+from outlast.history.simulate import register_history
 
 N = 100_000
 _ROUNDS = 3
@@ -53,11 +53,11 @@ def _invalid() -> Case:
 
 
 def _etcd_logs() -> list[Case]:
-    """Return a case for each etcd log in $HOLDFAST_SAMPLES/porcupine or Porcupine's own folder."""
+    """Return a case for each etcd log in $OUTLAST_SAMPLES/porcupine or Porcupine's own folder."""
     source = os.environ.get("PORCUPINE")
     folders = [Path(source) / "test_data/jepsen"] if source else []
-    if "HOLDFAST_SAMPLES" in os.environ:
-        folders.append(Path(os.environ["HOLDFAST_SAMPLES"]) / "porcupine")
+    if "OUTLAST_SAMPLES" in os.environ:
+        folders.append(Path(os.environ["OUTLAST_SAMPLES"]) / "porcupine")
     logs = sorted(log for folder in folders[:1] for log in folder.glob("etcd_*.log"))
     peers = _porcupine(Path(source)) if source and shutil.which("go") else {}
     found = []

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 
 from benchmarks.case import Case
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.transactions.check import ListAppend
-from holdfast.clock import deadline_ns
-from holdfast.history.simulate import list_append_history
+from outlast.checkers.base import Verdict
+from outlast.checkers.transactions.check import ListAppend
+from outlast.clock import deadline_ns
+from outlast.history.simulate import list_append_history
 
 
 def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[Case]:

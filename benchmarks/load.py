@@ -13,11 +13,11 @@ from pathlib import Path
 
 from benchmarks.bare_postgres import Server, pgbench_tps, running
 from benchmarks.case import Case
-from holdfast.clock import now_ns, seconds_between
-from holdfast.history.op import Outcome
-from holdfast.history.reading import read_ops
-from holdfast.units import NS_PER_S
-from holdfast.workloads import WORKLOADS, WorkerConfig, split
+from outlast.clock import now_ns, seconds_between
+from outlast.history.op import Outcome
+from outlast.history.reading import read_ops
+from outlast.units import NS_PER_S
+from outlast.workloads import WORKLOADS, WorkerConfig, split
 
 _START_UP_NS = 2 * NS_PER_S
 _SCRIPT = r"""\set n :n + 1
@@ -44,7 +44,7 @@ def ours(server: Server, folder: Path, clients: int, workers: int, seconds: floa
     for config in split(whole, workers):
         path = folder / f"{config.name}.json"
         config.write(path)
-        processes.append(subprocess.Popen([sys.executable, "-m", "holdfast.workloads.worker", str(path)]))
+        processes.append(subprocess.Popen([sys.executable, "-m", "outlast.workloads.worker", str(path)]))
     for process in processes:
         if process.wait() != 0:
             raise RuntimeError("a worker failed")

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from benchmarks.idle import SETTLE_S
-from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
-from holdfast.cluster.residue import take_census
-from holdfast.monitoring.exporter_service import ROLE
-from holdfast.monitoring.services import with_monitoring
-from holdfast.spec import load_cluster
-from holdfast.spec.cluster import MONITORING_KINDS
+from outlast.clock import now_ns, seconds_between
+from outlast.cluster import lifecycle
+from outlast.cluster.residue import take_census
+from outlast.monitoring.exporter_service import ROLE
+from outlast.monitoring.services import with_monitoring
+from outlast.spec import load_cluster
+from outlast.spec.cluster import MONITORING_KINDS
 
 NODES = "six-node"
 ANSWERS = 30

@@ -18,20 +18,20 @@ from typing import Final
 import numpy as np
 
 from benchmarks.case import Case
-from holdfast.clock import deadline_ns, now_ns
-from holdfast.cluster import lifecycle
-from holdfast.cluster.services import start_member
-from holdfast.cluster.systems import system
-from holdfast.errors import HoldfastError, UnavailableError
-from holdfast.history.op import Outcome
-from holdfast.history.reading import live_counts, read_ops
-from holdfast.hosts.state import runs_folder
-from holdfast.routes.registry import with_route
-from holdfast.run.load import Load
-from holdfast.spec import ClusterSpec, WorkloadSpec, load_cluster
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until, until_whole
-from holdfast.units import NS_PER_S
+from outlast.clock import deadline_ns, now_ns
+from outlast.cluster import lifecycle
+from outlast.cluster.services import start_member
+from outlast.cluster.systems import system
+from outlast.errors import OutlastError, UnavailableError
+from outlast.history.op import Outcome
+from outlast.history.reading import live_counts, read_ops
+from outlast.hosts.state import runs_folder
+from outlast.routes.registry import with_route
+from outlast.run.load import Load
+from outlast.spec import ClusterSpec, WorkloadSpec, load_cluster
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until, until_whole
+from outlast.units import NS_PER_S
 
 WORKLOADS: Final = {"libpq": "append", "haproxy": "set", "pgbouncer": "counter"}
 _SERVICES: Final = {"patroni": "[]", "pg_auto_failover": "[{name: monitor, kind: monitor}]"}
@@ -109,7 +109,7 @@ async def _failover(cluster: Cluster, routes: tuple[str, ...]) -> dict[str, floa
             back = {route for route in routes if _acked(root / route) > counts[route] + 2 * RATE_PER_S}
             return ", ".join(route for route in routes if route not in back)
 
-        with contextlib.suppress(HoldfastError):  # then the gap lasts to the end, and the figure says so
+        with contextlib.suppress(OutlastError):  # then the gap lasts to the end, and the figure says so
             await until(waiting, 2 * cluster.model.outage_s, "every route to write again")
         end_ns = deadline_ns(AFTER_S)
         await asyncio.sleep(AFTER_S)
@@ -118,7 +118,7 @@ async def _failover(cluster: Cluster, routes: tuple[str, ...]) -> dict[str, floa
         return {route: _gap_s(root / route, at_ns, end_ns) for route in routes}
     finally:
         for load in loads.values():
-            with contextlib.suppress(HoldfastError, KeyError):
+            with contextlib.suppress(OutlastError, KeyError):
                 await load.stop()
         for member in cluster.spec.nodes:
             host = cluster.lab.hosts[member.name]

@@ -24,8 +24,8 @@ import uvloop
 
 from benchmarks.case import Case
 from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
-from holdfast.errors import UnavailableError
-from holdfast.systems.etcd.member import etcd_program
+from outlast.errors import UnavailableError
+from outlast.systems.etcd.member import etcd_program
 from raftlog.local import LocalCluster, Process, free_ports, wait_for
 
 ROUNDS = 5

@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.case import Case
-from holdfast.clock import now_ns
-from holdfast.history.op import Outcome
-from holdfast.history.reading import read_ops
-from holdfast.history.recorder import Recorder
+from outlast.clock import now_ns
+from outlast.history.op import Outcome
+from outlast.history.reading import read_ops
+from outlast.history.recorder import Recorder
 
 CLIENTS = 8
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.case import Case
-from holdfast.checkers.base import run_checker, worst
-from holdfast.checkers.lost_writes import LostWrites
-from holdfast.checkers.outage import Outage
-from holdfast.checkers.split_brain import SplitBrain
-from holdfast.clock import now_ns, seconds_between
-from holdfast.history.history import FaultRecord, FinalRead, History, NodeObservation
-from holdfast.history.op import NONE, Ops, Outcome, event_positions
-from holdfast.history.store import RunDocument, load_run, save_run
-from holdfast.report.findings import finding_document
-from holdfast.report.html import write_page
-from holdfast.units import NS_PER_S
+from outlast.checkers.base import run_checker, worst
+from outlast.checkers.lost_writes import LostWrites
+from outlast.checkers.outage import Outage
+from outlast.checkers.split_brain import SplitBrain
+from outlast.clock import now_ns, seconds_between
+from outlast.history.history import FaultRecord, FinalRead, History, NodeObservation
+from outlast.history.op import NONE, Ops, Outcome, event_positions
+from outlast.history.store import RunDocument, load_run, save_run
+from outlast.report.findings import finding_document
+from outlast.report.html import write_page
+from outlast.units import NS_PER_S
 
 CLIENTS = 16
 RATE_PER_S = 1000
@@ -93,10 +93,10 @@ def cases(n: int = 1_000_000) -> list[Case]:
         history = long_history(n)
         findings = [run_checker(one, history, 60) for one in (LostWrites(), Outage(limit=30.0), SplitBrain())]
         document = RunDocument(
-            *("long", "patroni", "default", 1, "holdfast drill long --seed 1", "20260102T030405Z"),
+            *("long", "patroni", "default", 1, "outlast drill long --seed 1", "20260102T030405Z"),
             verdict=worst(one.verdict for one in findings),
             findings=tuple(finding_document(one) for one in findings),
-            versions={"holdfast": "0"},
+            versions={"outlast": "0"},
         )
         save_run(store, history, document)
         page = Path(folder) / "run.html"

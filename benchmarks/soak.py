@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Case
-from holdfast.cluster import lifecycle
-from holdfast.errors import HarnessError
-from holdfast.history.op import Outcome
-from holdfast.history.soak_rows import BATCH_ROWS, INSERT
-from holdfast.hosts.state import new_run_folder
-from holdfast.run.soak.diary import Diary
-from holdfast.run.soak.director import Director
-from holdfast.run.soak.plan import SoakTimes
-from holdfast.spec import load_cluster
+from outlast.cluster import lifecycle
+from outlast.errors import HarnessError
+from outlast.history.op import Outcome
+from outlast.history.soak_rows import BATCH_ROWS, INSERT
+from outlast.hosts.state import new_run_folder
+from outlast.run.soak.diary import Diary
+from outlast.run.soak.director import Director
+from outlast.run.soak.plan import SoakTimes
+from outlast.spec import load_cluster
 
 PACE = 20.0
 BATCHES = 10_000
@@ -50,7 +50,7 @@ async def _measure(seconds: float) -> list[Case]:
                     lambda _words: None,
                     seed=1,
                     folder=folder,
-                    replay="holdfast bench soak",
+                    replay="outlast bench soak",
                 )
                 outcome = await director.run()
     ops = outcome.history.ops

@@ -20,7 +20,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def _own_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches a person's own labs and runs. The seed cache is shared: it is only read."""
-    monkeypatch.setenv("HOLDFAST_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("OUTLAST_STATE", str(tmp_path / "state"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -48,7 +48,7 @@ install() { timeout 900 apt-get install -y -qq --no-install-recommends -o Dpkg::
 # All at once is quick; when one of them cannot be had, the others still can.
 install $wanted || for package in $wanted; do is_there "$package" || install "$package"; done
 
-# Nor are they to start with the machine: what Holdfast runs of them, it runs in its labs.
+# Nor are they to start with the machine: what Outlast runs of them, it runs in its labs.
 if [ -d /run/systemd/system ]; then
   for package in $wanted; do
     for unit in $(dpkg -L "$package" 2>/dev/null | sed -n 's|.*/systemd/system/\([^/@]*\.service\)$|\1|p'); do

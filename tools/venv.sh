@@ -4,12 +4,12 @@ set -eu
 python=$1
 venv=$2
 if ! command -v "$python" >/dev/null 2>&1; then
-  echo "holdfast needs Python 3.11 or newer and there is no '$python' here." >&2
+  echo "outlast needs Python 3.11 or newer and there is no '$python' here." >&2
   echo "hint: apt-get install python3 python3-venv   (or: make PYTHON=/path/to/python3.11 ...)" >&2
   exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-  echo "holdfast needs Python 3.11 or newer; '$python' is $("$python" -V 2>&1)." >&2
+  echo "outlast needs Python 3.11 or newer; '$python' is $("$python" -V 2>&1)." >&2
   echo "hint: install a newer one and run: make PYTHON=/path/to/python3.11 ..." >&2
   exit 1
 fi

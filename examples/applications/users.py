@@ -1,7 +1,7 @@
 """The users of a small application: each sends one request after another and remembers what it saw.
 
-Every answer is a line, ``ok NUMBER SECONDS`` or ``error WHAT SECONDS``: that is what Holdfast records of a program of
-yours (``holdfast load command``). At the end, which is a SIGTERM, a line ``summary {…}`` says what all users saw.
+Every answer is a line, ``ok NUMBER SECONDS`` or ``error WHAT SECONDS``: that is what Outlast records of a program of
+yours (``outlast load command``). At the end, which is a SIGTERM, a line ``summary {…}`` says what all users saw.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import UnavailableError
-from holdfast.hosts.base import Clock, Host, Program
-from holdfast.hosts.netns import clocks
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.hosts.state import labs_folder
-from holdfast.systems.postgres.seed import POSTGRES_UID
+from outlast.errors import UnavailableError
+from outlast.hosts.base import Clock, Host, Program
+from outlast.hosts.netns import clocks
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.hosts.state import labs_folder
+from outlast.systems.postgres.seed import POSTGRES_UID
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(60)]
 
@@ -92,6 +92,6 @@ async def test_a_running_program_follows_at_once() -> None:
 
 
 def test_without_a_compiler_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path))
+    monkeypatch.setenv("OUTLAST_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "/nonexistent")
     assert "C compiler" in (clocks.unavailable() or "")

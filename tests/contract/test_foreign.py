@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.bare_postgres import Server, programs, running
-from program import holdfast
+from program import outlast
 
 LOOKS = re.compile("SELECT|SET LOCAL|BEGIN READ|COMMIT|ROLLBACK", re.IGNORECASE)
 
@@ -20,7 +20,7 @@ def test_a_plain_server_is_told_and_only_read(tmp_path: Path) -> None:
         "logging_collector": "on", "log_directory": str(log), "log_filename": "all.log", "log_statement": "all",
     }  # fmt: skip
     with running(tmp_path, "plain", **settings) as server:
-        done = holdfast("status", "--dsn", server.dsn, "--json")
+        done = outlast("status", "--dsn", server.dsn, "--json")
         assert done.code == 0, done.err
         shown = done.json
         assert shown["primary"] == f"127.0.0.1:{server.port}"
@@ -28,7 +28,7 @@ def test_a_plain_server_is_told_and_only_read(tmp_path: Path) -> None:
         assert (node["role"], node["healthy"], node["timeline"]) == ("primary", True, 1)
         assert shown["failover"]["to"] is None
         assert any("fsync = off" in remark for remark in shown["remarks"])
-        assert "a failover now: no standby" in holdfast("status", "--dsn", server.dsn).out
+        assert "a failover now: no standby" in outlast("status", "--dsn", server.dsn).out
     said = re.findall(r"(?:statement|execute [^:]*):\s+(\w+(?: \w+)?)", (log / "all.log").read_text())
     assert said
     assert [words for words in said if not LOOKS.match(words)] == []
@@ -39,7 +39,7 @@ def test_a_server_that_swallows_everything_is_given_up_on(postgres: Server) -> N
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         hosts = f"host=127.0.0.1,127.0.0.1 port={postgres.port},{deaf.getsockname()[1]} user=postgres sslmode=disable"
-        done = holdfast("status", "--dsn", hosts, "--json", timeout_s=30)
+        done = outlast("status", "--dsn", hosts, "--json", timeout_s=30)
     assert done.code == 1
     assert done.json["primary"] == f"127.0.0.1:{postgres.port}"
     assert any("does not answer" in remark for remark in done.json["remarks"])
@@ -59,7 +59,7 @@ def test_a_server_that_swallows_everything_is_given_up_on(postgres: Server) -> N
 def test_a_bad_string_is_refused_and_its_password_never_told(
     words: list[str], code: int, message: str
 ) -> None:
-    done = holdfast("status", *words)
+    done = outlast("status", *words)
     assert (done.code, done.out) == (code, ""), done.err
     assert message in done.err
     assert "sesame" not in done.err.replace("'sesame' is no port", "")

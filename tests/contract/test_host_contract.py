@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cluster.residue import find_residue, take_census
-from holdfast.errors import HostError, UnavailableError
-from holdfast.hosts.base import Host, Lab, Program
-from holdfast.hosts.fake import FakeLab
-from holdfast.hosts.netns import wire
-from holdfast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.hosts.state import labs_folder
+from outlast.cluster.residue import find_residue, take_census
+from outlast.errors import HostError, UnavailableError
+from outlast.hosts.base import Host, Lab, Program
+from outlast.hosts.fake import FakeLab
+from outlast.hosts.netns import wire
+from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.hosts.state import labs_folder
 
 LabMaker = Callable[[], AbstractAsyncContextManager[Lab]]
 

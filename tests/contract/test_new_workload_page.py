@@ -11,11 +11,11 @@ from types import ModuleType
 import pytest
 from benchmarks.bare_postgres import Server
 
-from holdfast.clock import deadline_ns, seconds_until
-from holdfast.history.op import Outcome
-from holdfast.history.reading import live_counts, read_ops
-from holdfast.workloads import WORKLOADS, WorkerConfig
-from holdfast.workloads.worker import make_worker
+from outlast.clock import deadline_ns, seconds_until
+from outlast.history.op import Outcome
+from outlast.history.reading import live_counts, read_ops
+from outlast.workloads import WORKLOADS, WorkerConfig
+from outlast.workloads.worker import make_worker
 
 pytestmark = pytest.mark.lab
 

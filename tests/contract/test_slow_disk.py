@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast.cluster.residue import find_residue, take_census
-from holdfast.errors import UnavailableError
-from holdfast.hosts.base import Disk, DiskPace, Host, Program
-from holdfast.hosts.netns import disks, throttle
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.hosts.state import labs_folder
+from outlast.cluster.residue import find_residue, take_census
+from outlast.errors import UnavailableError
+from outlast.hosts.base import Disk, DiskPace, Host, Program
+from outlast.hosts.netns import disks, throttle
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.hosts.state import labs_folder
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(90)]
 
@@ -43,7 +43,7 @@ async def one_disk(name: str = "slow") -> AsyncIterator[tuple[NetnsLab, Host, Di
 
 
 def timing(what: str = "write") -> Program:
-    argv = ["holdfast.faults.agent:time_disk", what, "4096", "3", "6", "0.5"]
+    argv = ["outlast.faults.agent:time_disk", what, "4096", "3", "6", "0.5"]
     return Program("time-disk", argv, "log/time.log", module=True)
 
 

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from benchmarks.bare_postgres import Server
 
-from holdfast.clock import deadline_ns, now_ns, seconds_until
-from holdfast.history.op import Ops, Outcome
-from holdfast.history.reading import live_counts, read_ops
-from holdfast.workloads import WORKLOADS, WorkerConfig
-from holdfast.workloads.worker import make_worker
+from outlast.clock import deadline_ns, now_ns, seconds_until
+from outlast.history.op import Ops, Outcome
+from outlast.history.reading import live_counts, read_ops
+from outlast.workloads import WORKLOADS, WorkerConfig
+from outlast.workloads.worker import make_worker
 
 pytestmark = pytest.mark.lab
 
@@ -64,7 +64,7 @@ def appended(ops: Ops, outcome: Outcome) -> set[tuple[int, int]]:
 
 
 def held(server: Server) -> set[tuple[object, ...]]:
-    return set(server.query("SELECT key, unnest(elements) FROM holdfast_list_append"))
+    return set(server.query("SELECT key, unnest(elements) FROM outlast_list_append"))
 
 
 @pytest.mark.parametrize("level", ["read-committed", "repeatable-read", "serializable"])
@@ -91,7 +91,7 @@ def test_a_transaction_lost_before_its_commit_certainly_failed(postgres: Server,
     with load(postgres, tmp_path, query_timeout_s=1):
         wait_for(tmp_path, "ok", 50)
         with psycopg.connect(postgres.dsn) as blocker:
-            blocker.execute("LOCK TABLE holdfast_list_append")
+            blocker.execute("LOCK TABLE outlast_list_append")
             wait_for(tmp_path, "fail", 3)
     ops = read_ops(tmp_path / "ops")
     lost = ops.outcome_is(Outcome.FAIL)

@@ -18,14 +18,14 @@ import psycopg
 import pytest
 from benchmarks.bare_postgres import Server
 
-from holdfast.clock import deadline_ns, now_ns, seconds_until
-from holdfast.errors import ClusterError
-from holdfast.history.op import NEVER, Ops, Outcome
-from holdfast.history.reading import live_counts, read_ops
-from holdfast.units import NS_PER_S
-from holdfast.workloads import WORKLOADS, WorkerConfig, split
-from holdfast.workloads.base import content_sql
-from holdfast.workloads.final_read import read_values
+from outlast.clock import deadline_ns, now_ns, seconds_until
+from outlast.errors import ClusterError
+from outlast.history.op import NEVER, Ops, Outcome
+from outlast.history.reading import live_counts, read_ops
+from outlast.units import NS_PER_S
+from outlast.workloads import WORKLOADS, WorkerConfig, split
+from outlast.workloads.base import content_sql
+from outlast.workloads.final_read import read_values
 
 pytestmark = pytest.mark.lab
 
@@ -58,7 +58,7 @@ class Running:
         config.write(path)
         self.ops_folder = Path(config.ops_folder)
         self.name = config.name
-        command = [sys.executable, "-m", "holdfast.workloads.worker", str(path)]
+        command = [sys.executable, "-m", "outlast.workloads.worker", str(path)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
 
     def count(self, outcome: str) -> int:
@@ -125,7 +125,7 @@ def test_killing_the_worker_loses_no_op_it_sent_and_no_ack_it_got(
         load.wait_for("ok", random.Random(seed).randrange(1, 40_000))
         load.process.kill()
         load.process.wait()
-        idle = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'holdfast'"
+        idle = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'outlast'"
         wait_for("the server's backends gone", lambda: bool(postgres.query(idle)[0][0]))
         ops = read_ops(tmp_path / "ops")
     table = set(rows(postgres))
@@ -208,7 +208,7 @@ def test_a_client_pinned_to_a_standby_is_refused_until_the_promotion(
     try:
         with worker(tmp_path, standby.dsn, clients=1, rate_per_s=200) as load:
             load.wait_for("fail", 20)
-            backend = "SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast'"
+            backend = "SELECT pid FROM pg_stat_activity WHERE application_name = 'outlast'"
             pid = standby.query(backend)
             standby.query("SELECT pg_promote()")
             load.wait_for("ok", 20)
@@ -239,7 +239,7 @@ def test_a_host_that_swallows_packets_does_not_hold_up_the_others(postgres: Serv
 
 
 def backends(server: Server) -> int:
-    found = server.query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast'")
+    found = server.query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outlast'")
     return int(str(found[0][0]))
 
 
@@ -307,7 +307,7 @@ def test_the_rate_is_exact_and_shared_between_workers(postgres: Server, tmp_path
 def test_a_config_that_cannot_work_is_one_clear_error(tmp_path: Path) -> None:
     def run(config: dict[str, object]) -> tuple[int, str]:
         (tmp_path / "c.json").write_text(json.dumps(config))
-        command = [sys.executable, "-m", "holdfast.workloads.worker", str(tmp_path / "c.json")]
+        command = [sys.executable, "-m", "outlast.workloads.worker", str(tmp_path / "c.json")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stderr
 
@@ -332,7 +332,7 @@ def test_a_config_that_cannot_work_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_password_file_is_used_and_a_wrong_one_is_said(postgres: Server, tmp_path: Path) -> None:
     set_up(postgres)
     postgres.query("CREATE ROLE app LOGIN PASSWORD 'open sesame'")
-    postgres.query("GRANT INSERT, SELECT ON holdfast_append TO app")
+    postgres.query("GRANT INSERT, SELECT ON outlast_append TO app")
     (postgres.data / "pg_hba.conf").write_text(
         "host all postgres all trust\nhost all app all scram-sha-256\n"
     )
@@ -351,16 +351,16 @@ def test_a_password_file_is_used_and_a_wrong_one_is_said(postgres: Server, tmp_p
 
 def test_the_content_hash_depends_on_rows_and_not_on_their_order(postgres: Server) -> None:
     def content() -> tuple[object, ...]:
-        return postgres.query(content_sql("holdfast_append"))[0]
+        return postgres.query(content_sql("outlast_append"))[0]
 
     set_up(postgres)
     assert content() == (0, "0")
-    postgres.query("INSERT INTO holdfast_append SELECT generate_series(1, 1000)")
+    postgres.query("INSERT INTO outlast_append SELECT generate_series(1, 1000)")
     ascending = content()
     set_up(postgres)
-    postgres.query("INSERT INTO holdfast_append SELECT generate_series(1000, 1, -1)")
+    postgres.query("INSERT INTO outlast_append SELECT generate_series(1000, 1, -1)")
     assert content() == ascending
-    postgres.query("UPDATE holdfast_append SET id = 1001 WHERE id = 500")
+    postgres.query("UPDATE outlast_append SET id = 1001 WHERE id = 500")
     changed = content()
     assert (changed[0], changed[1] == ascending[1]) == (1000, False)
 
@@ -369,7 +369,7 @@ def test_the_final_read_returns_what_the_table_holds(postgres: Server) -> None:
     set_up(postgres)
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         assert read_values(connection, APPEND.values_sql).tolist() == []
-        postgres.query("INSERT INTO holdfast_append SELECT generate_series(1, 3000000, 3000)")
+        postgres.query("INSERT INTO outlast_append SELECT generate_series(1, 3000000, 3000)")
         values = read_values(connection, APPEND.values_sql)
         assert values.tolist() == list(range(1, 3000000, 3000))
         assert values.dtype == np.int64

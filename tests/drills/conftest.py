@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.hosts.state import runs_folder
-from holdfast.run.conclude import Outcome
-from holdfast.run.experiment import run_drill
-from holdfast.spec import load_cluster, load_drill
-from holdfast.systems.base import Cluster
+from outlast.cluster import lifecycle
+from outlast.hosts.state import runs_folder
+from outlast.run.conclude import Outcome
+from outlast.run.experiment import run_drill
+from outlast.spec import load_cluster, load_drill
+from outlast.systems.base import Cluster
 
 QUICK = "\n".join(
     (
@@ -38,7 +38,7 @@ def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests of this folder share a state folder, because they share a lab."""
-    monkeypatch.setenv("HOLDFAST_STATE", str(_session_state))
+    monkeypatch.setenv("OUTLAST_STATE", str(_session_state))
 
 
 @pytest.fixture(scope="session")

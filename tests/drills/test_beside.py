@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 from labs import lab_up
-from program import holdfast
+from program import outlast
 
-from holdfast.checkers.base import Verdict
-from holdfast.cluster import lifecycle
-from holdfast.datasets.healthcare_rows import row_counts
-from holdfast.datasets.load import DATASETS
-from holdfast.history.op import Outcome as Op
-from holdfast.hosts.state import runs_folder
-from holdfast.routes.base import services_of
-from holdfast.routes.haproxy import server_states
-from holdfast.run.conclude import Outcome
-from holdfast.run.experiment import run_drill
-from holdfast.spec import load_cluster, load_drill
-from holdfast.systems.base import HasServers
-from holdfast.systems.postgres.install import find
-from holdfast.systems.programs import missing
-from holdfast.systems.wait import until
-from holdfast.workloads.base import content_sql
+from outlast.checkers.base import Verdict
+from outlast.cluster import lifecycle
+from outlast.datasets.healthcare_rows import row_counts
+from outlast.datasets.load import DATASETS
+from outlast.history.op import Outcome as Op
+from outlast.hosts.state import runs_folder
+from outlast.routes.base import services_of
+from outlast.routes.haproxy import server_states
+from outlast.run.conclude import Outcome
+from outlast.run.experiment import run_drill
+from outlast.spec import load_cluster, load_drill
+from outlast.systems.base import HasServers
+from outlast.systems.postgres.install import find
+from outlast.systems.programs import missing
+from outlast.systems.wait import until
+from outlast.workloads.base import content_sql
 
 pytestmark = [
     pytest.mark.lab,
@@ -144,7 +144,7 @@ async def test_a_dataset_is_loaded_once_and_every_node_holds_the_same_rows() -> 
 @pytest.mark.slow
 @pytest.mark.usefixtures("routed")
 async def test_haproxy_leads_to_a_node_that_was_added_and_forgets_one_that_was_removed() -> None:
-    added = holdfast("add-node", "--lab", LAB, "--json")
+    added = outlast("add-node", "--lab", LAB, "--json")
     assert added.code == 0, added.err
     cluster = lifecycle.attach(LAB)
     (service,) = services_of(cluster.spec, "haproxy")
@@ -154,7 +154,7 @@ async def test_haproxy_leads_to_a_node_that_was_added_and_forgets_one_that_was_r
         return "" if status == "UP" else status
 
     await until(not_read_from, 10, "HAProxy to lead readers to the new node")
-    removed = holdfast("remove-node", "pg-node-4", "--lab", LAB, "--json")
+    removed = outlast("remove-node", "pg-node-4", "--lab", LAB, "--json")
     assert removed.code == 0, removed.err
     cluster = lifecycle.attach(LAB)
     assert ("read", "pg-node-4") not in await server_states(cluster, service)
@@ -162,7 +162,7 @@ async def test_haproxy_leads_to_a_node_that_was_added_and_forgets_one_that_was_r
 
 @pytest.mark.usefixtures("routed")
 def test_status_names_the_routes_and_psql_reaches_each_port() -> None:
-    shown = holdfast("status", "--lab", LAB, "--json").json
+    shown = outlast("status", "--lab", LAB, "--json").json
     assert [(one["name"], one["healthy"]) for one in shown["balancers"]] == [
         ("haproxy", True),
         ("pgbouncer", True),
@@ -171,7 +171,7 @@ def test_status_names_the_routes_and_psql_reaches_each_port() -> None:
     assert roles["haproxy"] == roles["pgbouncer"] == "balancer"
     routes = {one["name"]: one for one in shown["routes"]}
     assert "password" not in json.dumps(routes)
-    credentials = holdfast("credentials", "--lab", LAB, "--json").json
+    credentials = outlast("credentials", "--lab", LAB, "--json").json
     for name, in_recovery in (("haproxy-primary", "f"), ("haproxy-standby", "t"), ("pgbouncer-primary", "f")):
         done = psql(routes[name]["published_port"], "appdb", credentials["passfile"])
         assert done.stdout.strip() == in_recovery, (name, done.stderr)
@@ -193,6 +193,6 @@ def psql(port: int, database: str, passfile: str) -> Any:
 
 @pytest.mark.usefixtures("routed")
 def test_a_route_that_a_lab_lacks_is_refused_before_anything_is_touched() -> None:
-    done = holdfast("drill", "switchover", "--lab", LAB, "--route", "pgpool")
+    done = outlast("drill", "switchover", "--lab", LAB, "--route", "pgpool")
     assert done.code == 64
     assert "no route pgpool" in done.err

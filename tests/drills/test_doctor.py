@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast.cluster import examine as examinations
-from holdfast.cluster.diagnosis import Diagnosis, State
-from holdfast.cluster.examine import examine
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.systems.base import Cluster
-from holdfast.systems.patroni.cluster import PatroniCluster
-from holdfast.systems.wait import until, until_whole
+from outlast.cluster import examine as examinations
+from outlast.cluster.diagnosis import Diagnosis, State
+from outlast.cluster.examine import examine
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.systems.base import Cluster
+from outlast.systems.patroni.cluster import PatroniCluster
+from outlast.systems.wait import until, until_whole
 
 pytestmark = pytest.mark.lab
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.cluster.diagnosis import State
-from holdfast.cluster.examine import examine
-from holdfast.cluster.services import start_member
-from holdfast.monitoring.services import with_monitoring
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Cluster, Role
-from holdfast.systems.programs import missing
-from holdfast.systems.wait import until, until_whole
+from outlast.cluster import lifecycle
+from outlast.cluster.diagnosis import State
+from outlast.cluster.examine import examine
+from outlast.cluster.services import start_member
+from outlast.monitoring.services import with_monitoring
+from outlast.spec import load_cluster
+from outlast.systems.base import Cluster, Role
+from outlast.systems.programs import missing
+from outlast.systems.wait import until, until_whole
 
 pytestmark = pytest.mark.lab
 LAB = "watched"

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from holdfast.cluster.foreign import look
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until_whole
+from outlast.cluster.foreign import look
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until_whole
 
 pytestmark = pytest.mark.lab
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.transactions.consistency import PROSCRIBED
-from holdfast.cli.main import run as command
-from holdfast.history.op import Outcome
-from holdfast.history.reading import live_counts
-from holdfast.run.checks import CONSISTENCY
-from holdfast.run.conclude import judge_again
-from holdfast.spec import stored_drill
-from holdfast.systems.base import Cluster, HasServers
-from holdfast.systems.wait import until
+from outlast.checkers.base import Verdict
+from outlast.checkers.transactions.consistency import PROSCRIBED
+from outlast.cli.main import run as command
+from outlast.history.op import Outcome
+from outlast.history.reading import live_counts
+from outlast.run.checks import CONSISTENCY
+from outlast.run.conclude import judge_again
+from outlast.spec import stored_drill
+from outlast.systems.base import Cluster, HasServers
+from outlast.systems.wait import until
 
 pytestmark = pytest.mark.lab
 
@@ -124,7 +124,7 @@ async def test_money_taken_behind_our_back_is_missed_by_the_bank(
 ) -> None:
     outcome, _ = await asyncio.gather(
         run(drill("bank: {clients: 4}", duration="4s")),
-        meddle(cluster, store, "UPDATE holdfast_bank SET balance = balance + 1 WHERE account = 1"),
+        meddle(cluster, store, "UPDATE outlast_bank SET balance = balance + 1 WHERE account = 1"),
     )
     assert found(outcome, "bank")["anomalies"]["wrong-total"] > 0
 
@@ -133,7 +133,7 @@ async def test_money_taken_behind_our_back_is_missed_by_the_bank(
 async def test_an_element_removed_behind_our_back_is_missed_by_the_set(
     run: Any, cluster: Cluster, store: Path
 ) -> None:
-    query = "DELETE FROM holdfast_set WHERE element = (SELECT min(element) FROM holdfast_set)"
+    query = "DELETE FROM outlast_set WHERE element = (SELECT min(element) FROM outlast_set)"
     outcome, _ = await asyncio.gather(
         run(drill("set: {clients: 4}", duration="4s")), meddle(cluster, store, query)
     )
@@ -146,7 +146,7 @@ async def test_a_register_set_back_behind_our_back_is_not_linearizable(
     outcome, _ = await asyncio.gather(
         run(drill("register: {clients: 4}", duration="4s")),
         meddle(
-            cluster, store, "UPDATE holdfast_register SET value = 99", times=20
+            cluster, store, "UPDATE outlast_register SET value = 99", times=20
         ),  # some are overwritten unread
     )
     assert found(outcome, "linearizable")["verdict"] == "fail"
@@ -156,7 +156,7 @@ async def test_a_register_set_back_behind_our_back_is_not_linearizable(
 async def test_a_counter_that_skips_is_out_of_bounds(run: Any, cluster: Cluster, store: Path) -> None:
     outcome, _ = await asyncio.gather(
         run(drill("counter: {clients: 4}", duration="4s")),
-        meddle(cluster, store, "UPDATE holdfast_counter SET value = value + 1000000"),
+        meddle(cluster, store, "UPDATE outlast_counter SET value = value + 1000000"),
     )
     assert found(outcome, "counter_bounds")["anomalies"]["out-of-bounds"] > 0
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.errors import HostError
-from holdfast.faults import journal
-from holdfast.faults.base import Fault, Injection
-from holdfast.faults.registry import fault
-from holdfast.systems.base import Cluster
+from outlast.checkers.base import Verdict
+from outlast.errors import HostError
+from outlast.faults import journal
+from outlast.faults.base import Fault, Injection
+from outlast.faults.registry import fault
+from outlast.systems.base import Cluster
 
 pytestmark = pytest.mark.lab
 

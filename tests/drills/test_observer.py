@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from holdfast.cluster.observe import Observer
-from holdfast.systems.base import Cluster
-from holdfast.systems.patroni.cluster import PatroniCluster
-from holdfast.systems.wait import until
+from outlast.cluster.observe import Observer
+from outlast.systems.base import Cluster
+from outlast.systems.patroni.cluster import PatroniCluster
+from outlast.systems.wait import until
 
 pytestmark = pytest.mark.lab
 

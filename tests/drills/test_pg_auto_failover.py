@@ -10,16 +10,16 @@ import pytest
 from labs import lab_up
 from tests.drills.conftest import Runner
 
-from holdfast.checkers.base import Verdict
-from holdfast.cluster.examine import examine
-from holdfast.errors import ClusterError, UnavailableError
-from holdfast.run.experiment import Outcome
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Role
-from holdfast.systems.pg_auto_failover import keeper
-from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
-from holdfast.systems.postgres import views
-from holdfast.systems.wait import until_whole
+from outlast.checkers.base import Verdict
+from outlast.cluster.examine import examine
+from outlast.errors import ClusterError, UnavailableError
+from outlast.run.experiment import Outcome
+from outlast.spec import load_cluster
+from outlast.systems.base import Role
+from outlast.systems.pg_auto_failover import keeper
+from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
+from outlast.systems.postgres import views
+from outlast.systems.wait import until_whole
 
 
 def _reason() -> str:

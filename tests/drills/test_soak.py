@@ -13,17 +13,17 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.cluster import lifecycle
-from holdfast.history.reading import live_counts
-from holdfast.history.store import load_run
-from holdfast.run.conclude import Outcome, judge_again
-from holdfast.run.soak.diary import Diary
-from holdfast.run.soak.director import Director
-from holdfast.run.soak.plan import SoakTimes
-from holdfast.spec import load_cluster, stored_drill
-from holdfast.systems.base import Cluster, HasServers
-from holdfast.systems.wait import until
+from outlast.checkers.base import Verdict
+from outlast.cluster import lifecycle
+from outlast.history.reading import live_counts
+from outlast.history.store import load_run
+from outlast.run.conclude import Outcome, judge_again
+from outlast.run.soak.diary import Diary
+from outlast.run.soak.director import Director
+from outlast.run.soak.plan import SoakTimes
+from outlast.spec import load_cluster, stored_drill
+from outlast.systems.base import Cluster, HasServers
+from outlast.systems.wait import until
 
 pytestmark = pytest.mark.lab
 
@@ -174,7 +174,7 @@ def test_a_soak_that_is_stopped_leaves_its_files_a_verdict_and_no_lab(tmp_path: 
     logs = tmp_path / "logs"
     words = ["soak", "--system", "patroni", "--profile", "fast", "--log-dir", str(logs), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "holdfast.cli.main", *words],
+        [sys.executable, "-m", "outlast.cli.main", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

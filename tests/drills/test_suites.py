@@ -7,14 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from program import holdfast
+from program import outlast
 
-from holdfast.checkers.base import Verdict
-from holdfast.errors import UnavailableError
-from holdfast.run import staging
-from holdfast.run.suite import Stage, SuiteCheck, load_suite
-from holdfast.systems.base import Cluster
-from holdfast.systems.pg_auto_failover import keeper
+from outlast.checkers.base import Verdict
+from outlast.errors import UnavailableError
+from outlast.run import staging
+from outlast.run.suite import Stage, SuiteCheck, load_suite
+from outlast.systems.base import Cluster
+from outlast.systems.pg_auto_failover import keeper
 
 
 def check(suite: str, name: str) -> SuiteCheck:
@@ -23,7 +23,7 @@ def check(suite: str, name: str) -> SuiteCheck:
 
 def test_the_replication_suite_passes_with_figures_limits_and_junit(_lab: str, tmp_path: Path) -> None:
     file = tmp_path / "replication.xml"
-    done = holdfast("suite", "replication", "--lab", _lab, "--junit", str(file), "--json")
+    done = outlast("suite", "replication", "--lab", _lab, "--junit", str(file), "--json")
     assert done.code == 0, done.out or done.err
     members = {one["drill"]: one for one in done.json["drills"]}
     assert {one["verdict"] for one in members.values()} == {"pass"}
@@ -97,13 +97,13 @@ def _missing(system: str) -> str:
 def test_a_suite_passes(name: str, system: str) -> None:
     if reason := _missing(system):
         pytest.skip(reason)
-    done = holdfast("suite", name, "--system", system, "--profile", "fast", "--json", timeout_s=900)
+    done = outlast("suite", name, "--system", system, "--profile", "fast", "--json", timeout_s=900)
     assert done.code == 0, done.out or done.err
 
 
 @pytest.mark.slow
 def test_every_known_defect_is_found_and_every_control_is_clean() -> None:
-    done = holdfast("suite", "track-record", "--json", timeout_s=1800)
+    done = outlast("suite", "track-record", "--json", timeout_s=1800)
     assert done.code == 0, done.out or done.err
     found = [one for one in done.json["drills"] if one.get("outcome") == "expected fail: found"]
     assert len(found) >= 3

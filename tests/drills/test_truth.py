@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.faults.base import Fault, Injection
-from holdfast.faults.registry import fault
-from holdfast.history.reading import live_counts
-from holdfast.history.store import load_run
-from holdfast.report.json import run_document
-from holdfast.run.conclude import Outcome, judge_again
-from holdfast.spec import stored_drill
-from holdfast.systems.base import Cluster, HasServers
-from holdfast.systems.wait import until
+from outlast.checkers.base import Verdict
+from outlast.faults.base import Fault, Injection
+from outlast.faults.registry import fault
+from outlast.history.reading import live_counts
+from outlast.history.store import load_run
+from outlast.report.json import run_document
+from outlast.run.conclude import Outcome, judge_again
+from outlast.spec import stored_drill
+from outlast.systems.base import Cluster, HasServers
+from outlast.systems.wait import until
 
 pytestmark = pytest.mark.lab
 
@@ -56,7 +56,7 @@ async def test_an_acked_row_deleted_behind_our_back_is_found_and_named(
         primary = (await cluster.view()).primary
         assert primary is not None
         connection = await cluster.connect(primary, database=cluster.spec.database)
-        query = "DELETE FROM holdfast_append WHERE id = (SELECT min(id) FROM holdfast_append) RETURNING id"
+        query = "DELETE FROM outlast_append WHERE id = (SELECT min(id) FROM outlast_append) RETURNING id"
         row = await (await connection.execute(query)).fetchone()
         assert row is not None
         deleted.append(row[0])

@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from program import holdfast
+from program import outlast
 
-from holdfast.checkers.base import Verdict
-from holdfast.faults.registry import fault
-from holdfast.systems.base import Cluster
+from outlast.checkers.base import Verdict
+from outlast.faults.registry import fault
+from outlast.systems.base import Cluster
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.mark.slow
 def test_asynchronous_replication_loses_what_a_cut_off_primary_acknowledged() -> None:
-    done = holdfast(
+    done = outlast(
         "drill",
         "primary-partition",
         "--profile",
@@ -43,7 +43,7 @@ def test_asynchronous_replication_loses_what_a_cut_off_primary_acknowledged() ->
 def test_a_primary_without_manager_or_watchdog_makes_two_writers() -> None:
     settings = ["sync=off", "watchdog=off", "duration=40"]
     words = [word for text in settings for word in ("--set", text)]
-    done = holdfast("drill", "manager-kill", "--profile", "fast", *words, "--json")
+    done = outlast("drill", "manager-kill", "--profile", "fast", *words, "--json")
     assert done.code == 1, done.err
     assert done.json["two_writers_s"] > 1
     assert done.json["acked_lost"] > 0

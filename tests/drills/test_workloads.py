@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.cluster import lifecycle
-from holdfast.errors import ClusterError
-from holdfast.report.json import run_document
-from holdfast.run.experiment import run_drill
-from holdfast.spec import load_cluster, load_drill
+from outlast.checkers.base import Verdict
+from outlast.cluster import lifecycle
+from outlast.errors import ClusterError
+from outlast.report.json import run_document
+from outlast.run.experiment import run_drill
+from outlast.spec import load_cluster, load_drill
 
 pytestmark = pytest.mark.lab
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from program import holdfast
+from program import outlast
 from terminal import Talk
 
 
@@ -30,7 +30,7 @@ def test_the_answers_come_up_as_a_lab(tmp_path: Path) -> None:
         assert code == 0, talk.said
         up = json.loads(out)
         assert (up["lab"], up["system"], len(up["nodes"])) == ("asked", "etcd", 1)
-        assert holdfast("status", "--lab", "asked", "--json").json["profile"] == "fast"
-        assert holdfast("validate", str(kept)).code == 0
+        assert outlast("status", "--lab", "asked", "--json").json["profile"] == "fast"
+        assert outlast("validate", str(kept)).code == 0
     finally:
-        assert holdfast("down", "--all", "--json").json["residue"] == []
+        assert outlast("down", "--all", "--json").json["residue"] == []

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from program import USERS, Done, holdfast
+from program import USERS, Done, outlast
 
-from holdfast.systems.programs import missing
+from outlast.systems.programs import missing
 
 pytestmark = pytest.mark.skipif(missing("pgbackrest") is not None, reason=str(missing("pgbackrest")))
 
@@ -25,112 +25,110 @@ def refused(done: Done, code: int, words: str) -> None:
 
 
 def sql(text: str, user: str, node: str | None = None) -> str:
-    done = holdfast("psql", *(("--node", node) if node else ()), "--", "-qAtc", text, user=user)
+    done = outlast("psql", *(("--node", node) if node else ()), "--", "-qAtc", text, user=user)
     assert done.code == 0, done.err
     return done.out.strip()
 
 
 def archive_is(user: str) -> Any:
     """Return what doctor makes of the archive."""
-    checks = holdfast("doctor", "--lab", "kept", "--json", user=user).json["checks"]
+    checks = outlast("doctor", "--lab", "kept", "--json", user=user).json["checks"]
     return next(one["state"] for one in checks if one["check"] == "archive")
 
 
 @contextmanager
 def lab(user: str) -> Iterator[None]:
     """Keep a lab with an archive up for the length of a with block."""
-    up = holdfast("up", "streaming", "--set", "nodes=2", *BACKUP, "--name", "kept", "--json", user=user)
+    up = outlast("up", "streaming", "--set", "nodes=2", *BACKUP, "--name", "kept", "--json", user=user)
     assert up.code == 0, up.err
     try:
         yield
     finally:
-        assert holdfast("down", "--json", user=user).json["residue"] == []
+        assert outlast("down", "--json", user=user).json["residue"] == []
 
 
 def test_what_a_mistake_deleted_is_restored_and_a_gap_in_the_archive_is_an_error() -> None:
     user = "ordinary"
     with lab(user):
         sql("create table kept as select generate_series(1, 100) as n", user)
-        made = holdfast("backup", "--json", user=user)
+        made = outlast("backup", "--json", user=user)
         assert made.code == 0, made.err
         sql("insert into kept select generate_series(101, 150)", user)
         instant = datetime.now(UTC).isoformat()
         sql("delete from kept", user)
-        restored = holdfast("restore", "kept", "--to", instant, "--json", user=user)
+        restored = outlast("restore", "kept", "--to", instant, "--json", user=user)
         assert restored.code == 0, restored.err
         found = restored.json
         assert (found["node"], found["backup"], found["timeline"]) == ("restored-1", made.json["label"], 2)
         assert sql("select count(*) || '/' || max(n) from kept", user, "restored-1") == "150/150"
         assert sql("select count(*) from kept", user) == "0"  # the cluster is left as it was
-        assert holdfast("inject", "archive_lost", "--on", "primary", user=user).code == 0
+        assert outlast("inject", "archive_lost", "--on", "primary", user=user).code == 0
         sql("insert into kept values (1)", user)
-        refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+        refused(outlast("restore", "--latest", user=user), 1, "lost to every restore")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("user", USERS)
 def test_restores_are_asked_removed_refused_and_broken_archives_seen(user: str) -> None:
     with lab(user):
-        refused(holdfast("restore", user=user), 64, "no backup yet")
-        made = holdfast("backup", "--json", user=user)
+        refused(outlast("restore", user=user), 64, "no backup yet")
+        made = outlast("backup", "--json", user=user)
         assert made.code == 0, made.err
-        there = holdfast("backups", "kept", "--json", user=user).json
+        there = outlast("backups", "kept", "--json", user=user).json
         assert [one["label"] for one in there["backups"]] == [made.json["label"]]
         assert there["archive"]["last"] >= made.json["wal_stop"]
-        refused(
-            holdfast("restore", "--to", "2020-01-01", user=user), 64, "before the end of the first backup"
-        )
-        refused(holdfast("restore", "--to", "2999-01-01", user=user), 64, "has not come yet")
-        refused(holdfast("restore", "--to", "when it was well", user=user), 64, "is no time")
-        refused(holdfast("restore", "--latest", "--name", "p", user=user), 64, "exclude each other")
-        refused(holdfast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
+        refused(outlast("restore", "--to", "2020-01-01", user=user), 64, "before the end of the first backup")
+        refused(outlast("restore", "--to", "2999-01-01", user=user), 64, "has not come yet")
+        refused(outlast("restore", "--to", "when it was well", user=user), 64, "is no time")
+        refused(outlast("restore", "--latest", "--name", "p", user=user), 64, "exclude each other")
+        refused(outlast("restore", "--name", "nowhere", user=user), 1, "a restore point of that name")
         sql("create table kept (n int)", user)
         now = datetime.now(UTC).isoformat()  # nothing is committed after it, until the restore itself commits
-        assert holdfast("restore", "--to", now, "--node", "again", user=user).code == 0
-        refused(holdfast("restore", "--node", "again", user=user), 64, "there is a host again already")
-        refused(holdfast("restore", "--node", "../x", user=user), 64, "../x")
-        status = holdfast("status", "--json", user=user).json
+        assert outlast("restore", "--to", now, "--node", "again", user=user).code == 0
+        refused(outlast("restore", "--node", "again", user=user), 64, "there is a host again already")
+        refused(outlast("restore", "--node", "../x", user=user), 64, "../x")
+        status = outlast("status", "--json", user=user).json
         assert status["ready"]
         assert [node["name"] for node in status["nodes"]] == ["pg-node-1", "pg-node-2", "again"]
         assert status["nodes"][-1]["state"] == "restored"
-        assert holdfast("remove-node", "again", user=user).code == 0
+        assert outlast("remove-node", "again", user=user).code == 0
         assert archive_is(user) == "ok"
         for fault in ("archive_silent", "archive_lost"):
-            broken = holdfast("inject", fault, "--on", "primary", "--json", user=user)
+            broken = outlast("inject", fault, "--on", "primary", "--json", user=user)
             assert broken.code == 0, broken.err + broken.out
             sql("insert into kept values (1)", user)
-            refused(holdfast("restore", "--latest", user=user), 1, "lost to every restore")
+            refused(outlast("restore", "--latest", user=user), 1, "lost to every restore")
             if fault == "archive_silent":
                 assert archive_is(user) == "bad"
-            assert holdfast("heal", user=user).code == 0
-            again = holdfast("backup", "--type", "incr", "--json", user=user)  # what is after it restores
+            assert outlast("heal", user=user).code == 0
+            again = outlast("backup", "--type", "incr", "--json", user=user)  # what is after it restores
             assert (again.code, again.json["type"]) == (0, "incr"), again.err
             assert archive_is(user) == "ok"
-        assert holdfast("restore", user=user).code == 0
+        assert outlast("restore", user=user).code == 0
 
 
 def test_a_lab_without_an_archive_and_a_server_that_pgbackrest_cannot_read_are_refused() -> None:
-    refused(holdfast("up", "patroni", *BACKUP, "--set", "version=18"), 64, "cannot read PostgreSQL 18")
-    refused(holdfast("up", "etcd", *BACKUP), 64, "needs PostgreSQL")
-    refused(holdfast("drill", "point-in-time", "--set", "backup=off"), 64, "backup=on")
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    refused(outlast("up", "patroni", *BACKUP, "--set", "version=18"), 64, "cannot read PostgreSQL 18")
+    refused(outlast("up", "etcd", *BACKUP), 64, "needs PostgreSQL")
+    refused(outlast("drill", "point-in-time", "--set", "backup=off"), 64, "backup=on")
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["patroni", "streaming", "pg_auto_failover", "pgpool"])
 def test_the_drill_restores_every_acknowledged_write_on_each_system(system: str) -> None:
-    ran = holdfast("drill", "point-in-time", "--system", system, *QUICK, timeout_s=240)
+    ran = outlast("drill", "point-in-time", "--system", system, *QUICK, timeout_s=240)
     assert ran.code == 0, ran.err + ran.out
     assert (ran.json["verdict"], ran.json["acked_lost"]) == ("pass", 0)
     finding = next(one for one in ran.json["checks"] if one["name"] == "restorable")
     assert finding["verdict"] == "pass"
-    again = holdfast("check", ran.json["store"], "--json")
+    again = outlast("check", ran.json["store"], "--json")
     assert (again.code, _restorable(again.json)["value"]) == (0, 0)
 
 
 @pytest.mark.slow
 def test_broken_archives_are_found_and_a_failover_between_is_followed() -> None:
-    ran = holdfast("suite", "backup", "--profile", "fast", "--json", timeout_s=600)
+    ran = outlast("suite", "backup", "--profile", "fast", "--json", timeout_s=600)
     assert ran.code == 0, ran.err + ran.out
     outcomes = {one["drill"]: one.get("outcome") for one in ran.json["drills"]}
     assert outcomes["archive-gap"] == outcomes["archive-silent"] == "expected fail: found"

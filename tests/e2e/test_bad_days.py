@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import holdfast
+from program import outlast
 
-from holdfast.clock import now_ns, seconds_between
-from holdfast.cluster import lifecycle
-from holdfast.errors import ClusterError
-from holdfast.hosts.base import Host
-from holdfast.hosts.state import labs_folder, state_folder
-from holdfast.spec import load_cluster
-from holdfast.systems.etcd import member as etcd
-from holdfast.systems.patroni import system as patroni
-from holdfast.systems.patroni.system import Patience, PatroniSystem
+from outlast.clock import now_ns, seconds_between
+from outlast.cluster import lifecycle
+from outlast.errors import ClusterError
+from outlast.hosts.base import Host
+from outlast.hosts.state import labs_folder, state_folder
+from outlast.spec import load_cluster
+from outlast.systems.etcd import member as etcd
+from outlast.systems.patroni import system as patroni
+from outlast.systems.patroni.system import Patience, PatroniSystem
 
 pytestmark = pytest.mark.lab
 
@@ -67,20 +67,20 @@ async def test_a_store_that_does_not_elect_is_given_up_with_its_own_last_words(
 
 
 def test_the_program_says_so_too_and_exits_1() -> None:
-    done = holdfast("up", "patroni", "--set", "postgresql.parameters={shared_preload_libraries: nowhere}")
+    done = outlast("up", "patroni", "--set", "postgresql.parameters={shared_preload_libraries: nowhere}")
     assert done.code == 1
     assert "could not access file" in done.err and "Traceback" not in done.err
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 def on_small_disk(mib: int, script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script with a tmpfs of that size on the state folder; ``$H`` is the program."""
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    mounted = f'mount -t tmpfs -o size={mib}m none "$HOLDFAST_STATE"; {script}'
-    program = f"{sys.executable} -m holdfast.cli.main"
+    mounted = f'mount -t tmpfs -o size={mib}m none "$OUTLAST_STATE"; {script}'
+    program = f"{sys.executable} -m outlast.cli.main"
     return subprocess.run(
         ["unshare", *root, "--mount", "sh", "-c", mounted],
-        env={**os.environ, "H": program, "HOLDFAST_STATE": str(state_folder())},
+        env={**os.environ, "H": program, "OUTLAST_STATE": str(state_folder())},
         capture_output=True,
         text=True,
         timeout=120,
@@ -101,7 +101,7 @@ def test_a_disk_that_fills_while_a_cluster_comes_up_is_named_and_nothing_stays(m
 def test_a_disk_that_fills_later_is_found_by_the_doctor_and_the_lab_goes_cleanly(tmp_path: Path) -> None:
     script = (
         "$H up patroni --profile fast --json >/dev/null || exit 1;"
-        'dd if=/dev/zero of="$HOLDFAST_STATE/fill" bs=1M 2>/dev/null;'
+        'dd if=/dev/zero of="$OUTLAST_STATE/fill" bs=1M 2>/dev/null;'
         "$H doctor --lab patroni --json; $H down --json"
     )
     done = on_small_disk(400, script)

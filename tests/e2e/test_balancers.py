@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import Done, holdfast
+from program import Done, outlast
 
-from holdfast.systems.pgpool.rest import program as rest
-from holdfast.systems.pgpool.system import TOOLS
-from holdfast.systems.postgres.install import find
-from holdfast.systems.programs import missing
+from outlast.systems.pgpool.rest import program as rest
+from outlast.systems.pgpool.system import TOOLS
+from outlast.systems.postgres.install import find
+from outlast.systems.programs import missing
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SIMPLE, PRODUCTION = EXAMPLES / "pgbalancer_cluster_simple.json", EXAMPLES / "pgbalancer_cluster.json"
@@ -25,7 +25,7 @@ needs_pgpool = pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missin
 
 def manager(*words: str) -> Done:
     done = subprocess.run(
-        [sys.executable, "-m", "holdfast.cli.balancers", *words],
+        [sys.executable, "-m", "outlast.cli.balancers", *words],
         capture_output=True,
         text=True,
         timeout=180,
@@ -81,7 +81,7 @@ def nine_steps(file: Path) -> None:
                 node = by_name[server["host"]]
                 assert (node["address"], node["published_port"]) == (server["ip_address"], server["port"])
                 assert node["healthy"], node
-            passfile = holdfast("credentials", "--lab", shown["lab"], "--json").json["passfile"]
+            passfile = outlast("credentials", "--lab", shown["lab"], "--json").json["passfile"]
             ports = [server["port"] for server in (one["primary"], *one["replicas"])]
             # 4 and 7: every server answers from outside, and the replicas are replicas.
             assert [psql(port, passfile, "SELECT pg_is_in_recovery()") for port in ports] == [
@@ -107,7 +107,7 @@ def nine_steps(file: Path) -> None:
         assert (
             psql(
                 balancers[0]["port"],
-                holdfast("credentials", "--lab", status.json["balancers"][0]["lab"], "--json").json[
+                outlast("credentials", "--lab", status.json["balancers"][0]["lab"], "--json").json[
                     "passfile"
                 ],
                 "SELECT rolreplication FROM pg_roles WHERE rolname = 'replicator'",
@@ -123,7 +123,7 @@ def nine_steps(file: Path) -> None:
             assert f"Removed: {name}" in destroy.out
     # 9: and nothing is left.
     assert "left behind: nothing" in destroy.out
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 @needs_pgpool
@@ -186,7 +186,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(
     assert done.code == 64, done.err
     assert words in done.err
     assert "Traceback" not in done.err
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 def test_a_call_without_a_configuration_says_what_it_needs() -> None:

@@ -6,7 +6,7 @@ import subprocess
 from shutil import which
 
 import pytest
-from program import holdfast
+from program import outlast
 
 MESSAGES = [b"message %d" % number for number in range(50)]
 
@@ -65,21 +65,21 @@ either = pytest.mark.parametrize("system", ["raftlog", "etcd"])
 @either
 def test_members_come_up_hand_over_and_go_without_a_trace(system: str) -> None:
     pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
-    up = holdfast("up", system, "--json")
+    up = outlast("up", system, "--json")
     assert up.code == 0, up.err
     assert [node["role"] for node in up.json["nodes"]].count("primary") == 1
     try:
-        shown = holdfast("status", "--json").json
+        shown = outlast("status", "--json").json
         assert shown["ready"]
         assert {node["timeline"] for node in shown["nodes"]} == {shown["nodes"][0]["timeline"]}
         if system == "raftlog":
             the_machine_reaches_every_member({node["published_port"] for node in shown["nodes"]})
-        moved = holdfast("switchover", "--json")
+        moved = outlast("switchover", "--json")
         assert moved.code == 0, moved.err
         assert moved.json["primary"] != shown["primary"]
-        refused = holdfast("psql", "-c", "select 1")
+        refused = outlast("psql", "-c", "select 1")
         assert refused.code == 64
         assert "no PostgreSQL" in refused.err
     finally:
-        down = holdfast("down", "--json")
+        down = outlast("down", "--json")
     assert down.json["residue"] == []

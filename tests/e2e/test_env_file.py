@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from program import holdfast
+from program import outlast
 
-from holdfast.hosts.state import state_folder
+from outlast.hosts.state import state_folder
 
 pytestmark = pytest.mark.lab
 
@@ -23,16 +23,16 @@ def test_passwords_of_an_env_file_are_used_and_kept_only_where_passwords_belong(
         f"APP_USER=clinic\nAPP_PASSWORD='{APP}'\nPOSTGRES_PASSWORD=\"{SUPER}\"\n"
         "LOAD_SCHEMA=true\nLOAD_TEST_DATA=false\n"
     )
-    up = holdfast("up", "patroni", "--profile", "fast", "--env-file", str(env), "--json")
+    up = outlast("up", "patroni", "--profile", "fast", "--env-file", str(env), "--json")
     assert up.code == 0, up.err
     try:
-        shown = holdfast("credentials", "--json").json["users"]
+        shown = outlast("credentials", "--json").json["users"]
         assert (shown["clinic"], shown["postgres"]) == (APP, SUPER)
         assert len(shown["replicator"]) > 20  # generated
-        assert holdfast("psql", "-Atc", "select current_user").out == "clinic\n"
-        assert holdfast("psql", "-Atc", "select count(*) from patients").out == "0\n"
-        assert holdfast("psql", "--superuser", "-Atc", "select current_user").out == "postgres\n"
-        others = [holdfast(*words) for words in (("status",), ("status", "--json"), ("logs", "-n", "1000"))]
+        assert outlast("psql", "-Atc", "select current_user").out == "clinic\n"
+        assert outlast("psql", "-Atc", "select count(*) from patients").out == "0\n"
+        assert outlast("psql", "--superuser", "-Atc", "select current_user").out == "postgres\n"
+        others = [outlast(*words) for words in (("status",), ("status", "--json"), ("logs", "-n", "1000"))]
         for done in (up, *others):
             assert all(word not in done.out + done.err for word in (APP, SUPER))
         holders = [
@@ -45,13 +45,13 @@ def test_passwords_of_an_env_file_are_used_and_kept_only_where_passwords_belong(
         escaped = APP.replace("\\", "\\\\").replace(":", "\\:")
         assert f":clinic:{escaped}\n" in (state_folder() / "labs/patroni/pgpass").read_text()
     finally:
-        assert holdfast("down", "--json").json["residue"] == []
+        assert outlast("down", "--json").json["residue"] == []
 
 
 def test_a_bad_env_file_is_refused_without_its_values(tmp_path: Path) -> None:
     env = tmp_path / "env.test"
     env.write_text("APP_PASSWROD=hunter2\n")
-    done = holdfast("up", "patroni", "--env-file", str(env))
+    done = outlast("up", "patroni", "--env-file", str(env))
     assert done.code == 64
     assert "APP_PASSWROD" in done.err and "hunter2" not in done.err
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import command, holdfast
+from program import command, outlast
 
-from holdfast.hosts.state import labs_folder
+from outlast.hosts.state import labs_folder
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -22,35 +22,35 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state folder of the module's one lab."""
     state = tmp_path_factory.mktemp("by-hand")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(state))
-        up = holdfast("up", "patroni", "--profile", "fast", "--name", "by-hand")
+        patch.setenv("OUTLAST_STATE", str(state))
+        up = outlast("up", "patroni", "--profile", "fast", "--name", "by-hand")
         assert up.code == 0, up.err
         yield state
-        down = holdfast("down", "--all", "--json")
+        down = outlast("down", "--all", "--json")
         assert list(labs_folder().iterdir()) == [], down.err
 
 
 @pytest.fixture
 def lab(shared: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("HOLDFAST_STATE", str(shared))
+    monkeypatch.setenv("OUTLAST_STATE", str(shared))
     return "by-hand"
 
 
 def test_inject_heal_and_load(lab: str) -> None:
-    paused = holdfast(
+    paused = outlast(
         "inject", "process_pause", "--on", "one-standby", "--set", "process=postgres", "--seed", "1", "--json"
     )
     assert paused.code == 0, paused.err
     assert paused.json["effective"] is True
-    frozen = holdfast("inject", "replay_pause", "--on", paused.json["targets"][0])
+    frozen = outlast("inject", "replay_pause", "--on", paused.json["targets"][0])
     assert frozen.code != 0, "its server is stopped, so it cannot be asked"
-    assert holdfast("inject", "slot_drop", "--on", "primary", "--json").json["effective"] is True
-    healed = holdfast("heal", "--lab", lab, "--json")
+    assert outlast("inject", "slot_drop", "--on", "primary", "--json").json["effective"] is True
+    healed = outlast("heal", "--lab", lab, "--json")
     assert healed.code == 0, healed.err
     assert [one["fault"] for one in healed.json["healed"]] == ["slot_drop", "process_pause"]
-    assert (healed.json["failed"], holdfast("heal", "--json").json["healed"]) == ([], [])
-    assert holdfast("status", "--json").json["ready"] is True
-    load = holdfast("load", "append", "--duration", "2s", "--rate", "200/s", "--json")
+    assert (healed.json["failed"], outlast("heal", "--json").json["healed"]) == ([], [])
+    assert outlast("status", "--json").json["ready"] is True
+    load = outlast("load", "append", "--duration", "2s", "--rate", "200/s", "--json")
     assert load.code == 0, load.err
     assert (load.json["verdict"], load.json["plan"]) == ("pass", [])
     assert load.json["acked"] > 200
@@ -72,10 +72,10 @@ def test_a_tool_that_dies_while_it_injects_leaves_something_that_can_be_healed(
         tool.wait(10)
     written = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     assert [one["fault"] for one in written] == ["rolling_restart"]
-    healed = holdfast("heal", "--json")
+    healed = outlast("heal", "--json")
     assert healed.code == 0, healed.err
     assert healed.json["healed"][0]["fault"] == "rolling_restart"
-    assert holdfast("status", "--json").json["ready"] is True
+    assert outlast("status", "--json").json["ready"] is True
 
 
 def test_bad_usage_is_refused_before_anything_is_touched(lab: str) -> None:
@@ -86,7 +86,7 @@ def test_bad_usage_is_refused_before_anything_is_touched(lab: str) -> None:
         (("inject", "process_kill", "--on", "primary", "--set", "process"), "PARAM=VALUE"),
         (("load", "no_such_load"), "no_such_load"),
     ):
-        done = holdfast(*words)
+        done = outlast(*words)
         assert done.code == 64, (done.out, done.err)
         assert message in done.err
         assert not list((labs_folder() / lab).glob("injections/*.json"))

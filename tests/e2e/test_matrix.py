@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from program import holdfast
+from program import outlast
 
 QUICK = """
 name: quick
@@ -21,7 +21,7 @@ def test_a_matrix_sets_systems_side_by_side_and_says_why_one_is_left_out(tmp_pat
     drill = tmp_path / "quick.yaml"
     drill.write_text(QUICK)
     words = ("--systems", "patroni,etcd", "--drills", str(drill), "--profiles", "fast", "--seed", "3")
-    ran = holdfast("matrix", *words, "--json")
+    ran = outlast("matrix", *words, "--json")
     assert ran.code == 0, ran.err
     shown = ran.json
     assert (shown["verdict"], shown["complete"], len(shown["drills"])) == ("pass", True, 1)
@@ -30,12 +30,12 @@ def test_a_matrix_sets_systems_side_by_side_and_says_why_one_is_left_out(tmp_pat
     assert 0 < measured["outage_s"]["median"] <= measured["model"]["outage_s"]
     assert (skipped["verdict"], skipped["outage_s"]) == ("skipped", None)
     assert "etcd" in skipped["reason"]
-    again = holdfast("report", shown["store"], "--json")
+    again = outlast("report", shown["store"], "--json")
     assert again.json == shown
-    told = holdfast("report", Path(shown["store"]).name)
+    told = outlast("report", Path(shown["store"]).name)
     assert "within" not in told.err
     assert "PASS  1 runs a cell" in told.out
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_matrix_sets_systems_side_by_side_and_says_why_one_is_left_out(tmp_pat
     ],
 )
 def test_bad_usage_is_refused_before_a_lab_is_made(words: list[str], message: str) -> None:
-    done = holdfast("matrix", *words)
+    done = outlast("matrix", *words)
     assert (done.code, done.out) == (64, ""), done.err
     assert message in done.err
     assert "Traceback" not in done.err

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import command, holdfast
+from program import command, outlast
 
-from holdfast.monitoring.grafana.catalogue import DASHBOARDS
-from holdfast.systems.programs import missing
+from outlast.monitoring.grafana.catalogue import DASHBOARDS
+from outlast.systems.programs import missing
 
 pytestmark = [
     pytest.mark.timeout(280),
@@ -40,20 +40,20 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_state_folder(_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests of this file share a state folder, because they share a lab."""
-    monkeypatch.setenv("HOLDFAST_STATE", str(_state))
+    monkeypatch.setenv("OUTLAST_STATE", str(_state))
 
 
 @pytest.fixture(scope="module")
 def ports(_state: Path) -> Iterator[dict[str, int]]:
     """The published ports of a watched lab, by node."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(_state))
-        up = holdfast(
+        patch.setenv("OUTLAST_STATE", str(_state))
+        up = outlast(
             "up", "patroni", "--profile", "fast", "--with", "monitoring", "--name", "watched", "--json"
         )
         assert up.code == 0, up.err
         yield {node["name"]: node["published_port"] for node in up.json["nodes"]}
-        down = holdfast("down", "--all", "--json")
+        down = outlast("down", "--all", "--json")
         assert down.json["residue"] == [], down.err
 
 
@@ -81,11 +81,11 @@ def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports:
         lambda: ask(ports["prometheus"], "pg_stat_replication_replay_lag_bytes"), 20, "the standbys' lag"
     )
     assert {one["metric"]["node"] for one in series} == {"pg-node-2", "pg-node-3"}
-    status = holdfast("status", "--json").json
+    status = outlast("status", "--json").json
     there = {node["name"]: node for node in status["nodes"] if node["role"] == "exporter"}
     assert set(there) == {"exporter", "prometheus", "alertmanager"}
     assert all(node["healthy"] and node["published_port"] for node in there.values())
-    assert f"prometheus: http://127.0.0.1:{ports['prometheus']}" in holdfast("status").out
+    assert f"prometheus: http://127.0.0.1:{ports['prometheus']}" in outlast("status").out
     rules = json.loads(get(ports["prometheus"], "/api/v1/rules"))["data"]["groups"][0]["rules"]
     assert len(rules) == 8
     assert all(rule["health"] in ("ok", "unknown") for rule in rules)
@@ -95,18 +95,18 @@ def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports:
 
 @pytest.mark.slow
 def test_a_node_that_hangs_delays_no_other_and_is_told_of(ports: dict[str, int]) -> None:
-    hung = holdfast("inject", "process_pause", "--on", "pg-node-3", "--set", "process=postgres", "--json")
+    hung = outlast("inject", "process_pause", "--on", "pg-node-3", "--set", "process=postgres", "--json")
     assert hung.code == 0, hung.err
-    until(lambda: 'holdfast_node_up{node="pg-node-3"} 0.0' in get(ports["exporter"]), 10, "the hung node")
+    until(lambda: 'outlast_node_up{node="pg-node-3"} 0.0' in get(ports["exporter"]), 10, "the hung node")
     took = []
     for _ in range(20):
         start = time.monotonic()
         text = get(ports["exporter"])
         took.append(time.monotonic() - start)
-        assert 'holdfast_node_up{node="pg-node-2"} 1.0' in text
-        assert 'holdfast_node_up{node="pg-node-1"} 1.0' in text
+        assert 'outlast_node_up{node="pg-node-2"} 1.0' in text
+        assert 'outlast_node_up{node="pg-node-1"} 1.0' in text
     assert sorted(took)[len(took) // 2] < 0.05, took
-    assert holdfast("heal", "--json").code == 0
+    assert outlast("heal", "--json").code == 0
 
 
 @pytest.mark.slow
@@ -126,17 +126,17 @@ def test_the_figures_go_on_through_a_failover(ports: dict[str, int]) -> None:
             except OSError:
                 text = ""
             took.append(time.monotonic() - start)
-            whole = "holdfast_writable_lsn_bytes " in text and "pg_stat_replication_replay_lag_bytes{" in text
+            whole = "outlast_writable_lsn_bytes " in text and "pg_stat_replication_replay_lag_bytes{" in text
             in_a_row = 0 if whole else in_a_row + 1
             missed[0] = max(missed[0], in_a_row)
-            seen.extend(re.findall(r'holdfast_writable_node_info\{node="([^"]+)"\}', text))
+            seen.extend(re.findall(r'outlast_writable_node_info\{node="([^"]+)"\}', text))
 
     thread = threading.Thread(target=scrape)
     thread.start()
     try:
-        assert holdfast("inject", "host_power_off", "--on", "pg-node-1", "--json").code == 0
+        assert outlast("inject", "host_power_off", "--on", "pg-node-1", "--json").code == 0
         until(lambda: seen[-1:] in (["pg-node-2"], ["pg-node-3"]), 45, "another primary")
-        assert holdfast("heal", "--json").code == 0
+        assert outlast("heal", "--json").code == 0
     finally:
         stop.set()
         thread.join()
@@ -163,7 +163,7 @@ def test_every_panel_of_every_dashboard_of_this_system_shows_something(ports: di
     finally:
         drill.wait(120)
     with pytest.raises(AssertionError):  # an unknown metric is no error to Prometheus, but it is to us
-        until(lambda: ask(ports["prometheus"], "holdfast_no_such_metric"), 1, "nothing")
+        until(lambda: ask(ports["prometheus"], "outlast_no_such_metric"), 1, "nothing")
 
 
 @pytest.mark.slow
@@ -175,26 +175,26 @@ def test_failovers_alerts_and_the_verdict_are_posted_and_signed(
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.headers["X-Holdfast-Signature"], body))
+            got.append((self.headers["X-Outlast-Signature"], body))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    monkeypatch.setenv("HOLDFAST_WEBHOOK_SECRET", "quiet")
+    monkeypatch.setenv("OUTLAST_WEBHOOK_SECRET", "quiet")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/hook"
     watching = subprocess.Popen(command("notify", url, "--lab", "watched"), stdout=subprocess.DEVNULL)
     try:
-        assert holdfast("heal", "--json").code == 0
+        assert outlast("heal", "--json").code == 0
         until(lambda: got, 20, "word that the lab is watched")
         words = ("--on", "one-standby", "--set", "process=postgres", "--json")
-        assert holdfast("inject", "process_pause", *words).code == 0
+        assert outlast("inject", "process_pause", *words).code == 0
         until(lambda: [one for one in posted(got) if one["event"] == "alert"], 30, "an alert")
-        assert holdfast("heal", "--json").code == 0
-        drill = holdfast("drill", "switchover", "--lab", "watched", "--webhook", url, "--json")
+        assert outlast("heal", "--json").code == 0
+        drill = outlast("drill", "switchover", "--lab", "watched", "--webhook", url, "--json")
         assert drill.code == 0, drill.err
     finally:
         watching.terminate()

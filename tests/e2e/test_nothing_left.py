@@ -1,8 +1,8 @@
 """Whatever dies, and whenever: nothing stays on the machine.
 
 Each case starts the program, kills the tool or the lab's init with SIGKILL at a moment chosen from a seed, runs
-``holdfast down --all``, and searches the machine: processes and mounts that have to do with the state folder, and the
-folder itself. HOLDFAST_KILLS sets how many cases (20 in CI; 200 by hand).
+``outlast down --all``, and searches the machine: processes and mounts that have to do with the state folder, and the
+folder itself. OUTLAST_KILLS sets how many cases (20 in CI; 200 by hand).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 import pytest
-from program import USERS, command, holdfast
+from program import USERS, command, outlast
 
-from holdfast.hosts.state import labs_folder, state_folder
+from outlast.hosts.state import labs_folder, state_folder
 
-KILLS = int(os.environ.get("HOLDFAST_KILLS", "20"))
+KILLS = int(os.environ.get("OUTLAST_KILLS", "20"))
 LONGEST_S = {"up": 4.0, "drill": 11.0, "down": 0.9}
 DRILL = (
     "workload: {append: {clients: 2, rate: 100/s}}\n"
@@ -56,7 +56,7 @@ def init_pid() -> int | None:
 
 
 def clean_up() -> None:
-    down = holdfast("down", "--all", "--json")
+    down = outlast("down", "--all", "--json")
     assert down.code == 0, down.err
     assert down.json["residue"] == []
     deadline = time.monotonic() + 5
@@ -75,7 +75,7 @@ def test_sigkill_at_any_moment_leaves_nothing(case: int, tmp_path: Path) -> None
     drill.write_text(DRILL)
     words = {"up": ["up", "patroni"], "drill": ["drill", str(drill)], "down": ["down"]}[what]
     if what == "down":
-        assert holdfast("up", "patroni", "--profile", "fast").code == 0
+        assert outlast("up", "patroni", "--profile", "fast").code == 0
     options = ["--profile", "fast"] if what != "down" else []
     with (tmp_path / "out").open("w") as out:
         user = rng.choice(USERS)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from program import holdfast
+from program import outlast
 
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
@@ -24,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 def test_messages_through_the_kafka_protocol_are_recorded_read_back_and_judged(cluster: LocalCluster) -> None:
     killed = threading.Timer(1.5, lambda: cluster.leader().kill())
     killed.start()
-    done = holdfast(
+    done = outlast(
         "load", "log", "--bootstrap", cluster.bootstrap, "--duration", "4s", "--rate", "100/s", "--json"
     )
     killed.join()
@@ -34,14 +34,14 @@ def test_messages_through_the_kafka_protocol_are_recorded_read_back_and_judged(c
     assert (run["verdict"], run["acked_lost"], run["system"]) == ("pass", 0, "kafka")
     assert run["acked"] > 100
     assert run["outage_s"] > 0.05  # its leader was killed meanwhile
-    again = holdfast("check", run["store"], "--json")
+    again = outlast("check", run["store"], "--json")
     assert (again.code, again.json["verdict"]) == (0, "pass"), again.err
 
 
 def test_registers_behind_an_address_are_judged_as_linearizable(cluster: LocalCluster) -> None:
     cluster.leader()
     addresses = ",".join(node.admin for node in cluster.nodes.values())
-    done = holdfast(
+    done = outlast(
         "load", "kv", "--bootstrap", addresses, "--protocol", "raftlog", "--duration", "2s", "--rate", "80/s",
         "--json",
     )  # fmt: skip
@@ -60,12 +60,12 @@ def test_registers_behind_an_address_are_judged_as_linearizable(cluster: LocalCl
     ],
 )
 def test_what_cannot_be_loaded_is_said_in_a_line(words: tuple[str, ...], code: int, said: str) -> None:
-    done = holdfast("load", *words)
+    done = outlast("load", *words)
     assert (done.code, "Traceback" in done.err) == (code, False), done.err
     assert said in done.err
 
 
 def test_a_server_of_another_protocol_is_no_kafka(cluster: LocalCluster) -> None:
-    done = holdfast("load", "log", "--bootstrap", next(iter(cluster.nodes.values())).admin)
+    done = outlast("load", "log", "--bootstrap", next(iter(cluster.nodes.values())).admin)
     assert done.code == 1
     assert "cannot be reached" in done.err

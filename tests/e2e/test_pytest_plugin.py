@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-import holdfast
-from holdfast.cluster import lifecycle
+import outlast
+from outlast.cluster import lifecycle
 
 ROOT = Path(__file__).parents[2]
 
 PROJECT = """
-import holdfast, psycopg, pytest
+import outlast, psycopg, pytest
 
 pytestmark = pytest.mark.ha_cluster("patroni", nodes=2, sync="on", profile="fast")
 
@@ -36,21 +36,21 @@ def test_writes_survive_a_crash(ha_cluster):
     ha_cluster.assert_no_lost_writes(acknowledged, table="orders", column="id")
     ha_cluster.assert_no_lost_writes()
     assert load.result.acked > 0
-    with holdfast.cluster(dsn=ha_cluster.dsn("any")) as theirs:  # as if it were not ours
+    with outlast.cluster(dsn=ha_cluster.dsn("any")) as theirs:  # as if it were not ours
         assert (len(theirs.nodes), len(theirs.standbys)) == (2, 1)
         theirs.assert_no_lost_writes(acknowledged, query="SELECT id FROM orders")
         theirs.assert_lag()
-        with pytest.raises(holdfast.HoldfastError, match="nothing is broken"):
+        with pytest.raises(outlast.OutlastError, match="nothing is broken"):
             theirs.inject("process_kill", on="primary")
 
 @pytest.mark.ha_cluster("patroni", nodes=2, sync="on", profile="fast")
 def test_a_fault_that_does_not_bite_is_no_proof(ha_cluster, monkeypatch):
-    from holdfast.faults.base import Effect
-    from holdfast.faults.registry import fault
+    from outlast.faults.base import Effect
+    from outlast.faults.registry import fault
 
     async def nothing(*_): return Effect(False, "all runs on")
     monkeypatch.setattr(fault("process_kill"), "effective", nothing)
-    with pytest.raises(holdfast.HoldfastError, match="did not bite: all runs on"):
+    with pytest.raises(outlast.OutlastError, match="did not bite: all runs on"):
         with ha_cluster.inject("process_kill", on="one-standby"):
             raise AssertionError("never reached")
     with pytest.raises(AssertionError, match="1 of 1 acknowledged writes are lost: 7"):
@@ -71,7 +71,7 @@ def run_pytest(
     folder: Path, *words: str, plugins: Sequence[str] = (), timeout_s: float = 280
 ) -> subprocess.CompletedProcess[str]:
     """Run pytest in folder as its user would, with the plugin of this tree."""
-    named = [word for one in ("holdfast.pytest_plugin", *plugins) for word in ("-p", one)]
+    named = [word for one in ("outlast.pytest_plugin", *plugins) for word in ("-p", one)]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named, *words],
         cwd=folder, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True,
@@ -93,12 +93,12 @@ def test_a_project_passes_beside_a_failing_test_whose_logs_and_history_are_kept(
     assert (kept / "cluster.json").exists() and list(kept.glob("pg-node-1-*.log"))
     (store,) = [one for one in kept.iterdir() if one.is_dir()]
     assert (store / "run.json").exists()
-    assert 'name="holdfast_acked_lost" value="0"' in (tmp_path / "junit.xml").read_text()
+    assert 'name="outlast_acked_lost" value="0"' in (tmp_path / "junit.xml").read_text()
     assert lifecycle.labs() == ()
 
 
 def test_a_system_without_a_manager_has_somebody_in_charge_of_it() -> None:
-    with holdfast.cluster("streaming", nodes=2, sync="on", profile="fast") as c:
+    with outlast.cluster("streaming", nodes=2, sync="on", profile="fast") as c:
         old = c.primary
         with c.history(rate="50/s") as load, c.inject("host_power_off", on="primary"):
             assert c.wait_until("failed-over") != old
@@ -113,7 +113,7 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(tmp_path:
         "import time\ndef test_a(ha_cluster):\n    print('UP', flush=True)\n    time.sleep(120)\n"
     )
     (tmp_path / "test_next.py").write_text("def test_b(ha_cluster): assert len(ha_cluster.nodes) > 2\n")
-    words = [sys.executable, "-m", "pytest", "-s", "-p", "holdfast.pytest_plugin", "test_long.py"]
+    words = [sys.executable, "-m", "pytest", "-s", "-p", "outlast.pytest_plugin", "test_long.py"]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -132,7 +132,7 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(tmp_path:
 @pytest.mark.slow
 def test_ctrl_c_while_a_cluster_comes_up_removes_it(tmp_path: Path) -> None:
     (tmp_path / "test_long.py").write_text("def test_a(ha_cluster): assert not 'reached'\n")
-    words = [sys.executable, "-m", "pytest", "-p", "holdfast.pytest_plugin", "test_long.py"]
+    words = [sys.executable, "-m", "pytest", "-p", "outlast.pytest_plugin", "test_long.py"]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
         deadline = time.monotonic() + 60
@@ -160,7 +160,7 @@ def test_the_wheel_in_an_empty_environment_is_all_that_a_stranger_needs(tmp_path
     wheels, project, python = tmp_path / "wheels", tmp_path / "project", tmp_path / "venv/bin/python"
     _run([sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", str(wheels), str(ROOT)])
     _run([sys.executable, "-m", "venv", str(tmp_path / "venv")])
-    (wheel,) = wheels.glob("holdfast-*.whl")
+    (wheel,) = wheels.glob("outlast-*.whl")
     _run([str(python), "-m", "pip", "install", "--quiet", str(wheel), "pytest", "pytest-xdist"])
     project.mkdir()
     (project / "test_mine.py").write_text(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import holdfast
+from program import outlast
 
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
@@ -38,8 +38,8 @@ QUICK = (
 
 
 def commands() -> list[str]:
-    lines = (line.strip() for line in GUIDE.read_text().splitlines() if line.startswith("    holdfast "))
-    return [line.removeprefix("holdfast ") for line in lines]
+    lines = (line.strip() for line in GUIDE.read_text().splitlines() if line.startswith("    outlast "))
+    return [line.removeprefix("outlast ") for line in lines]
 
 
 def test_the_guide_has_every_section_and_commands_in_it() -> None:
@@ -64,7 +64,7 @@ def _run(line: str, bootstrap: str, store: list[str], folder: Path) -> None:
         words += ["--log", str(folder)]
     if words[0] == "load":
         words.append("--json")
-    done = holdfast(*words, timeout_s=1200)
+    done = outlast(*words, timeout_s=1200)
     assert done.code == (1 if line in FAILS else 0), (line, done.out[-1500:], done.err[-1500:])
     if words[0] == "load":
         store.append(json.loads(done.out)["store"])

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 from histories import Row, Story, content, fault, steady
 
-from holdfast.checkers.base import Checker, Verdict
-from holdfast.checkers.lost_writes import LostWrites
-from holdfast.checkers.outage import Outage
-from holdfast.checkers.replicas_equal import ReplicasEqual
-from holdfast.checkers.split_brain import SplitBrain
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Checker, Verdict
+from outlast.checkers.lost_writes import LostWrites
+from outlast.checkers.outage import Outage
+from outlast.checkers.replicas_equal import ReplicasEqual
+from outlast.checkers.split_brain import SplitBrain
+from outlast.history.op import Outcome
 
 ALL: list[Checker] = [LostWrites(), Outage(limit=3.5), SplitBrain(), ReplicasEqual()]
 
@@ -113,7 +113,7 @@ def test_replicas_equal_names_the_node_that_differs() -> None:
     story.contents = (content("n1"), content("n2"), content("n3", table_hash="bb", rows=2))
     finding = ReplicasEqual().check(story.history(), 0)
     assert (finding.verdict, finding.value, finding.anomalies) == (Verdict.FAIL, False, {"different": 1})
-    assert finding.evidence[0].details == {"node": "n3", "table": "holdfast_append"}
+    assert finding.evidence[0].details == {"node": "n3", "table": "outlast_append"}
 
 
 def test_replicas_equal_names_a_node_without_the_table() -> None:

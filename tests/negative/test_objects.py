@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from holdfast.checkers.bank import Bank
-from holdfast.checkers.base import Checker, Verdict
-from holdfast.checkers.counter import CounterBounds
-from holdfast.checkers.lag import Lag
-from holdfast.checkers.linearizable.check import Linearizable
-from holdfast.checkers.log import Log
-from holdfast.checkers.log_patterns import LogPatterns
-from holdfast.checkers.long_fork import LongFork
-from holdfast.checkers.sessions import SessionGuarantees
-from holdfast.checkers.set_full import SetFull
-from holdfast.checkers.total_queue import TotalQueue
-from holdfast.checkers.unique_ids import UniqueIds
-from holdfast.clock import deadline_ns
-from holdfast.history.history import History, NodeObservation
-from holdfast.history.sketch import sketch
+from outlast.checkers.bank import Bank
+from outlast.checkers.base import Checker, Verdict
+from outlast.checkers.counter import CounterBounds
+from outlast.checkers.lag import Lag
+from outlast.checkers.linearizable.check import Linearizable
+from outlast.checkers.log import Log
+from outlast.checkers.log_patterns import LogPatterns
+from outlast.checkers.long_fork import LongFork
+from outlast.checkers.sessions import SessionGuarantees
+from outlast.checkers.set_full import SetFull
+from outlast.checkers.total_queue import TotalQueue
+from outlast.checkers.unique_ids import UniqueIds
+from outlast.clock import deadline_ns
+from outlast.history.history import History, NodeObservation
+from outlast.history.sketch import sketch
 
 SOUND: list[tuple[Checker, str]] = [
     (Linearizable("register"), "0 does write 1\n1 invoke write 2\n2 does read 1\n2 does read 2\n1 ok"),
@@ -182,7 +182,7 @@ def test_log_line_that_must_not_be_is_found(tmp_path: Path, line: str, anomaly: 
 
 
 def test_negative_suite_breaks_every_model() -> None:
-    from holdfast.checkers.linearizable.models import MODELS
+    from outlast.checkers.linearizable.models import MODELS
 
     broken = {checker.model for checker, *_ in BROKEN if isinstance(checker, Linearizable)}
     assert broken == set(MODELS)

@@ -9,14 +9,14 @@ import json
 
 import pytest
 
-from holdfast.checkers.base import Finding, Verdict
-from holdfast.checkers.transactions.check import ListAppend, RwRegister
-from holdfast.checkers.transactions.consistency import LEVELS, PROSCRIBED
-from holdfast.clock import deadline_ns
-from holdfast.history.history import History
-from holdfast.history.op import Ops
-from holdfast.history.simulate import serial_history
-from holdfast.history.sketch import sketch
+from outlast.checkers.base import Finding, Verdict
+from outlast.checkers.transactions.check import ListAppend, RwRegister
+from outlast.checkers.transactions.consistency import LEVELS, PROSCRIBED
+from outlast.clock import deadline_ns
+from outlast.history.history import History
+from outlast.history.op import Ops
+from outlast.history.simulate import serial_history
+from outlast.history.sketch import sketch
 
 # Transactions that overlap all begin together (invoke) and then end; "does" is one after another.
 TOGETHER = "0 invoke txn\n1 invoke txn\n2 invoke txn\n3 invoke txn\n"

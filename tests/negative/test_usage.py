@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from program import holdfast
+from program import outlast
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ from program import holdfast
     ],
 )
 def test_bad_usage_is_one_clear_error_and_makes_nothing(words: list[str], message: str) -> None:
-    done = holdfast(*words)
+    done = outlast(*words)
     assert done.code == 64, (done.out, done.err)
     assert message in done.err
     assert "Traceback" not in done.err
     assert "starting" not in done.err  # not after a lab was made, either
     assert done.out == ""
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}

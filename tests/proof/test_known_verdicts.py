@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from program import USERS, holdfast
+from program import USERS, outlast
 
 PASS, FAIL = 0, 1
 
@@ -35,7 +35,7 @@ KNOWN = [
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(("words", "code"), KNOWN, ids=[words for words, _ in KNOWN])
 def test_the_verdict_is_as_known(words: str, code: int, user: str) -> None:
-    done = holdfast("drill", *words.split(), "--json", user=user, timeout_s=300)
+    done = outlast("drill", *words.split(), "--json", user=user, timeout_s=300)
     assert done.code == code, done.out or done.err
     run = done.json
     assert run["acked"] > 1000
@@ -44,4 +44,4 @@ def test_the_verdict_is_as_known(words: str, code: int, user: str) -> None:
         assert run["acked_lost"] > 0 or run["two_writers_s"] > 0
         lost = next(check for check in run["checks"] if check["name"] == "lost_writes")
         assert all(one["details"]["node"] for one in lost["evidence"])
-    assert holdfast("ls", "labs", "--json", user=user).json == {"labs": []}
+    assert outlast("ls", "labs", "--json", user=user).json == {"labs": []}

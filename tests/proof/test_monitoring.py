@@ -9,11 +9,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from program import holdfast
+from program import outlast
 
-from holdfast.monitoring.grafana.catalogue import DASHBOARDS
-from holdfast.monitoring.grafana.model import Dashboard
-from holdfast.systems.programs import missing
+from outlast.monitoring.grafana.catalogue import DASHBOARDS
+from outlast.monitoring.grafana.model import Dashboard
+from outlast.systems.programs import missing
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -59,24 +59,24 @@ def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, t
     if (lack := missing(*[NEEDS[board.system]] if board.system in NEEDS else [])) is not None:
         pytest.skip(lack)
     what = lab_file(board.system, tmp_path)
-    up = holdfast("up", what, "--with", "monitoring", "--name", "panels", "--set", "ports={}", "--json")
+    up = outlast("up", what, "--with", "monitoring", "--name", "panels", "--set", "ports={}", "--json")
     assert up.code == 0, up.err
     try:
         port = next(
             node["published_port"] for node in up.json["nodes"] if node["name"].startswith("prometheus")
         )
         if board.file == "drill":
-            assert holdfast("drill", "switchover", "--lab", "panels", "--json").code == 0
+            assert outlast("drill", "switchover", "--lab", "panels", "--json").code == 0
         assert empty_panels(board, port) == []
         for healthy in (
-            "holdfast_node_up",
-            "holdfast_manager_up",
-            "holdfast_dcs_quorum",
-            "holdfast_dcs_member_up",
+            "outlast_node_up",
+            "outlast_manager_up",
+            "outlast_dcs_quorum",
+            "outlast_dcs_member_up",
         ):
             assert not ask(port, f"{healthy} == 0"), healthy
     finally:
-        assert holdfast("down", "--all", "--json").json["residue"] == []
+        assert outlast("down", "--all", "--json").json["residue"] == []
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, t
 def test_every_alert_fires_on_its_cause_in_time_and_none_without(system: str) -> None:
     if (lack := missing(*[NEEDS[system]] if system in NEEDS else [])) is not None:
         pytest.skip(lack)
-    done = holdfast("drill", "alerts", "--system", system, "--profile", "fast", "--json", timeout_s=600)
+    done = outlast("drill", "alerts", "--system", system, "--profile", "fast", "--json", timeout_s=600)
     assert done.code == 0, done.out or done.err
     rows = done.json["alerts"]
     assert {row["alert"] for row in rows} == {
-        one["name"] for one in holdfast("ls", "alerts", "--json").json["alerts"]
+        one["name"] for one in outlast("ls", "alerts", "--json").json["alerts"]
     }
     tried = [row for row in rows if row["skipped"] is None]
     assert tried

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from holdfast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
-from holdfast.history.op import NEVER, Ops, Outcome, event_positions
-from holdfast.units import NS_PER_S
+from outlast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
+from outlast.history.op import NEVER, Ops, Outcome, event_positions
+from outlast.units import NS_PER_S
 
 
 @dataclass
@@ -69,7 +69,7 @@ def seen(at: float, node: str, role: str, timeline: int, source: str = "node") -
 
 def content(node: str, lsn: int = 100, table_hash: str = "aa", rows: int = 3) -> NodeContent:
     """Return what a node held in the final read."""
-    return NodeContent(node, lsn, {"holdfast_append": table_hash}, {"holdfast_append": rows})
+    return NodeContent(node, lsn, {"outlast_append": table_hash}, {"outlast_append": rows})
 
 
 @dataclass

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cluster import lifecycle
-from holdfast.spec import ClusterSpec
-from holdfast.systems.base import Cluster
+from outlast.cluster import lifecycle
+from outlast.spec import ClusterSpec
+from outlast.systems.base import Cluster
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def lab_up(
             await then(made.cluster)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(state))
+        patch.setenv("OUTLAST_STATE", str(state))
         asyncio.run(up())
         yield name
         assert asyncio.run(lifecycle.take_down(name)).residue == ()

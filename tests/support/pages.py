@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from histories import Row, Story, content, ops, s, seen
 
-from holdfast.checkers.base import Finding, run_checker, worst
-from holdfast.checkers.fault_effects import FaultEffects
-from holdfast.checkers.lost_writes import LostWrites
-from holdfast.checkers.outage import Outage
-from holdfast.checkers.replicas_equal import ReplicasEqual
-from holdfast.checkers.split_brain import SplitBrain
-from holdfast.history.history import FaultRecord, History, NodeObservation
-from holdfast.history.op import Outcome
-from holdfast.history.store import RunDocument, save_run
-from holdfast.report.findings import finding_document
+from outlast.checkers.base import Finding, run_checker, worst
+from outlast.checkers.fault_effects import FaultEffects
+from outlast.checkers.lost_writes import LostWrites
+from outlast.checkers.outage import Outage
+from outlast.checkers.replicas_equal import ReplicasEqual
+from outlast.checkers.split_brain import SplitBrain
+from outlast.history.history import FaultRecord, History, NodeObservation
+from outlast.history.op import Outcome
+from outlast.history.store import RunDocument, save_run
+from outlast.report.findings import finding_document
 
 CHECKERS = (FaultEffects(1), LostWrites(), Outage(limit=8.0), SplitBrain(), ReplicasEqual())
 CLIENTS = 6
@@ -98,12 +98,12 @@ def stored_run(
         system="patroni",
         profile="default",
         seed=7,
-        replay="holdfast drill primary-partition --set sync=off --seed 7",
+        replay="outlast drill primary-partition --set sync=off --seed 7",
         started="20260102T030405Z",
         verdict=worst(one.verdict for one in found),
         cluster={"system": "patroni", "sync": "off", "nodes": [{"name": "pg-node-1"}]},
         drill={"duration": 16.0, "timeline": [{"at": 4.0, "fault": "net_partition"}]},
-        versions={"holdfast": "0.1.0", "PostgreSQL": "18.4"},
+        versions={"outlast": "0.1.0", "PostgreSQL": "18.4"},
         findings=tuple(finding_document(one) for one in found),
         notes={
             "title": "Cut the primary off",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from holdfast.systems.pgpool.pcp import NodeInfo, PcpError
-from holdfast.systems.pgpool.rest.balancer import ServerState
+from outlast.systems.pgpool.pcp import NodeInfo, PcpError
+from outlast.systems.pgpool.rest.balancer import ServerState
 
 
 class FakePool:

@@ -1,4 +1,4 @@
-"""Runs the holdfast program as a person would, from outside; as the ordinary user too."""
+"""Runs the outlast program as a person would, from outside; as the ordinary user too."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Done:
 
 def command(*words: str, user: str | None = None) -> list[str]:
     prefix = ORDINARY if user == "ordinary" and os.geteuid() == 0 else []
-    return [*prefix, sys.executable, "-m", "holdfast.cli.main", *words]
+    return [*prefix, sys.executable, "-m", "outlast.cli.main", *words]
 
 
-def holdfast(*words: str, user: str | None = None, timeout_s: float = 120) -> Done:
+def outlast(*words: str, user: str | None = None, timeout_s: float = 120) -> Done:
     done = subprocess.run(
         command(*words, user=user), capture_output=True, text=True, timeout=timeout_s, check=False
     )

@@ -1,4 +1,4 @@
-"""A running ``holdfast serve``, and a way to ask it."""
+"""A running ``outlast serve``, and a way to ask it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ END_S = 30
 
 @dataclass
 class Served:
-    """A running ``holdfast serve`` with a lab called ``lab``. state: its state folder; log: all that it said."""
+    """A running ``outlast serve`` with a lab called ``lab``. state: its state folder; log: all that it said."""
 
     url: str
     token: str

@@ -1,4 +1,4 @@
-"""Runs the holdfast program on a terminal of its own and answers its questions."""
+"""Runs the outlast program on a terminal of its own and answers its questions."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from holdfast import pytest_plugin
-from holdfast.cli.main import holdfast_command
-from holdfast.spec import drill_suites
+from outlast import pytest_plugin
+from outlast.cli.main import outlast_command
+from outlast.spec import drill_suites
 
 ROOT = Path(__file__).parents[2]
 CI = sorted((ROOT / "examples/ci").glob("*.yml"))
@@ -41,16 +41,16 @@ def texts(found: object) -> list[str]:
 
 
 def check(line: str) -> None:
-    """Parse a line as holdfast or pytest would. Raises click.UsageError or AssertionError."""
+    """Parse a line as outlast or pytest would. Raises click.UsageError or AssertionError."""
     words = shlex.split(re.sub(r"\s*\|\| true$", "", line))
-    if words[0] == "holdfast":
-        command = holdfast_command.get_command(click.Context(holdfast_command), words[1])
+    if words[0] == "outlast":
+        command = outlast_command.get_command(click.Context(outlast_command), words[1])
         assert command is not None, line
-        command.make_context(words[1], words[2:], parent=click.Context(holdfast_command))
+        command.make_context(words[1], words[2:], parent=click.Context(outlast_command))
         if words[1] == "suite":
             assert words[2] in drill_suites(), line
     elif "pytest" in words and "install" not in words:
-        ours = (ROOT / "src/holdfast/pytest_plugin.py").read_text()
+        ours = (ROOT / "src/outlast/pytest_plugin.py").read_text()
         for word in words:
             assert not word.startswith(("--ha-", "--run-")) or f'"{word}"' in ours, line
         settings = [word.partition("=")[0] for before, word in pairwise(words) if before == "-o"]
@@ -60,8 +60,8 @@ def check(line: str) -> None:
 @pytest.mark.parametrize("path", CI, ids=lambda path: path.name)
 def test_ci_examples_are_yaml_and_run_commands_that_there_are(path: Path) -> None:
     lines = scripts(YAML(typ="safe").load(path.read_text()))
-    ran = [line for line in lines if line.startswith(("holdfast ", "python -m pytest"))]
-    assert any(line.startswith("holdfast suite") for line in ran)
+    ran = [line for line in lines if line.startswith(("outlast ", "python -m pytest"))]
+    assert any(line.startswith("outlast suite") for line in ran)
     assert any("--junitxml" in line for line in ran)
     for line in ran:
         check(line)
@@ -70,10 +70,10 @@ def test_ci_examples_are_yaml_and_run_commands_that_there_are(path: Path) -> Non
 @pytest.mark.parametrize(
     "line",
     [
-        "holdfast suit failover",
-        "holdfast suite nothing",
+        "outlast suit failover",
+        "outlast suite nothing",
         "python -m pytest --ha-requird",
-        "holdfast down --al",
+        "outlast down --al",
     ],
 )
 def test_a_line_that_is_wrong_is_seen(line: str) -> None:
@@ -85,21 +85,21 @@ def test_the_page_on_applications_names_every_setting_and_its_commands_are_ours(
     text = PAGE.read_text()
     assert all(f"`{name}`" in text for name in pytest_plugin.INI)
     for option in re.findall(
-        r'addoption\(\s*"(--[a-z-]+)"', (ROOT / "src/holdfast/pytest_plugin.py").read_text()
+        r'addoption\(\s*"(--[a-z-]+)"', (ROOT / "src/outlast/pytest_plugin.py").read_text()
     ):
         assert option in text, option
-    lines = re.findall(r"^ {4}((?:holdfast|pytest) .+?)(?:  #.*)?$", text, re.M)
+    lines = re.findall(r"^ {4}((?:outlast|pytest) .+?)(?:  #.*)?$", text, re.M)
     assert lines
     for line in lines:
         check(line)
 
 
 def test_the_python_of_the_page_compiles_and_its_names_are_offered() -> None:
-    import holdfast.api
+    import outlast.api
 
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     assert len(blocks) >= 3
     for block in blocks:
         compile(block, str(PAGE), "exec")
         for name in re.findall(r"\b(?:c|ha_cluster)\.([a-z_]+)", block):
-            assert hasattr(holdfast.api.OwnCluster, name), name
+            assert hasattr(outlast.api.OwnCluster, name), name

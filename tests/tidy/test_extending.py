@@ -14,16 +14,16 @@ from typing import Any, cast, get_args
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.cli.options import route_option
-from holdfast.routes.registry import ROUTES
-from holdfast.run.checks import make_checkers
-from holdfast.run.plan import make_plan
-from holdfast.run.suite import Stage
-from holdfast.spec import load_cluster, load_drill
-from holdfast.spec.drill import Route
-from holdfast.systems.base import CAPABILITIES, ClusterView, NodeView, Role
-from holdfast.workloads.base import Options, with_defaults
+from outlast.checkers.base import Verdict
+from outlast.cli.options import route_option
+from outlast.routes.registry import ROUTES
+from outlast.run.checks import make_checkers
+from outlast.run.plan import make_plan
+from outlast.run.suite import Stage
+from outlast.spec import load_cluster, load_drill
+from outlast.spec.drill import Route
+from outlast.systems.base import CAPABILITIES, ClusterView, NodeView, Role
+from outlast.workloads.base import Options, with_defaults
 
 PAGES = Path(__file__).parents[2] / "docs/extending"
 

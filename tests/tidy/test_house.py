@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.main import COMMANDS
-from holdfast.faults.registry import faults
-from holdfast.run.checks import make_checkers
-from holdfast.run.plan import make_plan
-from holdfast.spec import drill_names, load_cluster, load_drill, preset_names
+from outlast.cli.main import COMMANDS
+from outlast.faults.registry import faults
+from outlast.run.checks import make_checkers
+from outlast.run.plan import make_plan
+from outlast.spec import drill_names, load_cluster, load_drill, preset_names
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -46,8 +46,8 @@ def test_every_fault_says_what_it_does_and_each_parameter_too() -> None:
 
 def test_documents_name_only_commands_that_exist() -> None:
     for path in DOCS:
-        for found in re.finditer(r"^\s*(?:\$ )?holdfast ([a-z-]+)", path.read_text(), re.MULTILINE):
-            assert found[1] in COMMANDS, f"{path.name}: holdfast {found[1]}"
+        for found in re.finditer(r"^\s*(?:\$ )?outlast ([a-z-]+)", path.read_text(), re.MULTILINE):
+            assert found[1] in COMMANDS, f"{path.name}: outlast {found[1]}"
 
 
 def test_links_between_documents_lead_somewhere() -> None:

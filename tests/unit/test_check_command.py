@@ -1,4 +1,4 @@
-"""``holdfast check`` on anyone's history: verdicts, exit codes, and what it says of a file that makes no sense."""
+"""``outlast check`` on anyone's history: verdicts, exit codes, and what it says of a file that makes no sense."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.main import run
+from outlast.cli.main import run
 
 SOUND = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n"
 STALE = SOUND + "{:process 1, :type :invoke, :f :read}\n{:process 1, :type :ok, :f :read, :value 2}\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.hosts.netns import clocks, disks
-from holdfast.hosts.state import runs_folder
-from holdfast.run.load import Load
-from holdfast.spec import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
-from holdfast.systems.base import Cluster
+from outlast.cluster import lifecycle
+from outlast.hosts.netns import clocks, disks
+from outlast.hosts.state import runs_folder
+from outlast.run.load import Load
+from outlast.spec import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
+from outlast.systems.base import Cluster
 
 LAB = "faults"
 LIGHT = WorkloadSpec(name="append", clients=ClientsSpec(follow=3), rate_per_s=60.0)
@@ -27,7 +27,7 @@ def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_state_folder(_session_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests of this folder share a state folder, because they share a lab."""
-    monkeypatch.setenv("HOLDFAST_STATE", str(_session_state))
+    monkeypatch.setenv("OUTLAST_STATE", str(_session_state))
 
 
 def _spec() -> ClusterSpec:

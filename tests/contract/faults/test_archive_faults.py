@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.errors import ConfigError, HostError
-from holdfast.faults import journal
-from holdfast.faults.base import Staged, with_defaults
-from holdfast.faults.registry import fault
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Cluster, HasServers
-from holdfast.systems.programs import missing
-from holdfast.systems.wait import until
+from outlast.cluster import lifecycle
+from outlast.errors import ConfigError, HostError
+from outlast.faults import journal
+from outlast.faults.base import Staged, with_defaults
+from outlast.faults.registry import fault
+from outlast.spec import load_cluster
+from outlast.systems.base import Cluster, HasServers
+from outlast.systems.programs import missing
+from outlast.systems.wait import until
 
 pytestmark = [
     pytest.mark.lab,
@@ -36,16 +36,16 @@ def _kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def archived(_kept: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setenv("HOLDFAST_STATE", str(_kept))
+    monkeypatch.setenv("OUTLAST_STATE", str(_kept))
     return lifecycle.attach("archived")
 
 
 async def rows(cluster: Cluster) -> None:
     assert isinstance(cluster, HasServers)
     async with await cluster.connect(PRIMARY[0], database=cluster.spec.database) as connection:
-        await connection.execute("CREATE TABLE IF NOT EXISTS holdfast_append (id bigint PRIMARY KEY)")
+        await connection.execute("CREATE TABLE IF NOT EXISTS outlast_append (id bigint PRIMARY KEY)")
         await connection.execute(
-            "INSERT INTO holdfast_append SELECT generate_series(1, 9) ON CONFLICT DO NOTHING"
+            "INSERT INTO outlast_append SELECT generate_series(1, 9) ON CONFLICT DO NOTHING"
         )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from holdfast.clock import deadline_ns, now_ns
-from holdfast.faults import journal
-from holdfast.faults.base import Effect, Fault, Injection, Staged, with_defaults
-from holdfast.faults.registry import fault, faults
-from holdfast.faults.targets import resolve
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until_whole
+from outlast.clock import deadline_ns, now_ns
+from outlast.faults import journal
+from outlast.faults.base import Effect, Fault, Injection, Staged, with_defaults
+from outlast.faults.registry import fault, faults
+from outlast.faults.targets import resolve
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until_whole
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 

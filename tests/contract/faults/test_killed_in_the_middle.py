@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from holdfast.cluster import lifecycle
-from holdfast.faults import journal
-from holdfast.faults.base import with_defaults
-from holdfast.faults.registry import fault, faults
-from holdfast.faults.targets import resolve
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until_whole
+from outlast.cluster import lifecycle
+from outlast.faults import journal
+from outlast.faults.base import with_defaults
+from outlast.faults.registry import fault, faults
+from outlast.faults.targets import resolve
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until_whole
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 

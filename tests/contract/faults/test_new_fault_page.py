@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.faults import journal
-from holdfast.faults.base import with_defaults
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until, until_whole
+from outlast.faults import journal
+from outlast.faults.base import with_defaults
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until, until_whole
 
 pytestmark = pytest.mark.lab
 

@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from holdfast.faults import journal
-from holdfast.faults.registry import fault
-from holdfast.faults.targets import resolve
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until_whole
+from outlast.faults import journal
+from outlast.faults.registry import fault
+from outlast.faults.targets import resolve
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until_whole
 
 pytestmark = pytest.mark.lab
 

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from holdfast.faults import journal
-from holdfast.faults.registry import fault
-from holdfast.faults.sql import one, rows
-from holdfast.faults.targets import resolve
-from holdfast.systems.base import Cluster
-from holdfast.systems.wait import until, until_whole
+from outlast.faults import journal
+from outlast.faults.registry import fault
+from outlast.faults.sql import one, rows
+from outlast.faults.targets import resolve
+from outlast.systems.base import Cluster
+from outlast.systems.wait import until, until_whole
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ConfigError, HostError
-from holdfast.faults.net_blackhole import NetBlackhole
-from holdfast.faults.net_corrupt import NetCorrupt
-from holdfast.faults.net_delay import NetDelay
-from holdfast.faults.net_duplicate import NetDuplicate
-from holdfast.faults.net_jitter import NetJitter
-from holdfast.faults.net_loss import NetLoss
-from holdfast.faults.net_rate import NetRate
-from holdfast.faults.net_slow_close import NetSlowClose
-from holdfast.net.base import Applied, Conditions, Rule
+from outlast.errors import ConfigError, HostError
+from outlast.faults.net_blackhole import NetBlackhole
+from outlast.faults.net_corrupt import NetCorrupt
+from outlast.faults.net_delay import NetDelay
+from outlast.faults.net_duplicate import NetDuplicate
+from outlast.faults.net_jitter import NetJitter
+from outlast.faults.net_loss import NetLoss
+from outlast.faults.net_rate import NetRate
+from outlast.faults.net_slow_close import NetSlowClose
+from outlast.net.base import Applied, Conditions, Rule
 
 pytestmark = pytest.mark.lab
 

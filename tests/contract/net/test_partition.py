@@ -7,9 +7,9 @@ from itertools import permutations
 
 import pytest
 
-from holdfast.faults.net_partition import NetPartition
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.net.base import Applied
+from outlast.faults.net_partition import NetPartition
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.net.base import Applied
 
 pytestmark = pytest.mark.lab
 

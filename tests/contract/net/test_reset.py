@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from holdfast.errors import HostError
-from holdfast.faults.net_reset import NetReset
-from holdfast.hosts.base import Program
+from outlast.errors import HostError
+from outlast.faults.net_reset import NetReset
+from outlast.hosts.base import Program
 
 pytestmark = pytest.mark.lab
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from pages import partition_history, serious, stored_run
-from program import holdfast
+from program import outlast
 from served import Served, serving
 
-from holdfast.clock import now_ns
-from holdfast.history.live import FILE, POINTER, Live
+from outlast.clock import now_ns
+from outlast.history.live import FILE, POINTER, Live
 
 pytestmark = pytest.mark.lab
 
@@ -29,20 +29,20 @@ HOSTILE = "<img src=x onerror=window.bad=1><script>window.bad=1</script>"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     state = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLDFAST_STATE", str(state))
-        up = holdfast("up", "patroni", "--profile", "fast", "--name", "lab", "--json")
+        patch.setenv("OUTLAST_STATE", str(state))
+        up = outlast("up", "patroni", "--profile", "fast", "--name", "lab", "--json")
         assert up.code == 0, up.err
         try:
             with serving(state) as one:
                 yield one
         finally:
-            down = holdfast("down", "--all", "--json")
+            down = outlast("down", "--all", "--json")
             assert down.json["residue"] == []
 
 
 @pytest.fixture(autouse=True)
 def _shared_state(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOLDFAST_STATE", str(served.state))
+    monkeypatch.setenv("OUTLAST_STATE", str(served.state))
 
 
 def opened(open_page: OpenPage, served: Served, **given: Any) -> Any:
@@ -87,7 +87,7 @@ def test_a_fault_is_on_screen_within_half_a_second_and_its_links_are_cut(
         " node.dataset.shown = String(Date.now()); }))).observe(document.querySelector('#log'), {childList: true})"
     )
     status, job = served.ask("api/v1/labs/lab/inject", {"fault": "net_partition", "on": "one-standby"})
-    assert (status, job["command"]) == (202, "holdfast inject --on=one-standby --lab=lab -- net_partition")
+    assert (status, job["command"]) == (202, "outlast inject --on=one-standby --lab=lab -- net_partition")
     page.wait_for_selector("#log li.fault:has-text('net_partition')", timeout=30_000)
     (entry,) = (served.state / "labs/lab/injections").glob("*.json")
     shown_ms = float(page.locator("#log li.fault").last.get_attribute("data-shown"))
@@ -202,9 +202,9 @@ def test_watching_six_nodes_costs_little(
     open_page: OpenPage, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path_factory.mktemp("six")
-    monkeypatch.setenv("HOLDFAST_STATE", str(state))
+    monkeypatch.setenv("OUTLAST_STATE", str(state))
     assert (
-        holdfast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "lab", "--json").code
+        outlast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "lab", "--json").code
         == 0
     )
     try:
@@ -218,7 +218,7 @@ def test_watching_six_nodes_costs_little(
             print(f"{share:.2%} of a core")
             assert share < 0.02
     finally:
-        assert holdfast("down", "--all", "--json").json["residue"] == []
+        assert outlast("down", "--all", "--json").json["residue"] == []
 
 
 def _cpu_s(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""The pictures in docs/, of real runs. They are kept when HOLDFAST_PICTURES names the folder: docs/pictures."""
+"""The pictures in docs/, of real runs. They are kept when OUTLAST_PICTURES names the folder: docs/pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pages import serious
-from program import holdfast
+from program import outlast
 from served import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.timeout(600)]
@@ -20,7 +20,7 @@ CHART_BOTTOM_PX = 40
 def picture(page: Any, name: str, folder: Path, until: str | None = None) -> None:
     """Save a page as it is seen, down to an element."""
     page.wait_for_timeout(300)
-    kept = Path(os.environ["HOLDFAST_PICTURES"]) if "HOLDFAST_PICTURES" in os.environ else folder
+    kept = Path(os.environ["OUTLAST_PICTURES"]) if "OUTLAST_PICTURES" in os.environ else folder
     kept.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.documentElement.scrollHeight")
     if until is not None:
@@ -35,12 +35,12 @@ def picture(page: Any, name: str, folder: Path, until: str | None = None) -> Non
 def test_the_report_of_real_runs(
     open_page: Callable[..., Any], axe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = holdfast("drill", "primary-partition", "--set", "sync=off", "--json", timeout_s=300).json
-    kept = holdfast("drill", "primary-partition", "--json", timeout_s=300).json
-    quick = holdfast("drill", "primary-partition", "--profile", "fast", "--json", timeout_s=300).json
+    lost = outlast("drill", "primary-partition", "--set", "sync=off", "--json", timeout_s=300).json
+    kept = outlast("drill", "primary-partition", "--json", timeout_s=300).json
+    quick = outlast("drill", "primary-partition", "--profile", "fast", "--json", timeout_s=300).json
     one, three = tmp_path / "one.html", tmp_path / "three.html"
-    assert holdfast("report", lost["store"], "--html", str(one)).code == 1
-    holdfast("report", *(run["store"] for run in (lost, kept, quick)), "--html", str(three))
+    assert outlast("report", lost["store"], "--html", str(one)).code == 1
+    outlast("report", *(run["store"] for run in (lost, kept, quick)), "--html", str(three))
     page = open_page(one)
     page.wait_for_selector("html[data-operations]")
     told = page.locator("#lost").inner_text()
@@ -62,9 +62,9 @@ def test_the_live_page_while_a_primary_is_cut_off(
     open_page: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path_factory.mktemp("shown")
-    monkeypatch.setenv("HOLDFAST_STATE", str(state))
-    assert holdfast("drill", "postgres-kill", "--profile", "fast", "--json").code == 0
-    up = holdfast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "six-node", "--json")
+    monkeypatch.setenv("OUTLAST_STATE", str(state))
+    assert outlast("drill", "postgres-kill", "--profile", "fast", "--json").code == 0
+    up = outlast("up", "six-node", "--profile", "fast", "--set", "ports={}", "--name", "six-node", "--json")
     assert up.code == 0, up.err
     try:
         with serving(state) as one:
@@ -89,4 +89,4 @@ def test_the_live_page_while_a_primary_is_cut_off(
                 picture(page, name, state)
             light.wait_for_selector("#run .verdict", timeout=180_000)
     finally:
-        assert holdfast("down", "--all", "--json").json["residue"] == []
+        assert outlast("down", "--all", "--json").json["residue"] == []

@@ -15,12 +15,12 @@ import pytest
 from histories import Row
 from pages import FAULT_S, HEALED_S, LOST_UNTIL_S, partition_history, serious, single_column, stored_run
 
-from holdfast.checkers.judge import judge
-from holdfast.history.history import History
-from holdfast.history.op import Outcome
-from holdfast.history.store import load_run
-from holdfast.report.html import write_matrix_page, write_page
-from holdfast.report.json import Document, run_document
+from outlast.checkers.judge import judge
+from outlast.history.history import History
+from outlast.history.op import Outcome
+from outlast.history.store import load_run
+from outlast.report.html import write_matrix_page, write_page
+from outlast.report.json import Document, run_document
 
 HOSTILE = "<img src=x onerror=window.bad=1></script><script>window.bad=1</script>\"'onmouseover=window.bad=1"
 
@@ -276,7 +276,7 @@ def test_a_matrix_shows_each_cell_beside_its_model(open_page: OpenPage, axe: str
         "acked_lost": 0,
         "two_writers_s": 0.0,
         "within_model": True,
-        "replay": "holdfast drill x",
+        "replay": "outlast drill x",
         "model": {"outage_s": 9.0, "reason": "9"},
         "stores": [str(folder), "/nowhere/gone"],
     }
@@ -291,7 +291,7 @@ def test_a_matrix_shows_each_cell_beside_its_model(open_page: OpenPage, axe: str
         "seed": 1,
         "profiles": ["default", "fast"],
         "names": ["postgres-kill"],
-        "replay": "holdfast matrix",
+        "replay": "outlast matrix",
         "store": "m",
         "started": "20260102T030405Z",
         "duration_s": 60.0,

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle, operate
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Role
-from holdfast.systems.pgpool.cluster import PgpoolCluster
-from holdfast.systems.pgpool.system import TOOLS
-from holdfast.systems.programs import missing
-from holdfast.systems.streaming.cluster import StreamingCluster
-from holdfast.systems.wait import until, until_whole
+from outlast.cluster import lifecycle, operate
+from outlast.spec import load_cluster
+from outlast.systems.base import Role
+from outlast.systems.pgpool.cluster import PgpoolCluster
+from outlast.systems.pgpool.system import TOOLS
+from outlast.systems.programs import missing
+from outlast.systems.streaming.cluster import StreamingCluster
+from outlast.systems.wait import until, until_whole
 
 READS = 300
 _COUNT = (
@@ -38,7 +38,7 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def cluster(_state: Path, monkeypatch: pytest.MonkeyPatch) -> PgpoolCluster:
     """A cluster that the tests of this file share."""
-    monkeypatch.setenv("HOLDFAST_STATE", str(_state))
+    monkeypatch.setenv("OUTLAST_STATE", str(_state))
     found = lifecycle.attach("balanced")
     assert isinstance(found, PgpoolCluster)
     return found
@@ -223,9 +223,9 @@ def test_a_primary_that_dies_while_a_standby_is_attached_is_replaced(cluster: Pg
 def test_without_the_program_the_servers_come_up_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOLDFAST_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("OUTLAST_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(
-        "holdfast.systems.pgpool.system.missing", lambda *_names: "pgpool is not installed (make systems)"
+        "outlast.systems.pgpool.system.missing", lambda *_names: "pgpool is not installed (make systems)"
     )
     said: list[str] = []
 

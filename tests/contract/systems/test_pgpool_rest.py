@@ -14,15 +14,15 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.cluster.services import start_member
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Cluster
-from holdfast.systems.pgpool.cluster import PgpoolCluster
-from holdfast.systems.pgpool.rest import program as rest
-from holdfast.systems.pgpool.system import TOOLS
-from holdfast.systems.programs import missing
-from holdfast.systems.wait import until_whole
+from outlast.cluster import lifecycle
+from outlast.cluster.services import start_member
+from outlast.spec import load_cluster
+from outlast.systems.base import Cluster
+from outlast.systems.pgpool.cluster import PgpoolCluster
+from outlast.systems.pgpool.rest import program as rest
+from outlast.systems.pgpool.system import TOOLS
+from outlast.systems.programs import missing
+from outlast.systems.wait import until_whole
 
 pytestmark = [
     pytest.mark.lab,
@@ -39,7 +39,7 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def cluster(_state: Path, monkeypatch: pytest.MonkeyPatch) -> PgpoolCluster:
-    monkeypatch.setenv("HOLDFAST_STATE", str(_state))
+    monkeypatch.setenv("OUTLAST_STATE", str(_state))
     found = lifecycle.attach("rested")
     assert isinstance(found, PgpoolCluster)
     return found

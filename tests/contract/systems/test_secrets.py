@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from holdfast.cluster import lifecycle
-from holdfast.cluster.systems import system
-from holdfast.hosts.netns.lab import NetnsLab
-from holdfast.monitoring.services import with_monitoring
-from holdfast.routes.registry import with_route
-from holdfast.spec import ClusterSpec, load_cluster
-from holdfast.systems.base import HasPrimary, HasServers
-from holdfast.systems.programs import missing
+from outlast.cluster import lifecycle
+from outlast.cluster.systems import system
+from outlast.hosts.netns.lab import NetnsLab
+from outlast.monitoring.services import with_monitoring
+from outlast.routes.registry import with_route
+from outlast.spec import ClusterSpec, load_cluster
+from outlast.systems.base import HasPrimary, HasServers
+from outlast.systems.programs import missing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -70,7 +70,7 @@ def test_passwords_are_in_files_of_their_owner_alone(
     if reason := system(name).available(spec):
         pytest.skip(reason)
     state = tmp_path / "state"
-    monkeypatch.setenv("HOLDFAST_STATE", str(state))
+    monkeypatch.setenv("OUTLAST_STATE", str(state))
     with lab_up(state, "secret", spec):
         cluster = lifecycle.attach("secret")
         assert isinstance(cluster, HasServers) and isinstance(cluster, HasPrimary)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cluster import lifecycle
-from holdfast.errors import ClusterError
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Role
-from holdfast.systems.streaming import moves
-from holdfast.systems.streaming.cluster import StreamingCluster
-from holdfast.systems.wait import until, until_whole
+from outlast.cluster import lifecycle
+from outlast.errors import ClusterError
+from outlast.spec import load_cluster
+from outlast.systems.base import Role
+from outlast.systems.streaming import moves
+from outlast.systems.streaming.cluster import StreamingCluster
+from outlast.systems.wait import until, until_whole
 
 
 def on_a_cluster(
     work: Callable[[StreamingCluster], Awaitable[None]], state: Path, patch: pytest.MonkeyPatch
 ) -> None:
     """Run work on a fresh cluster whose removal leaves nothing."""
-    patch.setenv("HOLDFAST_STATE", str(state))
+    patch.setenv("OUTLAST_STATE", str(state))
 
     async def run() -> None:
         spec = load_cluster("streaming", ["profile=fast"])

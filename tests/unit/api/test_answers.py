@@ -9,10 +9,10 @@ import uuid
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-import holdfast
-from holdfast.api.acknowledged import complaint, query_of
-from holdfast.api.endpoints import Endpoints
-from holdfast.errors import ConfigError, HoldfastError
+import outlast
+from outlast.api.acknowledged import complaint, query_of
+from outlast.api.endpoints import Endpoints
+from outlast.errors import ConfigError, OutlastError
 
 THREE = Endpoints(
     {"n1": ("127.0.0.1", 5001), "n2": ("127.0.0.1", 5002), "n3": ("127.0.0.1", 5003)},
@@ -91,17 +91,17 @@ def test_names_of_tables_are_quoted_and_one_way_to_say_it_is_wanted() -> None:
 def test_settings_that_make_no_sense_are_refused_before_anything_is_made(
     settings: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(HoldfastError, match=said) as raised:
-        holdfast.cluster(**settings)
+    with pytest.raises(OutlastError, match=said) as raised:
+        outlast.cluster(**settings)
     assert "secret" not in str(raised.value)
 
 
-def test_importing_holdfast_imports_none_of_its_parts_and_the_name_cluster_is_always_callable() -> None:
+def test_importing_outlast_imports_none_of_its_parts_and_the_name_cluster_is_always_callable() -> None:
     program = (
-        "import sys, holdfast; assert [m for m in sys.modules if m.startswith('holdfast')] == ['holdfast'];"
-        "import holdfast.cluster.lifecycle; assert callable(holdfast.cluster); assert holdfast.Cluster;"
-        "assert 'OwnCluster' in dir(holdfast)"
+        "import sys, outlast; assert [m for m in sys.modules if m.startswith('outlast')] == ['outlast'];"
+        "import outlast.cluster.lifecycle; assert callable(outlast.cluster); assert outlast.Cluster;"
+        "assert 'OwnCluster' in dir(outlast)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
     with pytest.raises(AttributeError, match="no attribute 'clutser'"):
-        holdfast.clutser  # type: ignore[attr-defined]  # noqa: B018
+        outlast.clutser  # type: ignore[attr-defined]  # noqa: B018

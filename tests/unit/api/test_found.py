@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.api.found import _as_seen
-from holdfast.cluster.failover_cost import Loss
-from holdfast.cluster.foreign import HIDDEN, Foreign
-from holdfast.systems.base import NodeView, Role
+from outlast.api.found import _as_seen
+from outlast.cluster.failover_cost import Loss
+from outlast.cluster.foreign import HIDDEN, Foreign
+from outlast.systems.base import NodeView, Role
 
 PRIMARY = NodeView("a:1", Role.PRIMARY, "a", 1, None, "running", True)
 STANDBY = NodeView("b:1", Role.STANDBY, "b", 1, None, "streaming", True)

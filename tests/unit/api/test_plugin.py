@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-import holdfast.api
-from holdfast.errors import ClusterError, ConfigError, UnavailableError
+import outlast.api
+from outlast.errors import ClusterError, ConfigError, UnavailableError
 
 pytest_plugins = ["pytester"]
 
@@ -36,12 +36,12 @@ class Told:
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setattr(Told, "made", [])
-    monkeypatch.setattr(holdfast.api, "cluster", Told)
+    monkeypatch.setattr(outlast.api, "cluster", Told)
     return pytester
 
 
 def run(project: pytest.Pytester, *words: str) -> pytest.RunResult:
-    return project.runpytest_inprocess("-p", "holdfast.pytest_plugin", "--strict-markers", "-rs", *words)
+    return project.runpytest_inprocess("-p", "outlast.pytest_plugin", "--strict-markers", "-rs", *words)
 
 
 def asked() -> list[tuple[str, dict[str, Any]]]:
@@ -111,7 +111,7 @@ def test_hosts_and_ports_lead_to_a_cluster_that_is_not_ours(project: pytest.Pyte
     result.assert_outcomes(passed=1)
     dsn = "host=db1,db2 port=5432,5433 user=app dbname=postgres passfile='/etc/my pass'"
     assert asked() == [("patroni", {"dsn": dsn})]
-    result.stdout.fnmatch_lines([f"holdfast: on {dsn}"])
+    result.stdout.fnmatch_lines([f"outlast: on {dsn}"])
     refused = run(project, "-o", "ha_ports=1 2 3")
     assert "one port, or one for each" in refused.stdout.str() + refused.stderr.str()
 
@@ -144,7 +144,7 @@ def test_a_machine_without_labs_skips_with_the_reason_or_fails(
     def refuse(*_: Any, **__: Any) -> None:
         raise UnavailableError("the kernel refuses namespaces", hint="run as root")
 
-    monkeypatch.setattr(holdfast.api, "cluster", refuse)
+    monkeypatch.setattr(outlast.api, "cluster", refuse)
     project.makepyfile("def test_a(ha_cluster): pass\ndef test_b(ha_cluster): pass")
     skipped = run(project)
     skipped.assert_outcomes(skipped=2)
@@ -162,7 +162,7 @@ def test_a_cluster_that_does_not_come_up_is_an_error_never_a_skip(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(holdfast.api, "cluster", fail)
+    monkeypatch.setattr(outlast.api, "cluster", fail)
     project.makepyfile("def test_a(ha_cluster): pass")
     failed = run(project)
     failed.assert_outcomes(errors=1)
@@ -172,7 +172,7 @@ def test_a_cluster_that_does_not_come_up_is_an_error_never_a_skip(
 def test_a_fault_that_cannot_be_had_skips_the_test_with_its_reason(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
-        from holdfast.errors import UnavailableError
+        from outlast.errors import UnavailableError
         def test_a(ha_cluster): raise UnavailableError("disks=on needs root")
         """
     )
@@ -199,8 +199,8 @@ def test_a_marker_that_makes_no_sense_is_told_with_its_test(
 def test_a_run_that_uses_no_cluster_imports_nothing_of_the_house() -> None:
     """What every pytest run in the environment pays for: the plugin's own module and the package's name."""
     program = (
-        "import pytest, sys; before = set(sys.modules); import holdfast.pytest_plugin; "
+        "import pytest, sys; before = set(sys.modules); import outlast.pytest_plugin; "
         "print(sorted(name for name in set(sys.modules) - before if not name.startswith('_')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['holdfast', 'holdfast.pytest_plugin']"
+    assert done.stdout.strip() == "['outlast', 'outlast.pytest_plugin']"

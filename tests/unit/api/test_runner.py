@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from holdfast.api.runner import Runner
-from holdfast.errors import ClusterError, HarnessError
+from outlast.api.runner import Runner
+from outlast.errors import ClusterError, HarnessError
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from holdfast.checkers.judge import CONSISTENCIES, MODELS
-from holdfast.checkers.linearizable import models
-from holdfast.checkers.transactions.consistency import CYCLES, LEVELS, PROSCRIBED, VARIANTS
-from holdfast.history.formats import FORMATS
+from outlast.checkers.judge import CONSISTENCIES, MODELS
+from outlast.checkers.linearizable import models
+from outlast.checkers.transactions.consistency import CYCLES, LEVELS, PROSCRIBED, VARIANTS
+from outlast.history.formats import FORMATS
 
 
 def test_the_page_on_new_checkers_runs() -> None:

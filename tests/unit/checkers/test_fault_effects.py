@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from histories import ops
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.fault_effects import FaultEffects
-from holdfast.history.history import FaultRecord, History
+from outlast.checkers.base import Verdict
+from outlast.checkers.fault_effects import FaultEffects
+from outlast.history.history import FaultRecord, History
 
 BIT = FaultRecord("process_kill", ("n1",), 1, 1, 2, 9, True, "gone")
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.checkers.base import worst
-from holdfast.checkers.judge import CONSISTENCIES, MODELS, judge
-from holdfast.clock import deadline_ns
-from holdfast.errors import ConfigError, HistoryError
-from holdfast.history.formats.jepsen_edn import read_jepsen_edn
-from holdfast.history.history import History
-from holdfast.history.sketch import sketch
+from outlast.checkers.base import worst
+from outlast.checkers.judge import CONSISTENCIES, MODELS, judge
+from outlast.clock import deadline_ns
+from outlast.errors import ConfigError, HistoryError
+from outlast.history.formats.jepsen_edn import read_jepsen_edn
+from outlast.history.history import History
+from outlast.history.sketch import sketch
 
 
 def test_models_and_levels_are_those_of_the_command_line() -> None:

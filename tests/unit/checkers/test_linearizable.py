@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.checkers.base import Finding
-from holdfast.checkers.linearizable import search
-from holdfast.checkers.linearizable.check import Linearizable
-from holdfast.checkers.linearizable.models import MODELS, Call, freeze
-from holdfast.clock import deadline_ns
-from holdfast.history.formats.events import EventPairer
-from holdfast.history.formats.jepsen_edn import read_jepsen_edn
-from holdfast.history.history import History
-from holdfast.history.op import Ops, Outcome
-from holdfast.history.simulate import register_history
-from holdfast.history.sketch import sketch
+from outlast.checkers.base import Finding
+from outlast.checkers.linearizable import search
+from outlast.checkers.linearizable.check import Linearizable
+from outlast.checkers.linearizable.models import MODELS, Call, freeze
+from outlast.clock import deadline_ns
+from outlast.history.formats.events import EventPairer
+from outlast.history.formats.jepsen_edn import read_jepsen_edn
+from outlast.history.history import History
+from outlast.history.op import Ops, Outcome
+from outlast.history.simulate import register_history
+from outlast.history.sketch import sketch
 
-CLEAN = int(os.environ.get("HOLDFAST_CLEAN_HISTORIES", "150"))
+CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
 Op = tuple[Call, int, int | None]
 """(call, invoked, returned or None): what the brute-force search takes."""
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from holdfast.checkers.base import Finding, Verdict
-from holdfast.checkers.log_order import LogOrder
-from holdfast.checkers.quorum import NoMajority, WritableAgain, windows_without_majority
-from holdfast.history.history import FaultRecord, FinalRead, History, NodeContent
-from holdfast.history.op import I16, I32, I64, NONE, U8, Ops, Outcome, event_positions
+from outlast.checkers.base import Finding, Verdict
+from outlast.checkers.log_order import LogOrder
+from outlast.checkers.quorum import NoMajority, WritableAgain, windows_without_majority
+from outlast.history.history import FaultRecord, FinalRead, History, NodeContent
+from outlast.history.op import I16, I32, I64, NONE, U8, Ops, Outcome, event_positions
 
 S = 1_000_000_000
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from histories import Row, Story, content, s, steady
 
-from holdfast.checkers.base import Finding, Verdict
-from holdfast.checkers.lost_writes import LostWrites
-from holdfast.history.history import NodeObservation
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Finding, Verdict
+from outlast.checkers.lost_writes import LostWrites
+from outlast.history.history import NodeObservation
+from outlast.history.op import Outcome
 
 
 def test_an_unknown_op_may_be_there_or_not() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from histories import Row, Story, fault, seen, steady
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.outage import Outage, availability, longest_gap
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Verdict
+from outlast.checkers.outage import Outage, availability, longest_gap
+from outlast.history.op import Outcome
 
 
 def failover(**given: object) -> Story:

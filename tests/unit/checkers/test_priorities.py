@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.support.histories import Story, fault, seen
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.priorities import Priorities
-from holdfast.history.history import NodeObservation
+from outlast.checkers.base import Verdict
+from outlast.checkers.priorities import Priorities
+from outlast.history.history import NodeObservation
 
 RANKS = {"a": 100, "b": 90, "c": 80}
 START = (seen(4, "a", "primary", 1), seen(4, "b", "standby", 1), seen(4, "c", "standby", 1))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from histories import ops
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.rejoin import Rejoin
-from holdfast.history.history import FaultRecord, History, NodeObservation
-from holdfast.units import NS_PER_S
+from outlast.checkers.base import Verdict
+from outlast.checkers.rejoin import Rejoin
+from outlast.history.history import FaultRecord, History, NodeObservation
+from outlast.units import NS_PER_S
 
 
 def seen(at_s: float, node: str, role: str, timeline: int) -> NodeObservation:

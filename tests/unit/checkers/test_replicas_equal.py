@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from histories import Row, Story, content, steady
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.replicas_equal import ReplicasEqual
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Verdict
+from outlast.checkers.replicas_equal import ReplicasEqual
+from outlast.history.op import Outcome
 
 
 def test_equal_hashes_at_the_same_position_pass() -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from histories import Row, Story, s, steady
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.restorable import Restorable
-from holdfast.history.history import History, RestoredRead
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Verdict
+from outlast.checkers.restorable import Restorable
+from outlast.history.history import History, RestoredRead
+from outlast.history.op import Outcome
 
 INSTANT = 2.0
 ROWS = steady(0, 4)  # 0 … 39, ten a second: 0 to 19 are acknowledged before the instant

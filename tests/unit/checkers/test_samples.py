@@ -1,4 +1,4 @@
-"""The verdicts of others on their own histories. The samples are read from outside: $HOLDFAST_SAMPLES, or
+"""The verdicts of others on their own histories. The samples are read from outside: $OUTLAST_SAMPLES, or
 shared/samples beside the repository or above it."""
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkers.judge import judge
-from holdfast.clock import deadline_ns
-from holdfast.history.formats import read_history
+from outlast.checkers.judge import judge
+from outlast.clock import deadline_ns
+from outlast.history.formats import read_history
 
 
 def _samples() -> Path | None:
-    if "HOLDFAST_SAMPLES" in os.environ:
-        return Path(os.environ["HOLDFAST_SAMPLES"])
+    if "OUTLAST_SAMPLES" in os.environ:
+        return Path(os.environ["OUTLAST_SAMPLES"])
     places = (parent / "shared/samples" for parent in Path(__file__).resolve().parents)
     return next((place for place in places if place.is_dir()), None)
 
 
 SAMPLES = _samples()
-pytestmark = pytest.mark.skipif(SAMPLES is None, reason="no shared/samples here; set HOLDFAST_SAMPLES")
+pytestmark = pytest.mark.skipif(SAMPLES is None, reason="no shared/samples here; set OUTLAST_SAMPLES")
 
 ETCD = {"000": "fail", "001": "fail", "002": "pass", "003": "fail", "005": "pass", "007": "pass"}
 CASES = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from histories import Row, Story, steady
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.split_brain import SplitBrain
-from holdfast.history.op import Outcome
+from outlast.checkers.base import Verdict
+from outlast.checkers.split_brain import SplitBrain
+from outlast.history.op import Outcome
 
 
 def test_a_clean_failover_has_never_two_writers() -> None:

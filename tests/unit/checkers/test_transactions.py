@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.checkers.transactions.check import ListAppend, RwRegister
-from holdfast.checkers.transactions.consistency import LEVELS, PROSCRIBED, implied_by, ruled_out, strongest
-from holdfast.checkers.transactions.cycles import classify, find_cycles
-from holdfast.checkers.transactions.graph import (
+from outlast.checkers.transactions.check import ListAppend, RwRegister
+from outlast.checkers.transactions.consistency import LEVELS, PROSCRIBED, implied_by, ruled_out, strongest
+from outlast.checkers.transactions.cycles import classify, find_cycles
+from outlast.checkers.transactions.graph import (
     PROCESS,
     REALTIME,
     RW,
@@ -27,18 +27,18 @@ from holdfast.checkers.transactions.graph import (
     add_process_order,
     add_real_time,
 )
-from holdfast.checkers.transactions.list_append import AppendHistory
-from holdfast.checkers.transactions.observed import Anomalies
-from holdfast.checkers.transactions.rw_register import RegisterHistory
-from holdfast.clock import deadline_ns
-from holdfast.history.formats.events import EventPairer
-from holdfast.history.history import History
-from holdfast.history.op import NEVER, Ops, Outcome
-from holdfast.history.simulate import list_append_history, serial_history
-from holdfast.history.sketch import sketch
-from holdfast.history.txn import Txns, transactions
+from outlast.checkers.transactions.list_append import AppendHistory
+from outlast.checkers.transactions.observed import Anomalies
+from outlast.checkers.transactions.rw_register import RegisterHistory
+from outlast.clock import deadline_ns
+from outlast.history.formats.events import EventPairer
+from outlast.history.history import History
+from outlast.history.op import NEVER, Ops, Outcome
+from outlast.history.simulate import list_append_history, serial_history
+from outlast.history.sketch import sketch
+from outlast.history.txn import Txns, transactions
 
-CLEAN = int(os.environ.get("HOLDFAST_CLEAN_HISTORIES", "150"))
+CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
 
 
 def careless_history(rng: random.Random, lists: bool) -> Ops:

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from program import command, holdfast
+from program import command, outlast
 from terminal import Talk
 
-from holdfast.cli.asking import written
-from holdfast.spec import load_cluster, preset_names
+from outlast.cli.asking import written
+from outlast.spec import load_cluster, preset_names
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,7 +70,7 @@ def test_answers_become_a_file_and_bad_ones_are_asked_again(tmp_path: Path) -> N
     assert list(spec.ports.values()) == [15432, 15433, 15434, 15435]
     assert "system: streaming" in talk.said
     assert "Traceback" not in talk.said
-    assert holdfast("ls", "labs", "--json").json == {"labs": []}
+    assert outlast("ls", "labs", "--json").json == {"labs": []}
 
 
 def test_what_is_given_as_an_option_is_not_asked_and_giving_up_leaves_nothing(tmp_path: Path) -> None:

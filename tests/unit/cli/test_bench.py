@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli import bench
-from holdfast.cli.main import run
+from outlast.cli import bench
+from outlast.cli.main import run
 
 
 def test_without_a_checkout_a_bench_is_refused_with_a_hint(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.main import USAGE, run
-from holdfast.hosts.state import labs_folder
-from holdfast.run.experiment import check_words
-from holdfast.spec import drill_names, load_drill, preset_names
+from outlast.cli.main import USAGE, run
+from outlast.hosts.state import labs_folder
+from outlast.run.experiment import check_words
+from outlast.spec import drill_names, load_drill, preset_names
 
 DRILL = "duration: 3s\nworkload: {append: {}}\n"
 

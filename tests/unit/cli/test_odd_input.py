@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 import raftlog.cli
-from holdfast.cli import balancers
-from holdfast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
-from holdfast.cluster import examine
-from holdfast.cluster.lifecycle import _check_ports
-from holdfast.errors import UnavailableError
-from holdfast.hosts.netns.lab import _remove_tree
-from holdfast.spec import load_cluster
-from holdfast.systems.base import NodeView, Role
+from outlast.cli import balancers
+from outlast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
+from outlast.cluster import examine
+from outlast.cluster.lifecycle import _check_ports
+from outlast.errors import UnavailableError
+from outlast.hosts.netns.lab import _remove_tree
+from outlast.spec import load_cluster
+from outlast.systems.base import NodeView, Role
 
 LONG = "x" * 5000
 EXAMPLE = Path(__file__).parents[3] / "examples" / "pgbalancer_cluster_simple.json"
@@ -58,7 +58,7 @@ def test_odd_words_are_bad_usage_and_print_no_document(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOLDFAST_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("OUTLAST_STATE", str(tmp_path / "state"))
     assert run([*words, "--json"]) == USAGE
     said = capsys.readouterr()
     assert said.out == "" and "rror: " in said.err and "itself" not in said.err
@@ -97,7 +97,7 @@ def test_a_folder_that_is_closed_to_us_is_no_fault_of_ours(capsys: pytest.Captur
 def test_a_balancer_file_is_worked_on_where_it_cannot_be_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HOLDFAST_STATE", str(tmp_path))
+    monkeypatch.setenv("OUTLAST_STATE", str(tmp_path))
     (tmp_path / balancers.REMEMBERED).mkdir()
     assert run(["status", "--config", str(EXAMPLE)], balancers.balancers, "pgbalancer-cluster") == 1
     assert "not up" in capsys.readouterr().out
@@ -120,19 +120,19 @@ def test_a_pinned_port_in_use_is_refused_before_anything_is_made() -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("holdfast ls settings >&-", 0),
-        ("holdfast up no-such >&- 2>&- <&-", USAGE),
-        ("holdfast ls labs --json <&-", 0),
-        ("holdfast --help | true", READER_GONE),
+        ("outlast ls settings >&-", 0),
+        ("outlast up no-such >&- 2>&- <&-", USAGE),
+        ("outlast ls labs --json <&-", 0),
+        ("outlast --help | true", READER_GONE),
     ],
 )
 def test_closed_streams_end_as_anything_else_does(line: str, code: int, tmp_path: Path) -> None:
-    script = f"set -o pipefail; holdfast() {{ '{sys.executable}' -m holdfast.cli.main \"$@\"; }}; {line}"
+    script = f"set -o pipefail; outlast() {{ '{sys.executable}' -m outlast.cli.main \"$@\"; }}; {line}"
     done = subprocess.run(
         ["bash", "-c", script],
         capture_output=True,
         text=True,
-        env={**os.environ, "HOLDFAST_STATE": str(tmp_path)},
+        env={**os.environ, "OUTLAST_STATE": str(tmp_path)},
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, "")

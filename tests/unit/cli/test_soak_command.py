@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.main import run
+from outlast.cli.main import run
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from holdfast.cli.output import Watcher
-from holdfast.cli.watching import Watched, sparkline, watch
-from holdfast.clock import now_ns
-from holdfast.faults import journal
-from holdfast.faults.base import Injection
-from holdfast.history.live import FILE, Live
-from holdfast.systems.base import ClusterView, NodeView, Role
+from outlast.cli.output import Watcher
+from outlast.cli.watching import Watched, sparkline, watch
+from outlast.clock import now_ns
+from outlast.faults import journal
+from outlast.faults.base import Injection
+from outlast.history.live import FILE, Live
+from outlast.systems.base import ClusterView, NodeView, Role
 
 NODE = NodeView("n1", Role.PRIMARY, "10.0.0.1", 5432, None, "running", True, timeline=1)
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.cluster.failover_cost import failovers
-from holdfast.cluster.foreign import Seen, describe
-from holdfast.systems.postgres.survey import SeenSlot, SeenStandby, Survey
-from holdfast.systems.postgres.views import ServerView
+from outlast.cluster.failover_cost import failovers
+from outlast.cluster.foreign import Seen, describe
+from outlast.systems.postgres.survey import SeenSlot, SeenStandby, Survey
+from outlast.systems.postgres.views import ServerView
 
 MIB = 1024**2
 

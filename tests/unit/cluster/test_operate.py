@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.cluster.operate import next_name
-from holdfast.spec import ClusterSpec, NodeSpec, load_cluster
-from holdfast.spec.cluster import with_node, without_node
+from outlast.cluster.operate import next_name
+from outlast.spec import ClusterSpec, NodeSpec, load_cluster
+from outlast.spec.cluster import with_node, without_node
 
 
 def test_the_next_node_takes_the_next_number() -> None:

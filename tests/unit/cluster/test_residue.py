@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cluster.residue import Census, find_residue, take_census
-from holdfast.hosts.netns.launch import process_start_ticks
+from outlast.cluster.residue import Census, find_residue, take_census
+from outlast.hosts.netns.launch import process_start_ticks
 
 
 @pytest.fixture

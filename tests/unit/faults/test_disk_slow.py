@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.faults.base import with_defaults
-from holdfast.faults.disk_slow import (
+from outlast.errors import ConfigError
+from outlast.faults.base import with_defaults
+from outlast.faults.disk_slow import (
     PAGE_BYTES,
     PROBE_BYTES_MAX,
     DiskSlow,
@@ -15,8 +15,8 @@ from holdfast.faults.disk_slow import (
     probe_bytes,
     wanted,
 )
-from holdfast.history.history import JSON
-from holdfast.hosts.base import DiskPace
+from outlast.history.history import JSON
+from outlast.hosts.base import DiskPace
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import HostError
-from holdfast.faults import journal
-from holdfast.faults.base import Effect, Injection, Staged
-from holdfast.faults.journal import NotHealedError
+from outlast.errors import HostError
+from outlast.faults import journal
+from outlast.faults.base import Effect, Injection, Staged
+from outlast.faults.journal import NotHealedError
 
 
 class Lab:

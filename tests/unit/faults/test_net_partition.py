@@ -7,9 +7,9 @@ from itertools import permutations
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.faults.net import links_of
-from holdfast.faults.net_partition import KINDS, Hosts, partition
+from outlast.errors import ConfigError
+from outlast.faults.net import links_of
+from outlast.faults.net_partition import KINDS, Hosts, partition
 
 NODES = ("n1", "n2", "n3")
 HOSTS = Hosts(NODES, ("e1",), ("b1",), ("client-1",))

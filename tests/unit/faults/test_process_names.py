@@ -7,14 +7,14 @@ from typing import cast
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.faults.process_signal import process_name
-from holdfast.hosts.base import Lab
-from holdfast.spec import load_cluster
-from holdfast.systems.base import Cluster
-from holdfast.systems.credentials import Credentials
-from holdfast.systems.patroni.cluster import PatroniCluster
-from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
+from outlast.errors import ConfigError
+from outlast.faults.process_signal import process_name
+from outlast.hosts.base import Lab
+from outlast.spec import load_cluster
+from outlast.systems.base import Cluster
+from outlast.systems.credentials import Credentials
+from outlast.systems.patroni.cluster import PatroniCluster
+from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 
 
 def made(system: str) -> Cluster:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import HoldfastError
-from holdfast.history.formats.edn import Keyword, read_forms
+from outlast.errors import OutlastError
+from outlast.history.formats.edn import Keyword, read_forms
 
 
 def one(text: str) -> object:
@@ -71,11 +71,11 @@ def test_comments_and_wrapping_do_not_matter() -> None:
     ],
 )
 def test_error_names_the_line(text: str, line: int) -> None:
-    with pytest.raises(HoldfastError, match=rf"h\.edn:{line}: "):
+    with pytest.raises(OutlastError, match=rf"h\.edn:{line}: "):
         read_forms(text, "h.edn")
 
 
 @given(st.text(alphabet='{}[]()#_:"\\;^ \n01a-', max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(HoldfastError):
+    with contextlib.suppress(OutlastError):
         read_forms(text)

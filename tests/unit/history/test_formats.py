@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import HistoryError
-from holdfast.history.formats import read_history
-from holdfast.history.formats.jepsen_edn import read_jepsen_edn
-from holdfast.history.formats.porcupine import read_porcupine_etcd, read_porcupine_kv
-from holdfast.history.op import NEVER, NONE, Ops, Outcome
+from outlast.errors import HistoryError
+from outlast.history.formats import read_history
+from outlast.history.formats.jepsen_edn import read_jepsen_edn
+from outlast.history.formats.porcupine import read_porcupine_etcd, read_porcupine_kv
+from outlast.history.op import NEVER, NONE, Ops, Outcome
 
 Reader = Callable[[str, str | None], Ops]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from holdfast.errors import HarnessError, HistoryError
-from holdfast.history.op import NEVER, NONE, Outcome
-from holdfast.history.reading import live_counts, read_ops
-from holdfast.history.recorder import TAGS_MAX, Recorder
-from holdfast.history.tail import OPS_FILE, TAIL_FILE
+from outlast.errors import HarnessError, HistoryError
+from outlast.history.op import NEVER, NONE, Outcome
+from outlast.history.reading import live_counts, read_ops
+from outlast.history.recorder import TAGS_MAX, Recorder
+from outlast.history.tail import OPS_FILE, TAIL_FILE
 
 
 def record(recorder: Recorder, ops: int, *, clients: int = 3, start_ns: int = 1000) -> None:
@@ -180,8 +180,8 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from holdfast.history.op import Outcome
-from holdfast.history.recorder import Recorder
+from outlast.history.op import Outcome
+from outlast.history.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]), clients=4, half_rows=256, heap_bytes=4096)
 f, ok = recorder.function("append"), recorder.tag(Outcome.OK, "n1", 1)
 for i in range(10**9):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from holdfast.errors import HistoryError
-from holdfast.history.history import (
+from outlast.errors import HistoryError
+from outlast.history.history import (
     FaultRecord,
     FinalRead,
     History,
@@ -18,17 +18,17 @@ from holdfast.history.history import (
     NodeObservation,
     RestoredRead,
 )
-from holdfast.history.op import NEVER, NONE, Ops, Outcome, event_positions
-from holdfast.history.reading import read_ops
-from holdfast.history.recorder import Recorder
-from holdfast.history.store import RunDocument, load_run, save_document, save_run
+from outlast.history.op import NEVER, NONE, Ops, Outcome, event_positions
+from outlast.history.reading import read_ops
+from outlast.history.recorder import Recorder
+from outlast.history.store import RunDocument, load_run, save_document, save_run
 
 DOCUMENT = RunDocument(
     name="primary-power-off",
     system="patroni",
     profile="fast",
     seed=7,
-    replay="holdfast drill primary-power-off --seed 7",
+    replay="outlast drill primary-power-off --seed 7",
     started="20260102T030405Z",
     verdict="pass",
     cluster={"nodes": 3, "sync": "on"},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.errors import HistoryError
-from holdfast.history.op import NONE
-from holdfast.history.sketch import sketch
-from holdfast.history.txn import transactions
+from outlast.errors import HistoryError
+from outlast.history.op import NONE
+from outlast.history.sketch import sketch
+from outlast.history.txn import transactions
 
 
 def test_micro_operations_become_columns() -> None:

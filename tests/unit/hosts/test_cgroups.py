@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from holdfast.hosts.netns import cgroups
+from outlast.hosts.netns import cgroups
 
 V1 = """\
 23 1 254:0 / / rw,relatime - ext4 /dev/vda rw

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import HostError
-from holdfast.hosts.netns import cgroups, memory
-from holdfast.hosts.netns.memory import V1, V2, Limited
+from outlast.errors import HostError
+from outlast.hosts.netns import cgroups, memory
+from outlast.hosts.netns.memory import V1, V2, Limited
 
 LIMIT = 64 * 1024 * 1024
 
@@ -42,7 +42,7 @@ def test_in_version_1_it_lies_below_the_programs_own_group(
     limited.limit([11, 12], LIMIT)
     (group,) = memory.groups(folder)
     assert group.parent == own
-    assert group.name.startswith("holdfast-mine-pg-node-1-")
+    assert group.name.startswith("outlast-mine-pg-node-1-")
     assert (group / V1.limit).read_text() == str(LIMIT)
     assert (group / V1.swap).read_text() == str(LIMIT), "memory and swap together"
     assert (group / "cgroup.procs").read_text() == "12"

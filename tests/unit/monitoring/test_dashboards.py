@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import UnavailableError
-from holdfast.monitoring.grafana.catalogue import DASHBOARDS
-from holdfast.monitoring.grafana.export import dashboard_json, write_all
-from holdfast.monitoring.grafana.model import Dashboard
+from outlast.errors import UnavailableError
+from outlast.monitoring.grafana.catalogue import DASHBOARDS
+from outlast.monitoring.grafana.export import dashboard_json, write_all
+from outlast.monitoring.grafana.model import Dashboard
 
 UNITS = {"short", "bytes", "s", "ops", "cps", "Bps", "percentunit"}
 FIELDS = {
@@ -23,9 +23,9 @@ FIELDS = {
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.file)
 def test_the_shipped_json_is_what_the_catalogue_says(board: Dashboard) -> None:
-    build = pytest.importorskip("holdfast.monitoring.grafana.build", reason="needs grafana-foundation-sdk")
+    build = pytest.importorskip("outlast.monitoring.grafana.build", reason="needs grafana-foundation-sdk")
     assert dashboard_json(board.file) == build.grafana_json(board), (
-        "python -m holdfast.monitoring.grafana.build"
+        "python -m outlast.monitoring.grafana.build"
     )
 
 
@@ -100,10 +100,10 @@ def test_those_that_are_asked_for_are_there() -> None:
 def test_they_are_written_with_what_makes_a_grafana_load_them(tmp_path: Path) -> None:
     written = write_all(tmp_path / "grafana", "http://prometheus:9090")
     assert all(path.is_file() for path in written)
-    provider = json.loads((tmp_path / "grafana/provisioning/dashboards/holdfast.yaml").read_text())
+    provider = json.loads((tmp_path / "grafana/provisioning/dashboards/outlast.yaml").read_text())
     folder = Path(provider["providers"][0]["options"]["path"])
     assert {path.stem for path in folder.glob("*.json")} == {board.file for board in DASHBOARDS}
-    source = json.loads((tmp_path / "grafana/provisioning/datasources/holdfast.yaml").read_text())
+    source = json.loads((tmp_path / "grafana/provisioning/datasources/outlast.yaml").read_text())
     assert source["datasources"][0]["url"] == "http://prometheus:9090"
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from psycopg import pq
 
-from holdfast.monitoring.exporter_service import ROLE, _make_role
-from holdfast.systems import credentials
+from outlast.monitoring.exporter_service import ROLE, _make_role
+from outlast.systems import credentials
 
 
 class _Connection:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from holdfast.monitoring.exporter.fetch import fetch
+from outlast.monitoring.exporter.fetch import fetch
 
 
 async def serve(answer: bytes, *, closes: bool) -> tuple[asyncio.Server, int]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.monitoring import alertmanager, prometheus
-from holdfast.monitoring.jobs import jobs, receiver
-from holdfast.monitoring.services import with_monitoring
-from holdfast.spec import load_cluster
-from holdfast.systems.programs import missing
+from outlast.monitoring import alertmanager, prometheus
+from outlast.monitoring.jobs import jobs, receiver
+from outlast.monitoring.services import with_monitoring
+from outlast.spec import load_cluster
+from outlast.systems.programs import missing
 
-RULES = Path(str(files("holdfast.monitoring") / "rules"))
+RULES = Path(str(files("outlast.monitoring") / "rules"))
 needs_promtool = pytest.mark.skipif(missing("promtool") is not None, reason=str(missing("promtool")))
 needs_amtool = pytest.mark.skipif(missing("amtool") is not None, reason=str(missing("amtool")))
 
@@ -41,14 +41,14 @@ def test_every_alert_fires_on_its_cause_and_stays_quiet_without() -> None:
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
-        ("holdfast_node_lag_seconds > 5", "holdfast_node_lag_seconds > 500"),
-        ("and on (node) holdfast_node_up == 1", ""),
-        ("holdfast_node_up == 0", "holdfast_node_up == 7"),
-        ("expr: holdfast_writable_nodes == 0", "expr: holdfast_writable_nodes == 7"),
-        ("expr: holdfast_writable_nodes > 1", "expr: holdfast_writable_nodes > 0"),
-        ("holdfast_failover_candidates > 1", "holdfast_failover_candidates > 0"),
-        ("and on (node) holdfast_node_writable == 1", ""),
-        ("holdfast_dcs_quorum == 0", "holdfast_dcs_quorum == 7"),
+        ("outlast_node_lag_seconds > 5", "outlast_node_lag_seconds > 500"),
+        ("and on (node) outlast_node_up == 1", ""),
+        ("outlast_node_up == 0", "outlast_node_up == 7"),
+        ("expr: outlast_writable_nodes == 0", "expr: outlast_writable_nodes == 7"),
+        ("expr: outlast_writable_nodes > 1", "expr: outlast_writable_nodes > 0"),
+        ("outlast_failover_candidates > 1", "outlast_failover_candidates > 0"),
+        ("and on (node) outlast_node_writable == 1", ""),
+        ("outlast_dcs_quorum == 0", "outlast_dcs_quorum == 7"),
         ("[60s]) >= 3", "[60s]) >= 1"),
     ],
 )

@@ -7,13 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from holdfast.history.live import Live, LiveFault
-from holdfast.monitoring.exporter.config import ExporterConfig, Target
-from holdfast.monitoring.exporter.main import note_alerts
-from holdfast.monitoring.exporter.managers.pg_auto_failover import STATE_CODES, manager_sample
-from holdfast.monitoring.exporter.metrics import exposition
-from holdfast.monitoring.exporter.sample import NodeSample, Standby
-from holdfast.monitoring.exporter.state import LabState, ManagerSample, MemberSample, StoreSample
+from outlast.history.live import Live, LiveFault
+from outlast.monitoring.exporter.config import ExporterConfig, Target
+from outlast.monitoring.exporter.main import note_alerts
+from outlast.monitoring.exporter.managers.pg_auto_failover import STATE_CODES, manager_sample
+from outlast.monitoring.exporter.metrics import exposition
+from outlast.monitoring.exporter.sample import NodeSample, Standby
+from outlast.monitoring.exporter.state import LabState, ManagerSample, MemberSample, StoreSample
 
 S = 1_000_000_000
 SAMPLE = NodeSample(False, 1, 1000, False, (), (), 3, 0, 0, 0, 10, 0, 0, 5, 0, 0, 0, 100)
@@ -141,14 +141,14 @@ def test_the_codes_of_pg_auto_failover_are_those_that_are_known() -> None:
 def test_the_figures_of_the_writable_node_go_on_without_one() -> None:
     made = state()
     before = {
-        line.split()[0] for line in exposition(made).decode().splitlines() if "holdfast_writable_" in line
+        line.split()[0] for line in exposition(made).decode().splitlines() if "outlast_writable_" in line
     }
     put(made, "a", None)
     made.follow(20 * S)
     text = exposition(made).decode()
-    assert {line.split()[0] for line in text.splitlines() if "holdfast_writable_" in line} == before
-    assert "holdfast_writable_up 0.0" in text
-    assert "holdfast_writable_nodes 0.0" in text
+    assert {line.split()[0] for line in text.splitlines() if "outlast_writable_" in line} == before
+    assert "outlast_writable_up 0.0" in text
+    assert "outlast_writable_nodes 0.0" in text
     assert 'pg_stat_replication_replay_lag_bytes{application_name="b",node="b"} 200.0' in text
 
 
@@ -158,11 +158,11 @@ def test_the_store_and_the_run_are_shown() -> None:
     fault = LiveFault("process_kill", ("a",), 5.0, None, True)
     made.live = Live("run", "lab", "d", "patroni", "load", 2**62, ok=41, faults=(fault,))
     text = exposition(made).decode()
-    assert "holdfast_dcs_term 7.0" in text
-    assert 'holdfast_dcs_leader{member="e1"} 1.0' in text
-    assert 'holdfast_dcs_member_up{member="e2"} 0.0' in text
-    assert 'holdfast_drill_operations_total{outcome="ok"} 41.0' in text
-    assert 'holdfast_drill_fault_active{fault="process_kill",targets="a"} 1.0' in text
+    assert "outlast_dcs_term 7.0" in text
+    assert 'outlast_dcs_leader{member="e1"} 1.0' in text
+    assert 'outlast_dcs_member_up{member="e2"} 0.0' in text
+    assert 'outlast_drill_operations_total{outcome="ok"} 41.0' in text
+    assert 'outlast_drill_fault_active{fault="process_kill",targets="a"} 1.0' in text
 
 
 def test_what_is_no_message_of_alertmanager_is_refused() -> None:
@@ -173,7 +173,7 @@ def test_what_is_no_message_of_alertmanager_is_refused() -> None:
 def test_the_exporter_imports_little() -> None:
     """It runs beside a cluster all the time: what only the tool needs would be memory for nothing."""
     done = subprocess.run(
-        [sys.executable, "-c", "import holdfast.monitoring.exporter.main, sys; print(*sys.modules)"],
+        [sys.executable, "-c", "import outlast.monitoring.exporter.main, sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

@@ -8,7 +8,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.net.queue import Wander, flip_a_bit
+from outlast.net.queue import Wander, flip_a_bit
 
 MS = 1_000_000
 

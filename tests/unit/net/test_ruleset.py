@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.net import nft
-from holdfast.net.base import CUT, Conditions, Packets, Rule
-from holdfast.net.netlink import Message
-from holdfast.net.ruleset import (
+from outlast.net import nft
+from outlast.net.base import CUT, Conditions, Packets, Rule
+from outlast.net.netlink import Message
+from outlast.net.ruleset import (
     bridge_table,
     counts_packets,
     damaged_queue,

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from holdfast.net.base import Conditions, Measurement, Packets, Rule
+from outlast.net.base import Conditions, Measurement, Packets, Rule
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from histories import fault, ops, steady
 
-from holdfast.checkers.base import Finding, Verdict
-from holdfast.cluster.services import BalancerView
-from holdfast.history.history import History
-from holdfast.history.store import RunDocument
-from holdfast.report.findings import finding_document
-from holdfast.report.json import run_document
-from holdfast.systems.base import NodeView, Role, RouteView
+from outlast.checkers.base import Finding, Verdict
+from outlast.cluster.services import BalancerView
+from outlast.history.history import History
+from outlast.history.store import RunDocument
+from outlast.report.findings import finding_document
+from outlast.report.json import run_document
+from outlast.systems.base import NodeView, Role, RouteView
 
 PAGE = (Path(__file__).parents[3] / "docs/json.md").read_text(encoding="utf-8")
 NAMED = set(re.findall(r"[`\"](\w+)[`\"]", PAGE))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as xml
 
-from holdfast.report.json import Document
-from holdfast.report.junit import EVIDENCE_MAX, junit
+from outlast.report.json import Document
+from outlast.report.junit import EVIDENCE_MAX, junit
 
 
 def check(name: str, verdict: str, *messages: str) -> Any:
@@ -29,7 +29,7 @@ def run(verdict: str, *checks: Any) -> Document:
         "sync": "on",
         "verdict": verdict,
         "seed": 7,
-        "replay": "holdfast drill power-off --seed 7",
+        "replay": "outlast drill power-off --seed 7",
         "store": "runs/x",
         "started": "2026-01-01T00:00:00Z",
         "duration_s": 12.5,
@@ -60,10 +60,10 @@ def test_each_check_and_each_drill_is_a_case_and_only_pass_is_clean() -> None:
     assert list(cases["outage"]) == []
     assert cases["replicas_equal"].find("error") is not None
     verdict = cases["verdict"].find("failure")
-    assert verdict is not None and "holdfast drill power-off --seed 7" in (verdict.text or "")
+    assert verdict is not None and "outlast drill power-off --seed 7" in (verdict.text or "")
     for suite in (first, second):
         for case in suite.findall("testcase"):
-            assert case.get("classname") == "holdfast.power-off"
+            assert case.get("classname") == "outlast.power-off"
             assert float(case.get("time", "")) >= 0
 
 

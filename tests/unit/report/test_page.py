@@ -12,18 +12,18 @@ import pytest
 from histories import Row, Story, fault, seen, steady
 from pages import partition_history, stored_run
 
-from holdfast.errors import ConfigError
-from holdfast.history.history import FinalRead, History
-from holdfast.history.op import Outcome
-from holdfast.history.sketch import sketch
-from holdfast.history.store import load_run
-from holdfast.report.html import page_of, write_page
-from holdfast.report.html.losses import loss_groups
-from holdfast.report.html.nodes import stretches
-from holdfast.report.html.rawdata import OPS_MAX, _chosen
-from holdfast.report.html.series import OpTimes, op_times, series
-from holdfast.report.html.story import story
-from holdfast.report.html.svg import Frame, Scale, nice_ticks, step_area, time_ticks
+from outlast.errors import ConfigError
+from outlast.history.history import FinalRead, History
+from outlast.history.op import Outcome
+from outlast.history.sketch import sketch
+from outlast.history.store import load_run
+from outlast.report.html import page_of, write_page
+from outlast.report.html.losses import loss_groups
+from outlast.report.html.nodes import stretches
+from outlast.report.html.rawdata import OPS_MAX, _chosen
+from outlast.report.html.series import OpTimes, op_times, series
+from outlast.report.html.story import story
+from outlast.report.html.svg import Frame, Scale, nice_ticks, step_area, time_ticks
 
 
 def page(folder: Path) -> str:

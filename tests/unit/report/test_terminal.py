@@ -9,10 +9,10 @@ from pathlib import Path
 from histories import fault, ops, steady
 from rich.console import Console
 
-from holdfast.history.history import History
-from holdfast.history.store import RunDocument
-from holdfast.report.json import Document, run_document
-from holdfast.report.terminal import print_run
+from outlast.history.history import History
+from outlast.history.store import RunDocument
+from outlast.report.json import Document, run_document
+from outlast.report.terminal import print_run
 
 HOSTILE = "[red]x[/red] [link=file:///etc]\x1b[31m"
 
@@ -24,7 +24,7 @@ def document(**changes: object) -> Document:
         system="patroni",
         profile="fast",
         seed=7,
-        replay="holdfast drill d --seed 7",
+        replay="outlast drill d --seed 7",
         started="",
         verdict="fail",
         findings=(

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from holdfast.errors import ConfigError, UnavailableError
-from holdfast.hosts.fake import FakeLab
-from holdfast.routes import registry
-from holdfast.routes.haproxy import HaproxyService, haproxy_config
-from holdfast.routes.health import CheckedNode, HealthConfig, NodeHealth
-from holdfast.routes.pgbouncer import PgbouncerService, pgbouncer_config, userlist
-from holdfast.spec import ClusterSpec, load_cluster, load_drill
-from holdfast.systems import programs
-from holdfast.systems.credentials import Credentials
-from holdfast.systems.patroni.cluster import PatroniCluster
-from holdfast.systems.postgres.group import ServerGroup
-from holdfast.units import NS_PER_S
+from outlast.errors import ConfigError, UnavailableError
+from outlast.hosts.fake import FakeLab
+from outlast.routes import registry
+from outlast.routes.haproxy import HaproxyService, haproxy_config
+from outlast.routes.health import CheckedNode, HealthConfig, NodeHealth
+from outlast.routes.pgbouncer import PgbouncerService, pgbouncer_config, userlist
+from outlast.spec import ClusterSpec, load_cluster, load_drill
+from outlast.systems import programs
+from outlast.systems.credentials import Credentials
+from outlast.systems.patroni.cluster import PatroniCluster
+from outlast.systems.postgres.group import ServerGroup
+from outlast.units import NS_PER_S
 
 
 def patroni(spec: ClusterSpec, tmp_path: Path) -> PatroniCluster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdfast.run.belongings import FILES_MAX, bring, is_hidden
+from outlast.run.belongings import FILES_MAX, bring, is_hidden
 
 
 def test_places_of_a_host_of_its_own_hide_what_is_there() -> None:

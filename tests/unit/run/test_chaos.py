@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from holdfast.errors import ConfigError, UnavailableError
-from holdfast.faults.registry import faults
-from holdfast.run.chaos import RANDOM_NODE, SCENARIOS, TAIL_S, chaos_drill
-from holdfast.run.plan import make_plan
-from holdfast.spec import ClusterSpec, check_targets
+from outlast.errors import ConfigError, UnavailableError
+from outlast.faults.registry import faults
+from outlast.run.chaos import RANDOM_NODE, SCENARIOS, TAIL_S, chaos_drill
+from outlast.run.plan import make_plan
+from outlast.spec import ClusterSpec, check_targets
 
 CLUSTER = ClusterSpec(nodes=3, dcs=3, sync="on")
 CALM = ("health", "sustained-load")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.report.junit import junit
-from holdfast.run.expected import FOUND, LONG_FORK, NOT_FOUND, TOLD, WEAKNESSES, Expected, expected_of, judged
-from holdfast.run.suite import load_suite, suite_names
-from holdfast.spec import drill_names, load_cluster, load_drill, split_overrides
+from outlast.report.junit import junit
+from outlast.run.expected import FOUND, LONG_FORK, NOT_FOUND, TOLD, WEAKNESSES, Expected, expected_of, judged
+from outlast.run.suite import load_suite, suite_names
+from outlast.spec import drill_names, load_cluster, load_drill, split_overrides
 
 LOSS = Expected(("lost_writes", "split_brain"), "it loses writes")
 MUST = Expected(LOSS.checks, LOSS.why, must=True)

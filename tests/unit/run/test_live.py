@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.clock import now_ns
-from holdfast.history.history import FaultRecord
-from holdfast.history.live import FILE, POINTER, Live, read_live
-from holdfast.history.op import Outcome
-from holdfast.history.recorder import Recorder
-from holdfast.run.live import LiveFeed
+from outlast.clock import now_ns
+from outlast.history.history import FaultRecord
+from outlast.history.live import FILE, POINTER, Live, read_live
+from outlast.history.op import Outcome
+from outlast.history.recorder import Recorder
+from outlast.run.live import LiveFeed
 
 S = 1_000_000_000
 

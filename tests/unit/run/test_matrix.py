@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import HistoryError
-from holdfast.history.matrices import FILE, load_matrix, save_matrix
-from holdfast.report.json import Document
-from holdfast.report.matrix import cell_words
-from holdfast.run.matrix import spread, summarise
+from outlast.errors import HistoryError
+from outlast.history.matrices import FILE, load_matrix, save_matrix
+from outlast.report.json import Document
+from outlast.report.matrix import cell_words
+from outlast.run.matrix import spread, summarise
 
 
 def run_of(outage_s: float, lost: int = 0, rejoin_s: float | None = 1.0) -> Document:
@@ -21,7 +21,7 @@ def run_of(outage_s: float, lost: int = 0, rejoin_s: float | None = 1.0) -> Docu
         "acked_lost": lost,
         "two_writers_s": 0.0,
         "model": {"outage_s": 10.0, "reason": "ttl"},
-        "replay": "holdfast drill x --seed 1",
+        "replay": "outlast drill x --seed 1",
         "store": "somewhere",
     }
 
@@ -51,7 +51,7 @@ def test_a_stored_matrix_is_read_again_and_anything_else_refused(tmp_path: Path)
     document: Document = {"verdict": "pass", "cells": []}
     save_matrix(tmp_path, document)
     assert load_matrix(tmp_path) == document
-    for text in ("", "[]", '{"format": "holdfast-run"}', '{"format": "holdfast-matrix", "version": 1}'):
+    for text in ("", "[]", '{"format": "outlast-run"}', '{"format": "outlast-matrix", "version": 1}'):
         (tmp_path / FILE).write_text(text)
         with pytest.raises(HistoryError, match=FILE):
             load_matrix(tmp_path)

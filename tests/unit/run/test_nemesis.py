@@ -9,12 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from holdfast.clock import now_ns
-from holdfast.errors import HostError
-from holdfast.faults.base import Effect, Injection
-from holdfast.run.nemesis import Nemesis
-from holdfast.run.plan import Step
-from holdfast.units import NS_PER_S
+from outlast.clock import now_ns
+from outlast.errors import HostError
+from outlast.faults.base import Effect, Injection
+from outlast.run.nemesis import Nemesis
+from outlast.run.plan import Step
+from outlast.units import NS_PER_S
 
 
 class Toy:
@@ -96,13 +96,13 @@ async def test_without_a_failover_the_wait_for_it_is_bounded() -> None:
 
 
 async def test_a_fault_that_did_not_bite_is_looked_at_for_a_while_and_said(monkeypatch: Any) -> None:
-    monkeypatch.setattr("holdfast.run.injections.EFFECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("outlast.run.injections.EFFECT_TIMEOUT_S", 0.1)
     (record,) = (await run(Toy(bites=False))).records
     assert record.effective is False
 
 
 async def test_what_cannot_be_injected_looked_at_or_healed_is_a_record(monkeypatch: Any) -> None:
-    monkeypatch.setattr("holdfast.run.injections.EFFECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("outlast.run.injections.EFFECT_TIMEOUT_S", 0.1)
     (record,) = (await run(Toy("inject"))).records
     assert record.effective is False
     assert "no such wire" in record.evidence

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-import holdfast.run.suite as suite_module
-from holdfast.checkers.base import Finding
-from holdfast.errors import ConfigError
-from holdfast.report.junit import junit
-from holdfast.run.suite import Stage, Suite, SuiteCheck, SuiteRun, expect, load_suite, run_suite, suite_names
-from holdfast.spec import drill_suites, load_drill
+import outlast.run.suite as suite_module
+from outlast.checkers.base import Finding
+from outlast.errors import ConfigError
+from outlast.report.junit import junit
+from outlast.run.suite import Stage, Suite, SuiteCheck, SuiteRun, expect, load_suite, run_suite, suite_names
+from outlast.spec import drill_suites, load_drill
 
 
 def test_every_folder_of_drills_is_a_suite_whose_drills_load() -> None:
@@ -50,7 +50,7 @@ async def test_a_suite_that_is_stopped_ends_early_with_what_there_is(tmp_path: P
 
     checks = tuple(SuiteCheck(name, name, act) for name, act in (("a", passes), ("b", hangs), ("c", passes)))
     run = SuiteRun(
-        None, None, (), (), 1, "holdfast suite x", lambda _name: tmp_path, lambda _words: None, shown.append
+        None, None, (), (), 1, "outlast suite x", lambda _name: tmp_path, lambda _words: None, shown.append
     )
     with (
         patch.object(suite_module._Labs, "cluster", AsyncMock(return_value=Mock(spec=["spec"]))),

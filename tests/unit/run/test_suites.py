@@ -1,4 +1,4 @@
-"""The suites that come with Holdfast: what they are made of, and that each can be told of."""
+"""The suites that come with Outlast: what they are made of, and that each can be told of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.run.clinic import EXPECTED_ERRORS
-from holdfast.run.staging import held, same_everywhere
-from holdfast.run.suite import load_suite, suite_names
-from holdfast.spec import load_cluster, load_drill
+from outlast.checkers.base import Verdict
+from outlast.run.clinic import EXPECTED_ERRORS
+from outlast.run.staging import held, same_everywhere
+from outlast.run.suite import load_suite, suite_names
+from outlast.spec import load_cluster, load_drill
 
 PAGE = Path(__file__).parents[3] / "docs" / "suites.md"
 

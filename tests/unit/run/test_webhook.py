@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.run import webhook
-from holdfast.run.webhook import TRIES, Receiver, Sender
+from outlast.errors import ConfigError
+from outlast.run import webhook
+from outlast.run.webhook import TRIES, Receiver, Sender
 
 
 @dataclass
@@ -66,16 +66,16 @@ def test_an_event_arrives_with_all_that_is_said_of_it_and_its_signature(heard: H
     assert json.loads(body) == {
         "event": "verdict", "verdict": "pass", "lab": "l", "at": json.loads(body)["at"],
     }  # fmt: skip
-    assert headers["X-Holdfast-Event"] == "verdict"
+    assert headers["X-Outlast-Event"] == "verdict"
     wanted = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    assert headers["X-Holdfast-Signature"] == f"sha256={wanted}"
+    assert headers["X-Outlast-Signature"] == f"sha256={wanted}"
 
 
 def test_without_a_secret_nothing_is_signed(heard: Heard) -> None:
     sender = Sender(Receiver(heard.url))
     sender.tell("failover", {})
     sender.close()
-    assert "X-Holdfast-Signature" not in heard.got[0][0]
+    assert "X-Outlast-Signature" not in heard.got[0][0]
 
 
 def test_a_receiver_that_refuses_is_tried_again_with_the_same_delivery(heard: Heard) -> None:
@@ -84,7 +84,7 @@ def test_a_receiver_that_refuses_is_tried_again_with_the_same_delivery(heard: He
     sender.tell("failover", {"to": "b"})
     assert sender.close() == ""
     assert len(heard.got) == 3
-    assert len({headers["X-Holdfast-Delivery"] for headers, _ in heard.got}) == 1
+    assert len({headers["X-Outlast-Delivery"] for headers, _ in heard.got}) == 1
 
 
 def test_tries_are_bounded_and_what_was_lost_is_said(heard: Heard) -> None:

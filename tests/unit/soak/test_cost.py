@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from histories import s
 
-from holdfast.run.load import Usage, _usage
-from holdfast.run.soak.cost import MIB, Sample, cost_figures, own_usage
-from holdfast.run.soak.summary import _cost_lines
+from outlast.run.load import Usage, _usage
+from outlast.run.soak.cost import MIB, Sample, cost_figures, own_usage
+from outlast.run.soak.summary import _cost_lines
 
 
 def sample(at: float, writer_s: float, reader_s: float, tool_mib: float = 80) -> Sample:

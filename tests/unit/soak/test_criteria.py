@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from histories import s
 
-from holdfast.checkers.base import Finding, Verdict
-from holdfast.checkers.errors_outside import ErrorsOutside
-from holdfast.checkers.promotions import UnplannedPromotions
-from holdfast.checkers.replay_lag import ReplayLag
-from holdfast.checkers.rows_as_acked import RowsAsAcked
-from holdfast.history.formats.events import EventPairer
-from holdfast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
-from holdfast.history.op import NONE, Ops, Outcome
-from holdfast.history.soak_rows import INSERT, ROWS, UPDATE
-from holdfast.run.soak.figures import Counted, criteria, failover_figures, writer_figures
-from holdfast.run.soak.plan import SoakTimes
-from holdfast.run.soak.validation import Counts, Validation
+from outlast.checkers.base import Finding, Verdict
+from outlast.checkers.errors_outside import ErrorsOutside
+from outlast.checkers.promotions import UnplannedPromotions
+from outlast.checkers.replay_lag import ReplayLag
+from outlast.checkers.rows_as_acked import RowsAsAcked
+from outlast.history.formats.events import EventPairer
+from outlast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
+from outlast.history.op import NONE, Ops, Outcome
+from outlast.history.soak_rows import INSERT, ROWS, UPDATE
+from outlast.run.soak.figures import Counted, criteria, failover_figures, writer_figures
+from outlast.run.soak.plan import SoakTimes
+from outlast.run.soak.validation import Counts, Validation
 
 FAR_NS = s(10_000)
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from histories import s
 
-from holdfast.cluster.observe import Observer
-from holdfast.history.history import NodeObservation
-from holdfast.run.soak.director import OBSERVATIONS_A_NODE
-from holdfast.run.soak.validation import Counts, Validation
-from holdfast.systems.base import Cluster
+from outlast.cluster.observe import Observer
+from outlast.history.history import NodeObservation
+from outlast.run.soak.director import OBSERVATIONS_A_NODE
+from outlast.run.soak.validation import Counts, Validation
+from outlast.systems.base import Cluster
 
 NODES = [f"pg-node-{number}" for number in range(1, 7)]
 

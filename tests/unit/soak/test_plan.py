@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.run.soak.diary import node_line, progress_line
-from holdfast.run.soak.plan import SoakTimes, promotable, rotation, soak_drill
-from holdfast.spec import load_cluster
+from outlast.errors import ConfigError
+from outlast.run.soak.diary import node_line, progress_line
+from outlast.run.soak.plan import SoakTimes, promotable, rotation, soak_drill
+from outlast.spec import load_cluster
 
 NODES = [f"pg-node-{number}" for number in range(1, 7)]
 

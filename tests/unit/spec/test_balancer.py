@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.spec import BalancerCluster, load_balancers, load_cluster
-from holdfast.spec.loader import load_clusters
+from outlast.errors import ConfigError
+from outlast.spec import BalancerCluster, load_balancers, load_cluster
+from outlast.spec.loader import load_clusters
 
 
 def balancer(name: str, subnet: str, first_port: int, replicas: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.spec import ClusterSpec, NodeSpec, load_cluster
+from outlast.errors import ConfigError
+from outlast.spec import ClusterSpec, NodeSpec, load_cluster
 
 
 def load(folder: Path, text: str) -> ClusterSpec:

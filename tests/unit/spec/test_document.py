@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.spec.document import BYTES_MAX, Place, did_you_mean, parse_document, read_document
+from outlast.errors import ConfigError
+from outlast.spec.document import BYTES_MAX, Place, did_you_mean, parse_document, read_document
 
 YAML = "nodes: 3\nports:\n  a: 1\nitems:\n  - x: on\n  - y: null\n"
 JSON = '{\n "nodes": 3,\n "ports": {\n  "a": 1},\n "items": [\n  {"x": "on"},\n  {"y": null}]}'

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.spec import (
+from outlast.errors import ConfigError
+from outlast.spec import (
     ClientsSpec,
     ClusterSpec,
     ClusterWish,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import ConfigError
-from holdfast.spec import EnvSettings, load_cluster, load_env_file
-from holdfast.spec.envfile import parse_env
+from outlast.errors import ConfigError
+from outlast.spec import EnvSettings, load_cluster, load_env_file
+from outlast.spec.envfile import parse_env
 
 PROFILE = """\
 # the test profile

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.spec import (
+from outlast.errors import ConfigError
+from outlast.spec import (
     ClusterSpec,
     DrillSpec,
     load_any,
@@ -13,7 +13,7 @@ from holdfast.spec import (
     load_drill,
     split_overrides,
 )
-from holdfast.spec.overrides import parse_override
+from outlast.spec.overrides import parse_override
 
 
 def test_a_spec_without_a_name_is_named_after_its_file(tmp_path: Path):

@@ -1,6 +1,6 @@
 """Whatever a file holds, the loaders return a spec or raise ConfigError.
 
-HOLDFAST_EXAMPLES sets the number of examples of each property (default 300).
+OUTLAST_EXAMPLES sets the number of examples of each property (default 300).
 """
 
 import copy
@@ -14,20 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-import holdfast
-from holdfast.errors import ConfigError
-from holdfast.spec import drill_names, load_any, load_cluster, load_drill, preset_names, to_document
-from holdfast.spec.document import parse_document
-from holdfast.spec.overrides import parse_override
+import outlast
+from outlast.errors import ConfigError
+from outlast.spec import drill_names, load_any, load_cluster, load_drill, preset_names, to_document
+from outlast.spec.document import parse_document
+from outlast.spec.overrides import parse_override
 
 examples = settings(
-    max_examples=int(os.environ.get("HOLDFAST_EXAMPLES", "300")),
+    max_examples=int(os.environ.get("OUTLAST_EXAMPLES", "300")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-SHIPPED = sorted(Path(holdfast.__file__).parent.glob("spec/presets/*.yaml")) + sorted(
-    Path(holdfast.__file__).parent.glob("drills/*/*.yaml")
+SHIPPED = sorted(Path(outlast.__file__).parent.glob("spec/presets/*.yaml")) + sorted(
+    Path(outlast.__file__).parent.glob("drills/*/*.yaml")
 )
 TEXTS = [path.read_text() for path in SHIPPED]
 DOCUMENTS: list[Any] = [YAML(typ="safe", pure=True).load(text) for text in TEXTS]

@@ -1,8 +1,8 @@
-"""The presets and drills that come with Holdfast say what the founding documents say."""
+"""The presets and drills that come with Outlast say what the founding documents say."""
 
 import pytest
 
-from holdfast.spec import (
+from outlast.spec import (
     ClusterSpec,
     DrillSpec,
     drill_names,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from holdfast.spec import drill_names, load_cluster, load_drill, preset_names, to_document
+from outlast.spec import drill_names, load_cluster, load_drill, preset_names, to_document
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -1,7 +1,7 @@
 """The table of settings says what the models say."""
 
-from holdfast.spec import load_cluster, load_drill, settings
-from holdfast.spec.settings import scope_of
+from outlast.spec import load_cluster, load_drill, settings
+from outlast.spec.settings import scope_of
 
 BY_KEY = {(one.scope, one.key): one for one in settings()}
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cluster import backups
-from holdfast.errors import ConfigError, UnavailableError
-from holdfast.spec import load_cluster
-from holdfast.systems.postgres import backup
-from holdfast.systems.postgres.backup import Backup, Target
-from holdfast.systems.postgres.install import PostgresInstall
-from holdfast.systems.postgres.settings import server_parameters
+from outlast.cluster import backups
+from outlast.errors import ConfigError, UnavailableError
+from outlast.spec import load_cluster
+from outlast.systems.postgres import backup
+from outlast.systems.postgres.backup import Backup, Target
+from outlast.systems.postgres.install import PostgresInstall
+from outlast.systems.postgres.settings import server_parameters
 
 FOLDER = Path("/state/labs/one")
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import UnavailableError
-from holdfast.spec import load_cluster
-from holdfast.systems.consensus import MemberLook, _leader, _missing
-from holdfast.systems.etcd import cluster as etcd
-from holdfast.systems.etcd.member import etcd_program
-from holdfast.systems.raftlog import settings, system
+from outlast.errors import UnavailableError
+from outlast.spec import load_cluster
+from outlast.systems.consensus import MemberLook, _leader, _missing
+from outlast.systems.etcd import cluster as etcd
+from outlast.systems.etcd.member import etcd_program
+from outlast.systems.raftlog import settings, system
 
 
 def look(
@@ -42,7 +42,7 @@ def test_without_the_optional_packages_raftlog_is_refused_with_what_brings_them(
     monkeypatch.setattr(system, "PACKAGES", ("kio_that_nobody_has",))
     reason = system.RaftlogSystem().available(load_cluster("raftlog"))
     assert reason is not None
-    assert "pip install 'holdfast[raftlog]'" in reason
+    assert "pip install 'outlast[raftlog]'" in reason
 
 
 def test_tls_is_refused_where_it_is_not_spoken() -> None:

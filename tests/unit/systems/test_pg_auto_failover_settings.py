@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.spec import load_cluster
-from holdfast.systems.base import CAPABILITIES, HasConsensus
-from holdfast.systems.pg_auto_failover import keeper, mend, settings
-from holdfast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
+from outlast.spec import load_cluster
+from outlast.systems.base import CAPABILITIES, HasConsensus
+from outlast.systems.pg_auto_failover import keeper, mend, settings
+from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 
 PRESET = "pg_auto_failover"
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.balancers import spelled
-from holdfast.hosts.base import Completed, Program
-from holdfast.hosts.fake import FakeHost
-from holdfast.spec import ClusterSpec, load_cluster
-from holdfast.systems.credentials import Credentials
-from holdfast.systems.pgpool import settings
-from holdfast.systems.pgpool.pcp import Pcp, PcpError
-from holdfast.systems.pgpool.system import TOOLS, PgpoolSystem
-from holdfast.systems.programs import missing
+from outlast.cli.balancers import spelled
+from outlast.hosts.base import Completed, Program
+from outlast.hosts.fake import FakeHost
+from outlast.spec import ClusterSpec, load_cluster
+from outlast.systems.credentials import Credentials
+from outlast.systems.pgpool import settings
+from outlast.systems.pgpool.pcp import Pcp, PcpError
+from outlast.systems.pgpool.system import TOOLS, PgpoolSystem
+from outlast.systems.programs import missing
 
 SECRETS = {
     user: f"secret-of-{user}" for user in ("postgres", "appuser", settings.PCP_USER, settings.AGENT_USER)
@@ -107,7 +107,7 @@ class ToolHost(FakeHost):
 
 @pytest.fixture(autouse=True)
 def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.systems.pgpool.pcp.program", lambda name: f"/usr/sbin/{name}")
+    monkeypatch.setattr("outlast.systems.pgpool.pcp.program", lambda name: f"/usr/sbin/{name}")
 
 
 async def test_backends_are_read_from_the_tools_words() -> None:

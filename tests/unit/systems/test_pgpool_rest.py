@@ -12,10 +12,10 @@ from hypothesis import settings
 from pool import FakePool
 from schemathesis import checks
 
-from holdfast.systems.pgpool.pcp import setting_values
-from holdfast.systems.pgpool.rest import balancer as acts
-from holdfast.systems.pgpool.rest.app import ALGORITHM, PREFIX, Login, make_app
-from holdfast.systems.pgpool.rest.balancer import Balancer
+from outlast.systems.pgpool.pcp import setting_values
+from outlast.systems.pgpool.rest import balancer as acts
+from outlast.systems.pgpool.rest.app import ALGORITHM, PREFIX, Login, make_app
+from outlast.systems.pgpool.rest.balancer import Balancer
 
 LOGIN = Login("admin", "open sesame", "s" * 48)
 

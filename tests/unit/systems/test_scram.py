@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 
-from holdfast.systems.postgres.scram import verifier
+from outlast.systems.postgres.scram import verifier
 
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 NONCE = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"

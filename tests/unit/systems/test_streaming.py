@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import ClusterError, HostError
-from holdfast.spec import ClusterSpec, load_cluster
-from holdfast.systems.base import ClusterView, NodeView, OperatedByHand, Role
-from holdfast.systems.streaming import settings
-from holdfast.systems.streaming.choice import Held, choose, synchronous_standby_names
-from holdfast.systems.streaming.cluster import StreamingCluster
-from holdfast.systems.streaming.leadership import Leadership, Record
-from holdfast.systems.streaming.operator import trouble
+from outlast.errors import ClusterError, HostError
+from outlast.spec import ClusterSpec, load_cluster
+from outlast.systems.base import ClusterView, NodeView, OperatedByHand, Role
+from outlast.systems.streaming import settings
+from outlast.systems.streaming.choice import Held, choose, synchronous_standby_names
+from outlast.systems.streaming.cluster import StreamingCluster
+from outlast.systems.streaming.leadership import Leadership, Record
+from outlast.systems.streaming.operator import trouble
 
 
 def test_the_standby_that_holds_most_is_promoted_and_priority_decides_between_equals() -> None:

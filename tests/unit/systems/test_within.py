@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast.systems.postgres.views import Connection, within
+from outlast.systems.postgres.views import Connection, within
 
 
 class Silent:

@@ -15,10 +15,10 @@ with warnings.catch_warnings():  # it would rather have a client that is not in 
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-from holdfast.hosts.state import labs_folder, runs_folder
-from holdfast.web.app import make_app
-from holdfast.web.guard import Guard
-from holdfast.web.server import read_token
+from outlast.hosts.state import labs_folder, runs_folder
+from outlast.web.app import make_app
+from outlast.web.guard import Guard
+from outlast.web.server import read_token
 
 TOKEN = "a-token-of-this-test"
 
@@ -107,7 +107,7 @@ def test_a_drill_says_first_what_it_would_do(client: TestClient) -> None:
     said = client.post("/api/v1/drills", json=asked).json()
     assert "a new lab of its own" in " ".join(said["says"])
     assert "process_kill on primary" in " ".join(said["says"])
-    assert said["command"] == "holdfast drill --set=sync=off -- postgres-kill"
+    assert said["command"] == "outlast drill --set=sync=off -- postgres-kill"
     assert client.get("/api/v1/jobs").json() == {"jobs": []}
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_is_still_going_is_no_past_run(client: TestClient) -> None:
 
 
 def test_a_token_file_is_its_owners_alone(tmp_path: Path) -> None:
-    from holdfast.errors import ConfigError
+    from outlast.errors import ConfigError
 
     file = tmp_path / "token"
     for text, mode in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from holdfast.web.guard import SESSIONS_MAX, Guard
+from outlast.web.guard import SESSIONS_MAX, Guard
 
 TOKEN = "a-token-of-this-test"
 JSON = {"content-type": "application/json"}
@@ -76,7 +76,7 @@ def test_a_session_is_a_name_that_was_given_out(guard: Guard) -> None:
     assert asked(guard, cookie=f"{guard.cookie}={name}") == 200
     assert asked(guard, cookie=f"{guard.cookie}={name}x") == 401
     assert asked(guard, cookie=f"{guard.cookie}={TOKEN}") == 401
-    assert asked(guard, cookie=f"holdfast-1={name}") == 401
+    assert asked(guard, cookie=f"outlast-1={name}") == 401
     for _ in range(SESSIONS_MAX):
         guard.open_session()
     assert asked(guard, cookie=f"{guard.cookie}={name}") == 401

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.history.live import Live
-from holdfast.net.base import Conditions, Rule
-from holdfast.web.scene import FaultScene, NodeScene, Scene, happenings
-from holdfast.web.watch import link_scenes
+from outlast.history.live import Live
+from outlast.net.base import Conditions, Rule
+from outlast.web.scene import FaultScene, NodeScene, Scene, happenings
+from outlast.web.watch import link_scenes
 
 LAB = Scene(
     "lab",

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkers.base import Verdict
-from holdfast.checkers.command import CommandEnded
-from holdfast.checkers.outage import Outage
-from holdfast.errors import ConfigError
-from holdfast.history.history import History
-from holdfast.history.op import Outcome
-from holdfast.history.reading import read_ops
-from holdfast.workloads import WORKLOADS, WorkerConfig
-from holdfast.workloads.base import OwnProgram, with_defaults
-from holdfast.workloads.own_program import Runner, environment
+from outlast.checkers.base import Verdict
+from outlast.checkers.command import CommandEnded
+from outlast.checkers.outage import Outage
+from outlast.errors import ConfigError
+from outlast.history.history import History
+from outlast.history.op import Outcome
+from outlast.history.reading import read_ops
+from outlast.workloads import WORKLOADS, WorkerConfig
+from outlast.workloads.base import OwnProgram, with_defaults
+from outlast.workloads.own_program import Runner, environment
 
 DSN = "host=10.0.0.1,10.0.0.2 port=5432,5433 dbname=appdb user=app target_session_attrs=read-write"
 

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from holdfast.errors import ConfigError
-from holdfast.workloads import WORKLOADS, Append, WorkerConfig, split
-from holdfast.workloads.endpoints import endpoints
+from outlast.errors import ConfigError
+from outlast.workloads import WORKLOADS, Append, WorkerConfig, split
+from outlast.workloads.endpoints import endpoints
 
 
 def config(dsn: str = "host=10.0.0.1", **given: object) -> WorkerConfig:

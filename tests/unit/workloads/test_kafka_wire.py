@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from holdfast.workloads import kafka_wire as wire
-from holdfast.workloads.transport import addresses_of
+from outlast.workloads import kafka_wire as wire
+from outlast.workloads.transport import addresses_of
 
 records = pytest.importorskip("aiokafka.record.memory_records", reason="the extra raftlog is not installed")
 default_records = pytest.importorskip("aiokafka.record.default_records", reason="the same")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from psycopg import pq
 
-from holdfast.history.op import Outcome
-from holdfast.workloads.outcome import is_local_commit, outcome_of_error
+from outlast.history.op import Outcome
+from outlast.workloads.outcome import is_local_commit, outcome_of_error
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import islice
 from random import Random
 
-from holdfast.history.soak_rows import INSERT, UPDATE, row_name
-from holdfast.workloads import WORKLOADS, Call, Options
-from holdfast.workloads.base import OnReadOnly, Paced
+from outlast.history.soak_rows import INSERT, UPDATE, row_name
+from outlast.workloads import WORKLOADS, Call, Options
+from outlast.workloads.base import OnReadOnly, Paced
 
 
 def calls(process: int, count: int, clients: int = 1, first: int = 0) -> list[Call]:

@@ -8,15 +8,15 @@ from random import Random
 
 import pytest
 
-from holdfast.checkers.judge import MODELS
-from holdfast.clock import now_ns
-from holdfast.errors import ConfigError
-from holdfast.history.op import NONE
-from holdfast.run.checks import make_checkers
-from holdfast.spec.drill import DrillSpec
-from holdfast.workloads import WORKLOADS, Call, Options
-from holdfast.workloads.base import with_defaults
-from holdfast.workloads.transport import Routed
+from outlast.checkers.judge import MODELS
+from outlast.clock import now_ns
+from outlast.errors import ConfigError
+from outlast.history.op import NONE
+from outlast.run.checks import make_checkers
+from outlast.spec.drill import DrillSpec
+from outlast.workloads import WORKLOADS, Call, Options
+from outlast.workloads.base import with_defaults
+from outlast.workloads.transport import Routed
 
 TRANSACTIONS = {
     name: workload
@@ -34,7 +34,7 @@ def calls(name: str, count: int, process: int = 0, *, reads_only: bool = False, 
 @pytest.mark.parametrize("name", TRANSACTIONS)
 def test_a_workload_has_a_table_ops_and_a_checker_that_can_be_made(name: str) -> None:
     workload = WORKLOADS[name]
-    assert set(workload.tables) == {f"holdfast_{name.replace('-', '_')}"}
+    assert set(workload.tables) == {f"outlast_{name.replace('-', '_')}"}
     drill = DrillSpec(workload={name: {}})  # type: ignore[dict-item]
     assert len(make_checkers(drill, 1.0, 0)) == 3 + len(workload.checkers)
     for call in calls(name, 50):

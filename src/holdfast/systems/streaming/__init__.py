@@ -1,1 +1,0 @@
-"""PostgreSQL streaming replication without a manager: Holdfast does what an operator would."""

@@ -1,0 +1,34 @@
+"""Proves that a database cluster survives.
+
+    with outlast.cluster("patroni", nodes=3, sync="on") as c:
+        ...
+
+What this package offers to Python programs is in ``outlast.api``; it is imported when it is first asked for, so that
+``import outlast`` costs next to nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_OFFERED = {
+    "cluster": "outlast.cluster",  # the package itself, which can be called: see there
+    "Cluster": "outlast.api",
+    "Injected": "outlast.api",
+    "Limits": "outlast.api",
+    "OwnCluster": "outlast.api",
+    "Recorded": "outlast.api",
+    "Recording": "outlast.api",
+    "OutlastError": "outlast.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OFFERED:
+        raise AttributeError(f"module 'outlast' has no attribute {name!r}")
+    module = import_module(_OFFERED[name])
+    return module if name == "cluster" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(("__version__", *_OFFERED))

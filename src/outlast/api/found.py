@@ -1,0 +1,107 @@
+"""A PostgreSQL cluster that somebody else runs: it can be asked, and nothing is broken in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from outlast.api.acknowledged import READ_TIMEOUT_S
+from outlast.api.base import Cluster, Limits
+from outlast.api.endpoints import Endpoints
+from outlast.api.runner import Runner
+from outlast.cluster.foreign import HIDDEN, Foreign, look
+from outlast.errors import ClusterError, ConfigError, UnavailableError
+from outlast.systems.base import ClusterView
+from outlast.systems.postgres.dsn import per_host
+from outlast.systems.postgres.views import Connection
+
+FAILOVER_S = 60.0
+_OWN = ("host", "hostaddr", "port", "dbname", "user", "passfile", "target_session_attrs")
+
+
+class FoundCluster(Cluster):
+    """A cluster behind a libpq connection string, which may name several hosts and holds no password."""
+
+    def __init__(self, dsn: str, limits: Limits) -> None:
+        super().__init__(Runner(), "the cluster", limits)
+        try:
+            given = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
+            hosts = per_host(given)
+        except (psycopg.Error, ValueError) as error:
+            self._runner.close()
+            raise ConfigError(f"no connection string: {error}", key="dsn") from error
+        if "password" in given:
+            self._runner.close()
+            raise ConfigError("holds a password", key="dsn", hint="put it into a passfile")
+        self._dsn = dsn
+        self._endpoints = Endpoints(
+            {
+                f"{one.get('host', one.get('hostaddr', ''))}:{one.get('port', '5432')}": (
+                    one.get("host", one.get("hostaddr", "")),
+                    int(one.get("port", "5432")),
+                )
+                for one in hosts
+            },
+            given.get("dbname", given.get("user", "postgres")),
+            given.get("user", "postgres"),
+            given.get("passfile"),
+            {key: value for key, value in given.items() if key not in _OWN},
+        )
+
+    def __enter__(self) -> FoundCluster:
+        self.view()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        self._runner.close()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where its servers are."""
+        return self._endpoints
+
+    @property
+    def failover_timeout_s(self) -> float:
+        """How long a new primary is waited for; nothing is known of whoever manages it."""
+        return self.limits.failover_s or FAILOVER_S
+
+    async def _view(self) -> ClusterView:
+        return _as_seen(await look(self._dsn))
+
+    async def _connect(self) -> Connection:
+        timeout = f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)}"
+        text = make_conninfo(self._endpoints.dsn("primary"), options=timeout)
+        try:
+            return await psycopg.AsyncConnection.connect(text, autocommit=True)
+        except psycopg.Error as error:
+            raise ClusterError(f"no primary can be reached: {str(error).strip()}") from error
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise UnavailableError(
+            "this cluster is not one of Outlast's: nothing is broken, moved or loaded in it",
+            hint="without hosts or a DSN a cluster of its own is made; --ha-lab takes a lab that is up",
+        )
+
+    inject = switchover = failover = restart = history = logs = _refuse
+
+
+def _as_seen(found: Foreign) -> ClusterView:
+    """Return what a look amounts to for an application's own user, to whom servers may not tell how they replicate.
+
+    A standby that was asked and answers is well as far as can be seen. One of which a primary only says that there is
+    one is left out: it is one of those that were asked, or a stranger; nothing can be waited for that is never shown.
+    """
+    told = {f"{node.name} is {HIDDEN}" for node in found.nodes if node.state == HIDDEN}
+    nodes = tuple(
+        replace(node, healthy=True) if node.state == HIDDEN else node
+        for node in found.nodes
+        if node.state != HIDDEN or node.port
+    )
+    late = next((f"{node.name} is {node.state}" for node in nodes if not node.healthy), "")
+    missing = ("" if found.missing in told else found.missing) or late
+    return ClusterView(not missing, found.primary, nodes, missing)

@@ -1,0 +1,88 @@
+"""The front door: which checkers a model means, and their findings on a history, ours or anyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from outlast.checkers.bank import Bank
+from outlast.checkers.base import Checker, Finding, run_checker
+from outlast.checkers.counter import CounterBounds
+from outlast.checkers.linearizable.check import Linearizable
+from outlast.checkers.linearizable.models import MODELS as LINEARIZABLE_MODELS
+from outlast.checkers.log import Log
+from outlast.checkers.long_fork import LongFork
+from outlast.checkers.set_full import SetFull
+from outlast.checkers.total_queue import TotalQueue
+from outlast.checkers.transactions.check import ListAppend, RwRegister
+from outlast.checkers.transactions.consistency import LEVELS
+from outlast.clock import deadline_ns, seconds_until
+from outlast.errors import ConfigError, HistoryError
+from outlast.history.history import History
+
+STRICT: Final = "strict-serializable"
+DEFAULT_TIMEOUT_S: Final = 600.0
+"""How long all checkers of a history may take together, when nothing else is said."""
+CONSISTENCIES: Final = tuple(reversed(LEVELS))
+"""What ``--consistency`` takes, strongest first."""
+
+
+def _queue(history: History, strict: bool) -> tuple[Checker, ...]:
+    fifo = strict and "drain" not in history.ops.f_names  # draining is no single op of a queue
+    return (Linearizable("queue"), TotalQueue()) if fifo else (TotalQueue(),)
+
+
+_CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
+    "queue": _queue,
+    "counter": lambda _, strict: (Linearizable("counter"), CounterBounds()) if strict else (CounterBounds(),),
+    "set": lambda _, strict: (
+        (Linearizable("set"), SetFull(linearizable=True)) if strict else (SetFull(linearizable=False),)
+    ),
+    "bank": lambda _, __: (Bank(),),
+    "log": lambda _, __: (Log(),),
+    "long-fork": lambda _, __: (LongFork(),),
+}
+MODELS: Final = tuple(
+    dict.fromkeys([*LINEARIZABLE_MODELS, "bank", "log", "list-append", "rw-register", "long-fork"])
+)
+"""What ``--model`` takes."""
+
+
+def checkers_for(history: History, model: str, consistency: str = STRICT) -> tuple[Checker, ...]:
+    """Return the checkers that a model means.
+
+    The models of one object (register, …, mutex) are judged by linearizability whatever the consistency,
+    which is about transactions; for queue, counter and set a weaker one asks only for their invariants.
+    Raises ConfigError for a name that is none of MODELS and CONSISTENCIES.
+    """
+    if model not in MODELS:
+        raise ConfigError(f"there is no model {model}", key="model", hint=f"models: {', '.join(MODELS)}")
+    if consistency not in LEVELS:
+        raise ConfigError(
+            f"there is no consistency {consistency}",
+            key="consistency",
+            hint=f"levels: {', '.join(CONSISTENCIES)}",
+        )
+    if model == "list-append":
+        return (ListAppend(consistency),)
+    if model == "rw-register":
+        return (RwRegister(consistency),)
+    if model in _CHECKERS:
+        return _CHECKERS[model](history, consistency == STRICT)
+    return (Linearizable(model),)
+
+
+def judge(
+    history: History, model: str, consistency: str = STRICT, deadline: int | None = None
+) -> tuple[Finding, ...]:
+    """Return the findings of a model's checkers on a history.
+
+    model: one of MODELS. consistency: one of CONSISTENCIES. deadline: monotonic ns, for all of them
+    together; None gives them DEFAULT_TIMEOUT_S. A checker that crashes or runs out of time or memory gives
+    ``unknown``. Raises ConfigError for an unknown name, HistoryError for values that the model cannot take.
+    """
+    deadline = deadline_ns(DEFAULT_TIMEOUT_S) if deadline is None else deadline
+    return tuple(
+        run_checker(checker, history, seconds_until(deadline), passing=(HistoryError,))
+        for checker in checkers_for(history, model, consistency)
+    )

@@ -1,0 +1,140 @@
+"""Lost writes: what was acknowledged and is gone, and what is there and should not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from outlast.checkers.base import Evidence, Finding, Verdict
+from outlast.checkers.lost_cause import CAUSES, LostCause
+from outlast.checkers.writes import (
+    EVIDENCE_MAX,
+    acks_of,
+    details_of,
+    final_values,
+    found_in,
+    no_final_read,
+    nothing_acknowledged,
+    seconds_in,
+    served,
+    writes_of,
+)
+from outlast.history.history import History
+from outlast.history.op import I64, Outcome
+from outlast.units import format_lsn
+
+
+@dataclass(frozen=True, slots=True)
+class LostWrites:
+    """Compares a workload of unique values with the final read.
+
+    Anomalies: ``lost``, acknowledged and missing, held to the limit; ``local_lost``, reported as committed
+    locally with a warning and missing, which is told but fails only above local_limit when that is given.
+    Always a failure: ``failed_but_present``, certainly refused and yet there; ``phantom``, written by nobody;
+    ``duplicate``, a value more than once.
+
+    Source: Jepsen checker.clj, set.
+    """
+
+    workload: str = "append"
+    limit: int = 0
+    local_limit: int | None = None
+
+    name: ClassVar[str] = "lost_writes"
+
+    def check(self, history: History, deadline: int) -> Finding:
+        """Return the number of lost acknowledged writes as value. O(n log n) time, O(n) memory.
+
+        INVALID when nothing was acknowledged, UNKNOWN without a final read.
+        """
+        values = final_values(history, self.workload)
+        acked = acks_of(history, self.workload)
+        acks = int(acked.sum())
+        if acks == 0:
+            return nothing_acknowledged(self.name, self.limit)
+        if values is None:
+            return no_final_read(self.name, self.limit)
+        ops = history.ops
+        writes = writes_of(history, self.workload)
+        present = found_in(values, ops.value)
+        lost = np.flatnonzero(acked & ~present)
+        local_lost = np.flatnonzero(writes & ops.outcome_is(Outcome.LOCAL) & ~present)
+        refused = np.flatnonzero(writes & ops.outcome_is(Outcome.FAIL) & present)
+        phantoms = values[~found_in(np.sort(ops.value[writes]), values)]
+        duplicates = values[1:][values[1:] == values[:-1]]
+
+        counts = {
+            "lost": len(lost),
+            "local_lost": len(local_lost),
+            "failed_but_present": len(refused),
+            "phantom": len(phantoms),
+            "duplicate": len(duplicates),
+        }
+        cause = LostCause(history, self.workload)
+        evidence = [
+            *_evidence(history, lost, cause, "was acknowledged {} and is gone"),
+            *_evidence(history, refused, None, "was refused, certainly not done, and is there"),
+            *_value_evidence(phantoms, "is there and nobody wrote it"),
+            *_value_evidence(duplicates, "is there more than once"),
+            *_evidence(
+                history,
+                local_lost,
+                cause,
+                "was reported as committed locally, with a warning, {} and is gone",
+            ),
+        ]
+        failed = (
+            len(lost) > self.limit
+            or (self.local_limit is not None and len(local_lost) > self.local_limit)
+            or any(counts[name] for name in ("failed_but_present", "phantom", "duplicate"))
+        )
+        return Finding(
+            self.name,
+            Verdict.FAIL if failed else Verdict.PASS,
+            _summary(history, lost, acks, counts, cause),
+            value=len(lost),
+            limit=self.limit,
+            anomalies={name: count for name, count in counts.items() if count},
+            evidence=tuple(evidence[: 2 * EVIDENCE_MAX]),
+        )
+
+
+def _summary(history: History, lost: I64, acks: int, counts: dict[str, int], cause: LostCause) -> str:
+    if len(lost):
+        acked_ns = history.ops.complete_ns[lost]
+        first_s, last_s = seconds_in(history, int(acked_ns.min())), seconds_in(history, int(acked_ns.max()))
+        said = f"{len(lost)} of {acks} acknowledged writes are lost, acked {first_s:.3f} to {last_s:.3f} s in"
+        said += f"; cause: {cause.counted(lost.tolist())}"
+    else:
+        said = f"all {acks} acknowledged writes are there"
+    words = {
+        "local_lost": "lost after a warning that they were committed locally only",
+        "failed_but_present": "refused and yet there",
+        "phantom": "written by nobody",
+        "duplicate": "there more than once",
+    }
+    return "; ".join([said, *(f"{counts[name]} {text}" for name, text in words.items() if counts[name])])
+
+
+def _evidence(history: History, indices: I64, cause: LostCause | None, what: str) -> list[Evidence]:
+    """Return evidence on some ops; a place in what is filled with who served the op. cause: of lost ones."""
+    found = []
+    for index in indices[:EVIDENCE_MAX].tolist():
+        details = details_of(history, index)
+        message = f"{details['value']} {what.format(served(details))}"
+        if cause is not None:
+            details["cause"] = cause.of(index)
+            branch = cause.branched_before(index)
+            if branch is not None:
+                details["branched_at"] = format_lsn(branch[1])
+                message += f": timeline {branch[0]} had branched off at {format_lsn(branch[1])}, before it"
+            details["where"] = cause.where(index)
+            message += f"; {CAUSES[str(details['cause'])]}; {details['where']}"
+        found.append(Evidence(message, (index,), details))
+    return found
+
+
+def _value_evidence(values: I64, what: str) -> list[Evidence]:
+    return [Evidence(f"{value} {what}", (), {"value": value}) for value in values[:EVIDENCE_MAX].tolist()]

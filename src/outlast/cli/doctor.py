@@ -1,0 +1,42 @@
+"""``outlast doctor``: what this machine has and lacks; with --lab, what is wrong with a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from outlast.cli.options import json_option
+from outlast.cli.output import OUT, asynchronous, print_json
+from outlast.cluster import lifecycle
+from outlast.cluster.diagnosis import State, is_well
+from outlast.cluster.examine import examine
+from outlast.cluster.machine import examine_machine
+from outlast.report.plain import plain
+
+if TYPE_CHECKING:
+    from outlast.history.history import JSON
+
+_STYLES: Final = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "yellow", State.BAD: "bold red"}
+
+
+@click.command()
+@click.option("--lab", metavar="L", help="Examine this lab's cluster instead of the machine.")
+@json_option
+@asynchronous
+async def doctor(lab: str | None, as_json: bool) -> int:
+    """Say what is found, missing and known bad, each with the command that helps."""
+    found = await examine_machine() if lab is None else await examine(lifecycle.attach(lab))
+    if as_json:
+        checks: list[JSON] = [asdict(one) for one in found]
+        print_json({"lab": lab, "well": is_well(found), "checks": checks})
+    else:
+        for one in found:
+            OUT.print(plain(f"{one.state:<8}", _STYLES[one.state]) + plain(f"{one.check}: {one.said}"))
+            if one.remedy:
+                OUT.print(plain(f"        → {one.remedy}"))
+    return 0 if is_well(found) else 1
+
+
+COMMANDS: Final = (doctor,)

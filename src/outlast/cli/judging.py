@@ -1,0 +1,176 @@
+"""Commands that judge and report what is stored: check, report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from outlast.checkers.base import Verdict, worst
+from outlast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
+from outlast.cli.options import json_option
+from outlast.cli.output import ERR, EXIT_CODES, OUT, print_json, say
+from outlast.errors import ConfigError, HistoryError
+from outlast.history.formats import FORMATS, read_history
+from outlast.history.history import JSON, History
+from outlast.history.matrices import FILE as MATRIX_FILE
+from outlast.history.matrices import load_matrix
+from outlast.history.sketch import sketch
+from outlast.history.store import load_run, save_document
+from outlast.hosts.state import runs_folder
+from outlast.report.findings import finding_document
+from outlast.report.json import Document, run_document
+from outlast.report.matrix import print_matrix
+from outlast.report.plain import plain
+from outlast.report.terminal import print_run
+from outlast.run.conclude import judge_again
+from outlast.spec import stored_drill
+
+_SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")
+"""What ``check --json`` says of each finding."""
+
+
+def find_store(text: str) -> Path:
+    """Return the folder of a stored run, by its path or by its name. Raises ConfigError."""
+    place = _holding("run.json", text)
+    if place is None:
+        raise ConfigError(f"{text[:200]} is no stored run", hint="outlast ls runs lists them")
+    return place
+
+
+def find_matrix(text: str) -> Path | None:
+    """Return the folder of a stored matrix, by its path or by its name; None when it is none."""
+    return _holding(MATRIX_FILE, text)
+
+
+def _holding(file: str, text: str) -> Path | None:
+    """Return the folder of that path or that name below runs that holds a file; None without one."""
+    for place in (Path(text), runs_folder() / text):
+        with contextlib.suppress(OSError, ValueError):  # a name too long, a folder closed to us, a NUL
+            if (place / file).is_file():
+                return place
+    return None
+
+
+@click.command()
+@click.argument("source", metavar="STORE|FILE")
+@click.option(
+    "--format",
+    "format_",
+    metavar="F",
+    default="outlast",
+    help=f"{', '.join(FORMATS)}; the first by default.",
+)
+@click.option("--model", metavar="M", help=f"What it should have behaved like: {', '.join(MODELS)}.")
+@click.option(
+    "--consistency", metavar="C", help=f"For transactions: {', '.join(CONSISTENCIES)}; the first by default."
+)
+@json_option
+def check(source: str, format_: str, model: str | None, consistency: str | None, as_json: bool) -> int:
+    """Judge a history offline: a stored run by its own drill's checks, or any history by a model."""
+    if format_ not in FORMATS:
+        raise ConfigError(
+            f"there is no format {format_}", key="format", hint=f"formats: {', '.join(FORMATS)}"
+        )
+    if format_ == "outlast" and model is None and consistency is None:
+        return _check_run(find_store(source), as_json)
+    if model is None:
+        raise ConfigError("is missing", key="--model", hint=f"models: {', '.join(MODELS)}")
+    checkers_for(History(sketch("")), model, consistency or STRICT)  # before a long file is read
+    place = find_store(source) if format_ == "outlast" else Path(source)
+    try:
+        findings = judge(read_history(place, format_), model, consistency or STRICT)
+    except HistoryError as error:
+        if source in error.message or str(place) in error.message:
+            raise
+        raise HistoryError(error.message, file=source, hint=error.hint) from error
+    return _told(source, worst(one.verdict for one in findings), map(finding_document, findings), as_json)
+
+
+def _check_run(folder: Path, as_json: bool) -> int:
+    history, document = load_run(folder)
+    again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
+    save_document(folder, again)
+    return _told(folder.name, Verdict(again.verdict), again.findings, as_json)
+
+
+def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], as_json: bool) -> int:
+    """Print findings and return the exit code."""
+    found = list(findings)
+    if as_json:
+        checks: list[JSON] = [{key: finding[key] for key in _SHOWN} for finding in found]
+        print_json({"verdict": verdict, "checks": checks})
+        return EXIT_CODES[verdict]
+    say(f"{verdict}: {name}")
+    for finding in found:
+        say(f"  {finding['verdict']}  {finding['name']}: {finding['summary']}")
+    return EXIT_CODES[verdict]
+
+
+def write_matrix(html_file: str, matrix: Document) -> None:
+    """Write a matrix's page to a file, with those of its runs that are still stored here."""
+    from outlast.report.html import write_matrix_page
+
+    cells = matrix["cells"]
+    stores = [
+        Path(str(store))
+        for cell in (cells if isinstance(cells, list) else [])
+        if isinstance(cell, dict)
+        for store in _stores(cell)
+    ]
+    # A store that was moved, or came from another machine, lies among our own runs under its old name.
+    stores = [one if one.exists() else runs_folder() / one.name for one in stores]
+    runs = [(load_run(folder), folder) for folder in stores if (folder / "run.json").is_file()]
+    write_matrix_page(Path(html_file), matrix, runs)
+    ERR.print(plain(f"written: {html_file}"))
+
+
+def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
+    stores = cell.get("stores")
+    return stores if isinstance(stores, list) else []
+
+
+@click.command()
+@click.argument("stores", nargs=-1, required=True, metavar="STORE…")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    help="Write one web page that stands for itself; several runs are compared.",
+)
+@json_option
+def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
+    """Print the report of stored runs, or with --html write it as a page; or that of one stored matrix."""
+    if len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
+        found = load_matrix(matrix)
+        if html_file is not None:
+            write_matrix(html_file, found)
+        if as_json:
+            print_json(found)
+        elif html_file is None:
+            print_matrix(OUT, found)
+        return EXIT_CODES[str(found["verdict"])]
+    folders = [find_store(store) for store in stores]
+    runs = [load_run(folder) for folder in folders]
+    documents = [
+        run_document(history, document, folder)
+        for (history, document), folder in zip(runs, folders, strict=True)
+    ]
+    if html_file is not None:
+        from outlast.report.html import write_page
+
+        write_page(Path(html_file), list(zip(runs, folders, strict=True)))
+        ERR.print(plain(f"written: {html_file}"))
+    if as_json:
+        whole: list[JSON] = list(documents)
+        print_json(documents[0] if len(documents) == 1 else {"runs": whole})
+    elif html_file is None:
+        for one in documents:
+            print_run(OUT, one)
+    return EXIT_CODES[worst(Verdict(str(one["verdict"])) for one in documents)]
+
+
+COMMANDS: Final = (check, report)

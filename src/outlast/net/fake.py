@@ -1,0 +1,156 @@
+"""A net without packets, for unit tests of faults.
+
+Keeps rules as a real one does and measures what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from outlast.errors import HostError
+from outlast.net.base import CUT, Applied, Conditions, Conversation, Link, Measurement, Packets, Rule
+
+WIRE_MS: Final = 0.1
+
+
+class FakeNet:
+    """Rules by id over named hosts. deaf.
+
+    Rules are accepted and do nothing, as a fault that does not bite.
+    """
+
+    def __init__(
+        self, hosts: Mapping[str, object], *, deaf: bool = False, refuses: str | None = None
+    ) -> None:
+        self._hosts = hosts
+        self._rules: dict[int, Rule] = {}
+        self._last_id = 0
+        self.deaf = deaf
+        self.refuses = refuses
+        self.open_connections: list[str] = []
+
+    def unavailable(self, conditions: Conditions) -> str | None:
+        """Return the reason it was made with."""
+        return self.refuses
+
+    def unavailable_reset(self) -> str | None:
+        """Return the reason it was made with."""
+        return self.refuses
+
+    async def apply(self, rules: Sequence[Rule]) -> Applied:
+        """Keep the rules."""
+        for name in {name for rule in rules for name in (*rule.sources, *rule.destinations)}:
+            if name not in self._hosts:
+                raise HostError(f"there is no host {name}")
+        new = []
+        for rule in rules:
+            self._last_id += 1
+            new.append(replace(rule, id=self._last_id))
+        self._rules |= {rule.id: rule for rule in new}
+        return Applied(tuple(rule.id for rule in new), ("nothing: a fake",))
+
+    async def drop(self, src: str, dst: str) -> Applied:
+        """Keep a cut."""
+        return await self.shape(src, dst, CUT)
+
+    async def shape(self, src: str, dst: str, conditions: Conditions) -> Applied:
+        """Keep a rule."""
+        return await self.apply([Rule((src,), (dst,), conditions)])
+
+    async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Forget rules."""
+        gone = tuple(one for one in (self._rules if ids is None else ids) if one in self._rules)
+        for one in gone:
+            del self._rules[one]
+        return gone
+
+    async def active(self) -> tuple[Rule, ...]:
+        """Return the rules kept."""
+        return tuple(self._rules.values())
+
+    async def probe(
+        self,
+        src: str,
+        dst: str,
+        *,
+        count: int = 20,
+        interval_ms: float = 1.0,
+        patience_ms: float = 500.0,
+        port: int = 0,
+        size_bytes: int = 64,
+    ) -> Measurement:
+        """Return what the rules say a datagram meets; shares are met exactly, jitter by turns."""
+        met = [rule.conditions for rule in self._meeting(src, dst, port) if rule.packets is Packets.ALL]
+        delay_ms = WIRE_MS + sum(one.delay_ms for one in met)
+        kept = 1.0
+        for one in met:
+            kept *= 1 - one.loss_percent / 100
+        received = round(count * kept) if delay_ms <= patience_ms else 0
+        duplicates = round(received * sum(one.duplicate_percent for one in met) / 100)
+        corrupted = round(received * sum(one.corrupt_percent for one in met) / 100)
+        received -= corrupted
+        jitter_ms = sum(one.jitter_ms for one in met)
+        delays = tuple(delay_ms + (jitter_ms if turn % 2 else -jitter_ms) for turn in range(received))
+        overtaken = received // 2 if any(one.reorder for one in met) else 0
+        return Measurement(src, dst, count, received, duplicates, corrupted, overtaken, delays)
+
+    async def probe_all(
+        self, links: Sequence[Link], *, count: int = 5, interval_ms: float = 1.0, patience_ms: float = 250.0
+    ) -> tuple[Measurement | None, ...]:
+        """Probe one after the other."""
+        return tuple(
+            [
+                await self.probe(
+                    link.source, link.destination, count=count, patience_ms=patience_ms, port=link.port
+                )
+                for link in links
+            ]
+        )
+
+    async def probe_rate(
+        self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
+    ) -> Measurement:
+        """Return the tightest rate."""
+        rates = [
+            rule.conditions.rate_kbit for rule in self._meeting(src, dst, port) if rule.conditions.rate_kbit
+        ]
+        return Measurement(src, dst, 1, 1, 0, 0, 0, (), float(min(rates, default=10_000_000)))
+
+    async def converse(
+        self, src: str, dst: str, *, patience_ms: float = 500.0, port: int = 0
+    ) -> Conversation:
+        """Return how a connection would go."""
+        there, back = self._meeting(src, dst, port), self._meeting(dst, src, port)
+        if any(rule.conditions.cuts and rule.packets is Packets.ALL for rule in there + back):
+            return Conversation(src, dst, None, None, None)
+        silent = any(rule.conditions.cuts and rule.packets is Packets.DATA for rule in there + back)
+        close_ms = WIRE_MS + sum(rule.conditions.delay_ms for rule in back if rule.packets is Packets.CLOSE)
+        return Conversation(src, dst, WIRE_MS, None if silent else WIRE_MS, close_ms)
+
+    async def connections(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Return the connections that were put here."""
+        return tuple(self.open_connections)
+
+    async def reset(
+        self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Break the connections that were put here, unless deaf."""
+        found = tuple(self.open_connections)
+        if not self.deaf:
+            self.open_connections.clear()
+        return found
+
+    def _meeting(self, src: str, dst: str, port: int) -> list[Rule]:
+        return [
+            rule
+            for rule in self._rules.values()
+            if not self.deaf
+            and src != dst
+            and src in rule.sources
+            and dst in rule.destinations
+            and (not rule.ports or port in rule.ports)
+        ]

@@ -1,0 +1,207 @@
+"""The figures that people ask for first, each beside its limit, and the outage taken apart beside the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from outlast.checkers.outage import Gap
+from outlast.checkers.writes import seconds_in
+from outlast.history.history import JSON, History
+from outlast.report.json import Document
+
+FIGURE_CHECKS: Final = {"outage_s": "outage", "acked_lost": "lost_writes", "two_writers_s": "split_brain"}
+"""The three that come first, by the check that holds each."""
+
+_TITLES: Final = {
+    "outage_s": "Outage",
+    "acked_lost": "Acknowledged writes lost",
+    "two_writers_s": "Two writers at once",
+    "availability": "Availability",
+    "replicas_equal": "Nodes equal in the end",
+    "rejoin_s": "Whole again after healing",
+}
+_ABOUT: Final = {
+    "outage_s": "the longest time in which nothing was acknowledged that lasted",
+    "acked_lost": "told to the client as safe, and gone",
+    "two_writers_s": "acknowledging on a timeline that others had left",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """name: as the JSON has it. value: as it stands there. text: for reading. share: of its limit, 0 to 1, or None.
+
+    verdict: of the check that holds it, "" without one.
+    """
+
+    name: str
+    title: str
+    value: JSON
+    text: str
+    unit: str
+    about: str
+    limit: str = ""
+    share: float | None = None
+    verdict: str = ""
+    leading: bool = False
+
+
+def figures(run: Document) -> list[Figure]:
+    """Return a run's figures, the leading three first."""
+    checks = {str(one["name"]): one for one in _documents(run["checks"])}
+    # After a mistake the restore says what is lost.
+    held = {"lost_writes": checks.get("restorable"), **checks}
+    found = [_held(run, name, held.get(check)) for name, check in FIGURE_CHECKS.items()]
+    found += _anomalies(checks)
+    found.sort(key=lambda one: one.value is None)  # what this workload does not measure comes last
+    ops = run["ops"]
+    assert isinstance(ops, dict)
+    counted = (
+        f"{_count(ops['ok'])} acknowledged, {_count(ops['fail'])} refused, {_count(ops['info'])} unknown"
+    )
+    availability = run["availability"]
+    if isinstance(availability, int | float):
+        found.append(Figure("availability", _TITLES["availability"], availability, f"{availability:.2%}", "",
+                            counted, verdict=_verdict(checks.get("availability"))))  # fmt: skip
+    else:
+        found.append(
+            Figure("acked", "Operations acknowledged", run["acked"], _count(run["acked"]), "", counted)
+        )
+    equal = run["replicas_equal"]
+    if equal is not None:
+        check = checks.get("replicas_equal")
+        about = str(check["summary"]) if check is not None else ""
+        words = "yes" if equal is True else "no"
+        found.append(Figure("replicas_equal", _TITLES["replicas_equal"], equal, words, "", about,
+                            verdict=_verdict(check)))  # fmt: skip
+    rejoin = run["rejoin_s"]
+    if isinstance(rejoin, int | float):
+        found.append(
+            Figure(
+                *("rejoin_s", _TITLES["rejoin_s"], rejoin, f"{rejoin:.3f}", "s"),
+                "from the last healing to a whole cluster",
+                verdict=_verdict(checks.get("rejoin")),
+            )
+        )
+    return found
+
+
+def _anomalies(checks: Mapping[str, Mapping[str, JSON]]) -> list[Figure]:
+    """Return a figure for each checker that counts anomalies and is not one of the leading three."""
+    found = []
+    for name, check in checks.items():
+        anomalies = check.get("anomalies")
+        if name not in FIGURE_CHECKS.values() and isinstance(anomalies, dict) and anomalies:
+            counts = ", ".join(f"{anomaly} {_count(count)}" for anomaly, count in anomalies.items())
+            total = sum(count for count in anomalies.values() if isinstance(count, int))
+            about = f"{counts}; all of them allowed here" if check["verdict"] == "pass" else counts
+            verdict = _verdict(check)
+            title = f"Anomalies in {name}"
+            found.append(
+                Figure(
+                    f"anomalies-{name}", title, total, _count(total), "", about, verdict=verdict, leading=True
+                )
+            )
+    return found
+
+
+def _held(run: Document, name: str, check: Mapping[str, JSON] | None) -> Figure:
+    value, limit = run[name], None if check is None else check["limit"]
+    seconds = name.endswith("_s")
+    if not isinstance(value, int | float):
+        return Figure(name, _TITLES[name], value, "not measured", "", _ABOUT[name], verdict=_verdict(check),
+                      leading=True)  # fmt: skip
+    text = f"{value:.3f}" if seconds else _count(value)
+    about = _ABOUT[name]
+    if name == "acked_lost":
+        about = f"of {_count(run['acked'])}, {about}"
+    share, words = None, ""
+    if isinstance(limit, int | float) and not isinstance(limit, bool):
+        words = f"{limit:g} s" if seconds else f"{limit:,}"
+        share = min(1.0, value / limit) if limit else (0.0 if value == 0 else 1.0)
+    unit = "s" if seconds else ""
+    return Figure(name, _TITLES[name], value, text, unit, about, words, share, _verdict(check), leading=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of an outage. width: percent of the widest bar."""
+
+    name: str
+    seconds: float
+    width: float
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSplit:
+    """An outage taken apart. The bars of measurement, model and limit share one scale, in percent."""
+
+    workload: str
+    start_s: float
+    end_s: float
+    seconds: float
+    ended: bool
+    segments: tuple[Segment, ...]
+    width: float
+    model_s: float | None
+    model_width: float
+    model_reason: str
+    limit_s: float | None
+    limit_place: float
+
+
+_PARTS: Final = {
+    "detect": "until the loss of the old primary was noticed",
+    "promote": "until another node was primary",
+    "route": "until a client's write was acknowledged there",
+}
+
+
+def outage_splits(history: History, gaps: Mapping[str, Gap], run: Document) -> list[OutageSplit]:
+    """Return each workload's outage beside the manager's model."""
+    model = run["model"]
+    assert isinstance(model, dict)
+    model_s = model["outage_s"]
+    model_s = float(model_s) if isinstance(model_s, int | float) else None
+    limit = next((one["limit"] for one in _documents(run["checks"]) if one["name"] == "outage"), None)
+    limit_s = float(limit) if isinstance(limit, int | float) and not isinstance(limit, bool) else None
+    found = []
+    for workload, gap in gaps.items():
+        widest = max(gap.seconds, model_s or 0, limit_s or 0, 1e-9) * 1.001
+        parts = {"detect": gap.detect_s, "promote": gap.promote_s, "route": gap.route_s}
+        known = {name: seconds for name, seconds in parts.items() if seconds is not None}
+        found.append(
+            OutageSplit(
+                workload,
+                seconds_in(history, gap.start_ns),
+                seconds_in(history, gap.end_ns),
+                gap.seconds,
+                gap.ended,
+                tuple(
+                    Segment(name, seconds, seconds / widest * 100, _PARTS[name])
+                    for name, seconds in known.items()
+                ),
+                gap.seconds / widest * 100,
+                model_s,
+                (model_s or 0) / widest * 100,
+                str(model["reason"] or ""),
+                limit_s,
+                (limit_s or 0) / widest * 100,
+            )
+        )
+    return found
+
+
+def _verdict(check: Mapping[str, JSON] | None) -> str:
+    return "" if check is None else str(check["verdict"])
+
+
+def _count(value: JSON) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _documents(value: JSON) -> list[Document]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -1,0 +1,238 @@
+"""Puts a run's page together: what is asked first stands first, and everything below it is the proof."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from outlast.checkers.split_brain import two_writers
+from outlast.history.history import JSON, History
+from outlast.history.store import RunDocument
+from outlast.report.html import rawdata
+from outlast.report.html.chart import Chart, part_chart, run_chart
+from outlast.report.html.figures import figures, outage_splits
+from outlast.report.html.lanes import Drawn, run_end_s
+from outlast.report.html.losses import LossGroup, loss_groups, loss_rows
+from outlast.report.html.pictures import (
+    Branch,
+    Cycle,
+    Intervals,
+    branch_picture,
+    cycle_picture,
+    interval_picture,
+    op_row,
+)
+from outlast.report.html.series import op_times
+from outlast.report.html.story import gaps, story
+from outlast.report.html.svg import bytes_words
+from outlast.report.json import run_document
+
+EVIDENCE_SHOWN: Final = 6
+LOSS_ROWS: Final = 100
+VERDICT_WORDS: Final = {
+    "pass": "Every check passed.",
+    "fail": "What must never happen, happened.",
+    "unknown": "Not every check could be decided.",
+    "invalid": "The experiment itself failed, so the run proves nothing.",
+}
+CHECK_TITLES: Final = {
+    "lost_writes": "Are all acknowledged writes still there?",
+    "restorable": "Does the backup bring back what it must, and nothing else?",
+    "outage": "How long could nobody write?",
+    "split_brain": "Did two nodes take writes?",
+    "replicas_equal": "Do all nodes hold the same?",
+    "fault_effects": "Did the faults bite, and were they healed?",
+    "availability": "How many operations were acknowledged?",
+    "rejoin": "Did every node come back?",
+    "recovery": "Did the cluster become whole again?",
+    "linearizable": "Did it behave like a single copy?",
+    "list_append": "Do the transactions fit into an order?",
+    "rw_register": "Do the transactions fit into an order?",
+    "long_fork": "Did all see writes in the same order?",
+    "bank": "Is the total unchanged?",
+    "acknowledged": "Was anything acknowledged at all?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A piece of evidence: its sentence, its ops as rows of a table, and a picture where one helps."""
+
+    message: str
+    ops: tuple[dict[str, JSON], ...] = ()
+    cycle: Cycle | None = None
+    intervals: Intervals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A finding as the page shows it. more: pieces of evidence that are not shown."""
+
+    name: str
+    title: str
+    verdict: str
+    summary: str
+    proofs: tuple[Proof, ...]
+    more: int
+    anomalies: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A group of lost writes with the rows that are shown of it."""
+
+    group: LossGroup
+    rows: tuple[dict[str, JSON], ...]
+    branch: Branch | None
+
+
+def run_page(history: History, document: RunDocument, folder: Path) -> str:
+    """Return a run's page. folder: its store, of which only the name is shown. About 3 s for a million ops."""
+    run = run_document(history, document, Path(folder.name))
+    times = op_times(history)
+    writers = tuple(one for workload in history.ops.f_names for one in two_writers(history, workload))
+    drawn = Drawn(history, times, loss_groups(history), run_end_s(history, times), writers)
+    found = gaps(history) if history.faults else {}
+    moments = story(history, drawn.losses, writers, drawn.end_s)
+    whole = {**run, "cluster": dict(document.cluster), "drill_document": dict(document.drill),
+             "versions": dict(document.versions)}  # fmt: skip
+    raws = [
+        rawdata.packed("run", "run.json", "the run document", json.dumps(whole, indent=1).encode()),
+        rawdata.ops_file(history, times, [one.at_s for one in moments if one.kind != "plain"]),
+        rawdata.observations_file(history),
+    ]
+    splits = outage_splits(history, found, run)
+    charts: dict[str, Chart] = {"run": run_chart(drawn)}
+    if splits:
+        widest = max(splits, key=lambda split: split.seconds)
+        charts["outage"] = part_chart(drawn, "outage", widest.start_s, widest.end_s, curves=True)
+    if drawn.losses:
+        first_s, last_s = min(one.first_s for one in drawn.losses), max(one.last_s for one in drawn.losses)
+        charts["losses"] = part_chart(drawn, "losses", first_s, last_s, curves=False)
+    return render(
+        "report.html.j2",
+        run=run,
+        document=document,
+        verdict_words=VERDICT_WORDS.get(document.verdict, ""),
+        figures=figures(run),
+        story=moments,
+        charts=charts,
+        splits=splits,
+        losses=[
+            Loss(group, tuple(loss_rows(history, group, LOSS_ROWS)), branch_picture(history, group))
+            for group in drawn.losses
+        ],
+        checks=[_check(history, finding) for finding in document.findings],
+        raws=raws,
+        settings=settings_of(document),
+        started=clock_words(document.started),
+    )
+
+
+def _check(history: History, finding: Mapping[str, JSON]) -> Check:
+    evidence = [one for one in _list(finding.get("evidence")) if isinstance(one, dict)]
+    name, verdict = str(finding["name"]), str(finding["verdict"])
+    anomalies = finding.get("anomalies")
+    return Check(
+        name=name,
+        title=CHECK_TITLES.get(name, name.replace("_", " ")),
+        verdict=verdict,
+        summary=str(finding["summary"]),
+        proofs=tuple(_proof(history, one) for one in evidence[:EVIDENCE_SHOWN]),
+        more=max(0, len(evidence) - EVIDENCE_SHOWN),
+        anomalies=anomalies if isinstance(anomalies, dict) else {},
+    )
+
+
+def _proof(history: History, evidence: Mapping[str, JSON]) -> Proof:
+    details = evidence.get("details")
+    details = details if isinstance(details, dict) else {}
+    numbers = [one for one in _list(evidence.get("ops")) if isinstance(one, int) and one < len(history.ops)]
+    return Proof(
+        str(evidence["message"]),
+        tuple(op_row(history, one) for one in numbers),
+        cycle_picture(details),
+        interval_picture(history, details),
+    )
+
+
+def clock_words(stamp: str) -> str:
+    """Return a timestamp as ``clock.timestamp`` writes it in a form for people."""
+    try:
+        return f"{datetime.strptime(stamp, '%Y%m%dT%H%M%SZ'):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return stamp
+
+
+def settings_of(document: RunDocument) -> list[tuple[str, str]]:
+    """Return what the run was made of, flat: keys of cluster and drill with their values."""
+    rows: list[tuple[str, str]] = []
+    for root, tree in (("cluster", document.cluster), ("drill", document.drill)):
+        _flatten(root, dict(tree), rows)
+    return rows
+
+
+def _flatten(key: str, value: JSON, rows: list[tuple[str, str]]) -> None:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            _flatten(f"{key}.{name}", inner, rows)
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        for place, one in enumerate(value):
+            _flatten(f"{key}.{place}", one, rows)
+    elif value not in (None, "", [], {}):
+        words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        rows.append((key, {"True": "on", "False": "off"}.get(words, words)))
+
+
+def _list(value: JSON) -> list[JSON]:
+    return value if isinstance(value, list) else []
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("outlast.report.html", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["bytes"] = bytes_words
+    made.filters["seconds"] = lambda value: f"{value:.3f} s"
+    made.filters["count"] = lambda value: f"{value:,}"
+    return made
+
+
+def asset(name: str) -> str:
+    """Return one of our own style sheets or scripts, to be inlined."""
+    return (files("outlast.report.html") / "templates" / name).read_text(encoding="utf-8")
+
+
+def render(template: str, **values: object) -> str:
+    """Return a page from a template. Everything in values is escaped; the page may run our one script and no other."""
+    script = asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            style=Markup(asset("report.css")),
+            script=Markup(script),
+            policy=(
+                f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+                "base-uri 'none'; form-action 'none'"
+            ),
+        )
+    )

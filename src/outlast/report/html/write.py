@@ -1,0 +1,50 @@
+"""Writes a run's page, or the comparison of several, to a file that is there whole or as it was before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from outlast.errors import ConfigError
+from outlast.files import write_whole
+from outlast.report.html.compare import StoredRun, compare_page
+from outlast.report.html.matrix import matrix_page
+from outlast.report.html.page import run_page
+from outlast.report.json import Document
+
+
+def page_of(runs: Sequence[StoredRun]) -> str:
+    """Return the page of one run, or of several beside each other. runs: each a stored run and its folder."""
+    if len(runs) > 1:
+        return compare_page(runs)
+    (history, document), folder = runs[0]
+    return run_page(history, document, folder)
+
+
+def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
+    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot be
+    written."""
+    _write(path, page_of(runs))
+
+
+def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun]) -> None:
+    """Write the page of a matrix. runs: those of its runs whose stores are still there. Raises as write_page does."""
+    _write(path, matrix_page(document, runs))
+
+
+def check_page_file(path: Path) -> None:
+    """Raise ConfigError for a file that no page can be written to: to be asked before long work."""
+    if not path.name or path.is_dir():
+        raise ConfigError("is a folder", file=str(path), key="--html")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "may not be written to" if path.parent.is_dir() else "is not there"
+        raise ConfigError(f"its folder {why}", file=str(path), key="--html")
+
+
+def _write(path: Path, text: str) -> None:
+    check_page_file(path)
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", file=str(path), key="--html") from error

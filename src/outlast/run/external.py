@@ -1,0 +1,208 @@
+"""A load on a cluster that is not ours: any that speaks the Kafka protocol, or etcd's. Nothing is broken; what clients
+saw is recorded as in a lab, read back at the end, judged and stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import outlast
+from outlast.checkers.base import run_checker, worst
+from outlast.clock import now_ns, seconds_between, timestamp
+from outlast.errors import ClusterError, ConfigError
+from outlast.history.history import JSON, FinalRead, History
+from outlast.history.reading import live_counts, read_ops
+from outlast.history.store import RECORDINGS, RunDocument, save_run
+from outlast.report.findings import finding_document
+from outlast.run.checks import make_checkers
+from outlast.run.conclude import CHECK_TIMEOUT_S, Outcome
+from outlast.spec import DrillSpec, WorkloadSpec, to_document
+from outlast.systems.postgres.server import last_lines
+from outlast.workloads import WORKLOADS
+from outlast.workloads.base import with_defaults
+from outlast.workloads.config import WorkerConfig
+from outlast.workloads.read_back import read_back
+from outlast.workloads.transport import Contents
+from outlast.workloads.transports import CLIENTS, client_for
+
+PROTOCOLS: Final = tuple(dict.fromkeys(kind for _, kind in CLIENTS))
+DEFAULT_PROTOCOL: Final = {"log": "kafka", "kv": "etcd"}
+FIRST_ACK_TIMEOUT_S: Final = 20.0
+CONNECT_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 600.0
+STOP_MARGIN_S: Final = 10.0
+POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to. addresses: ``host:port,host:port``. protocol: one of PROTOCOLS. target: a topic or a prefix of keys,
+    "" for one of the run's own."""
+
+    addresses: str
+    protocol: str
+    target: str = ""
+
+
+async def load_external(
+    endpoint: Endpoint,
+    load: WorkloadSpec,
+    *,
+    duration_s: float,
+    seed: int,
+    new_folder: Callable[[], Path],
+    replay: str,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Drive a load, read it back, judge and store it in new_folder(), which is made once the cluster has answered.
+
+    Raises ConfigError for what cannot be loaded so and for a target that is not empty, ClusterError when the cluster
+    is not reached, acknowledges nothing in time, or cannot be read back at all.
+    """
+    config = _config(endpoint, load, seed)
+    began, started = now_ns(), timestamp()
+    say(f"connecting to {endpoint.addresses}")
+    await _reach(config)
+    if any(len(values) for values in (await _read(config)).values()):
+        raise ConfigError(
+            f"{config.target} holds messages already", hint="name one that is new, or none", key="--topic"
+        )
+    folder = new_folder()
+    config = replace(config, ops_folder=str(folder / RECORDINGS))
+    say(f"load for {duration_s:g} s")
+    start_ns = await _drive(config, folder, duration_s)
+    end_ns = now_ns()
+    say("reading everything back")
+    values = await _read(config)
+    say("judging the history")
+    ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
+    final = FinalRead("", 0, 0, now_ns(), values, ())
+    history = History(ops, (), (), final, start_ns, end_ns)
+    drill = DrillSpec(
+        name=f"load-{load.name}",
+        title=f"Load: {load.name} on {endpoint.addresses}, and no fault",
+        workload={load.name: load},
+        duration_s=duration_s,
+        checks={"acked_lost": 0, "outage_s": duration_s, "replicas_equal": False},
+    )
+    checkers = make_checkers(drill, duration_s, 0)
+    findings = [
+        await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
+    ]
+    notes: dict[str, JSON] = {
+        "title": drill.title,
+        "sync": "acks=all" if endpoint.protocol == "kafka" else "majority",
+        "duration_s": round(seconds_between(began, now_ns()), 3),
+        "rejoin_s": None,
+        "model_s": duration_s,
+        "model": "no fault is injected",
+        "addresses": endpoint.addresses,
+        "target": config.target,
+    }
+    document = RunDocument(
+        name=drill.name,
+        system=endpoint.protocol,
+        profile="external",
+        seed=seed,
+        replay=replay,
+        started=started,
+        verdict=worst(finding.verdict for finding in findings),
+        cluster={},
+        drill=to_document(drill),
+        versions={"outlast": outlast.__version__},
+        plan=(),
+        findings=tuple(finding_document(finding) for finding in findings),
+        notes=notes,
+    )
+    await asyncio.to_thread(save_run, folder, history, document)
+    return Outcome(history, document, folder)
+
+
+def _config(endpoint: Endpoint, load: WorkloadSpec, seed: int) -> WorkerConfig:
+    if (load.name, endpoint.protocol) not in CLIENTS:
+        there = ", ".join(f"{name} over {kind}" for name, kind in CLIENTS)
+        raise ConfigError(
+            f"{load.name} does not speak {endpoint.protocol}", key="--bootstrap", hint=f"there is: {there}"
+        )
+    return WorkerConfig(
+        name=load.name,
+        ops_folder="",
+        dsn=endpoint.addresses,
+        clients=load.clients.follow,
+        workload=load.name,
+        seed=seed,
+        rate_per_s=load.rate_per_s,
+        params=with_defaults(WORKLOADS[load.name], load.params),
+        epoch_ns=now_ns(),
+        transport=endpoint.protocol,
+        target=endpoint.target or f"outlast-{load.name}-{now_ns():x}",
+    )
+
+
+async def _reach(config: WorkerConfig) -> None:
+    try:
+        client = client_for(config, 0)
+    except ConfigError as error:
+        raise ConfigError(error.reason, key="--bootstrap", hint="HOST:PORT, several with commas") from error
+    words = ""
+    deadline = now_ns() + int(CONNECT_TIMEOUT_S * 1e9)
+    while now_ns() < deadline:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S / 2):
+                await client.connect()
+        except (OSError, TimeoutError) as error:
+            words = str(error) or "no answer"
+            await asyncio.sleep(4 * POLL_S)
+        else:
+            client.close()
+            return
+    raise ClusterError(f"{config.dsn} cannot be reached: {words}")
+
+
+async def _drive(config: WorkerConfig, folder: Path, duration_s: float) -> int:
+    """Run the worker for duration_s from its first acknowledgement; returns when that was, monotonic ns."""
+    (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
+    path, log = folder / "worker.json", folder / "worker.log"
+    config.write(path)
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "outlast.workloads.worker", str(path), stdout=out, stderr=out
+        )
+    try:
+        deadline = now_ns() + int(FIRST_ACK_TIMEOUT_S * 1e9)
+        while not any(counts.ok for counts in live_counts(folder / RECORDINGS)):
+            if now_ns() > deadline or process.returncode is not None:
+                raise ClusterError(
+                    f"nothing was acknowledged in {FIRST_ACK_TIMEOUT_S:g} s; {last_lines(log)}".rstrip("; ")
+                )
+            await asyncio.sleep(POLL_S)
+        start_ns = now_ns()
+        await asyncio.sleep(duration_s)
+        return start_ns
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(config.drain_s + STOP_MARGIN_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _read(config: WorkerConfig) -> Contents:
+    words = ""
+    for _ in range(3):
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await read_back(replace(config, name="read"))
+        except (OSError, TimeoutError) as error:
+            words = str(error) or "no answer in time"
+            await asyncio.sleep(4 * POLL_S)
+    raise ClusterError(f"{config.target} cannot be read back: {words}")

@@ -1,0 +1,156 @@
+"""Faults as they are injected: aimed, recorded, proven, healed.
+
+Every injection is written into the lab's folder before it is made and recorded before its effect is known; what could
+not be injected or healed is a record too. Whoever decides when (a plan, a person's test) is elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from outlast.clock import deadline_ns, now_ns, seconds_between, seconds_until
+from outlast.errors import ClusterError, OutlastError
+from outlast.faults import journal
+from outlast.faults.base import Fault, Injection
+from outlast.faults.targets import resolve
+from outlast.history.history import JSON, FaultRecord
+from outlast.systems.base import Cluster
+
+POLL_S: Final = 0.1
+HEAL_TIMEOUT_S: Final = 60.0
+EFFECT_TIMEOUT_S: Final = 2.0
+"""How long a fault may take to show: a process that got SIGKILL is still listed until the kernel gets to it."""
+
+
+@dataclass(slots=True)
+class Open:
+    """An injection that is not healed yet. place: of its record; it stays valid after the healing."""
+
+    fault: Fault
+    entry: journal.Entry
+    place: int
+    healing: asyncio.Task[None] | None = None
+
+    @property
+    def injection(self) -> Injection:
+        """What was injected."""
+        return self.entry.injection
+
+
+class Injections:
+    """The injections into one cluster. records: one each, in order. start_ns: from which times are told."""
+
+    def __init__(self, cluster: Cluster, start_ns: int, say: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._say = say
+        self._open: list[Open] = []
+        self.start_ns = start_ns
+        self.records: list[FaultRecord] = []
+
+    def begin(self, start_ns: int) -> None:
+        """Start the records anew, with those of the injections that are still open."""
+        self.start_ns = start_ns
+        kept = [self.records[one.place] for one in self._open]
+        for place, one in enumerate(self._open):
+            one.place = place
+        self.records = kept
+
+    async def strike(
+        self,
+        kind: Fault,
+        on: str,
+        params: Mapping[str, JSON],
+        rng: random.Random,
+        *,
+        planned_ns: int,
+        deadline: int,
+    ) -> Open:
+        """Inject a fault at planned_ns into whatever ``on`` means then, and return once its effect was looked for.
+
+        deadline: monotonic ns until which a target is waited for. What came of it, and whether it bit, is its
+        record. Raises what the fault or its target raises; that is a record as well.
+        """
+        started = now_ns()
+        record = FaultRecord(kind.name, (on,), planned_ns, started, started, None, False, "", params)
+        try:
+            targets = await self._targets(on, rng, deadline)
+            await asyncio.sleep(seconds_until(planned_ns))
+            started = now_ns()
+            entry = await journal.inject(kind, self._cluster, targets, params, rng)
+        except journal.NotHealedError as error:
+            self.records.append(replace(record, effective=None, evidence=f"NOT HEALED: {error.message}"))
+            self._say(f"{kind.name} on {on}: {error.message}")
+            raise
+        except OutlastError as error:
+            # Nothing of it stays: there is nothing to heal.
+            words = f"not injected: {error.message}"
+            self.records.append(replace(record, healed_ns=now_ns(), evidence=words))
+            self._say(f"{kind.name} on {on}: {error.message}")
+            raise
+        one = Open(kind, entry, len(self.records))
+        self._open.append(one)
+        targets = entry.injection.targets
+        details = entry.injection.details
+        self.records.append(
+            replace(record, targets=targets, started_ns=started, at_ns=now_ns(), details=details)
+        )
+        self._say(f"{kind.name} on {', '.join(targets)}")
+        await self._prove(one)
+        return one
+
+    async def heal(self, one: Open) -> None:
+        """Heal once, however often it is asked for, to the end even when whoever asks is cancelled."""
+        if one.healing is None:
+            one.healing = asyncio.create_task(self._heal_now(one))
+        await asyncio.shield(one.healing)
+
+    async def heal_all(self) -> None:
+        """Heal every open injection, the newest first."""
+        for one in reversed(list(self._open)):
+            await self.heal(one)
+
+    async def _targets(self, on: str, rng: random.Random, deadline: int) -> tuple[str, ...]:
+        """Return the targets, once there are any: during a failover there is no primary for a while."""
+        while True:
+            try:
+                return await resolve(on, self._cluster, rng)
+            except ClusterError:
+                if now_ns() > deadline:
+                    raise
+            await asyncio.sleep(POLL_S)
+
+    async def _prove(self, one: Open) -> None:
+        deadline = deadline_ns(EFFECT_TIMEOUT_S)
+        while True:
+            try:
+                effect = await one.fault.effective(self._cluster, one.injection)
+                bit, words = effect.bit, effect.words
+            except OutlastError as error:
+                bit, words = None, f"its effect could not be seen: {error.message}"
+            if bit or now_ns() > deadline:
+                break
+            await asyncio.sleep(POLL_S / 10)
+        self.records[one.place] = replace(self.records[one.place], effective=bit, evidence=words)
+        if bit is False:
+            self._say(f"{one.injection.fault} did not bite: {words}")
+
+    async def _heal_now(self, one: Open) -> None:
+        self.records[one.place] = replace(self.records[one.place], healing_ns=now_ns())
+        try:
+            async with asyncio.timeout(HEAL_TIMEOUT_S):
+                await journal.heal(one.fault, self._cluster, one.injection)
+        except (OutlastError, OSError, TimeoutError) as error:
+            record = self.records[one.place]
+            self.records[one.place] = replace(record, evidence=f"{record.evidence}; NOT HEALED: {error}")
+            self._say(f"{one.injection.fault} could not be healed: {error}")
+            return
+        healed = now_ns()
+        self.records[one.place] = replace(self.records[one.place], healed_ns=healed)
+        one.entry.remove()
+        self._open.remove(one)
+        at_s = seconds_between(self.start_ns, healed)
+        self._say(f"{one.injection.fault} on {', '.join(one.injection.targets)} healed at {at_s:.1f} s")

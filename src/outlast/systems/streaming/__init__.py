@@ -1,0 +1,1 @@
+"""PostgreSQL streaming replication without a manager: Outlast does what an operator would."""
