@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks.bare_cluster import bare_cluster
 from benchmarks.case import Case
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import UnavailableError
-from outlast.spec import load_cluster
 from outlast.systems.pg_auto_failover import keeper
 from outlast.systems.pgpool.system import TOOLS
 from outlast.systems.postgres.install import PostgresInstall, find

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle
-from outlast.cluster.residue import take_census
+from outlast.clusters import lifecycle
+from outlast.clusters.residue import take_census
+from outlast.config import ClientsSpec, WorkloadSpec, load_cluster
 from outlast.errors import ConfigError
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
@@ -33,7 +34,6 @@ from outlast.history.op import Outcome
 from outlast.history.reading import read_ops
 from outlast.hosts.state import runs_folder
 from outlast.run.load import Load
-from outlast.spec import ClientsSpec, WorkloadSpec, load_cluster
 from outlast.systems.base import Cluster
 from outlast.systems.wait import until_whole
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle
-from outlast.cluster.residue import take_census
-from outlast.spec import load_cluster
+from outlast.clusters import lifecycle
+from outlast.clusters.residue import take_census
+from outlast.config import load_cluster
 
 SETTLE_S = 5.0
 

@@ -19,7 +19,7 @@ from outlast.checkers.linearizable.check import Linearizable
 from outlast.clock import deadline_ns
 from outlast.history.formats import read_history
 from outlast.history.history import History
-from outlast.history.simulate import register_history
+from outlast.testing.simulated_history import register_history
 
 N = 100_000
 _ROUNDS = 3

@@ -12,7 +12,7 @@ from benchmarks.case import Case
 from outlast.checkers.base import Verdict
 from outlast.checkers.transactions.check import ListAppend
 from outlast.clock import deadline_ns
-from outlast.history.simulate import list_append_history
+from outlast.testing.simulated_history import list_append_history
 
 
 def cases(sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)) -> list[Case]:

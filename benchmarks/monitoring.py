@@ -15,12 +15,12 @@ from pathlib import Path
 from benchmarks.case import Case
 from benchmarks.idle import SETTLE_S
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle
-from outlast.cluster.residue import take_census
+from outlast.clusters import lifecycle
+from outlast.clusters.residue import take_census
+from outlast.config import load_cluster
+from outlast.config.cluster import MONITORING_KINDS
 from outlast.monitoring.exporter_service import ROLE
 from outlast.monitoring.services import with_monitoring
-from outlast.spec import load_cluster
-from outlast.spec.cluster import MONITORING_KINDS
 
 NODES = "six-node"
 ANSWERS = 30

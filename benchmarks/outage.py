@@ -19,16 +19,16 @@ import numpy as np
 
 from benchmarks.case import Case
 from outlast.clock import deadline_ns, now_ns
-from outlast.cluster import lifecycle
-from outlast.cluster.services import start_member
-from outlast.cluster.systems import system
+from outlast.clusters import lifecycle
+from outlast.clusters.services import start_member
+from outlast.clusters.systems import system
+from outlast.config import ClusterSpec, WorkloadSpec, load_cluster
 from outlast.errors import OutlastError, UnavailableError
 from outlast.history.op import Outcome
 from outlast.history.reading import live_counts, read_ops
 from outlast.hosts.state import runs_folder
 from outlast.routes.registry import with_route
 from outlast.run.load import Load
-from outlast.spec import ClusterSpec, WorkloadSpec, load_cluster
 from outlast.systems.base import Cluster
 from outlast.systems.wait import until, until_whole
 from outlast.units import NS_PER_S

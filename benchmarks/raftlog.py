@@ -26,7 +26,7 @@ from benchmarks.case import Case
 from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
 from outlast.errors import UnavailableError
 from outlast.systems.etcd.member import etcd_program
-from raftlog.local import LocalCluster, Process, free_ports, wait_for
+from raftlog.testing.local_cluster import LocalCluster, Process, free_ports, wait_for
 
 ROUNDS = 5
 SECONDS = 2.0

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Case
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import HarnessError
 from outlast.history.op import Outcome
 from outlast.history.soak_rows import BATCH_ROWS, INSERT
 from outlast.hosts.state import new_run_folder
-from outlast.run.soak.diary import Diary
-from outlast.run.soak.director import Director
-from outlast.run.soak.plan import SoakTimes
-from outlast.spec import load_cluster
+from outlast.soak.diary import Diary
+from outlast.soak.director import Director
+from outlast.soak.plan import SoakTimes
 
 PACE = 20.0
 BATCHES = 10_000

@@ -12,7 +12,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _OFFERED = {
-    "cluster": "outlast.cluster",  # the package itself, which can be called: see there
+    "cluster": "outlast.api",
     "Cluster": "outlast.api",
     "Injected": "outlast.api",
     "Limits": "outlast.api",
@@ -26,8 +26,7 @@ _OFFERED = {
 def __getattr__(name: str) -> object:
     if name not in _OFFERED:
         raise AttributeError(f"module 'outlast' has no attribute {name!r}")
-    module = import_module(_OFFERED[name])
-    return module if name == "cluster" else getattr(module, name)
+    return getattr(import_module(_OFFERED[name]), name)
 
 
 def __dir__() -> list[str]:

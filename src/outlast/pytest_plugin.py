@@ -292,7 +292,7 @@ def _setting(text: str, where: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
         raise pytest.UsageError(f"{where}: {text!r} is not KEY=VALUE")
-    from outlast.spec.document import parse_value
+    from outlast.config.document import parse_value
 
     return name, parse_value(value, place=where)
 

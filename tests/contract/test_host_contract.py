@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from outlast.cluster.residue import find_residue, take_census
+from outlast.clusters.residue import find_residue, take_census
 from outlast.errors import HostError, UnavailableError
 from outlast.hosts.base import Host, Lab, Program
-from outlast.hosts.fake import FakeLab
 from outlast.hosts.netns import wire
 from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
+from outlast.testing.fake_host import FakeLab
 
 LabMaker = Callable[[], AbstractAsyncContextManager[Lab]]
 

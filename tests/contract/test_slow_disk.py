@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outlast.cluster.residue import find_residue, take_census
+from outlast.clusters.residue import find_residue, take_census
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Disk, DiskPace, Host, Program
 from outlast.hosts.netns import disks, throttle

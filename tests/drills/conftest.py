@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, load_drill
 from outlast.hosts.state import runs_folder
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
-from outlast.spec import load_cluster, load_drill
+from outlast.run.drill import run_drill
 from outlast.systems.base import Cluster
 
 QUICK = "\n".join(

@@ -15,7 +15,8 @@ from labs import lab_up
 from program import outlast
 
 from outlast.checkers.base import Verdict
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, load_drill
 from outlast.datasets.healthcare_rows import row_counts
 from outlast.datasets.load import DATASETS
 from outlast.history.op import Outcome as Op
@@ -23,8 +24,7 @@ from outlast.hosts.state import runs_folder
 from outlast.routes.base import services_of
 from outlast.routes.haproxy import server_states
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
-from outlast.spec import load_cluster, load_drill
+from outlast.run.drill import run_drill
 from outlast.systems.base import HasServers
 from outlast.systems.postgres.install import find
 from outlast.systems.programs import missing

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outlast.cluster import examine as examinations
-from outlast.cluster.diagnosis import Diagnosis, State
-from outlast.cluster.examine import examine
+from outlast.clusters import examine as examinations
+from outlast.clusters.diagnosis import Diagnosis, State
+from outlast.clusters.examine import examine
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.systems.base import Cluster
 from outlast.systems.patroni.cluster import PatroniCluster

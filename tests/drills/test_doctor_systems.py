@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
-from outlast.cluster.diagnosis import State
-from outlast.cluster.examine import examine
-from outlast.cluster.services import start_member
+from outlast.clusters import lifecycle
+from outlast.clusters.diagnosis import State
+from outlast.clusters.examine import examine
+from outlast.clusters.services import start_member
+from outlast.config import load_cluster
 from outlast.monitoring.services import with_monitoring
-from outlast.spec import load_cluster
 from outlast.systems.base import Cluster, Role
 from outlast.systems.programs import missing
 from outlast.systems.wait import until, until_whole

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from outlast.cluster.foreign import look
+from outlast.clusters.foreign import look
 from outlast.systems.base import Cluster
 from outlast.systems.wait import until_whole
 

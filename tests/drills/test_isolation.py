@@ -13,11 +13,11 @@ import pytest
 from outlast.checkers.base import Verdict
 from outlast.checkers.transactions.consistency import PROSCRIBED
 from outlast.cli.main import run as command
+from outlast.config import stored_drill
 from outlast.history.op import Outcome
 from outlast.history.reading import live_counts
 from outlast.run.checks import CONSISTENCY
 from outlast.run.conclude import judge_again
-from outlast.spec import stored_drill
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import until
 

@@ -12,12 +12,12 @@ from labs import lab_up
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
 from outlast.checkers.base import Verdict
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, load_drill
 from outlast.hosts.netns import disks
 from outlast.hosts.state import runs_folder
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
-from outlast.spec import load_cluster, load_drill
+from outlast.run.drill import run_drill
 
 LEADER_KILL = """
 workload: {log: {clients: 4, rate: 200/s}}
@@ -106,7 +106,7 @@ def test_registers_are_linearizable_while_the_leader_is_cut_off(lab: str, tmp_pa
 @pytest.mark.parametrize("choice", ["embedded", "machine"])
 @pytest.mark.parametrize("text", [MINORITIES, REGISTERS], ids=["minorities", "registers"])
 def test_the_same_holds_for_etcd(text: str, choice: str, tmp_path: Path) -> None:
-    from outlast.cluster.systems import system
+    from outlast.clusters.systems import system
 
     if reason := system("etcd").available(load_cluster("etcd", [f"etcd={choice}"])):
         pytest.skip(reason)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from outlast.cluster.observe import Observer
+from outlast.clusters.observation import Observer
 from outlast.systems.base import Cluster
 from outlast.systems.patroni.cluster import PatroniCluster
 from outlast.systems.wait import until

@@ -11,10 +11,10 @@ from labs import lab_up
 from tests.drills.conftest import Runner
 
 from outlast.checkers.base import Verdict
-from outlast.cluster.examine import examine
+from outlast.clusters.examine import examine
+from outlast.config import load_cluster
 from outlast.errors import ClusterError, UnavailableError
-from outlast.run.experiment import Outcome
-from outlast.spec import load_cluster
+from outlast.run.drill import Outcome
 from outlast.systems.base import Role
 from outlast.systems.pg_auto_failover import keeper
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster

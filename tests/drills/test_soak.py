@@ -14,14 +14,14 @@ from typing import Any, cast
 import pytest
 
 from outlast.checkers.base import Verdict
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, stored_drill
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
 from outlast.run.conclude import Outcome, judge_again
-from outlast.run.soak.diary import Diary
-from outlast.run.soak.director import Director
-from outlast.run.soak.plan import SoakTimes
-from outlast.spec import load_cluster, stored_drill
+from outlast.soak.diary import Diary
+from outlast.soak.director import Director
+from outlast.soak.plan import SoakTimes
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import until
 

@@ -11,8 +11,8 @@ from program import outlast
 
 from outlast.checkers.base import Verdict
 from outlast.errors import UnavailableError
-from outlast.run import staging
-from outlast.run.suite import Stage, SuiteCheck, load_suite
+from outlast.suites import toolkit as staging
+from outlast.suites.suite import Stage, SuiteCheck, load_suite
 from outlast.systems.base import Cluster
 from outlast.systems.pg_auto_failover import keeper
 

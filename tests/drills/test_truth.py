@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from outlast.checkers.base import Verdict
+from outlast.config import stored_drill
 from outlast.faults.base import Fault, Injection
 from outlast.faults.registry import fault
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
 from outlast.report.json import run_document
 from outlast.run.conclude import Outcome, judge_again
-from outlast.spec import stored_drill
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import until
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from outlast.checkers.base import Verdict
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, load_drill
 from outlast.errors import ClusterError
 from outlast.report.json import run_document
-from outlast.run.experiment import run_drill
-from outlast.spec import load_cluster, load_drill
+from outlast.run.drill import run_drill
 
 pytestmark = pytest.mark.lab
 

@@ -16,11 +16,11 @@ import pytest
 from program import outlast
 
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
 from outlast.hosts.state import labs_folder, state_folder
-from outlast.spec import load_cluster
 from outlast.systems.etcd import member as etcd
 from outlast.systems.patroni import system as patroni
 from outlast.systems.patroni.system import Patience, PatroniSystem

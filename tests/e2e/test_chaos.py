@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from program import outlast
 
-from outlast.run.chaos import chaos_drill
+from outlast.campaigns.chaos import chaos_drill
+from outlast.config import load_cluster
 from outlast.run.plan import make_plan
-from outlast.spec import load_cluster
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from program import outlast
 
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
-from raftlog.local import LocalCluster
+from raftlog.testing.local_cluster import LocalCluster
 
 
 @pytest.fixture(scope="module")

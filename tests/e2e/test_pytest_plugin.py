@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import outlast
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from program import outlast
 
 pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
 
-from raftlog.local import LocalCluster
+from raftlog.testing.local_cluster import LocalCluster
 
 GUIDE = Path(__file__).parents[2] / "docs" / "testing-guide.md"
 SECTIONS = (

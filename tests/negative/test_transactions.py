@@ -15,8 +15,8 @@ from outlast.checkers.transactions.consistency import LEVELS, PROSCRIBED
 from outlast.clock import deadline_ns
 from outlast.history.history import History
 from outlast.history.op import Ops
-from outlast.history.simulate import serial_history
 from outlast.history.sketch import sketch
+from outlast.testing.simulated_history import serial_history
 
 # Transactions that overlap all begin together (invoke) and then end; "does" is one after another.
 TOGETHER = "0 invoke txn\n1 invoke txn\n2 invoke txn\n3 invoke txn\n"

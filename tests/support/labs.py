@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from outlast.cluster import lifecycle
-from outlast.spec import ClusterSpec
+from outlast.clusters import lifecycle
+from outlast.config import ClusterSpec
 from outlast.systems.base import Cluster
 
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from outlast import pytest_plugin
 from outlast.cli.main import outlast_command
-from outlast.spec import drill_suites
+from outlast.config import drill_suites
 
 ROOT = Path(__file__).parents[2]
 CI = sorted((ROOT / "examples/ci").glob("*.yml"))

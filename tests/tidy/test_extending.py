@@ -16,12 +16,12 @@ import pytest
 
 from outlast.checkers.base import Verdict
 from outlast.cli.options import route_option
+from outlast.config import load_cluster, load_drill
+from outlast.config.drill import Route
 from outlast.routes.registry import ROUTES
 from outlast.run.checks import make_checkers
 from outlast.run.plan import make_plan
-from outlast.run.suite import Stage
-from outlast.spec import load_cluster, load_drill
-from outlast.spec.drill import Route
+from outlast.suites.suite import Stage
 from outlast.systems.base import CAPABILITIES, ClusterView, NodeView, Role
 from outlast.workloads.base import Options, with_defaults
 

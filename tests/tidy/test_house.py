@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from outlast.cli.main import COMMANDS
+from outlast.config import drill_names, load_cluster, load_drill, preset_names
 from outlast.faults.registry import faults
 from outlast.run.checks import make_checkers
 from outlast.run.plan import make_plan
-from outlast.spec import drill_names, load_cluster, load_drill, preset_names
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

@@ -16,10 +16,10 @@ from typing import Final
 from outlast.api.own import OwnCluster
 from outlast.api.recording import Recording
 from outlast.clock import deadline_ns, now_ns, timestamp
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import to_document
 from outlast.errors import ClusterError, OutlastError
 from outlast.hosts.state import new_run_folder
-from outlast.spec import to_document
 
 LOG_BYTES_MAX: Final = 5 * 1024**2
 NAME_MAX: Final = 80

@@ -13,7 +13,7 @@ from outlast.api.acknowledged import READ_TIMEOUT_S
 from outlast.api.base import Cluster, Limits
 from outlast.api.endpoints import Endpoints
 from outlast.api.runner import Runner
-from outlast.cluster.foreign import HIDDEN, Foreign, look
+from outlast.clusters.foreign import HIDDEN, Foreign, look
 from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.systems.base import ClusterView
 from outlast.systems.postgres.dsn import per_host

@@ -9,10 +9,10 @@ from typing import Final
 from outlast.api.base import Limits
 from outlast.api.found import FoundCluster
 from outlast.api.own import OwnCluster
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import ConfigError
 from outlast.routes.registry import with_route
-from outlast.spec import load_cluster
 
 NAME_BYTES: Final = 3
 STEM_MAX: Final = 30

@@ -22,18 +22,19 @@ from outlast.api.endpoints import Endpoints
 from outlast.api.recording import LONGEST_S, SEED_BITS, Recorded, Recording
 from outlast.api.runner import Runner
 from outlast.clock import deadline_ns, now_ns
-from outlast.cluster import lifecycle, operate
-from outlast.cluster.services import log_files, start_member, with_services
+from outlast.clusters import lifecycle
+from outlast.clusters import operation as operate
+from outlast.clusters.services import log_files, start_member, with_services
+from outlast.config import ClusterSpec, DrillSpec, WorkloadSpec
 from outlast.errors import ClusterError, ConfigError, FaultError, UnavailableError
 from outlast.faults import journal
 from outlast.faults.base import Fault, with_defaults
 from outlast.faults.registry import fault as fault_named
 from outlast.history.history import JSON
 from outlast.routes.registry import route as route_to
-from outlast.run.experiment import operated
+from outlast.run.drill import operated
 from outlast.run.injections import Injections, Open
 from outlast.run.nemesis import FAILOVER_GRACE_S
-from outlast.spec import ClusterSpec, DrillSpec, WorkloadSpec
 from outlast.systems.base import Cluster as RunningCluster
 from outlast.systems.base import ClusterView, HasServers, Role, Switchable
 from outlast.systems.postgres.views import Connection

@@ -14,16 +14,16 @@ from types import TracebackType
 from typing import Any, Final
 
 from outlast.api.runner import Runner
+from outlast.config import DrillSpec
 from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import Document, run_document
-from outlast.run.by_hand import ByHand
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
+from outlast.run.drill import run_drill
 from outlast.run.injections import Injections
 from outlast.run.load import CLIENT_HOST
-from outlast.spec import DrillSpec
+from outlast.run.manual_nemesis import ByHand
 from outlast.systems.base import Cluster
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import OwnProgram

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from outlast.alerts.drill import AlertReport, check_watched, run_alert_drill
 from outlast.cli.output import OUT, Reporter, say, table
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 from outlast.report.plain import plain
-from outlast.run.alert_drill import AlertReport, check_watched, run_alert_drill
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from outlast.spec import ClusterSpec
+    from outlast.config import ClusterSpec
 
 
 async def drill_alerts(

@@ -17,16 +17,16 @@ import click
 from ruamel.yaml import YAML
 
 from outlast.cli.output import ERR, write_file
-from outlast.cluster.lifecycle import free_name, lab_folder
-from outlast.cluster.systems import system, system_names
+from outlast.clusters.lifecycle import free_name, lab_folder
+from outlast.clusters.systems import system, system_names
+from outlast.config import ClusterSpec, load_cluster, preset_names, to_document
+from outlast.config.loader import load_clusters
+from outlast.config.overrides import parse_override
 from outlast.datasets.load import check_dataset
 from outlast.errors import ConfigError, OutlastError
 from outlast.monitoring.services import with_monitoring
 from outlast.report.plain import plain
 from outlast.routes.registry import with_route
-from outlast.spec import ClusterSpec, load_cluster, preset_names, to_document
-from outlast.spec.loader import load_clusters
-from outlast.spec.overrides import parse_override
 from outlast.systems.postgres.backup import with_archive
 
 SERVERS: Final = ("patroni", "pg_auto_failover", "pgpool", "streaming")

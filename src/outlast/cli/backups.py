@@ -11,8 +11,8 @@ from rich.table import Table
 from outlast.cli.options import json_option
 from outlast.cli.output import OUT, Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import backups as cluster_backups
-from outlast.cluster import lifecycle
+from outlast.clusters import backups as cluster_backups
+from outlast.clusters import lifecycle
 from outlast.systems.postgres.backup import Kind, Target
 from outlast.units import format_lsn
 

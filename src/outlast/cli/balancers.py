@@ -21,13 +21,14 @@ from outlast.cli.labs import node_document
 from outlast.cli.main import run
 from outlast.cli.options import json_option
 from outlast.cli.output import ERR, asynchronous, print_json, say
-from outlast.cluster import lifecycle, operate
-from outlast.cluster.services import BalancerView, balancer_views, with_services
+from outlast.clusters import lifecycle
+from outlast.clusters import operation as operate
+from outlast.clusters.services import BalancerView, balancer_views, with_services
+from outlast.config import BalancerCluster, ClusterSpec, load_balancers
+from outlast.config.loader import load_clusters
 from outlast.errors import ConfigError
 from outlast.hosts.state import state_folder
 from outlast.report.plain import plain
-from outlast.spec import BalancerCluster, ClusterSpec, load_balancers
-from outlast.spec.loader import load_clusters
 from outlast.systems.base import Cluster, ClusterView, Progress, Role
 
 if TYPE_CHECKING:

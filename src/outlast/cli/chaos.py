@@ -11,6 +11,7 @@ from typing import Final, TextIO
 
 import click
 
+from outlast.campaigns.chaos import SCENARIOS, chaos_drill
 from outlast.checkers.base import Verdict
 from outlast.cli.options import (
     Duration,
@@ -27,8 +28,10 @@ from outlast.cli.options import (
 )
 from outlast.cli.output import ERR, EXIT_CODES, OUT, Reporter, asynchronous, print_json, say
 from outlast.clock import timestamp
-from outlast.cluster import lifecycle
-from outlast.cluster.services import start_member
+from outlast.clusters import lifecycle
+from outlast.clusters.services import start_member
+from outlast.config import load_cluster
+from outlast.config.document import parse_value
 from outlast.errors import ConfigError, HostError, UnavailableError
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
@@ -39,12 +42,9 @@ from outlast.hosts.state import new_run_folder
 from outlast.report.json import run_document
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
-from outlast.run.chaos import SCENARIOS, chaos_drill
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
+from outlast.run.drill import run_drill
 from outlast.run.plan import make_plan
-from outlast.spec import load_cluster
-from outlast.spec.document import parse_value
 from outlast.systems.base import Cluster
 from outlast.systems.wait import until, until_whole
 

@@ -9,10 +9,10 @@ import click
 
 from outlast.cli.options import json_option
 from outlast.cli.output import OUT, asynchronous, print_json
-from outlast.cluster import lifecycle
-from outlast.cluster.diagnosis import State, is_well
-from outlast.cluster.examine import examine
-from outlast.cluster.machine import examine_machine
+from outlast.clusters import lifecycle
+from outlast.clusters.diagnosis import State, is_well
+from outlast.clusters.examine import examine
+from outlast.clusters.machine import examine_machine
 from outlast.report.plain import plain
 
 if TYPE_CHECKING:

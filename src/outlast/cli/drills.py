@@ -25,7 +25,8 @@ from outlast.cli.options import (
     webhook_option,
 )
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, write_file
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
@@ -35,8 +36,7 @@ from outlast.report.junit import junit
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import check_words, run_drill
-from outlast.spec import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
+from outlast.run.drill import check_words, run_drill
 from outlast.systems.base import Cluster
 
 ALERTS: Final = "alerts"

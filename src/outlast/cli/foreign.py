@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from outlast.cli.output import OUT, print_json, say, table
-from outlast.cluster.failover_cost import Loss
-from outlast.cluster.foreign import Foreign, look
+from outlast.clusters.failover_cost import Loss
+from outlast.clusters.foreign import Foreign, look
 from outlast.report.plain import plain
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from outlast.checkers.base import Verdict, worst
 from outlast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
 from outlast.cli.options import json_option
 from outlast.cli.output import ERR, EXIT_CODES, OUT, print_json, say
+from outlast.config import stored_drill
 from outlast.errors import ConfigError, HistoryError
 from outlast.history.formats import FORMATS, read_history
 from outlast.history.history import JSON, History
@@ -27,7 +28,6 @@ from outlast.report.matrix import print_matrix
 from outlast.report.plain import plain
 from outlast.report.terminal import print_run
 from outlast.run.conclude import judge_again
-from outlast.spec import stored_drill
 
 _SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")
 """What ``check --json`` says of each finding."""

@@ -17,15 +17,15 @@ from outlast.cli import watching
 from outlast.cli.options import Duration, json_option, lab_option, profile_option, set_option
 from outlast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from outlast.clock import deadline_ns
-from outlast.cluster import lifecycle
-from outlast.cluster.backups import is_restored
-from outlast.cluster.services import balancer_views, log_files, with_services
+from outlast.clusters import lifecycle
+from outlast.clusters.backups import is_restored
+from outlast.clusters.services import balancer_views, log_files, with_services
+from outlast.config import ClusterSpec, load_env_file
+from outlast.config.loader import load_clusters
 from outlast.errors import ClusterError, ConfigError
 from outlast.monitoring.services import addresses, with_monitoring
 from outlast.report.plain import plain
 from outlast.routes.registry import routes
-from outlast.spec import ClusterSpec, load_env_file
-from outlast.spec.loader import load_clusters
 from outlast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import SUPERUSER

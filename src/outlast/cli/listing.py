@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def _presets() -> list[dict[str, JSON]]:
-    from outlast.spec import preset_names
+    from outlast.config import preset_names
 
     return [{"name": name} for name in preset_names()]
 
 
 def _systems() -> list[dict[str, JSON]]:
-    from outlast.cluster.systems import system_names
+    from outlast.clusters.systems import system_names
 
     return [{"name": name} for name in system_names()]
 
 
 def _drills() -> list[dict[str, JSON]]:
-    from outlast.spec import drill_suites
+    from outlast.config import drill_suites
 
     found: list[dict[str, JSON]] = [
         {"name": name, "suite": suite} for suite, names in drill_suites().items() for name in names
@@ -42,7 +42,7 @@ def _drills() -> list[dict[str, JSON]]:
 
 
 def _suites() -> list[dict[str, JSON]]:
-    from outlast.run.suite import load_suite, suite_names
+    from outlast.suites.suite import load_suite, suite_names
 
     found = [load_suite(name) for name in suite_names()]
     return [
@@ -61,9 +61,9 @@ def _suites() -> list[dict[str, JSON]]:
 
 def _faults() -> list[dict[str, JSON]]:
     """Ask each fault whether it could be injected into the default cluster, by this user, on this kernel."""
-    from outlast.cluster import lifecycle
+    from outlast.clusters import lifecycle
+    from outlast.config import load_cluster
     from outlast.faults.registry import faults
-    from outlast.spec import load_cluster
 
     async def ask() -> list[dict[str, JSON]]:
         try:
@@ -102,7 +102,7 @@ def _workloads() -> list[dict[str, JSON]]:
 
 
 def _settings() -> list[dict[str, JSON]]:
-    from outlast.spec import settings
+    from outlast.config import settings
 
     return [asdict(one) for one in settings()]
 

@@ -11,15 +11,15 @@ import click
 
 from outlast.cli.options import Duration, given, json_option, lab_option, route_option, seed_option
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import DrillSpec, WorkloadSpec
 from outlast.errors import ConfigError
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import run_document
 from outlast.report.terminal import print_run
 from outlast.run.conclude import Outcome
-from outlast.run.experiment import run_drill
+from outlast.run.drill import run_drill
 from outlast.run.external import DEFAULT_PROTOCOL, PROTOCOLS, Endpoint, load_external
-from outlast.spec import DrillSpec, WorkloadSpec
 from outlast.units import parse_rate_per_s
 from outlast.workloads import WORKLOADS
 

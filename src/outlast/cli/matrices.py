@@ -9,15 +9,15 @@ from typing import Final
 
 import click
 
+from outlast.campaigns.matrix import MatrixRun, run_matrix
 from outlast.cli.judging import write_matrix
 from outlast.cli.options import json_option, seed_option, set_option, set_words
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
+from outlast.config import split_overrides
 from outlast.errors import ConfigError
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import Document
 from outlast.report.matrix import print_matrix
-from outlast.run.matrix import MatrixRun, run_matrix
-from outlast.spec import split_overrides
 
 PROFILES: Final = ("default", "fast")
 RUNS_MAX: Final = 100

@@ -10,10 +10,10 @@ import click
 
 from outlast.cli.options import Duration, json_option, lab_option
 from outlast.cli.output import ERR, asynchronous, print_json, say
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.notify.notifier import notifying
+from outlast.notify.webhook import choose
 from outlast.report.plain import plain
-from outlast.run.notify import notifying
-from outlast.run.webhook import choose
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON

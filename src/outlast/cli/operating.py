@@ -11,13 +11,14 @@ from outlast.cli.labs import node_document
 from outlast.cli.options import json_option, lab_option
 from outlast.cli.output import Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle, operate
-from outlast.cluster.backups import is_restored
+from outlast.clusters import lifecycle
+from outlast.clusters import operation as operate
+from outlast.clusters.backups import is_restored
 from outlast.errors import ConfigError
 
 if TYPE_CHECKING:
+    from outlast.config.cluster import Role
     from outlast.history.history import JSON
-    from outlast.spec.cluster import Role
 
 
 @click.command(name="add-node")

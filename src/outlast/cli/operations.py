@@ -12,12 +12,13 @@ import click
 from outlast.cli.options import json_option, lab_option
 from outlast.cli.output import Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster import lifecycle, operate
-from outlast.cluster.systems import system
+from outlast.clusters import lifecycle
+from outlast.clusters import operation as operate
+from outlast.clusters.systems import system
+from outlast.config import DrillSpec, load_any, load_cluster
 from outlast.errors import ConfigError, HostError, UnavailableError
 from outlast.hosts.base import Program
 from outlast.hosts.netns.host import NetnsHost
-from outlast.spec import DrillSpec, load_any, load_cluster
 from outlast.systems.base import Cluster, Maintainable, Switchable
 from outlast.systems.wait import until_whole
 
@@ -131,7 +132,7 @@ def validate(file: str, as_json: bool) -> None:
     if isinstance(found, DrillSpec):
         # Here: operating a cluster needs none of it.
         from outlast.routes.registry import with_route
-        from outlast.run.experiment import check_words
+        from outlast.run.drill import check_words
 
         own = found.cluster.preset
         cluster = with_route(load_cluster(own or "patroni", wish=found.cluster), found.route)

@@ -93,7 +93,7 @@ def webhook_option(command: F) -> F:
     """Add --webhook URL: whom to tell of failovers, alerts and verdicts. Its value is chosen, not passed on."""
 
     def chosen(_context: click.Context, _param: click.Parameter, url: str | None) -> None:
-        from outlast.run.webhook import choose, receiver  # here: most commands tell nobody
+        from outlast.notify.webhook import choose, receiver  # here: most commands tell nobody
 
         if url is not None:
             choose(url)

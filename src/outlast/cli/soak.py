@@ -25,7 +25,8 @@ from outlast.cli.options import (
     set_words,
 )
 from outlast.cli.output import ERR, EXIT_CODES, OUT, asynchronous, print_json, say, write_file
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, split_overrides
 from outlast.errors import ClusterError, HistoryError, UnavailableError
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
@@ -34,10 +35,9 @@ from outlast.report.junit import junit
 from outlast.report.plain import plain
 from outlast.report.terminal import print_run
 from outlast.run.conclude import Outcome
-from outlast.run.soak.diary import Diary
-from outlast.run.soak.director import Director
-from outlast.run.soak.plan import NAME, SoakTimes, check_settings
-from outlast.spec import load_cluster, split_overrides
+from outlast.soak.diary import Diary
+from outlast.soak.director import Director
+from outlast.soak.plan import NAME, SoakTimes, check_settings
 from outlast.systems.base import Cluster, HasPrimary, HasServers, Switchable
 
 PLAIN_EVERY: Final = 10

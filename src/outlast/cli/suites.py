@@ -20,13 +20,13 @@ from outlast.cli.options import (
     set_words,
 )
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, say, write_file
+from outlast.config import split_overrides
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import Document
 from outlast.report.junit import junit
 from outlast.report.terminal import print_brief
-from outlast.run.suite import SuiteRun, load_suite, run_suite
-from outlast.spec import split_overrides
+from outlast.suites.suite import SuiteRun, load_suite, run_suite
 
 
 @click.command()

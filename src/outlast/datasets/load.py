@@ -9,12 +9,12 @@ from typing import Final
 import psycopg
 
 from outlast.clock import now_ns, seconds_between
+from outlast.config.cluster import ClusterSpec
 from outlast.datasets.base import Batch, Dataset
 from outlast.datasets.ha_test import HaTest
 from outlast.datasets.healthcare import Healthcare
 from outlast.datasets.shop import Shop
 from outlast.errors import ClusterError, ConfigError
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.base import Cluster, HasServers, Progress
 from outlast.systems.postgres.views import Connection
 

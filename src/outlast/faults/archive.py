@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from outlast.cluster import backups
+from outlast.clusters import backups
 from outlast.errors import ClusterError, ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Param, Staged
 from outlast.faults.sql import SqlFault, one, rows

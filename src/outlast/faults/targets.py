@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from outlast.config import SYMBOLIC_TARGETS
 from outlast.errors import ClusterError, ConfigError
-from outlast.spec import SYMBOLIC_TARGETS
 from outlast.systems.base import Cluster, HasConsensus, HasMonitor, Role
 
 

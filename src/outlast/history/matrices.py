@@ -1,4 +1,4 @@
-"""The store of a matrix: its document alone, shaped as run/matrix.py tells. Its runs have stores of their own."""
+"""The store of a matrix: its document alone, shaped as campaigns/matrix.py tells. Its runs have stores of their own."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.errors import ClusterError
 from outlast.history.live import POINTER
 from outlast.hosts.base import Host, Program
@@ -11,7 +12,6 @@ from outlast.monitoring import postgres_exporter
 from outlast.monitoring.exporter import config
 from outlast.monitoring.exporter.config import ExporterConfig, Target
 from outlast.monitoring.jobs import WITHOUT_SERVERS
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems import credentials
 from outlast.systems.base import Cluster, HasPrimary, HasServers
 from outlast.systems.etcd.member import CLIENT_PORT

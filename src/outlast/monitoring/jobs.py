@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.monitoring import postgres_exporter
 from outlast.monitoring.exporter.config import PORT as EXPORTER_PORT
 from outlast.monitoring.prometheus import SLOW_SCRAPE_S, Job
 from outlast.routes.haproxy import STATS_PORT, has_metrics
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.etcd.member import CLIENT_PORT
 from outlast.systems.programs import missing
 from outlast.systems.raftlog.settings import ADMIN_PORT

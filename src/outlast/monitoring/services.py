@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
+from outlast.config.cluster import MONITORING_KINDS, ClusterSpec, ServiceKind, ServiceSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
 from outlast.monitoring import alertmanager, exporter_service, prometheus
 from outlast.monitoring.jobs import jobs, receiver
-from outlast.spec.cluster import MONITORING_KINDS, ClusterSpec, ServiceKind, ServiceSpec
 from outlast.systems import http
 from outlast.systems.base import Cluster, Role
 from outlast.systems.postgres.server import last_lines

@@ -1,4 +1,4 @@
-"""A matrix for a person at a terminal: a line a cell. Made from its document alone (run/matrix.py has its shape)."""
+"""A matrix for a person at a terminal, a line a cell, from its document alone (its shape: campaigns/matrix.py)."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from outlast.config.cluster import ClusterSpec, ServiceSpec
 from outlast.hosts.base import PublishedPort
-from outlast.spec.cluster import ClusterSpec, ServiceSpec
 from outlast.systems.base import Role, RouteView
 from outlast.systems.postgres.dsn import multi_host_dsn
 

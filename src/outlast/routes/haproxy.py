@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host, Program, PublishedPort
 from outlast.routes.base import services_of, view
 from outlast.routes.health import CheckedNode, HealthConfig
-from outlast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.systems import http
 from outlast.systems.base import Cluster, HasHealthChecks, Role, RouteView
 from outlast.systems.credentials import PASSFILE

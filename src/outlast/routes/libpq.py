@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import PublishedPort
 from outlast.routes.base import ROLES, view
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.base import RouteView
 from outlast.systems.postgres.settings import POSTGRES_PORT
 

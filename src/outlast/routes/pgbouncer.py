@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, ServiceSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Program, PublishedPort
 from outlast.routes.base import services_of, view
 from outlast.routes.haproxy import READ_PORT, WRITE_PORT
-from outlast.spec.cluster import ClusterSpec, ServiceSpec
 from outlast.systems.base import Cluster, Role, RouteView
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, ServiceSpec
 from outlast.errors import UnavailableError
 from outlast.routes.base import ROLES, Route, services_of
 from outlast.routes.haproxy import HaproxyRoute, HaproxyService
 from outlast.routes.libpq import LibpqRoute
 from outlast.routes.pgbouncer import PgbouncerRoute, PgbouncerService
-from outlast.spec.cluster import ClusterSpec, ServiceSpec
 from outlast.systems.base import Cluster, HasRoutes, HasServers, Role, RouteView
 from outlast.systems.service import Service
 

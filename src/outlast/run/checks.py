@@ -30,10 +30,10 @@ from outlast.checkers.rows_as_acked import RowsAsAcked
 from outlast.checkers.set_full import SetFull
 from outlast.checkers.split_brain import SplitBrain
 from outlast.checkers.transactions.check import ListAppend, RwRegister
+from outlast.config import DrillSpec
+from outlast.config.drill import Limit
 from outlast.errors import ConfigError
 from outlast.history.soak_rows import INSERT, UPDATE
-from outlast.spec import DrillSpec
-from outlast.spec.drill import Limit
 from outlast.workloads import WORKLOADS
 from outlast.workloads.bank import TOTAL
 

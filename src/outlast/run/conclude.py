@@ -15,8 +15,9 @@ from typing import Final
 
 from outlast.checkers.base import Finding, Verdict, run_checker, worst
 from outlast.clock import now_ns, seconds_between
-from outlast.cluster.services import start_member
-from outlast.cluster.versions import versions
+from outlast.clusters.services import start_member
+from outlast.clusters.versions import versions
+from outlast.config import DrillSpec, to_document
 from outlast.errors import ClusterError
 from outlast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from outlast.history.reading import read_ops
@@ -24,12 +25,11 @@ from outlast.history.store import RECORDINGS, RunDocument, save_run
 from outlast.report.findings import finding_document
 from outlast.routes.registry import own_route
 from outlast.run.checks import make_checkers
-from outlast.run.final import final_read
+from outlast.run.final_read import final_read
 from outlast.run.load import CLIENT_HOST
 from outlast.run.plan import Step
-from outlast.run.restoring import restored_read
-from outlast.run.routed import routed_final_read
-from outlast.spec import DrillSpec, to_document
+from outlast.run.restored_read import restored_read
+from outlast.run.routed_load import routed_final_read
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import until_whole
 from outlast.workloads import WORKLOADS

@@ -15,6 +15,7 @@ from typing import Final
 import outlast
 from outlast.checkers.base import run_checker, worst
 from outlast.clock import now_ns, seconds_between, timestamp
+from outlast.config import DrillSpec, WorkloadSpec, to_document
 from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON, FinalRead, History
 from outlast.history.reading import live_counts, read_ops
@@ -22,7 +23,6 @@ from outlast.history.store import RECORDINGS, RunDocument, save_run
 from outlast.report.findings import finding_document
 from outlast.run.checks import make_checkers
 from outlast.run.conclude import CHECK_TIMEOUT_S, Outcome
-from outlast.spec import DrillSpec, WorkloadSpec, to_document
 from outlast.systems.postgres.server import last_lines
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import with_defaults

@@ -14,14 +14,14 @@ from typing import Final
 import psycopg
 
 from outlast.clock import deadline_ns, now_ns
+from outlast.config import ClusterSpec, NodeSpec, WorkloadSpec
 from outlast.errors import ClusterError, HarnessError, HostError, UnavailableError
 from outlast.history.reading import live_counts
 from outlast.hosts.base import Host, Process, Program
 from outlast.hosts.state import runs_folder
 from outlast.routes.registry import carries_prepared, route
-from outlast.run.belongings import bring
-from outlast.run.routed import routed_configs
-from outlast.spec import ClusterSpec, NodeSpec, WorkloadSpec
+from outlast.run.program_files import bring
+from outlast.run.routed_load import routed_configs
 from outlast.systems.base import Cluster, HasServers, Role
 from outlast.systems.credentials import PASSFILE
 from outlast.systems.postgres.dsn import multi_host_dsn

@@ -6,11 +6,11 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from outlast.config import DrillSpec
 from outlast.errors import ConfigError
 from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault
 from outlast.history.history import JSON
-from outlast.spec import DrillSpec
 
 
 @dataclass(frozen=True, slots=True)

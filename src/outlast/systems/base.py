@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.history.history import NodeContent
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres.views import Connection
 
@@ -299,7 +299,7 @@ class Resizable(Protocol):
     """Can take in a node and let one go while it runs.
 
     Both change ``spec``, so that what is asked next knows of it; the caller keeps it in the lab's folder
-    (cluster/operate.py), before a node is made and after one is gone.
+    (clusters/operation.py), before a node is made and after one is gone.
     """
 
     async def add_node(self, node: NodeSpec) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError
 from outlast.history.history import NodeContent
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import ClusterView, NodeView, OutageModel, Role, RouteView
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres.server import last_lines

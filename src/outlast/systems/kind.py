@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.base import Cluster, Progress
 
 ClusterT = TypeVar("ClusterT", bound=Cluster)

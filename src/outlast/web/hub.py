@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 from outlast.history.history import JSON
 from outlast.hosts.state import runs_folder
 from outlast.web.jobs import Job, Jobs

@@ -6,14 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from outlast.cluster import lifecycle
-from outlast.errors import ConfigError, OutlastError, UnavailableError
-from outlast.faults import journal
-from outlast.faults.base import Fault, with_defaults
-from outlast.faults.registry import fault, faults
-from outlast.faults.targets import resolve
-from outlast.history.history import JSON
-from outlast.spec import (
+from outlast.clusters import lifecycle
+from outlast.config import (
     SYMBOLIC_TARGETS,
     drill_names,
     load_cluster,
@@ -21,6 +15,12 @@ from outlast.spec import (
     preset_names,
     split_overrides,
 )
+from outlast.errors import ConfigError, OutlastError, UnavailableError
+from outlast.faults import journal
+from outlast.faults.base import Fault, with_defaults
+from outlast.faults.registry import fault, faults
+from outlast.faults.targets import resolve
+from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasPrimary, Switchable
 
 

@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 
 from outlast.clock import now_ns, seconds_between, wall_ms
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 from outlast.errors import OutlastError
 from outlast.faults import journal
 from outlast.history.history import JSON

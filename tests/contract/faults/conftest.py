@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
 from outlast.hosts.netns import clocks, disks
 from outlast.hosts.state import runs_folder
 from outlast.run.load import Load
-from outlast.spec import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
 from outlast.systems.base import Cluster
 
 LAB = "faults"

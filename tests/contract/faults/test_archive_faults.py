@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import ConfigError, HostError
 from outlast.faults import journal
 from outlast.faults.base import Staged, with_defaults
 from outlast.faults.registry import fault
-from outlast.spec import load_cluster
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.programs import missing
 from outlast.systems.wait import until

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault, faults

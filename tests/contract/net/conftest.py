@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from outlast.cluster.residue import find_residue, take_census
+from outlast.clusters.residue import find_residue, take_census
+from outlast.config import ClusterSpec
 from outlast.faults.base import Effect, Fault, Injection, with_defaults
 from outlast.history.history import JSON
 from outlast.hosts.base import Lab
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
-from outlast.spec import ClusterSpec
 
 CLIENT = "client-1"
 

@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 
 from raftlog.config import ObjectStoreSettings
 from raftlog.errors import RaftlogError
-from raftlog.local import LocalCluster, free_ports, wait_for
 from raftlog.snapshot.bucket import Bucket
+from raftlog.testing.local_cluster import LocalCluster, free_ports, wait_for
 
 pytest.importorskip("moto.server")
 

@@ -13,7 +13,7 @@ import confluent_kafka
 import kafka
 import pytest
 
-from raftlog.local import LocalCluster
+from raftlog.testing.local_cluster import LocalCluster
 
 COUNT = 200
 

@@ -58,7 +58,7 @@ def test_requests_in_the_document_are_those_that_are_served() -> None:
         assert f"{name} {low}–{high}" in TEXT.replace("\n", " "), name
 
 
-@pytest.mark.parametrize("module", ["raftlog", "raftlog.sim", "raftlog.conformance"])
+@pytest.mark.parametrize("module", ["raftlog", "raftlog.sim", "raftlog.testing.conformance"])
 def test_programs_in_the_document_run(module: str) -> None:
     found = subprocess.run(
         [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=60, check=False

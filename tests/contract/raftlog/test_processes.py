@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from raftlog.local import LocalCluster, Process, wait_for
+from raftlog.testing.local_cluster import LocalCluster, Process, wait_for
 
 QUICK_SNAPSHOTS = "[snapshot]\nlog_threshold = 200\nmin_interval_secs = 0.1"
 
@@ -351,7 +351,7 @@ def test_second_node_with_the_same_id_is_refused_by_its_peers(cluster: LocalClus
     twin_folder = tmp_path / "twin"
     twin_folder.mkdir()
     text = (original.folder / "node.toml").read_text()
-    from raftlog.local import free_ports
+    from raftlog.testing.local_cluster import free_ports
 
     kafka, peer, admin = (f"127.0.0.1:{port}" for port in free_ports(3))
     for old, new in ((original.kafka, kafka), (original.peer, peer), (original.admin, admin)):

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle, operate
-from outlast.spec import load_cluster
+from outlast.clusters import lifecycle
+from outlast.clusters import operation as operate
+from outlast.config import load_cluster
 from outlast.systems.base import Role
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.system import TOOLS

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
-from outlast.cluster.services import start_member
-from outlast.spec import load_cluster
+from outlast.clusters import lifecycle
+from outlast.clusters.services import start_member
+from outlast.config import load_cluster
 from outlast.systems.base import Cluster
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest

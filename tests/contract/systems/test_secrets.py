@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from labs import lab_up
 
-from outlast.cluster import lifecycle
-from outlast.cluster.systems import system
+from outlast.clusters import lifecycle
+from outlast.clusters.systems import system
+from outlast.config import ClusterSpec, load_cluster
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.monitoring.services import with_monitoring
 from outlast.routes.registry import with_route
-from outlast.spec import ClusterSpec, load_cluster
 from outlast.systems.base import HasPrimary, HasServers
 from outlast.systems.programs import missing
 

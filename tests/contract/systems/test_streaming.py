@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster
 from outlast.errors import ClusterError
-from outlast.spec import load_cluster
 from outlast.systems.base import Role
 from outlast.systems.streaming import moves
 from outlast.systems.streaming.cluster import StreamingCluster

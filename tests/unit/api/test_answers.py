@@ -99,7 +99,7 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_made(
 def test_importing_outlast_imports_none_of_its_parts_and_the_name_cluster_is_always_callable() -> None:
     program = (
         "import sys, outlast; assert [m for m in sys.modules if m.startswith('outlast')] == ['outlast'];"
-        "import outlast.cluster.lifecycle; assert callable(outlast.cluster); assert outlast.Cluster;"
+        "import outlast.clusters.lifecycle; assert callable(outlast.cluster); assert outlast.Cluster;"
         "assert 'OwnCluster' in dir(outlast)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

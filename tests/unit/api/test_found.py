@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from outlast.api.found import _as_seen
-from outlast.cluster.failover_cost import Loss
-from outlast.cluster.foreign import HIDDEN, Foreign
+from outlast.clusters.failover_cost import Loss
+from outlast.clusters.foreign import HIDDEN, Foreign
 from outlast.systems.base import NodeView, Role
 
 PRIMARY = NodeView("a:1", Role.PRIMARY, "a", 1, None, "running", True)

@@ -20,8 +20,8 @@ from outlast.history.formats.events import EventPairer
 from outlast.history.formats.jepsen_edn import read_jepsen_edn
 from outlast.history.history import History
 from outlast.history.op import Ops, Outcome
-from outlast.history.simulate import register_history
 from outlast.history.sketch import sketch
+from outlast.testing.simulated_history import register_history
 
 CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
 Op = tuple[Call, int, int | None]

@@ -34,9 +34,9 @@ from outlast.clock import deadline_ns
 from outlast.history.formats.events import EventPairer
 from outlast.history.history import History
 from outlast.history.op import NEVER, Ops, Outcome
-from outlast.history.simulate import list_append_history, serial_history
 from outlast.history.sketch import sketch
 from outlast.history.txn import Txns, transactions
+from outlast.testing.simulated_history import list_append_history, serial_history
 
 CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
 

@@ -12,7 +12,7 @@ from program import command, outlast
 from terminal import Talk
 
 from outlast.cli.asking import written
-from outlast.spec import load_cluster, preset_names
+from outlast.config import load_cluster, preset_names
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from outlast.cli.main import USAGE, run
+from outlast.config import drill_names, load_drill, preset_names
 from outlast.hosts.state import labs_folder
-from outlast.run.experiment import check_words
-from outlast.spec import drill_names, load_drill, preset_names
+from outlast.run.drill import check_words
 
 DRILL = "duration: 3s\nworkload: {append: {}}\n"
 

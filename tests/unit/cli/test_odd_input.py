@@ -16,11 +16,11 @@ import pytest
 import raftlog.cli
 from outlast.cli import balancers
 from outlast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
-from outlast.cluster import examine
-from outlast.cluster.lifecycle import _check_ports
+from outlast.clusters import examine
+from outlast.clusters.lifecycle import _check_ports
+from outlast.config import load_cluster
 from outlast.errors import UnavailableError
 from outlast.hosts.netns.lab import _remove_tree
-from outlast.spec import load_cluster
 from outlast.systems.base import NodeView, Role
 
 LONG = "x" * 5000

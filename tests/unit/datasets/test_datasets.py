@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from outlast.config import load_cluster
 from outlast.datasets.base import Batch, batch
 from outlast.datasets.healthcare import COLUMNS
 from outlast.datasets.healthcare_rows import made, row_counts
 from outlast.datasets.load import DATASETS, check_dataset
 from outlast.errors import ConfigError
-from outlast.spec import load_cluster
 
 
 def counted(batches: list[Batch]) -> dict[str, int]:

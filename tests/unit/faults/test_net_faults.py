@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from outlast.config import ClusterSpec
 from outlast.errors import ConfigError
 from outlast.faults.base import Effect, with_defaults
 from outlast.faults.net import NetFault, joined, links_of, spread
@@ -15,8 +16,7 @@ from outlast.faults.net_links import agrees, around, enough_to_show, ports_of
 from outlast.faults.net_reset import NetReset
 from outlast.faults.registry import faults
 from outlast.net.base import CUT
-from outlast.net.fake import FakeNet
-from outlast.spec import ClusterSpec
+from outlast.testing.fake_net import FakeNet
 
 NET_FAULTS = [fault for fault in faults() if isinstance(fault, NetFault)]
 every_fault = pytest.mark.parametrize("fault", NET_FAULTS, ids=lambda fault: fault.name)

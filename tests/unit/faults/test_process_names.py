@@ -7,10 +7,10 @@ from typing import cast
 
 import pytest
 
+from outlast.config import load_cluster
 from outlast.errors import ConfigError
 from outlast.faults.process_signal import process_name
 from outlast.hosts.base import Lab
-from outlast.spec import load_cluster
 from outlast.systems.base import Cluster
 from outlast.systems.credentials import Credentials
 from outlast.systems.patroni.cluster import PatroniCluster

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from outlast.alerts.cases import CASES, AlertCase
+from outlast.alerts.drill import AlertReport, Episode, judge
 from outlast.checkers.base import Verdict
 from outlast.monitoring.exporter.alert_log import AlertEvent, AlertLog
 from outlast.monitoring.prometheus import alerts
-from outlast.run.alert_cases import CASES, AlertCase
-from outlast.run.alert_drill import AlertReport, Episode, judge
 
 S = 1_000_000_000
 QUIET = Episode("quiet", (), (), 0, 0, 20 * S)

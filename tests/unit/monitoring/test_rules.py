@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from outlast.config import load_cluster
 from outlast.monitoring import alertmanager, prometheus
 from outlast.monitoring.jobs import jobs, receiver
 from outlast.monitoring.services import with_monitoring
-from outlast.spec import load_cluster
 from outlast.systems.programs import missing
 
 RULES = Path(str(files("outlast.monitoring") / "rules"))

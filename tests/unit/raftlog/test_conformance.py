@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from raftlog import conformance
 from raftlog.core.log import RaftLog
+from raftlog.testing import conformance
 
 GOLDEN = Path(__file__).parent / "transcripts"
 

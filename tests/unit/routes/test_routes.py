@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from outlast.config import ClusterSpec, load_cluster, load_drill
 from outlast.errors import ConfigError, UnavailableError
-from outlast.hosts.fake import FakeLab
 from outlast.routes import registry
 from outlast.routes.haproxy import HaproxyService, haproxy_config
 from outlast.routes.health import CheckedNode, HealthConfig, NodeHealth
 from outlast.routes.pgbouncer import PgbouncerService, pgbouncer_config, userlist
-from outlast.spec import ClusterSpec, load_cluster, load_drill
 from outlast.systems import programs
 from outlast.systems.credentials import Credentials
 from outlast.systems.patroni.cluster import PatroniCluster
 from outlast.systems.postgres.group import ServerGroup
+from outlast.testing.fake_host import FakeLab
 from outlast.units import NS_PER_S
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from outlast.config import DrillSpec, load_drill
 from outlast.errors import ConfigError
 from outlast.run.plan import make_plan, step_rng
-from outlast.spec import DrillSpec, load_drill
 
 
 def drill(tmp_path: Path, timeline: str) -> DrillSpec:

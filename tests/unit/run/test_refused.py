@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from outlast.config import DrillSpec, WorkloadSpec
 from outlast.errors import ConfigError
-from outlast.run.experiment import run_drill
-from outlast.spec import DrillSpec, WorkloadSpec
+from outlast.run.drill import run_drill
 
 
 async def test_a_refused_drill_leaves_no_run_folder(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from histories import s
 
 from outlast.run.load import Usage, _usage
-from outlast.run.soak.cost import MIB, Sample, cost_figures, own_usage
-from outlast.run.soak.summary import _cost_lines
+from outlast.soak.cost import MIB, Sample, cost_figures, own_usage
+from outlast.soak.summary import _cost_lines
 
 
 def sample(at: float, writer_s: float, reader_s: float, tool_mib: float = 80) -> Sample:

@@ -18,9 +18,9 @@ from outlast.history.formats.events import EventPairer
 from outlast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
 from outlast.history.op import NONE, Ops, Outcome
 from outlast.history.soak_rows import INSERT, ROWS, UPDATE
-from outlast.run.soak.figures import Counted, criteria, failover_figures, writer_figures
-from outlast.run.soak.plan import SoakTimes
-from outlast.run.soak.validation import Counts, Validation
+from outlast.soak.figures import Counted, criteria, failover_figures, writer_figures
+from outlast.soak.plan import SoakTimes
+from outlast.soak.validation import Counts, Validation
 
 FAR_NS = s(10_000)
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from histories import s
 
-from outlast.cluster.observe import Observer
+from outlast.clusters.observation import Observer
 from outlast.history.history import NodeObservation
-from outlast.run.soak.director import OBSERVATIONS_A_NODE
-from outlast.run.soak.validation import Counts, Validation
+from outlast.soak.director import OBSERVATIONS_A_NODE
+from outlast.soak.validation import Counts, Validation
 from outlast.systems.base import Cluster
 
 NODES = [f"pg-node-{number}" for number in range(1, 7)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from outlast.config import load_cluster
 from outlast.errors import ConfigError
-from outlast.run.soak.diary import node_line, progress_line
-from outlast.run.soak.plan import SoakTimes, promotable, rotation, soak_drill
-from outlast.spec import load_cluster
+from outlast.soak.diary import node_line, progress_line
+from outlast.soak.plan import SoakTimes, promotable, rotation, soak_drill
 
 NODES = [f"pg-node-{number}" for number in range(1, 7)]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from outlast.cluster import backups
+from outlast.clusters import backups
+from outlast.config import load_cluster
 from outlast.errors import ConfigError, UnavailableError
-from outlast.spec import load_cluster
 from outlast.systems.postgres import backup
 from outlast.systems.postgres.backup import Backup, Target
 from outlast.systems.postgres.install import PostgresInstall

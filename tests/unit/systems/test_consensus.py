@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from outlast.config import load_cluster
 from outlast.errors import UnavailableError
-from outlast.spec import load_cluster
 from outlast.systems.consensus import MemberLook, _leader, _missing
 from outlast.systems.etcd import cluster as etcd
 from outlast.systems.etcd.member import etcd_program

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from outlast.hosts.fake import FakeHost
-from outlast.spec import ClusterSpec
+from outlast.config import ClusterSpec
 from outlast.systems.credentials import Credentials
 from outlast.systems.patroni import settings
 from outlast.systems.patroni.watchdog import read_orders
 from outlast.systems.postgres.install import PostgresInstall
+from outlast.testing.fake_host import FakeHost
 
 WORDS = Credentials(dict.fromkeys(("postgres", "replicator", "patroni", "appuser"), "word"), Path("pgpass"))
 

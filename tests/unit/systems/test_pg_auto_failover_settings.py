@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outlast.spec import load_cluster
+from outlast.config import load_cluster
 from outlast.systems.base import CAPABILITIES, HasConsensus
 from outlast.systems.pg_auto_failover import keeper, mend, settings
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster

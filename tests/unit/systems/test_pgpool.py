@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from outlast.cli.balancers import spelled
+from outlast.config import ClusterSpec, load_cluster
 from outlast.hosts.base import Completed, Program
-from outlast.hosts.fake import FakeHost
-from outlast.spec import ClusterSpec, load_cluster
 from outlast.systems.credentials import Credentials
 from outlast.systems.pgpool import settings
 from outlast.systems.pgpool.pcp import Pcp, PcpError
 from outlast.systems.pgpool.system import TOOLS, PgpoolSystem
 from outlast.systems.programs import missing
+from outlast.testing.fake_host import FakeHost
 
 SECRETS = {
     user: f"secret-of-{user}" for user in ("postgres", "appuser", settings.PCP_USER, settings.AGENT_USER)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from outlast.config import ClusterSpec, load_cluster
 from outlast.errors import ClusterError, HostError
-from outlast.spec import ClusterSpec, load_cluster
 from outlast.systems.base import ClusterView, NodeView, OperatedByHand, Role
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.choice import Held, choose, synchronous_standby_names

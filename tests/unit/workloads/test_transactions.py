@@ -10,10 +10,10 @@ import pytest
 
 from outlast.checkers.judge import MODELS
 from outlast.clock import now_ns
+from outlast.config.drill import DrillSpec
 from outlast.errors import ConfigError
 from outlast.history.op import NONE
 from outlast.run.checks import make_checkers
-from outlast.spec.drill import DrillSpec
 from outlast.workloads import WORKLOADS, Call, Options
 from outlast.workloads.base import with_defaults
 from outlast.workloads.transport import Routed

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError
 from outlast.history.history import NodeContent
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import http
 from outlast.systems.base import OutageModel, RouteView
 from outlast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberLook

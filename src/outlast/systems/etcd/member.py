@@ -16,9 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from outlast.config.cluster import NodeSpec
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Host, Lab, Program
-from outlast.spec.cluster import NodeSpec
 from outlast.systems.http import request
 
 CLIENT_PORT: Final = 2379

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.consensus import come_up

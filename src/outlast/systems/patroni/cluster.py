@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Lab, Program
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import http, maintenance
 from outlast.systems.base import ClusterView, HealthCheck, NodeView, OutageModel, Role
 from outlast.systems.credentials import Credentials

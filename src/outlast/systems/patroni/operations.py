@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from outlast.config.cluster import NodeSpec, without_node
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
-from outlast.spec.cluster import NodeSpec, without_node
 from outlast.systems import credentials, maintenance
 from outlast.systems.base import Role
 from outlast.systems.etcd import member as etcd

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.hosts.base import Host
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import OutageModel
 from outlast.systems.credentials import Credentials
 from outlast.systems.etcd.member import CLIENT_PORT

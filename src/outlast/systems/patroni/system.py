@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.etcd import member as etcd

@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import ClusterView, NodeView, OutageModel, Role
 from outlast.systems.credentials import Credentials
 from outlast.systems.pg_auto_failover import keeper, operations, settings

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError, UnavailableError
 from outlast.hosts.base import Completed, Host, Program
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import programs
 from outlast.systems.credentials import PASSFILE
 from outlast.systems.pg_auto_failover import mend, settings

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Host
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.pg_auto_failover import settings
 from outlast.systems.postgres.install import PostgresInstall
 

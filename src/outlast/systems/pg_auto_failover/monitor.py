@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
+from outlast.config.cluster import ClusterSpec
 from outlast.errors import ClusterError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.credentials import Credentials
 from outlast.systems.pg_auto_failover import settings
 from outlast.systems.postgres import views

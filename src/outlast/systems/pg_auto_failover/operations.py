@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from outlast.clock import now_ns, seconds_between
+from outlast.config.cluster import NodeSpec, without_node
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
-from outlast.spec.cluster import NodeSpec, without_node
 from outlast.systems import credentials
 from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.postgres.server import PostgresServer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from outlast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
+from outlast.config.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.systems.base import OutageModel
 from outlast.systems.postgres.server import NODE_SETTING, quote
 from outlast.systems.postgres.settings import server_parameters, text

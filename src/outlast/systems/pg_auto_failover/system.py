@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.pg_auto_failover import keeper, operations, settings

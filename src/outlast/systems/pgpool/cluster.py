@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from outlast.clock import timestamp
+from outlast.config.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.errors import ClusterError, OutlastError
 from outlast.hosts.base import Host, Lab, Program
-from outlast.spec.cluster import ClusterSpec, NodeSpec, ServiceSpec
 from outlast.systems import http, maintenance
 from outlast.systems.base import ClusterView, NodeView, Role, RouteView
 from outlast.systems.credentials import Credentials

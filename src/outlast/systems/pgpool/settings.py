@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from outlast.spec.cluster import ClusterSpec, ServiceSpec
+from outlast.config.cluster import ClusterSpec, ServiceSpec
 from outlast.systems.base import OutageModel
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres.seed import SUPERUSER

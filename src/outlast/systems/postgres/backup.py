@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from outlast.config.cluster import ClusterSpec
 from outlast.errors import ClusterError, UnavailableError
 from outlast.hosts.base import Completed, Lab, Program
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.base import Cluster, HasPrimary
 from outlast.systems.postgres.install import find, installed
 from outlast.systems.postgres.seed import POSTGRES_UID, SUPERUSER

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.scram import verifier

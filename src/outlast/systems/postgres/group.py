@@ -9,9 +9,9 @@ from typing import Final
 
 import psycopg
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError, HostError
 from outlast.hosts.base import Host, Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import maintenance
 from outlast.systems.base import NodeView, Role
 from outlast.systems.credentials import Credentials

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.spec.cluster import ClusterSpec, NodeSpec
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.systems.postgres.server import NODE_SETTING, SOCKET_DIR
 
 POSTGRES_PORT: Final = 5432

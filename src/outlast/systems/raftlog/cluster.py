@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.errors import ClusterError
 from outlast.history.history import NodeContent
 from outlast.hosts.base import Lab, Program
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import http
 from outlast.systems.base import RouteView
 from outlast.systems.consensus import LOOK_TIMEOUT_S, ConsensusCluster, MemberLook

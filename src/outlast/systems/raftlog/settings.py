@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from outlast.spec.cluster import ClusterSpec, NodeSpec
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import OutageModel
 
 KAFKA_PORT: Final = 9092

@@ -6,8 +6,8 @@ import asyncio
 from importlib.util import find_spec
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.consensus import come_up

@@ -13,8 +13,8 @@ from typing import Final
 import psycopg
 
 from outlast.clock import timestamp
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec, NodeSpec
 from outlast.systems import maintenance
 from outlast.systems.base import ClusterView, OutageModel, Progress, Role
 from outlast.systems.credentials import Credentials

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from outlast.config.cluster import NodeSpec, without_node
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
-from outlast.spec.cluster import NodeSpec, without_node
 from outlast.systems import credentials, maintenance
 from outlast.systems.postgres import following
 from outlast.systems.postgres.settings import POSTGRES_PORT

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from outlast.spec.cluster import ClusterSpec, NodeSpec
+from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import OutageModel
 from outlast.systems.postgres import settings as servers
 from outlast.systems.streaming.choice import synchronous_standby_names

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from outlast.config.cluster import ClusterSpec
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
-from outlast.spec.cluster import ClusterSpec
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.kind import no_tls

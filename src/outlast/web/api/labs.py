@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 
-from outlast.cluster import lifecycle
+from outlast.clusters import lifecycle
 from outlast.web import says
 from outlast.web.api.asked import ANSWERS, Asked, Inject, Move, Name
 from outlast.web.api.start import OfHub, start

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from outlast.spec import drill_suites, preset_names
+from outlast.config import drill_suites, preset_names
 from outlast.web import says
 from outlast.web.api.asked import ANSWERS, Drill, Name
 from outlast.web.api.start import OfHub, start

@@ -1,0 +1,1 @@
+"""Alerts fired for real, each by its cause, and how late they came."""

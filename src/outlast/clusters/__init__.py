@@ -1,0 +1,1 @@
+"""A cluster from its start to its removal, observed, operated and examined."""

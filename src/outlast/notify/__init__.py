@@ -1,0 +1,1 @@
+"""Who is told of failovers, alerts and verdicts, and how."""

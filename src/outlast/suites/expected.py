@@ -1,0 +1,208 @@
+"""Findings that a suite expects: weaknesses that systems really have, which it is the tool's work to find.
+
+A drill that finds one has the verdict ``fail``, on its own and for ever. In a suite it is the outcome that was
+expected, and told as that; what it found besides counts as always. docs/track-record.md tells each in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from outlast.checkers.base import Finding, Verdict
+from outlast.config import ClusterSpec
+from outlast.history.history import JSON
+from outlast.report.findings import finding_document
+from outlast.report.json import Document
+
+FOUND: Final = "expected fail: found"
+NOT_FOUND: Final = "expected fail: not found"
+TOLD: Final = "expected outcome: found"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a drill is expected to find. checks: findings of which at least one fails, and beside which none may.
+
+    why: the weakness, in one sentence. must: whether not finding it fails the suite; without, a pass is a pass.
+    anomalies: where these are given, a finding with any other is none of those expected. told: of a weakness that fails
+    no check because it has an outcome of its own: that outcome, of which there must be some among the ops.
+    """
+
+    checks: tuple[str, ...]
+    why: str
+    must: bool = False
+    anomalies: tuple[str, ...] = ()
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A drill with settings of its own, as a member of a suite. sets: ``key=value``, of cluster or drill.
+
+    expected: None for one that must pass: the negative control of another.
+    """
+
+    name: str
+    title: str
+    drill: str
+    system: str
+    sets: tuple[str, ...] = ()
+    expected: Expected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """A finding that a drill of the ordinary suites is expected to have on some systems, with some settings."""
+
+    drill: str
+    systems: tuple[str, ...]
+    expected: Expected
+    when: Callable[[ClusterSpec], bool] = field(default=lambda _spec: True)
+
+
+LONG_FORK: Final = ("long-fork", "G-nonadjacent", "G-nonadjacent-realtime", "G-single-realtime")
+"""What a long fork is called by the checkers that see it."""
+
+_SERVERS: Final = ("patroni", "pg_auto_failover", "streaming", "pgpool")
+
+WEAKNESSES: Final[tuple[Weakness, ...]] = (
+    Weakness(
+        "long-fork",
+        _SERVERS,
+        Expected(
+            ("long_fork", "rw_register"),
+            "a primary and its standbys may show two writes in opposite orders: a standby shows them in the order of "
+            "their commit records, the primary in the order in which they leave the list of running transactions",
+            anomalies=LONG_FORK,
+        ),
+    ),
+    Weakness(
+        "load-through-failover",
+        ("pg_auto_failover",),
+        Expected(
+            ("availability", "outage"),
+            "a primary that is shut down is noticed by time-outs alone, so that the pause is 5 to 8 s of the load's 40",
+        ),
+    ),
+    Weakness(
+        "sync-wait-cancelled",
+        _SERVERS,
+        Expected(
+            (),
+            "a commit whose wait for its standby was cancelled is reported as done, with a warning, and may be lost",
+            must=True,
+            told="local",
+        ),
+        lambda spec: spec.sync != "off",
+    ),
+    Weakness(
+        "manager-kill",
+        ("patroni",),
+        Expected(
+            ("split_brain", "lost_writes", "replicas_equal", "outage"),
+            "without a watchdog nothing stops a PostgreSQL whose Patroni has died from taking writes",
+        ),
+        lambda spec: not spec.watchdog,
+    ),
+    Weakness(
+        "archive-gap",
+        _SERVERS,
+        Expected(
+            ("restorable",),
+            "an archive that lacks one segment cannot be restored past it, and nothing but a restore tells",
+            must=True,
+        ),
+    ),
+    Weakness(
+        "primary-partition",
+        _SERVERS,
+        Expected(
+            ("lost_writes", "split_brain"),
+            "without synchronous replication a primary that is cut off acknowledges writes that are lost",
+        ),
+        lambda spec: spec.sync == "off",
+    ),
+)
+
+
+def _others(failed: Sequence[Document], expected: Expected) -> list[str]:
+    """Return the names of the findings that are not among those expected."""
+    found = []
+    for one in failed:
+        anomalies = one.get("anomalies")
+        seen = set(anomalies) if isinstance(anomalies, dict) else set()
+        strange = bool(expected.anomalies) and not seen <= set(expected.anomalies)
+        if one["name"] not in expected.checks or strange:
+            found.append(str(one["name"]))
+    return found
+
+
+def expected_of(drill: str, spec: ClusterSpec) -> Expected | None:
+    """Return what a drill is expected to find on a cluster; None: nothing."""
+    for one in WEAKNESSES:
+        if one.drill == drill and spec.system in one.systems and one.when(spec):
+            return one.expected
+    return None
+
+
+def judged(run: Document, expected: Expected | None) -> Document:
+    """Return a run's document as its suite tells it: unchanged where nothing is expected.
+
+    Where what was expected is all that failed, the verdict is ``pass``, ``outcome`` says why, and the run's own verdict
+    and findings stand below ``run``. Pure.
+    """
+    if expected is None:
+        return run
+    checks = run["checks"]
+    failed = (
+        [one for one in checks if isinstance(one, dict) and one["verdict"] != "pass"]
+        if isinstance(checks, list)
+        else []
+    )
+    wrong = [str(one["name"]) for one in failed if one["verdict"] == "fail"]
+    others = _others(failed, expected)
+    if expected.told and run["verdict"] == "pass":
+        return _told(run, expected)
+    if run["verdict"] == "pass" and not expected.must:
+        return {**run, "expected": _words(expected), "outcome": NOT_FOUND}
+    if run["verdict"] == "fail" and wrong and not others:
+        figures = "; ".join(f"{one['name']}: {one['summary']}" for one in failed)
+        finding = Finding("expected_finding", Verdict.PASS, f"{FOUND}: {figures}", value=", ".join(wrong))
+        return _as(run, expected, finding, FOUND)
+    if run["verdict"] == "pass":
+        words = f"{NOT_FOUND}: {expected.why}, and this run did not show it"
+        return _as(run, expected, Finding("expected_finding", Verdict.FAIL, words), NOT_FOUND)
+    return {**run, "expected": _words(expected), "outcome": f"not what was expected: {', '.join(others)}"}
+
+
+def _told(run: Document, expected: Expected) -> Document:
+    ops = run["ops"]
+    count = ops.get(expected.told) if isinstance(ops, dict) else None
+    if isinstance(count, int) and count > 0:
+        words = f"{TOLD}: {count} ops ended {expected.told}: {expected.why}"
+        return _as(run, expected, Finding("expected_finding", Verdict.PASS, words, value=count), TOLD)
+    words = f"{NOT_FOUND}: no op ended {expected.told}"
+    return _as(run, expected, Finding("expected_finding", Verdict.FAIL, words, value=count), NOT_FOUND)
+
+
+def _as(run: Document, expected: Expected, finding: Finding, outcome: str) -> Document:
+    own: dict[str, JSON] = {"verdict": run["verdict"], "checks": run["checks"]}
+    return {
+        **run,
+        "verdict": finding.verdict,
+        "outcome": outcome,
+        "expected": _words(expected),
+        "checks": [finding_document(finding)],
+        "run": own,
+    }
+
+
+def _words(expected: Expected) -> dict[str, JSON]:
+    verdict = "pass" if expected.told else "fail"
+    return {"verdict": verdict, "checks": _list(expected.checks), "why": expected.why}
+
+
+def _list(words: Sequence[str]) -> list[JSON]:
+    return list(words)

@@ -1,0 +1,398 @@
+"""A suite: drills and checks that belong together, run one after another, with one verdict.
+
+    drills/<suite>/*.yaml          its drills, one a file, in order of name
+    suites/catalog/<suite>.py          optional (see run/suites): its system, drills of other suites, checks in code,
+                                   cases, settings; what checks share is in suites/toolkit.py
+
+A new suite is a folder of drills; no line of Python need be written. A check in code is for what a drill's timeline
+cannot say, such as "no write was accepted without a majority, asked of each member": an async function that is given a
+healthy cluster (``Stage``), does what it must, and returns findings, made most easily with ``expect``.
+
+Checks come first, then drills, then cases. What a drill finds that is a known weakness of the system
+(suites/expected.py) is the outcome that was expected: the member passes, and says what was found.
+
+Drills and checks that want the same cluster share one lab, for as long as each leaves it whole and passes; any other
+begins on a fresh one. With a lab of the person's own all run there. What needs a capability, a fault or a privilege
+that is not to be had is skipped with that reason. The verdict is the worst of those that ran; when nothing ran it is
+``invalid``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import shlex
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Final
+
+import outlast.suites.catalog
+from outlast.checkers.base import Finding, Verdict, worst
+from outlast.clock import now_ns, seconds_between, timestamp
+from outlast.clusters import lifecycle
+from outlast.config import (
+    ClusterSpec,
+    DrillSpec,
+    drill_suites,
+    load_cluster,
+    load_drill,
+    split_overrides,
+    to_document,
+)
+from outlast.errors import ClusterError, ConfigError, UnavailableError
+from outlast.history.history import JSON
+from outlast.monitoring.services import with_monitoring
+from outlast.report.findings import finding_document
+from outlast.report.json import Document, run_document
+from outlast.routes.registry import with_route
+from outlast.run.drill import check_drill, check_words, operated, run_drill
+from outlast.suites.expected import Case, Expected, expected_of, judged
+from outlast.systems.base import CAPABILITIES, Cluster
+from outlast.systems.wait import until_whole
+
+SKIPPED: Final = "skipped"
+DEFAULT_SYSTEM: Final = "patroni"
+WHOLE_TIMEOUT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a check in code works with: a cluster that is whole, the suite's seed, a way to tell of progress."""
+
+    cluster: Cluster
+    seed: int
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteCheck:
+    """A check that is code. needs: capabilities without which it is skipped, as in a drill.
+
+    run: does it and returns findings; a ClusterError that it raises is a failure, told in the error's words. What it
+    has broken it mends itself.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Stage], Awaitable[Sequence[Finding]]]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite as it was found. system: a preset, None for the default. drills: names. settings: ``key=value`` of its
+    clusters, which a person's outrank. watched: whether they have monitoring beside them.
+    """
+
+    name: str
+    title: str
+    system: str | None
+    drills: tuple[str, ...]
+    checks: tuple[SuiteCheck, ...]
+    cases: tuple[Case, ...] = ()
+    settings: tuple[str, ...] = ()
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """How a suite is to be run.
+
+    system: preset or file, None for the suite's own. lab: of one that is up, or None. overrides_cluster,
+    overrides_drill: ``key=value`` texts. new_folder: makes a run's folder from its name. replay: the command that
+    repeats it. say: is told of progress. shown: is given each document as soon as it is there.
+    """
+
+    system: str | None
+    lab: str | None
+    overrides_cluster: Sequence[str]
+    overrides_drill: Sequence[str]
+    seed: int
+    replay: str
+    new_folder: Callable[[str], Path]
+    say: Callable[[str], None]
+    shown: Callable[[Document], None]
+
+
+def expect(name: str, holds: bool, summary: str, value: JSON = None, limit: JSON = None) -> Finding:
+    """Return the finding on something that must hold."""
+    return Finding(name, Verdict.PASS if holds else Verdict.FAIL, summary, value=value, limit=limit)
+
+
+def suite_names() -> tuple[str, ...]:
+    """Return the names of all suites, sorted."""
+    coded = (module.name.replace("_", "-") for module in iter_modules(outlast.suites.catalog.__path__))
+    return tuple(sorted({*drill_suites(), *coded}))
+
+
+def load_suite(name: str) -> Suite:
+    """Return a suite by name. Raises ConfigError naming those there are."""
+    if name not in suite_names():
+        raise ConfigError(f"there is no suite {name}", hint=f"suites: {', '.join(suite_names())}")
+    module_name = f"{outlast.suites.catalog.__name__}.{name.replace('-', '_')}"
+    module: Any = importlib.import_module(module_name) if find_spec(module_name) else object()
+    own = drill_suites().get(name, ())
+    return Suite(
+        name,
+        getattr(module, "TITLE", ""),
+        getattr(module, "SYSTEM", None),
+        (*own, *(drill for drill in getattr(module, "DRILLS", ()) if drill not in own)),
+        getattr(module, "CHECKS", ()),
+        getattr(module, "CASES", ()),
+        getattr(module, "SETTINGS", ()),
+        getattr(module, "WATCHED", False),
+    )
+
+
+async def run_suite(suite: Suite, run: SuiteRun) -> Document:
+    """Run a suite and return it as ``outlast suite --json`` prints it. Raises ConfigError before anything is made.
+
+    One that is cancelled ends early: it returns what there is, with the verdict ``fail``, and its labs are removed.
+    """
+    began, started = now_ns(), timestamp()
+    spec = _cluster(run, suite, None)
+    members = [_member(name, suite, run) for name in suite.drills] + [
+        _of_case(case, run) for case in suite.cases
+    ]
+    documents: list[Document] = []
+    ended = ""
+    async with AsyncExitStack() as stack:
+        labs = _Labs(stack, suite.name, run)
+
+        async def of_check(check: SuiteCheck) -> Document:
+            return await _check(check, spec, labs, run)
+
+        async def of_member(member: _Member) -> Document:
+            return judged(await _drill(member, labs, run), member.expected)
+
+        todo = [_Turn(one.name, one.title, partial(of_check, one)) for one in suite.checks]
+        todo += [_Turn(one.name, one.title, partial(of_member, one)) for one in members]
+        for turn in todo:
+            begun = now_ns()
+            try:
+                document = _not_begun(turn) if ended else await turn.run()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                assert task is not None
+                task.uncancel()
+                ended = f"ended early: interrupted in {turn.name}"
+                finding = expect("ended_early", False, "interrupted before its end")
+                document = _document(turn.name, turn.title, spec, [finding], begun, run, run.replay)
+            documents.append(document)
+            run.shown(document)
+    ran = [Verdict(str(one["verdict"])) for one in documents if one["verdict"] != SKIPPED]
+    whole: list[JSON] = list(documents)
+    return {
+        "suite": suite.name,
+        "title": suite.title,
+        "system": spec.system,
+        "verdict": worst(ran) if ran else Verdict.INVALID,
+        "ended": ended or None,
+        "seed": run.seed,
+        "replay": run.replay,
+        "started": started,
+        "duration_s": round(seconds_between(began, now_ns()), 3),
+        "ran": len(ran),
+        "skipped": len(documents) - len(ran),
+        "drills": whole,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A member of a suite, in its turn. run: does it and returns its document."""
+
+    name: str
+    title: str
+    run: Callable[[], Awaitable[Document]]
+
+
+def _not_begun(turn: _Turn) -> Document:
+    return _skipped(turn.name, turn.title, UnavailableError("the suite ended before its turn"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A drill of a suite, ready to run. sets: of cluster and drill. elsewhere: why it can't run here, or ""."""
+
+    name: str
+    title: str
+    drill: DrillSpec
+    spec: ClusterSpec
+    source: str
+    sets: tuple[str, ...]
+    expected: Expected | None
+    elsewhere: str = ""
+
+
+def _member(name: str, suite: Suite, run: SuiteRun) -> _Member:
+    drill = load_drill(name, run.overrides_drill)
+    spec, elsewhere = _cluster(run, suite, drill), ""
+    if run.lab is None:
+        spec, elsewhere = _routed(spec, drill)
+    check_words(drill, spec)
+    sets = (*suite.settings, *run.overrides_cluster, *run.overrides_drill)
+    source = run.system or suite.system or spec.system
+    return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec), elsewhere)
+
+
+def _routed(spec: ClusterSpec, drill: DrillSpec) -> tuple[ClusterSpec, str]:
+    """Return the cluster with what the drill's route leads through, and why that can't be had here, or ""."""
+    try:
+        return with_route(spec, drill.route), ""
+    except UnavailableError as error:
+        return spec, error.message
+
+
+def _of_case(case: Case, run: SuiteRun) -> _Member:
+    for_cluster, for_drill = split_overrides(case.sets)
+    drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
+    spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], wish=drill.cluster)
+    spec, elsewhere = _routed(spec, drill)
+    check_words(drill, spec)
+    sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
+    if run.lab is not None:
+        elsewhere = "it needs a cluster with settings of its own, not a lab that is up"
+    elif run.system not in (None, case.system, spec.system):
+        elsewhere = f"it is a weakness of {spec.system}"
+    return _Member(case.name, case.title, drill, spec, case.system, sets, case.expected, elsewhere)
+
+
+def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpec:
+    """Return the cluster for a drill, or for checks: what the person says outranks the drill and the suite."""
+    if run.lab is not None:
+        return lifecycle.attach(run.lab).spec
+    wish = drill.cluster if drill is not None else None
+    source = run.system or suite.system or (wish.preset if wish else None) or DEFAULT_SYSTEM
+    # Free ports: a suite may run beside a cluster that has the preset's.
+    spec = load_cluster(source, ["ports={}", *suite.settings, *run.overrides_cluster], wish=wish)
+    return with_monitoring(spec) if suite.watched else spec
+
+
+class _Labs:
+    """Keeps one lab up while those who come want the same cluster and those before have left it whole."""
+
+    def __init__(self, stack: AsyncExitStack, name: str, run: SuiteRun) -> None:
+        self._outer = stack
+        self._name = name
+        self._run = run
+        self._held: tuple[str, Cluster, AsyncExitStack] | None = None
+
+    async def cluster(self, spec: ClusterSpec) -> Cluster:
+        """Return a whole cluster of spec. Raises UnavailableError, ClusterError."""
+        if self._run.lab is not None:
+            return lifecycle.attach(self._run.lab)
+        wanted = json.dumps(to_document(spec), sort_keys=True)
+        if self._held is not None and self._held[0] == wanted:
+            return self._held[1]
+        await self.drop()
+        inner = AsyncExitStack()
+        up = await inner.enter_async_context(
+            lifecycle.temporary(
+                spec, lifecycle.free_name(f"suite-{self._name}"[:37]), self._run.say, keep=False
+            )
+        )
+        self._outer.push_async_exit(inner)
+        self._held = (wanted, up.cluster, inner)
+        return up.cluster
+
+    async def drop(self) -> None:
+        """Remove the lab: what comes next begins anew."""
+        if self._held is not None:
+            inner = self._held[2]
+            self._held = None
+            await inner.aclose()
+
+
+async def _drill(member: _Member, labs: _Labs, run: SuiteRun) -> Document:
+    begun = now_ns()
+    name, title = member.name, member.title
+    sets = [word for text in member.sets for word in ("--set", text)]
+    words = shlex.join(
+        ["outlast", "drill", member.drill.name, "--system", member.source, *sets, "--seed", str(run.seed)]
+    )
+    try:
+        if member.elsewhere:
+            raise UnavailableError(member.elsewhere)
+        cluster = await labs.cluster(member.spec)
+        check_drill(member.drill, cluster)
+        outcome = await run_drill(
+            cluster,
+            member.drill,
+            seed=run.seed,
+            folder=run.new_folder(name),
+            replay=words,
+            say=lambda text: run.say(f"{name}: {text}"),
+        )
+    except UnavailableError as error:
+        return _skipped(name, title, error)
+    except ClusterError as error:
+        await labs.drop()
+        finding = expect("experiment", False, error.message)
+        return _document(name, title, member.spec, [finding], begun, run, words)
+    if outcome.verdict is not Verdict.PASS:
+        await labs.drop()
+    document = run_document(outcome.history, outcome.document, outcome.folder)
+    return {**document, "drill": name, "title": title}
+
+
+async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRun) -> Document:
+    begun = now_ns()
+    try:
+        cluster = await labs.cluster(spec)
+        for need in check.needs:
+            if not isinstance(cluster, CAPABILITIES[need]):
+                raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
+        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        begun = now_ns()  # what a lab takes to come up is not the check's
+        run.say(f"{check.name}: {check.title}")
+        async with operated(cluster, run.say):
+            findings = list(await check.run(Stage(cluster, run.seed, run.say)))
+    except UnavailableError as error:
+        return _skipped(check.name, check.title, error)
+    except ClusterError as error:
+        findings = [expect("experiment", False, error.message)]
+    if worst(finding.verdict for finding in findings) is not Verdict.PASS:
+        await labs.drop()
+    return _document(check.name, check.title, spec, findings, begun, run, run.replay)
+
+
+def _skipped(name: str, title: str, error: UnavailableError) -> Document:
+    return {"drill": name, "title": title, "verdict": SKIPPED, "reason": error.message}
+
+
+def _document(
+    name: str,
+    title: str,
+    spec: ClusterSpec,
+    findings: Sequence[Finding],
+    begun: int,
+    run: SuiteRun,
+    replay: str,
+) -> Document:
+    """Return what no recorded load stands behind in the shape of a run document, as far as that goes."""
+    checks: list[JSON] = [finding_document(finding) for finding in findings]
+    return {
+        "drill": name,
+        "title": title,
+        "system": spec.system,
+        "profile": spec.profile,
+        "sync": spec.sync,
+        "verdict": worst(finding.verdict for finding in findings),
+        "seed": run.seed,
+        "replay": replay,
+        "store": None,
+        "started": timestamp(),
+        "duration_s": round(seconds_between(begun, now_ns()), 3),
+        "acked": None,
+        "acked_lost": None,
+        "outage_s": None,
+        "two_writers_s": None,
+        "checks": checks,
+    }

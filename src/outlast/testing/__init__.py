@@ -1,0 +1,1 @@
+"""What tests and benchmarks share with the product: fakes, and histories made to a recipe."""

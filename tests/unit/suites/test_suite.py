@@ -1,0 +1,82 @@
+"""Suites as they are found, and as a CI server sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock, Mock, patch
+from xml.etree import ElementTree
+
+import pytest
+
+import outlast.suites.suite as suite_module
+from outlast.checkers.base import Finding
+from outlast.config import drill_suites, load_drill
+from outlast.errors import ConfigError
+from outlast.report.junit import junit
+from outlast.suites.suite import (
+    Stage,
+    Suite,
+    SuiteCheck,
+    SuiteRun,
+    expect,
+    load_suite,
+    run_suite,
+    suite_names,
+)
+
+
+def test_every_folder_of_drills_is_a_suite_whose_drills_load() -> None:
+    assert set(drill_suites()) <= set(suite_names())
+    for name in suite_names():
+        suite = load_suite(name)
+        assert suite.drills or suite.checks, name
+        assert suite.title, f"{name} has no TITLE: see suites/catalog/__init__.py"
+        assert all(load_drill(drill).name == drill for drill in suite.drills)
+        assert len({*suite.drills, *(check.name for check in suite.checks)}) == len(suite.drills) + len(
+            suite.checks
+        )
+
+
+def test_an_unknown_suite_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_suite("nonsense")
+    assert "failover" in (caught.value.hint or "")
+
+
+async def test_a_suite_that_is_stopped_ends_early_with_what_there_is(tmp_path: Path) -> None:
+    """No lab is needed: the second check is where it is stopped, and whatever comes after has no turn."""
+    shown: list[Any] = []
+
+    async def passes(_stage: Stage) -> list[Finding]:
+        return [expect("holds", True, "it does")]
+
+    async def hangs(_stage: Stage) -> list[Finding]:
+        running.cancel()
+        await asyncio.sleep(60)
+        raise AssertionError("never reached")
+
+    checks = tuple(SuiteCheck(name, name, act) for name, act in (("a", passes), ("b", hangs), ("c", passes)))
+    run = SuiteRun(
+        None, None, (), (), 1, "outlast suite x", lambda _name: tmp_path, lambda _words: None, shown.append
+    )
+    with (
+        patch.object(suite_module._Labs, "cluster", AsyncMock(return_value=Mock(spec=["spec"]))),
+        patch.object(suite_module, "until_whole", AsyncMock()),
+    ):
+        running = asyncio.create_task(run_suite(Suite("x", "X", None, (), checks), run))
+        document = await running
+    assert [one["verdict"] for one in shown] == ["pass", "fail", "skipped"]
+    assert document["verdict"] == "fail"
+    assert document["ended"] == "ended early: interrupted in b"
+    assert (document["ran"], document["skipped"]) == (2, 1)
+    assert "interrupted before its end" in junit(shown)
+
+
+def test_a_skipped_member_is_skipped_in_junit_too() -> None:
+    text = junit([{"drill": "d", "title": "", "verdict": "skipped", "reason": "it needs root"}])
+    (case,) = ElementTree.fromstring(text).iter("testcase")
+    skipped = case.find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "it needs root"
