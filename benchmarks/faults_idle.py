@@ -35,7 +35,7 @@ from outlast.history.reading import read_ops
 from outlast.hosts.state import runs_folder
 from outlast.run.load import Load
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 LOAD = WorkloadSpec(name="append", clients=ClientsSpec(follow=8))
 WIRES = "lab-wires"
@@ -107,7 +107,7 @@ async def _once(kind: NetFault, cluster: Cluster) -> None:
     healed, failed = await journal.heal_all(cluster)
     if failed or len(healed) != 1:
         raise RuntimeError(f"{kind.name} was not healed: {failed}")
-    await until_whole(cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
 
 
 def _kill_wires(cluster: Cluster) -> None:

@@ -30,7 +30,7 @@ from outlast.hosts.state import runs_folder
 from outlast.routes.registry import with_route
 from outlast.run.load import Load
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 from outlast.units import NS_PER_S
 
 WORKLOADS: Final = {"libpq": "append", "haproxy": "set", "pgbouncer": "counter"}
@@ -91,7 +91,7 @@ async def _failovers(spec: ClusterSpec, routes: tuple[str, ...], rounds: int) ->
 
 async def _failover(cluster: Cluster, routes: tuple[str, ...]) -> dict[str, float]:
     """Cut the primary's power under load and return each route's outage, seconds; the cluster is whole again after."""
-    await until_whole(cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
     root = runs_folder() / f"bench-outage-{secrets.token_hex(3)}"
     loads = {route: Load(cluster, root / route, 1) for route in routes}
     try:
@@ -110,7 +110,7 @@ async def _failover(cluster: Cluster, routes: tuple[str, ...]) -> dict[str, floa
             return ", ".join(route for route in routes if route not in back)
 
         with contextlib.suppress(OutlastError):  # then the gap lasts to the end, and the figure says so
-            await until(waiting, 2 * cluster.model.outage_s, "every route to write again")
+            await wait_for(waiting, 2 * cluster.model.outage_s, "every route to write again")
         end_ns = deadline_ns(AFTER_S)
         await asyncio.sleep(AFTER_S)
         for load in loads.values():

@@ -28,7 +28,7 @@ from outlast.run.drill import run_drill
 from outlast.systems.base import HasServers
 from outlast.systems.postgres.install import find
 from outlast.systems.programs import missing
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 from outlast.workloads.base import content_sql
 
 pytestmark = [
@@ -153,7 +153,7 @@ async def test_haproxy_leads_to_a_node_that_was_added_and_forgets_one_that_was_r
         status, _check = (await server_states(cluster, service)).get(("read", "pg-node-4"), ("absent", ""))
         return "" if status == "UP" else status
 
-    await until(not_read_from, 10, "HAProxy to lead readers to the new node")
+    await wait_for(not_read_from, 10, "HAProxy to lead readers to the new node")
     removed = outlast("remove-node", "pg-node-4", "--lab", LAB, "--json")
     assert removed.code == 0, removed.err
     cluster = lifecycle.attach(LAB)

@@ -17,7 +17,7 @@ from outlast.clusters.examine import examine
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.systems.base import Cluster
 from outlast.systems.patroni.cluster import PatroniCluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 pytestmark = pytest.mark.lab
 
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.lab
 async def restored(cluster: Cluster) -> AsyncIterator[PatroniCluster]:
     """Give a whole cluster to provoke something on, and wait until it is whole again."""
     assert isinstance(cluster, PatroniCluster)
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     try:
         yield cluster
     finally:
-        await until_whole(cluster, 60)
+        await wait_until_ready(cluster, 60)
 
 
 async def trouble(cluster: Cluster, check: str, words: str) -> Diagnosis:
@@ -41,7 +41,7 @@ async def trouble(cluster: Cluster, check: str, words: str) -> Diagnosis:
         found[:] = [one for one in await examine(cluster) if one.state is not State.OK]
         return "" if any(one.check == check and words in one.said for one in found) else str(found)
 
-    await until(missing, 40, f"{check}: {words}")
+    await wait_for(missing, 40, f"{check}: {words}")
     one = next(one for one in found if one.check == check and words in one.said)
     assert one.remedy
     return one
@@ -157,11 +157,11 @@ async def _rewrite(up: PatroniCluster, node: str, path: str) -> None:
     async def running() -> str:
         return "it still runs" if await up.process_ids(node, "postgres") else ""
 
-    await until(running, 20, "the standby to stop")
+    await wait_for(running, 20, "the standby to stop")
     file = host.folder / "data" / path
     file.write_bytes(b"\0" * file.stat().st_size)
     await up.start_node(node)
-    await until_whole(up, 60)
+    await wait_until_ready(up, 60)
 
 
 async def until_settled(up: PatroniCluster, node: str) -> None:

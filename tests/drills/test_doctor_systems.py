@@ -17,7 +17,7 @@ from outlast.config import load_cluster
 from outlast.monitoring.services import with_monitoring
 from outlast.systems.base import Cluster, Role
 from outlast.systems.programs import missing
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 pytestmark = pytest.mark.lab
 LAB = "watched"
@@ -46,14 +46,14 @@ async def found(cluster: Cluster, check: str, words: str) -> None:
         named = [one for one in seen if one.check == check and words in one.said and one.remedy]
         return "" if named else str([one.said for one in seen])
 
-    await until(lacking, 30, f"{check}: {words}")
+    await wait_for(lacking, 30, f"{check}: {words}")
 
 
 async def well(cluster: Cluster) -> None:
     async def lacking() -> str:
         return "; ".join(await troubles(cluster))
 
-    await until(lacking, 40, "a doctor who finds nothing")
+    await wait_for(lacking, 40, "a doctor who finds nothing")
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_clu
     watched: str,
 ) -> None:
     cluster = lifecycle.attach(watched)
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     await well(cluster)
     name = next(node.name for node in (await cluster.view()).nodes if node.role is Role.MONITOR)
     monitor = cluster.lab.hosts[name]
@@ -79,7 +79,7 @@ async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_clu
         await found(cluster, "dashboard empty", "its panels stay empty")
     finally:
         await start_member(cluster, exporter)
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     await well(cluster)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from outlast.clusters.foreign import look
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 pytestmark = pytest.mark.lab
 
@@ -22,7 +22,7 @@ async def test_a_lab_is_told_as_status_tells_it_and_a_failover_to_the_synchronou
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", os.fspath(cluster.credentials.passfile))
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     ours = await cluster.view()
     names = [node.name for node in cluster.spec.nodes]
     found = await look(dsn(cluster, *names))

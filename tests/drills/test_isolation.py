@@ -19,7 +19,7 @@ from outlast.history.reading import live_counts
 from outlast.run.checks import CONSISTENCY
 from outlast.run.conclude import judge_again
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -169,7 +169,7 @@ async def meddle(cluster: Cluster, store: Path, query: str, times: int = 1) -> N
         counts = live_counts(store / "ops") if (store / "ops").exists() else ()
         return "" if any(one.ok > 200 for one in counts) else str(counts)
 
-    await until(enough_acks, 20, "two hundred acks")
+    await wait_for(enough_acks, 20, "two hundred acks")
     primary = (await cluster.view()).primary
     assert primary is not None
     connection = await cluster.connect(primary, database=cluster.spec.database)

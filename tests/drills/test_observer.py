@@ -9,7 +9,7 @@ import pytest
 from outlast.clusters.observation import Observer
 from outlast.systems.base import Cluster
 from outlast.systems.patroni.cluster import PatroniCluster
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -30,10 +30,10 @@ async def test_a_stopped_server_is_seen_while_its_connection_stays_open(cluster:
         return "" if seen[-1] == "unreachable" else f"{node} is {seen[-1]}"
 
     async with observer.running():
-        await until(not_all_seen, 10, "every node to be seen")
+        await wait_for(not_all_seen, 10, "every node to be seen")
         pids = await cluster.server_pids(node)
         await host.signal(signal.SIGSTOP, pids=pids)
         try:
-            await until(not_seen_silent, SEEN_WITHIN_S, f"{node} to be seen silent")
+            await wait_for(not_seen_silent, SEEN_WITHIN_S, f"{node} to be seen silent")
         finally:
             await host.signal(signal.SIGCONT, pids=pids)

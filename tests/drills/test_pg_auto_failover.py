@@ -19,7 +19,7 @@ from outlast.systems.base import Role
 from outlast.systems.pg_auto_failover import keeper
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from outlast.systems.postgres import views
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 
 def _reason() -> str:
@@ -116,7 +116,7 @@ async def test_doctor_names_a_monitor_that_is_away(cluster: PgAutoFailoverCluste
     finally:
         await host.power_on()
         await cluster.start_node("pgaf-monitor")
-    await until_whole(cluster, 60.0)
+    await wait_until_ready(cluster, 60.0)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from outlast.soak.diary import Diary
 from outlast.soak.director import Director
 from outlast.soak.plan import SoakTimes
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -41,7 +41,7 @@ async def soaked(
             return "" if any(one.worker == "soak-writer" and one.ok > 55 for one in counts) else str(counts)
 
         if act is not None:
-            await until(few, 30, "some rows")
+            await wait_for(few, 30, "some rows")
             await act(cluster)
 
     with Diary(logs, len(cluster.spec.nodes), print) as diary:
@@ -151,7 +151,7 @@ async def test_a_row_that_differs_on_one_node_alone_is_named_with_that_node(
         async def there() -> str:
             return "still running" if await killable.process_ids(node, "postgres") else ""
 
-        await until(there, 10, "the server to be gone")
+        await wait_for(there, 10, "the server to be gone")
         content = path.read_bytes()
         assert b"write_batch_1-row_3" in content
         path.write_bytes(content.replace(b"write_batch_1-row_3", b"write_batch_1-row_X"))

@@ -18,7 +18,7 @@ from outlast.history.store import load_run
 from outlast.report.json import run_document
 from outlast.run.conclude import Outcome, judge_again
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -52,7 +52,7 @@ async def test_an_acked_row_deleted_behind_our_back_is_found_and_named(
         return "" if any(one.ok > 100 for one in counts) else str(counts)
 
     async def delete_one() -> None:
-        await until(enough_acks, 20, "a hundred acks")
+        await wait_for(enough_acks, 20, "a hundred acks")
         primary = (await cluster.view()).primary
         assert primary is not None
         connection = await cluster.connect(primary, database=cluster.spec.database)

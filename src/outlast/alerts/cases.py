@@ -20,7 +20,7 @@ from outlast.faults.registry import fault
 from outlast.faults.targets import resolve
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasConsensus, HasPrimary, HasServers, Killable
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 POSTGRES: Final = "postgres"
 ELECTIONS: Final = 3
@@ -181,7 +181,7 @@ async def _leader(cluster: HasConsensus, old: str) -> str:
         found = await cluster.dcs_leader()
         return "" if found is not None and found != old else f"{found or 'nobody'} leads"
 
-    await until(missing, LEADER_TIMEOUT_S, "the store to elect")
+    await wait_for(missing, LEADER_TIMEOUT_S, "the store to elect")
     assert found is not None
     return found
 

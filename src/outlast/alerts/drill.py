@@ -31,7 +31,7 @@ from outlast.notify.notifier import notifying
 from outlast.run.live_feed import LiveFeed, announced
 from outlast.run.load import CLIENT_HOST, Load
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 LIMIT_S: Final = 15.0
 QUIET_S: Final = 20.0
@@ -204,7 +204,7 @@ async def run_alert_drill(
     episodes = []
     about: dict[str, JSON] = {"lab": cluster.lab.name, "drill": "alerts", "run": folder.name}
     async with feed.publishing(), notifying(cluster, about, say) as tell:
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         await _calm(cluster, log, say)
         try:
             if isinstance(cluster, HasServers):
@@ -260,7 +260,7 @@ async def _episode(stage: Stage, case: AlertCase, log: AlertLog, say: Callable[[
     if case.spoils(stage):
         return Episode(case.cause, case.expected, case.allowed, start, due, now_ns())
     await _start_all(stage.cluster)
-    await until_whole(stage.cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(stage.cluster, WHOLE_TIMEOUT_S)
     await _calm(stage.cluster, log, say)
     return Episode(case.cause, case.expected, case.allowed, start, due, now_ns())
 
@@ -280,7 +280,7 @@ async def _calm(cluster: Cluster, log: AlertLog, say: Callable[[str], None]) -> 
 
     if log.firing():
         say("waiting for the alerts to be resolved")
-    await until(missing, CALM_TIMEOUT_S, f"{cluster.lab.name} to have no alert")
+    await wait_for(missing, CALM_TIMEOUT_S, f"{cluster.lab.name} to have no alert")
 
 
 async def _clear(stage: Stage, load: Load, folder: Path) -> None:

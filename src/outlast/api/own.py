@@ -38,7 +38,7 @@ from outlast.run.nemesis import FAILOVER_GRACE_S
 from outlast.systems.base import Cluster as RunningCluster
 from outlast.systems.base import ClusterView, HasServers, Role, Switchable
 from outlast.systems.postgres.views import Connection
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 from outlast.units import parse_rate_per_s
 
 LOG = logging.getLogger("outlast")
@@ -92,7 +92,7 @@ class OwnCluster(Cluster):
         try:
             if self._wanted is None:
                 running = lifecycle.attach(self.name)
-                self._runner.run(until_whole(running, self.limits.ready_s))
+                self._runner.run(wait_until_ready(running, self.limits.ready_s))
             else:
                 running = self._runner.run(
                     lifecycle.bring_up(self._wanted, self.name, self._say, keep=False)
@@ -278,7 +278,7 @@ class OwnCluster(Cluster):
                 host = self.running.lab.hosts.get(member.name)
                 if host is not None and host.is_on:
                     await start_member(self.running, member.name)
-            await until_whole(self.running, self.limits.ready_s)
+            await wait_until_ready(self.running, self.limits.ready_s)
 
         self._runner.run(mend())
 

@@ -46,7 +46,7 @@ from outlast.run.conclude import Outcome
 from outlast.run.drill import run_drill
 from outlast.run.plan import make_plan
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 USUAL: Final = "patroni-3dcs"
 SHOW_TIMEOUT_S: Final = 3.0
@@ -189,7 +189,7 @@ async def inject(
         return "" if bit else words
 
     try:
-        await until(unseen, SHOW_TIMEOUT_S, f"{name} to show")
+        await wait_for(unseen, SHOW_TIMEOUT_S, f"{name} to show")
     except Exception as error:  # noqa: BLE001 - the fault is in; that its effect can't be seen is an answer, too
         words = words if bit is False else f"{error}"
     if as_json:
@@ -220,7 +220,7 @@ async def heal(lab: str | None, wait: float, as_json: bool) -> int:
         host = cluster.lab.hosts.get(member.name)
         if host is not None and host.is_on:
             await start_member(cluster, member.name)
-    whole_s = None if failed else round(await until_whole(cluster, wait), 3)
+    whole_s = None if failed else round(await wait_until_ready(cluster, wait), 3)
     if as_json:
         done: list[JSON] = [{"fault": one.fault, "targets": list(one.targets)} for one in healed]
         left: list[JSON] = list(failed)

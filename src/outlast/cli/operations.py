@@ -20,7 +20,7 @@ from outlast.errors import ConfigError, HostError, UnavailableError
 from outlast.hosts.base import Program
 from outlast.hosts.netns.host import NetnsHost
 from outlast.systems.base import Cluster, Maintainable, Switchable
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
@@ -162,7 +162,7 @@ async def _move(cluster: Cluster, what: str, move: Callable[[], Awaitable[str]],
         primary = await move()
         moved_s = round(seconds_between(start, now_ns()), 3)
         progress(f"{primary} leads; waiting for the others")
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
     whole_s = round(seconds_between(start, now_ns()), 3)
     if as_json:
         print_json({"lab": cluster.lab.name, "primary": primary, "moved_s": moved_s, "whole_s": whole_s})

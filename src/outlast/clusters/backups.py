@@ -30,7 +30,7 @@ from outlast.systems.postgres.install import find
 from outlast.systems.postgres.server import LOG, PostgresServer, last_lines
 from outlast.systems.postgres.settings import POSTGRES_PORT, hba_lines, own_parameters
 from outlast.systems.postgres.views import server_view, timeline_starts
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 from outlast.units import format_lsn, parse_lsn
 
 ARCHIVED_TIMEOUT_S: Final = 30.0
@@ -140,7 +140,7 @@ async def archive_all(cluster: Cluster, progress: Progress) -> int | None:
             lsn, segment = str(row[0]), str(row[1])
             progress(f"waiting for {segment} to be archived")
 
-            async def missing() -> str:
+            async def unmet() -> str:
                 late = await (await connection.execute(_LATE, (f"{segment}.ready",))).fetchone()
                 if late is not None and late[0] == 0:
                     return ""
@@ -148,7 +148,7 @@ async def archive_all(cluster: Cluster, progress: Progress) -> int | None:
                 assert said is not None
                 return f"the last archived is {said[0]}" + (f", {said[1]} failed" if said[1] else "")
 
-            await until(missing, ARCHIVED_TIMEOUT_S, f"{primary} to archive {segment}")
+            await wait_for(unmet, ARCHIVED_TIMEOUT_S, f"{primary} to archive {segment}")
     except (psycopg.Error, OSError, TimeoutError) as error:
         raise ClusterError(f"{primary} was lost while it archived: {str(error).strip()}") from error
     return parse_lsn(lsn)
@@ -229,7 +229,7 @@ async def _recover(cluster: Cluster, server: PostgresServer, target: Target) -> 
             hint=f"the archive lacks {lacks}" if _TOO_SHORT in words else None,
         )
 
-    async def missing() -> str:
+    async def unmet() -> str:
         nonlocal found
         if not await server.pids():
             raise unrestorable()
@@ -249,7 +249,7 @@ async def _recover(cluster: Cluster, server: PostgresServer, target: Target) -> 
         await server.start(START_TIMEOUT_S)
     except ClusterError:
         raise unrestorable() from None
-    await until(missing, RECOVERY_TIMEOUT_S, f"{name} to recover")
+    await wait_for(unmet, RECOVERY_TIMEOUT_S, f"{name} to recover")
     return found
 
 

@@ -37,7 +37,7 @@ from outlast.systems.base import (
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import POSTGRES_UID, cached_seed
 from outlast.systems.postgres.views import settings_of
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 WHOLE_TIMEOUT_S: Final = 120.0
 CHECK_TIMEOUT_S: Final = 20.0
@@ -213,7 +213,7 @@ async def restart_all(cluster: Cluster, nodes: Sequence[str], progress: Progress
     for node in order:
         progress(f"restarting {node}")
         await cluster.restart(node)
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
     return order
 
 
@@ -227,13 +227,13 @@ async def set_parameters(cluster: Cluster, parameters: Mapping[str, str], progre
         raise UnavailableError(f"the settings of {cluster.spec.system} cannot be changed while it runs")
     wanted = await _checked(cluster, parameters)
     with one_operator(cluster):
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         contexts = await _contexts(cluster, list(wanted))
         before = await _raw(cluster, list(wanted))
         progress(", ".join(f"{name} = {value}" for name, value in parameters.items()))
         await cluster.set_parameters(parameters)
         at_once = {name: value for name, value in wanted.items() if contexts.get(name) != "postmaster"}
-        await until(lambda: _not_yet(cluster, at_once), SEEN_TIMEOUT_S, "the servers to read the settings")
+        await wait_for(lambda: _not_yet(cluster, at_once), SEEN_TIMEOUT_S, "the servers to read the settings")
         restarted: list[str] = []
         try:
             for _round in range(ROUNDS_MAX):
@@ -246,7 +246,9 @@ async def set_parameters(cluster: Cluster, parameters: Mapping[str, str], progre
         except ClusterError as error:
             progress("going back to the old values")
             await cluster.set_parameters(before)
-            await until_whole(cluster, WHOLE_TIMEOUT_S)  # its manager starts the node that did not come back
+            await wait_until_ready(
+                cluster, WHOLE_TIMEOUT_S
+            )  # its manager starts the node that did not come back
             await restart_all(cluster, await _late(cluster, await _checked(cluster, before)), progress)
             raise ClusterError(f"{error.message}; the old values are back", hint=error.hint) from error
         spec = cluster.spec

@@ -11,7 +11,7 @@ from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number,
 from outlast.faults.host_state import booted, power_back, switch_off
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasPrimary
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 _OFF = Param("off_s", 1.0, "s", "how long a host stays off")
 
@@ -68,7 +68,7 @@ class RollingRestart(HostRestart):
         order = sorted(injection.targets, key=lambda target: target == primary)
         for place, target in enumerate(order):
             if place:
-                await until_whole(cluster, number(injection.params, "whole_s"))
+                await wait_until_ready(cluster, number(injection.params, "whole_s"))
             await self._cycle(cluster, injection, (target,))
 
 

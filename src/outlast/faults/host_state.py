@@ -12,7 +12,7 @@ from outlast.clusters.services import start_member
 from outlast.errors import HostError
 from outlast.hosts.base import Host, Program
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 DIAL_TIMEOUT_S: Final = 0.3
 BOOT_TIMEOUT_S: Final = 5.0
@@ -102,4 +102,4 @@ async def end_in_order(
         found = {host.name: await alive(host, pids) for host in hosts}
         return "; ".join(f"{name}: {left}" for name, left in found.items() if left)
 
-    await until(still, timeout_s, "what was told to end to do so")
+    await wait_for(still, timeout_s, "what was told to end to do so")

@@ -13,7 +13,7 @@ from outlast.faults.host_state import bring_back
 from outlast.history.history import JSON
 from outlast.hosts.base import Host, Program
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 END_TIMEOUT_S: Final = 5.0
 LOG: Final = "log/fault.log"
@@ -62,6 +62,6 @@ async def end_agent(host: Host, name: str) -> None:
         return ", ".join(map(str, await agents(host, name)))
 
     try:
-        await until(left, END_TIMEOUT_S, f"{name} on {host.name} to end")
+        await wait_for(left, END_TIMEOUT_S, f"{name} on {host.name} to end")
     except Exception as error:
         raise HostError(str(error)) from error

@@ -19,7 +19,7 @@ from outlast.faults.base import Effect, Fault, Injection
 from outlast.faults.sql import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 AGAIN_S: Final = 0.05
 END_TIMEOUT_S: Final = 5.0
@@ -86,7 +86,7 @@ class ReplayPause(SqlFault):
                 return ", ".join(str(found) for found in await rows(cluster, target, _END, (session,)))
 
             try:
-                await until(left, END_TIMEOUT_S, f"the session {session} on {target} to end")
+                await wait_for(left, END_TIMEOUT_S, f"the session {session} on {target} to end")
                 (state,) = await one(cluster, target, _STATE)
             except HostError:
                 continue  # it is down, and comes up replaying

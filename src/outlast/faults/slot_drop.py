@@ -11,7 +11,7 @@ from outlast.faults.base import Effect, Fault, Injection, of_target
 from outlast.faults.sql import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 DROP_TIMEOUT_S: Final = 5.0
 _SLOTS: Final = """
@@ -56,7 +56,7 @@ class SlotDrop(SqlFault):
                     return "" if "does not exist" in error.message else error.message
                 return ""
 
-            await until(still, DROP_TIMEOUT_S, f"slot {slot} on {target} to be dropped")
+            await wait_for(still, DROP_TIMEOUT_S, f"slot {slot} on {target} to be dropped")
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Look who uses it."""

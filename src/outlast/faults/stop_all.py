@@ -12,7 +12,7 @@ from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number,
 from outlast.faults.host_state import bring_back, end_in_order
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, Killable
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 
 class StopAll(Staged):
@@ -52,7 +52,7 @@ class StopAll(Staged):
                 left = {name: await _all_pids(cluster, name) for name in group}
                 return "; ".join(f"{name}: {len(pids)} processes" for name, pids in left.items() if pids)
 
-            await until(still, number(injection.params, "stop_s"), f"{', '.join(group)} to end")
+            await wait_for(still, number(injection.params, "stop_s"), f"{', '.join(group)} to end")
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """None of those that ran is left, and nobody has taken their place."""

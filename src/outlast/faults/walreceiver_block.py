@@ -17,7 +17,7 @@ from outlast.faults.base import Effect, Fault, Injection, Param, number, of_targ
 from outlast.faults.sql import SqlFault, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasLogs, Role
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 _RECEIVER: Final = "SELECT pid FROM pg_stat_wal_receiver WHERE pid IS NOT NULL"
 _WAITERS: Final = """
@@ -113,7 +113,7 @@ class StatementCancelInSyncWait(WalReceiverBlock):
                 )
                 return "" if count >= wanted else f"{count} did"
 
-            await until(too_few, number(injection.params, "wait_s"), f"commits to wait on {target}")
+            await wait_for(too_few, number(injection.params, "wait_s"), f"commits to wait on {target}")
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Count the server's own warnings since."""

@@ -16,7 +16,7 @@ from outlast.systems.base import Cluster, Role
 from outlast.systems.postgres.server import last_lines
 from outlast.systems.programs import missing
 from outlast.systems.service import Service
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 READY_TIMEOUT_S: Final = 20.0
 LOOK_TIMEOUT_S: Final = 2.0
@@ -39,7 +39,9 @@ class _HttpService:
         running = {one.name for one in await host.processes() if one.state != "Z"}
         await self.launch(cluster, host, running)
         try:
-            await until(lambda: self._trouble(cluster, service), READY_TIMEOUT_S, f"{service.name} to answer")
+            await wait_for(
+                lambda: self._trouble(cluster, service), READY_TIMEOUT_S, f"{service.name} to answer"
+            )
         except ClusterError as error:
             words = last_lines(host.folder / next(iter(self.logs.values())))
             raise ClusterError(error.message + (f"\n{words}" if words else "")) from error

@@ -27,7 +27,7 @@ from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
 from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.programs import missing, program
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 WRITE_PORT: Final = 5000
 READ_PORT: Final = 5001
@@ -109,7 +109,7 @@ class HaproxyService:
     async def _serving(self, cluster: Cluster, service: ServiceSpec) -> None:
         host = cluster.lab.hosts[service.name]
         try:
-            await until(lambda: _unchecked(cluster, service), START_TIMEOUT_S, f"{service.name} to serve")
+            await wait_for(lambda: _unchecked(cluster, service), START_TIMEOUT_S, f"{service.name} to serve")
         except ClusterError as error:
             words = last_lines(host.folder / self.logs["haproxy"])
             raise ClusterError(error.message + (f"\n{words}" if words else "")) from error

@@ -18,7 +18,7 @@ from outlast.systems.base import Cluster, Role, RouteView
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
 from outlast.systems.programs import missing, program
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 CLIENT_PORT: Final = 6432
 READ_SUFFIX: Final = "_read"
@@ -77,7 +77,7 @@ class PgbouncerService:
             return "" if await self.is_healthy(cluster, service) else "it accepts no connection"
 
         try:
-            await until(deaf, START_TIMEOUT_S, f"{service.name} to serve")
+            await wait_for(deaf, START_TIMEOUT_S, f"{service.name} to serve")
         except ClusterError as error:
             said = last_lines(host.folder / self.logs["pgbouncer"])
             raise ClusterError(error.message + (f"\n{said}" if said else "")) from error

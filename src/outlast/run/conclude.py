@@ -31,7 +31,7 @@ from outlast.run.plan import Step
 from outlast.run.restored_read import restored_read
 from outlast.run.routed_load import routed_final_read
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 from outlast.workloads import WORKLOADS
 from outlast.workloads.config import WorkerConfig
 
@@ -192,7 +192,7 @@ async def recover(
             host = cluster.lab.hosts.get(member.name)
             if host is not None and host.is_on:
                 await start_member(cluster, member.name)
-        await until_whole(cluster, timeout_s)
+        await wait_until_ready(cluster, timeout_s)
     except ClusterError as error:
         return None, error.message
     return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""

@@ -34,7 +34,7 @@ from outlast.run.plan import Step, make_plan
 from outlast.run.restored_read import check_restorable
 from outlast.run.routed_load import load_route
 from outlast.systems.base import CAPABILITIES, Cluster, HasServers, OperatedByHand
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import Workload, with_defaults
@@ -148,7 +148,7 @@ async def _run_drill(
     route = drill.route or own_route(cluster)
     about = About(seed, folder, replay, plan, now_ns(), timestamp())
     say("waiting for a healthy cluster")
-    await until_whole(cluster, drill.settle_s)
+    await wait_until_ready(cluster, drill.settle_s)
     load = Load(cluster, folder / RECORDINGS, seed)
     observer = Observer(cluster)
     nemesis: Nemesis | ByHand | None = None

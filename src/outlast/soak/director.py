@@ -28,7 +28,7 @@ from outlast.soak.rotation import Rotation
 from outlast.soak.summary import close
 from outlast.soak.validation import Validation, Validator
 from outlast.systems.base import Cluster, HasCandidates
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 from outlast.units import NS_PER_S
 
 PREPARE_S: Final = 15.0
@@ -117,7 +117,7 @@ class Director:
 
     async def _run(self, feed: LiveFeed) -> tuple[Outcome, str]:
         cluster, say = self._cluster, self._diary.line
-        await until_whole(cluster, SETTLE_S)
+        await wait_until_ready(cluster, SETTLE_S)
         primary = (await cluster.view()).primary or cluster.spec.primary().name
         nodes = promotable(cluster.spec, isinstance(cluster, HasCandidates))
         targets = rotation(nodes, primary, len(self._times.failovers()))

@@ -11,7 +11,7 @@ from outlast.clock import deadline_ns, now_ns
 from outlast.errors import ClusterError, OutlastError
 from outlast.history.history import FaultRecord
 from outlast.systems.base import Cluster, HasCandidates, HasPrimary, Switchable
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 FAULT: Final = "failover"
 CAUGHT_UP_S: Final = 90.0
@@ -84,7 +84,7 @@ class Rotation:
         self.promoted(target)
         words = f"the primary was {old} and is {primary}"
         try:
-            await until(self._behind, CAUGHT_UP_S, "every node to catch up")
+            await wait_for(self._behind, CAUGHT_UP_S, "every node to catch up")
         except ClusterError as error:
             return record(promoted, None, True, f"{words}; {error.message}")
         return record(promoted, now_ns(), True, words)

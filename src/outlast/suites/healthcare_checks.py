@@ -18,7 +18,7 @@ from outlast.suites import toolkit as staging
 from outlast.suites.suite import Stage, expect
 from outlast.suites.toolkit import FAILOVER_S_MAX, ask, broken, held
 from outlast.systems.base import HasLeaderRecord, HasLogs, Role, Switchable
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 AUDIT_ROWS: Final = 1000
 APPOINTMENTS: Final = 100
@@ -209,7 +209,7 @@ async def partition(stage: Stage) -> Sequence[Finding]:
                 return str(error)
             return "" if record != old else f"{old} is to lead"
 
-        await until(noticed, limit + FAILOVER_S_MAX, f"somebody to notice that {old} is cut off")
+        await wait_for(noticed, limit + FAILOVER_S_MAX, f"somebody to notice that {old} is cut off")
         detected_s = round(seconds_between(began, now_ns()), 3)
         new, took_s = await staging.new_primary(stage, old, began, limit + FAILOVER_S_MAX)
         try:

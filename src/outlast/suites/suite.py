@@ -54,7 +54,7 @@ from outlast.routes.registry import with_route
 from outlast.run.drill import check_drill, check_words, operated, run_drill
 from outlast.suites.expected import Case, Expected, expected_of, judged
 from outlast.systems.base import CAPABILITIES, Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 SKIPPED: Final = "skipped"
 DEFAULT_SYSTEM: Final = "patroni"
@@ -349,7 +349,7 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRu
         for need in check.needs:
             if not isinstance(cluster, CAPABILITIES[need]):
                 raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         begun = now_ns()  # what a lab takes to come up is not the check's
         run.say(f"{check.name}: {check.title}")
         async with operated(cluster, run.say):

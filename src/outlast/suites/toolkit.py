@@ -26,7 +26,7 @@ from outlast.suites.suite import Stage, expect
 from outlast.systems.base import HasServers
 from outlast.systems.postgres import contents
 from outlast.systems.postgres.views import Connection
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 BITE_TIMEOUT_S: Final = 5.0
 WHOLE_TIMEOUT_S: Final = 120.0
@@ -64,7 +64,7 @@ async def broken(stage: Stage, name: str, targets: Sequence[str], **params: JSON
             effect = await kind.effective(stage.cluster, entry.injection)
             return "" if effect.bit else effect.words
 
-        await until(unseen, BITE_TIMEOUT_S, f"{name} to bite")
+        await wait_for(unseen, BITE_TIMEOUT_S, f"{name} to bite")
         yield
     finally:
         await asyncio.shield(kind.heal(stage.cluster, entry.injection))
@@ -191,7 +191,7 @@ async def new_primary(stage: Stage, old: str, since_ns: int, timeout_s: float) -
                 last = f"{node} is a standby"
         return last
 
-    await until(missing, timeout_s, f"another node than {old} to take writes")
+    await wait_for(missing, timeout_s, f"another node than {old} to take writes")
     return found, round(seconds_between(since_ns, now_ns()), 3)
 
 
@@ -210,7 +210,7 @@ def failover_finding(stage: Stage, took_s: float, words: str) -> Finding:
 
 async def whole(stage: Stage, timeout_s: float = WHOLE_TIMEOUT_S) -> float:
     """Wait until the cluster is whole; returns the seconds it took. Raises ClusterError."""
-    return round(await until_whole(stage.cluster, timeout_s), 3)
+    return round(await wait_until_ready(stage.cluster, timeout_s), 3)
 
 
 async def on_every_node(

@@ -21,7 +21,7 @@ from outlast.hosts.base import Lab
 from outlast.systems.base import ClusterView, NodeView, OutageModel, Role, RouteView
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres.server import last_lines
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 LOOK_TIMEOUT_S: Final = 1.0
 MOVE_TIMEOUT_S: Final = 30.0
@@ -171,14 +171,14 @@ class ConsensusCluster(ABC):
             left = await self.process_ids(node, self.process)
             return f"pids {left}" if left else ""
 
-        await until(runs, END_TIMEOUT_S, f"{node}'s {self.process} to end")
+        await wait_for(runs, END_TIMEOUT_S, f"{node}'s {self.process} to end")
         await self.start_server(self.node(node))
 
         async def away() -> str:
             look = await self._look(self.node(node))
             return "it does not answer" if look is None else look.trouble
 
-        await until(away, MOVE_TIMEOUT_S, f"{node} to be back")
+        await wait_for(away, MOVE_TIMEOUT_S, f"{node} to be back")
 
     # leadership
 
@@ -206,7 +206,7 @@ class ConsensusCluster(ABC):
         async def nobody() -> str:
             return "" if await self.leader_record() else "no majority follows one member"
 
-        await until(nobody, MOVE_TIMEOUT_S, "the members to elect")
+        await wait_for(nobody, MOVE_TIMEOUT_S, "the members to elect")
         leader = await self.leader_record()
         if leader is None or leader == target:
             return leader or str(target)
@@ -215,12 +215,12 @@ class ConsensusCluster(ABC):
     async def _until_leads(self, target: str, old: str) -> str:
         leader: str | None = old
 
-        async def missing() -> str:
+        async def unmet() -> str:
             nonlocal leader
             leader = await self.leader_record()
             return f"{leader} leads" if leader in (None, old) else ""
 
-        await until(missing, MOVE_TIMEOUT_S, f"{target} to lead")
+        await wait_for(unmet, MOVE_TIMEOUT_S, f"{target} to lead")
         assert leader is not None
         return leader
 
@@ -278,10 +278,10 @@ def _missing(looks: Mapping[str, MemberLook | None], primary: str | None) -> str
     return ""
 
 
-async def come_up(cluster: ConsensusCluster, missing: Callable[[], Awaitable[str]], what: str) -> None:
-    """Wait until missing() returns "", else raise ClusterError with every member's last log lines."""
+async def come_up(cluster: ConsensusCluster, unmet: Callable[[], Awaitable[str]], what: str) -> None:
+    """Wait until unmet() returns "", else raise ClusterError with every member's last log lines."""
     try:
-        await until(missing, COME_UP_TIMEOUT_S, what)
+        await wait_for(unmet, COME_UP_TIMEOUT_S, what)
     except ClusterError as error:
         words = "".join(
             f"\n--- {name} on {node.name}\n{last_lines(path)}"

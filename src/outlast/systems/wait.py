@@ -12,44 +12,51 @@ from outlast.systems.postgres.server import last_lines
 
 POLL_S = 0.05
 
+Unmet = Callable[[], Awaitable[str]]
+"""Says in a few words what a condition still lacks; "" once it is met."""
 
-async def until(missing: Callable[[], Awaitable[str]], timeout_s: float, what: str) -> float:
-    """Wait until missing() returns "" and return the seconds it took.
 
-    missing says in a few words what is not so yet. Raises ClusterError with its last words at the time-out.
+async def wait_for(unmet: Unmet, timeout_s: float, what: str) -> float:
+    """Wait until unmet() returns "" and return the seconds it took.
+
+    unmet: says what is still missing. timeout_s: the longest wait, in seconds. what: what is waited for, as it reads
+    in the error. Raises ClusterError at the time-out, with what was missing last.
     """
     start = now_ns()
     deadline = deadline_ns(timeout_s)
-    while last := await missing():
+    while last := await unmet():
         if now_ns() > deadline:
             raise ClusterError(f"waited {timeout_s:g} s for {what}; last seen: {last}")
         await asyncio.sleep(POLL_S)
     return seconds_between(start, now_ns())
 
 
-async def until_or_logs(
-    missing: Callable[[], Awaitable[str]],
+async def wait_for_with_logs(
+    unmet: Unmet,
     timeout_s: float,
     what: str,
     cluster: HasLogs,
     suspects: Iterable[str],
 ) -> None:
-    """Wait as until does; the error also has the last lines of the logs of the nodes that are suspects."""
+    """Wait as wait_for does; the error also has the last log lines of suspects, the nodes that may be at fault."""
     try:
-        await until(missing, timeout_s, what)
+        await wait_for(unmet, timeout_s, what)
     except ClusterError as error:
-        words = "".join(
+        logs = "".join(
             f"\n--- {name} on {suspect}\n{last_lines(path)}"
             for suspect in suspects
             for name, path in cluster.log_files(suspect).items()
         )
-        raise ClusterError(error.message + words) from error
+        raise ClusterError(error.message + logs) from error
 
 
-async def until_whole(cluster: Cluster, timeout_s: float) -> float:
-    """Wait until the cluster's view is ready; returns the seconds it took. Raises ClusterError."""
+async def wait_until_ready(cluster: Cluster, timeout_s: float) -> float:
+    """Wait until the cluster's view is ready; returns the seconds it took.
 
-    async def missing() -> str:
+    timeout_s: the longest wait, in seconds. Raises ClusterError at the time-out.
+    """
+
+    async def unmet() -> str:
         return (await cluster.view()).missing
 
-    return await until(missing, timeout_s, f"cluster {cluster.spec.name} to be whole")
+    return await wait_for(unmet, timeout_s, f"cluster {cluster.spec.name} to be whole")

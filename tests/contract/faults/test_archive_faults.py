@@ -18,7 +18,7 @@ from outlast.faults.base import Staged, with_defaults
 from outlast.faults.registry import fault
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.programs import missing
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 pytestmark = [
     pytest.mark.lab,
@@ -64,7 +64,7 @@ async def test_it_bites_when_it_was_done_and_only_then(name: str, archived: Clus
         effect = await kind.effective(archived, entry.injection)
         return "" if effect.bit else effect.words
 
-    await until(unseen, 5, f"{name} to bite")
+    await wait_for(unseen, 5, f"{name} to bite")
     healed, failed = await journal.heal_all(archived)
     assert ([one.fault for one in healed], failed) == ([name], [])
     if kind.lasts:
@@ -73,7 +73,7 @@ async def test_it_bites_when_it_was_done_and_only_then(name: str, archived: Clus
             effect = await kind.effective(archived, entry.injection)
             return effect.words if effect.bit else ""
 
-        await until(lasting, 5, f"{name} to end")
+        await wait_for(lasting, 5, f"{name} to end")
 
 
 async def test_what_makes_no_sense_is_refused_before_anything_is_touched(archived: Cluster) -> None:

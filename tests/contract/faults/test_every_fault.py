@@ -17,7 +17,7 @@ from outlast.faults.base import Effect, Fault, Injection, Staged, with_defaults
 from outlast.faults.registry import fault, faults
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -33,7 +33,7 @@ async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], di
     reason = kind.available(cluster)
     if reason is not None:
         pytest.skip(reason)
-    await until_whole(cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
     on = getattr(kind, "on", "one-standby")
     return kind, await resolve(on, cluster, random.Random(7)), with_defaults(kind, {})
 
@@ -68,7 +68,7 @@ async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None
     if getattr(kind, "lasts", True):
         after = await shown(kind, cluster, healed[0], False)
         assert not after.bit, f"healed, and still: {after.words}"
-    await until_whole(cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault, faults
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -43,7 +43,7 @@ def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
         pytest.skip(reason)
 
     async def targets() -> tuple[str, ...]:
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         return await resolve(getattr(kind, "on", "one-standby"), cluster, random.Random(3))
 
     on = asyncio.run(targets())
@@ -63,7 +63,7 @@ def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
         done, failed = await journal.heal_all(cluster)
         assert (len(done), failed) == (1, []), f"killed {delay_s * 1000:.0f} ms after it was written down"
         assert journal.entries(cluster.lab) == ()
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         if getattr(kind, "lasts", True):
             effect = await kind.effective(cluster, done[0])
             assert not effect.bit, f"healed, and still: {effect.words}"

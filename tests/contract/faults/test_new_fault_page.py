@@ -13,7 +13,7 @@ import pytest
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 pytestmark = pytest.mark.lab
 
@@ -24,7 +24,7 @@ async def test_the_fault_of_the_page_bites_and_heals(cluster: Cluster) -> None:
     module = ModuleType("new_fault_page")
     exec(compile(block, str(page), "exec"), module.__dict__)
     kind: Any = module.FAULTS[0]
-    await until_whole(cluster, 90)
+    await wait_until_ready(cluster, 90)
     assert kind.available(cluster) is None
     primary = (await cluster.view()).primary
     assert primary is not None
@@ -38,7 +38,7 @@ async def test_the_fault_of_the_page_bites_and_heals(cluster: Cluster) -> None:
         effect = await kind.effective(cluster, entry.injection)
         return "" if effect.bit is wanted else effect.words
 
-    await until(lambda: missing(True), 5, "the fault to show")
+    await wait_for(lambda: missing(True), 5, "the fault to show")
     await kind.heal(cluster, entry.injection)
     entry.remove()
-    await until(lambda: missing(False), 5, "the fault to go")
+    await wait_for(lambda: missing(False), 5, "the fault to go")

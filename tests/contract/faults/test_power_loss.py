@@ -11,7 +11,7 @@ from outlast.faults import journal
 from outlast.faults.registry import fault
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 pytestmark = pytest.mark.lab
 
@@ -21,7 +21,7 @@ async def test_a_synced_file_survives_and_an_unsynced_one_is_gone_or_empty(clust
     reason = kind.available(cluster)
     if reason is not None:
         pytest.skip(reason)
-    await until_whole(cluster, 90)
+    await wait_until_ready(cluster, 90)
     (target,) = await resolve("one-standby", cluster, random.Random(3))
     folder = cluster.lab.hosts[target].folder
     with (folder / "synced").open("wb") as file:
@@ -34,4 +34,4 @@ async def test_a_synced_file_survives_and_an_unsynced_one_is_gone_or_empty(clust
     assert (folder / "synced").read_bytes() == b"safe" * 4096
     left = folder / "unsynced"
     assert not left.exists() or left.read_bytes() != b"lost" * 4096
-    await until_whole(cluster, 90)
+    await wait_until_ready(cluster, 90)

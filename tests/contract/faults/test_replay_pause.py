@@ -11,7 +11,7 @@ from outlast.faults.registry import fault
 from outlast.faults.sql import one, rows
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
@@ -20,7 +20,7 @@ _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '
 
 async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) -> None:
     kind = fault("replay_pause")
-    await until_whole(cluster, 90)
+    await wait_until_ready(cluster, 90)
     (node,) = await resolve("one-standby", cluster, random.Random(3))
 
     async def plain() -> str:
@@ -29,7 +29,7 @@ async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) 
 
     stub = await kind.prepare(cluster, (node,), {}, random.Random(3))  # type: ignore[attr-defined]
     await rows(cluster, node, "SELECT pg_wal_replay_pause()")
-    await until(plain, 5, "Patroni to let it go on")
+    await wait_for(plain, 5, "Patroni to let it go on")
     assert (await kind.effective(cluster, stub)).bit is False
 
     await journal.inject(kind, cluster, (node,), {}, random.Random(3))

@@ -19,7 +19,7 @@ from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.system import TOOLS
 from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import StreamingCluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 READS = 300
 _COUNT = (
@@ -76,7 +76,7 @@ def test_reads_are_spread_over_the_servers_as_they_count_them_themselves(cluster
         async with connection:
             await connection.execute("CREATE TABLE read_me (x int)")
             await connection.execute("INSERT INTO read_me VALUES (1)")
-        await until_whole(cluster, 20)
+        await wait_until_ready(cluster, 20)
         before = await scans(cluster)
         connection = await through(cluster)
         async with connection:
@@ -85,14 +85,14 @@ def test_reads_are_spread_over_the_servers_as_they_count_them_themselves(cluster
         total = 0
         counted: dict[str, int] = {}
 
-        async def missing() -> str:  # a backend tells its counts when its session ends, or once a second
+        async def unmet() -> str:  # a backend tells its counts when its session ends, or once a second
             nonlocal total, counted
             now = await scans(cluster)
             counted = {name: now[name] - before.get(name, 0) for name in now}
             total = sum(counted.values())
             return "" if total >= READS else f"{counted}"
 
-        await until(missing, 20, "the servers to have counted every read")
+        await wait_for(unmet, 20, "the servers to have counted every read")
         assert min(counted.values()) >= READS / 10, counted
 
     asyncio.run(work())
@@ -108,7 +108,7 @@ async def detached(cluster: PgpoolCluster) -> list[str]:
 async def test_maintenance_and_reseed_return_once_the_balancer_leads_to_the_node_again(
     cluster: PgpoolCluster,
 ) -> None:
-    await until_whole(cluster, 30)
+    await wait_until_ready(cluster, 30)
     standby = next(node.name for node in (await cluster.view()).nodes if node.role is Role.STANDBY)
     await operate.set_maintenance(cluster, standby, True, print)
     assert standby in await detached(cluster)
@@ -125,7 +125,7 @@ async def test_maintenance_and_reseed_return_once_the_balancer_leads_to_the_node
 async def test_a_node_joins_and_leaves_while_clients_write_through_the_balancer(
     cluster: PgpoolCluster,
 ) -> None:
-    await until_whole(cluster, 30)
+    await wait_until_ready(cluster, 30)
     async with await through(cluster) as connection:
         await connection.execute("CREATE TABLE joined (x int)")
     acked = tried = 0
@@ -149,14 +149,14 @@ async def test_a_node_joins_and_leaves_while_clients_write_through_the_balancer(
         before = acked
         await operate.remove_node(cluster, added.name, print)
 
-        async def missing() -> str:
+        async def unmet() -> str:
             return "" if acked > before > 0 else f"{acked} acknowledged, {before} before"
 
-        await until(missing, 10, "clients to write again")
+        await wait_for(unmet, 10, "clients to write again")
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-    await until_whole(cluster, 30)
+    await wait_until_ready(cluster, 30)
     primary = await cluster.primary()
     assert primary is not None
     async with await cluster.connect(primary, database=cluster.spec.database) as asked:
@@ -171,16 +171,16 @@ def test_a_switchover_and_the_loss_of_a_server_leave_one_writable_node_behind_th
 ) -> None:
     async def work() -> None:
         assert await cluster.switchover("pg-node-3") == "pg-node-3"
-        await until_whole(cluster, 30)
+        await wait_until_ready(cluster, 30)
         for pid in await cluster.server_pids("pg-node-3"):
             await cluster.lab.hosts["pg-node-3"].signal(9, pids=[pid])  # type: ignore[arg-type]
 
-        async def missing() -> str:
+        async def unmet() -> str:
             primary = await cluster.primary()
             return "" if primary not in (None, "pg-node-3") else f"{primary} leads"
 
-        await until(missing, 30, "Pgpool-II to fail over")
-        await until_whole(cluster, 60)
+        await wait_for(unmet, 30, "Pgpool-II to fail over")
+        await wait_until_ready(cluster, 60)
         view = await cluster.view()
         assert [node.name for node in view.nodes if node.role is Role.PRIMARY] == [view.primary]
         connection = await through(cluster)
@@ -197,7 +197,7 @@ def test_a_primary_that_dies_while_a_standby_is_attached_is_replaced(cluster: Pg
     """Pgpool-II finds no primary then, and asks for a failover without naming one."""
 
     async def work() -> None:
-        await until_whole(cluster, 60)
+        await wait_until_ready(cluster, 60)
         old = await cluster.primary()
         assert old is not None
         standby = next(node.name for node in cluster.spec.nodes if node.name != old)
@@ -207,16 +207,16 @@ def test_a_primary_that_dies_while_a_standby_is_attached_is_replaced(cluster: Pg
             state = (await cluster.pcp.node(cluster.number(standby))).status
             return "" if state == "down" else f"{standby} is {state}"
 
-        await until(detached, 10, "the standby to be detached")
+        await wait_for(detached, 10, "the standby to be detached")
         for pid in await cluster.server_pids(old):
             await cluster.lab.hosts[old].signal(9, pids=[pid])  # type: ignore[arg-type]
         await cluster.pcp.attach(cluster.number(standby))
 
-        async def missing() -> str:
+        async def unmet() -> str:
             return "" if await cluster.primary() not in (None, old) else "nobody new leads"
 
-        await until(missing, 40, "Pgpool-II to fail over")
-        await until_whole(cluster, 60)
+        await wait_for(unmet, 40, "Pgpool-II to fail over")
+        await wait_until_ready(cluster, 60)
 
     asyncio.run(work())
 

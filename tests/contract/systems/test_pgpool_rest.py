@@ -22,7 +22,7 @@ from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.pgpool.system import TOOLS
 from outlast.systems.programs import missing
-from outlast.systems.wait import until_whole
+from outlast.systems.wait import wait_until_ready
 
 pytestmark = [
     pytest.mark.lab,
@@ -75,7 +75,7 @@ async def writable(cluster: Cluster) -> list[str]:
 async def test_a_promotion_leaves_exactly_one_writable_node_and_bad_requests_change_nothing(
     cluster: PgpoolCluster, api: httpx.Client
 ) -> None:
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     (old,) = await writable(cluster)
     shown = api.get("/status").json()
     assert shown["running"]
@@ -94,20 +94,20 @@ async def test_a_promotion_leaves_exactly_one_writable_node_and_bad_requests_cha
     done = await asyncio.to_thread(api.post, f"/nodes/{target['id']}/promote")
     assert done.status_code == 200, done.text
     assert await writable(cluster) == [target["name"]]
-    await until_whole(cluster, 60)  # and the old primary follows, attached
+    await wait_until_ready(cluster, 60)  # and the old primary follows, attached
     for secret in (rest.CONFIG, "pcppass", "pool_passwd", "failover.json"):
         assert (cluster.host.folder / secret).stat().st_mode & 0o077 == 0
 
 
 async def test_a_stopped_pgpool_is_told_and_started_again(cluster: PgpoolCluster, api: httpx.Client) -> None:
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     assert api.post("/control/stop").status_code == 200
     assert await cluster.process_ids(cluster.balancer.name, "pgpool") == []
     assert api.get("/status").json()["running"] is False
     for answer in (api.get("/nodes"), api.post("/nodes/1/promote"), api.post("/control/stop")):
         assert answer.status_code == 503, answer.text
     await start_member(cluster, cluster.balancer.name)
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     assert api.get("/status").json()["running"] is True
 
 
@@ -116,7 +116,7 @@ async def test_it_keeps_to_its_own_description_whatever_is_asked(
     cluster: PgpoolCluster, api: httpx.Client, tmp_path: Path
 ) -> None:
     """Also while Pgpool-II is stopped; and all that was asked leaves one writable node."""
-    await until_whole(cluster, 60)
+    await wait_until_ready(cluster, 60)
     explore(api, tmp_path, "--exclude-path", "/api/v1/control/stop")
     await back(cluster)
     assert len(await writable(cluster)) == 1
@@ -130,7 +130,7 @@ async def back(cluster: PgpoolCluster) -> None:
     """Start what was stopped: a primary that somebody detaches is replaced, and fenced until it is started again."""
     for name in (cluster.balancer.name, *(node.name for node in cluster.spec.nodes)):
         await start_member(cluster, name)
-    await until_whole(cluster, 120)
+    await wait_until_ready(cluster, 120)
 
 
 def explore(api: httpx.Client, folder: Path, *words: str) -> None:

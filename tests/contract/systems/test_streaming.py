@@ -14,7 +14,7 @@ from outlast.errors import ClusterError
 from outlast.systems.base import Role
 from outlast.systems.streaming import moves
 from outlast.systems.streaming.cluster import StreamingCluster
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 
 def on_a_cluster(
@@ -41,7 +41,7 @@ def test_the_primary_moves_and_no_two_nodes_ever_take_writes(
 ) -> None:
     async def work(cluster: StreamingCluster) -> None:
         assert await cluster.switchover("pg-node-2") == "pg-node-2"
-        await until_whole(cluster, 20)
+        await wait_until_ready(cluster, 20)
         # A lost primary that comes back does so as a standby, with what only it had written taken back.
         await cluster.lab.hosts["pg-node-2"].plug(False)
         alone = cluster.told("pg-node-2").server
@@ -50,7 +50,7 @@ def test_the_primary_moves_and_no_two_nodes_ever_take_writes(
         assert await writable(cluster) == [new]
         await cluster.lab.hosts["pg-node-2"].plug(True)
         await cluster.start_node("pg-node-2")
-        await until_whole(cluster, 20)
+        await wait_until_ready(cluster, 20)
         assert await alone.ask("127.0.0.1", "SELECT to_regclass('only_here') IS NULL", 10) == "t"
         assert "pg_rewind says: pg_rewind: Done!" in (cluster.lab.folder / "operator.log").read_text()
         # With a standby silent that may hold the last acknowledged write, nobody is promoted.
@@ -61,7 +61,7 @@ def test_the_primary_moves_and_no_two_nodes_ever_take_writes(
         assert await writable(cluster) == [new], "what is refused is refused before the primary is fenced"
         await cluster.lab.hosts[silent].power_on()
         await cluster.start_node(silent)
-        await until_whole(cluster, 20)
+        await wait_until_ready(cluster, 20)
 
     on_a_cluster(work, tmp_path / "state", monkeypatch)
 
@@ -76,7 +76,7 @@ def test_a_server_that_cannot_be_rewound_is_copied_anew(
         (old.data / "global/pg_control").unlink()
         await cluster.lab.hosts["pg-node-1"].power_on()
         await cluster.start_node("pg-node-1")
-        await until_whole(cluster, 30)
+        await wait_until_ready(cluster, 30)
         assert (
             "pg-node-1 cannot be rewound, so it is copied anew"
             in (cluster.lab.folder / "operator.log").read_text()
@@ -93,11 +93,11 @@ def test_the_operator_of_a_drill_acts_without_being_asked(
         watch = asyncio.create_task(cluster.operate(said.append))
         await cluster.lab.hosts["pg-node-1"].power_off()
 
-        async def missing() -> str:
+        async def unmet() -> str:
             there = await writable(cluster)
             return "" if len(there) == 1 and there != ["pg-node-1"] else f"{there} take writes"
 
-        await until(missing, 20, "the operator to act")
+        await wait_for(unmet, 20, "the operator to act")
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
         assert any("has a standby promoted" in words for words in said)

@@ -63,7 +63,7 @@ async def test_a_suite_that_is_stopped_ends_early_with_what_there_is(tmp_path: P
     )
     with (
         patch.object(suite_module._Labs, "cluster", AsyncMock(return_value=Mock(spec=["spec"]))),
-        patch.object(suite_module, "until_whole", AsyncMock()),
+        patch.object(suite_module, "wait_until_ready", AsyncMock()),
     ):
         running = asyncio.create_task(run_suite(Suite("x", "X", None, (), checks), run))
         document = await running

@@ -21,7 +21,7 @@ from outlast.suites.toolkit import FAILOVER_S_MAX, broken, held
 from outlast.systems import http
 from outlast.systems.base import Role
 from outlast.systems.programs import missing
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 TITLE: Final = "Bootstrap, failover, rejoin, monitoring: what to see before a cluster is trusted"
 SETTINGS: Final = ("dataset=healthcare",)
@@ -64,7 +64,7 @@ async def _monitoring(stage: Stage) -> Sequence[Finding]:
         up = await _query(stage, "outlast_node_up == 1")
         return "" if set(up) >= set(nodes) else f"Prometheus has {', '.join(sorted(up)) or 'nobody'} as up"
 
-    seconds = await until(unseen, SCRAPE_TIMEOUT_S, "Prometheus to see every node up")
+    seconds = await wait_for(unseen, SCRAPE_TIMEOUT_S, "Prometheus to see every node up")
     lags = await _query(stage, "outlast_node_lag_bytes")
     targets = await _query(stage, "up", label="instance")
     down = sorted(name for name, value in targets.items() if value != 1)
@@ -96,7 +96,7 @@ async def _until_primary(stage: Stage, name: str) -> str:
         return last
 
     try:
-        await until(unseen, SCRAPE_TIMEOUT_S, f"Prometheus to show {name}")
+        await wait_for(unseen, SCRAPE_TIMEOUT_S, f"Prometheus to show {name}")
     except ClusterError:
         return last
     return ""

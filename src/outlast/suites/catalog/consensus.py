@@ -16,7 +16,7 @@ from outlast.errors import ClusterError
 from outlast.suites.suite import Stage, SuiteCheck, expect
 from outlast.suites.toolkit import broken
 from outlast.systems.base import HasConsensus, HasKeys, Role
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 TITLE: Final = "What a consensus store promises, asked of each of its members"
 SYSTEM: Final = "etcd"
@@ -84,11 +84,11 @@ async def _re_election(stage: Stage) -> Sequence[Finding]:
             leader = await consensus.leader_record()
             return "" if leader not in (None, old) else f"{leader} leads"
 
-        await until(elected, ELECTION_S_MAX, "a new leader")
+        await wait_for(elected, ELECTION_S_MAX, "a new leader")
         election_s = round(seconds_between(start, now_ns()), 3)
         await keys.put_key(others[0], "outlast-after-election", "1")
         writable_s = round(seconds_between(start, now_ns()), 3)
-    await until_whole(stage.cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(stage.cluster, WHOLE_TIMEOUT_S)
     words = f"another leads {election_s} s after {old} was killed, and takes a write after {writable_s} s"
     return [expect("election_s", election_s <= ELECTION_S_MAX, words, election_s, ELECTION_S_MAX)]
 
@@ -115,7 +115,7 @@ async def _refused_without_majority(stage: Stage) -> Sequence[Finding]:
                     stage.say(f"refused, as it must be: {error.message}")
                 else:
                     accepted.append(f"a {what} by {node}")
-    await until_whole(stage.cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(stage.cluster, WHOLE_TIMEOUT_S)
     kept = await keys.get_key(nodes[0], "outlast-majority")
     words = f"with {', '.join(gone)} off: {tried - len(accepted)} of {tried} requests refused"
     return [
@@ -137,7 +137,7 @@ async def _value_after_partition(stage: Stage) -> Sequence[Finding]:
             stale = await keys.get_key(alone, "outlast-partition")
         except ClusterError as error:
             stage.say(f"{alone} gives no answer, as it must: {error.message}")
-    await until_whole(stage.cluster, WHOLE_TIMEOUT_S)
+    await wait_until_ready(stage.cluster, WHOLE_TIMEOUT_S)
     seen = {node: await keys.get_key(node, "outlast-partition") for node in nodes}
     return [
         expect("no_stale_read", stale is None, f"{alone}, cut off, answered {stale!r}"),

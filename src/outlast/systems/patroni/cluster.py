@@ -21,7 +21,7 @@ from outlast.systems.patroni import operations, settings
 from outlast.systems.postgres import server, views
 from outlast.systems.postgres.group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
 from outlast.systems.postgres.seed import POSTGRES_UID
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 PROCESS: Final = "patroni"
 WATCHDOG: Final = "watchdog"
@@ -143,7 +143,9 @@ class PatroniCluster(ServerGroup):
                     module=True,
                 )
             )
-            await until(lambda: _exists(settings.watchdog_pipe(host)), LOOK_TIMEOUT_S, f"{node}'s watchdog")
+            await wait_for(
+                lambda: _exists(settings.watchdog_pipe(host)), LOOK_TIMEOUT_S, f"{node}'s watchdog"
+            )
         await host.spawn(
             Program(
                 PROCESS,
@@ -176,7 +178,9 @@ class PatroniCluster(ServerGroup):
         if target == leader:
             raise ClusterError(f"{target} is the primary already")
         with contextlib.suppress(ClusterError):  # then Patroni says itself what it lacks
-            await until(self._sync_unknown, SYNC_TIMEOUT_S, "Patroni to write down its synchronous standby")
+            await wait_for(
+                self._sync_unknown, SYNC_TIMEOUT_S, "Patroni to write down its synchronous standby"
+            )
         await self._ask_to_move(leader, "/switchover", {"leader": leader, "candidate": target})
         return await self._new_leader(leader)
 
@@ -235,11 +239,11 @@ class PatroniCluster(ServerGroup):
         if answer.status not in (200, 202):
             raise ClusterError(f"Patroni on {node} refused to reload: {answer.status} {answer.body}")
 
-        async def missing() -> str:
+        async def unmet() -> str:
             tags = await self._tags(node)
             return "" if settings.may_lead(tags) is on else f"its tags are {dict(tags)}"
 
-        await until(missing, MOVE_TIMEOUT_S, f"{node} to {'be' if on else 'be no'} candidate")
+        await wait_for(unmet, MOVE_TIMEOUT_S, f"{node} to {'be' if on else 'be no'} candidate")
 
     async def _tags(self, node: str) -> Mapping[str, object]:
         """Return a member's tags as etcd holds them: what the leader goes by when it looks for candidates."""
@@ -306,12 +310,12 @@ class PatroniCluster(ServerGroup):
         """Wait until another node than old leads and takes writes; return it."""
         leader: str | None = None
 
-        async def missing() -> str:
+        async def unmet() -> str:
             nonlocal leader
             leader = await self._leader_or_none()
             return "" if leader not in (None, old) and await self.primary() == leader else f"{leader} leads"
 
-        await until(missing, MOVE_TIMEOUT_S, "the new primary")
+        await wait_for(unmet, MOVE_TIMEOUT_S, "the new primary")
         assert leader is not None
         return leader
 

@@ -22,7 +22,7 @@ from outlast.systems.patroni import settings
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.postgres.views import slot_names
-from outlast.systems.wait import until, until_or_logs
+from outlast.systems.wait import wait_for, wait_for_with_logs
 
 if TYPE_CHECKING:
     from outlast.systems.patroni.cluster import PatroniCluster
@@ -44,7 +44,7 @@ async def set_parameters(cluster: PatroniCluster, parameters: Mapping[str, str])
     asked = int(time.time())
     await configure(cluster, {"postgresql": {"parameters": dict(parameters)}})
 
-    async def missing() -> str:
+    async def unmet() -> str:
         for node in cluster.spec.nodes:
             answer = await cluster.manager(node.name)
             if answer is None:
@@ -57,8 +57,8 @@ async def set_parameters(cluster: PatroniCluster, parameters: Mapping[str, str])
                 return f"{node.name} has not read it"
         return ""
 
-    await until(
-        missing, settings.timing(cluster.spec).loop_wait * 2 + READ_MARGIN_S, "Patroni's new settings"
+    await wait_for(
+        unmet, settings.timing(cluster.spec).loop_wait * 2 + READ_MARGIN_S, "Patroni's new settings"
     )
 
 
@@ -95,14 +95,14 @@ async def reseed(cluster: PatroniCluster, node: str) -> None:
             return f"its REST API does not answer ({error})"
         return "" if answer.status == 200 else f"it says {answer.status}: {answer.body}"
 
-    await until_or_logs(refused, REST_TIMEOUT_S, f"Patroni on {node} to reseed it", cluster, [node])
+    await wait_for_with_logs(refused, REST_TIMEOUT_S, f"Patroni on {node} to reseed it", cluster, [node])
 
-    async def missing() -> str:
+    async def unmet() -> str:
         if (data / OLD_DATA).exists():
             return "its old data is there yet"
         return await _not_streaming(cluster, node)
 
-    await until_or_logs(missing, COPY_TIMEOUT_S, f"{node} to stream from a new copy", cluster, [node])
+    await wait_for_with_logs(unmet, COPY_TIMEOUT_S, f"{node} to stream from a new copy", cluster, [node])
 
 
 async def add_node(cluster: PatroniCluster, node: NodeSpec) -> None:
@@ -118,7 +118,7 @@ async def add_node(cluster: PatroniCluster, node: NodeSpec) -> None:
     if node.name not in lab.published:
         await lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
     await cluster.start_node(node.name)
-    await until_or_logs(
+    await wait_for_with_logs(
         lambda: _not_streaming(cluster, node.name),
         COPY_TIMEOUT_S,
         f"{node.name} to stream",
@@ -160,7 +160,7 @@ async def set_maintenance(cluster: PatroniCluster, node: str, on: bool) -> None:
         raise ClusterError(f"the host of {node} is off", hint="outlast heal")
     maintenance.put_back(host)
     await cluster.start_node(node)
-    await until_or_logs(
+    await wait_for_with_logs(
         lambda: _not_streaming(cluster, node), COPY_TIMEOUT_S, f"{node} to stream again", cluster, [node]
     )
 
@@ -205,7 +205,7 @@ async def _forget_slot(cluster: PatroniCluster, slot: str) -> None:
         return ""
 
     try:
-        await until(held, SLOT_TIMEOUT_S, f"the slot {slot} to go")
+        await wait_for(held, SLOT_TIMEOUT_S, f"the slot {slot} to go")
     finally:
         await configure(cluster, {"member_slots_ttl": before})
 

@@ -31,7 +31,7 @@ from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, hba_lines, own_parameters
-from outlast.systems.wait import until_or_logs
+from outlast.systems.wait import wait_for_with_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +235,14 @@ class PatroniSystem:
 
     async def _until(
         self,
-        missing: Callable[[], Awaitable[str]],
+        unmet: Callable[[], Awaitable[str]],
         timeout_s: float,
         what: str,
         cluster: PatroniCluster,
         *suspects: str,
     ) -> None:
-        """Wait until missing() returns "", else raise ClusterError with the suspects' last log lines."""
-        await until_or_logs(missing, timeout_s, what, cluster, suspects)
+        """Wait until unmet() returns "", else raise ClusterError with the suspects' last log lines."""
+        await wait_for_with_logs(unmet, timeout_s, what, cluster, suspects)
 
 
 SYSTEM: Final = PatroniSystem()

@@ -20,7 +20,7 @@ from outlast.systems.pg_auto_failover.monitor import WRITES, Monitor, MonitorRow
 from outlast.systems.postgres import views
 from outlast.systems.postgres.group import POSTGRES, ServerGroup
 from outlast.systems.postgres.settings import POSTGRES_PORT
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 MOVE_TIMEOUT_S: Final = 90.0
 
@@ -135,7 +135,7 @@ class PgAutoFailoverCluster(ServerGroup):
             await self.monitor.ask("perform_promotion", settings.FORMATION, target)
         leader: str | None = None
 
-        async def missing() -> str:
+        async def unmet() -> str:
             nonlocal leader
             rows = {row.name: row for row in await self.rows() or ()}
             leader = await self.primary()
@@ -144,7 +144,7 @@ class PgAutoFailoverCluster(ServerGroup):
             row = rows.get(leader)
             return "" if row is not None and row.state in WRITES else f"{leader} is {row and row.state}"
 
-        await until(missing, MOVE_TIMEOUT_S, "the new primary")
+        await wait_for(unmet, MOVE_TIMEOUT_S, "the new primary")
         assert leader is not None
         return leader
 
@@ -194,11 +194,11 @@ class PgAutoFailoverCluster(ServerGroup):
             timeout_s=MOVE_TIMEOUT_S,
         )
 
-        async def missing() -> str:
+        async def unmet() -> str:
             now = await self.started_at(node)
             return "" if now not in (None, before) else f"it has run since {now}"
 
-        await until(missing, MOVE_TIMEOUT_S, f"PostgreSQL on {node} to start anew")
+        await wait_for(unmet, MOVE_TIMEOUT_S, f"PostgreSQL on {node} to start anew")
 
     async def started_at(self, node: str) -> str | None:
         """Return when a node's server started; None when it does not answer."""

@@ -24,7 +24,7 @@ from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.postgres.views import Connection, slot_names
-from outlast.systems.wait import until, until_or_logs
+from outlast.systems.wait import wait_for, wait_for_with_logs
 
 if TYPE_CHECKING:
     from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
@@ -63,7 +63,7 @@ async def set_sync(cluster: PgAutoFailoverCluster) -> None:
             return error.message
         return ""
 
-    await until(refused, SETTINGS_TIMEOUT_S, f"number-sync-standbys {wanted}")
+    await wait_for(refused, SETTINGS_TIMEOUT_S, f"number-sync-standbys {wanted}")
 
 
 async def reseed(cluster: PgAutoFailoverCluster, node: str) -> None:
@@ -124,7 +124,7 @@ async def set_maintenance(cluster: PgAutoFailoverCluster, node: str, on: bool) -
         return "" if rows.get(node) == "maintenance" else f"the monitor says {rows.get(node)}"
 
     if on:
-        await until_or_logs(not_out, MAINTENANCE_TIMEOUT_S, f"{node} to go out", cluster, [node])
+        await wait_for_with_logs(not_out, MAINTENANCE_TIMEOUT_S, f"{node} to go out", cluster, [node])
         # Its keeper lets go of the server, and leaves what is to be done with it to whoever asked.
         _program, install = keeper.find(cluster.spec.version)
         await PostgresServer(cluster.lab.hosts[node], install).stop(STOP_TIMEOUT_S)
@@ -145,7 +145,7 @@ async def _until_streams(cluster: PgAutoFailoverCluster, node: str) -> None:
     """Wait until a node streams. Its base backup waits for a checkpoint that takes its time unless it is asked for."""
     nudged = now_ns()
 
-    async def missing() -> str:
+    async def unmet() -> str:
         nonlocal nudged
         view = await cluster.view()
         shown = view.node(node)
@@ -158,7 +158,7 @@ async def _until_streams(cluster: PgAutoFailoverCluster, node: str) -> None:
             nudged = now_ns()
         return f"it is {shown.state}"
 
-    await until_or_logs(missing, COPY_TIMEOUT_S, f"{node} to stream", cluster, [node])
+    await wait_for_with_logs(unmet, COPY_TIMEOUT_S, f"{node} to stream", cluster, [node])
 
 
 async def _standby(cluster: PgAutoFailoverCluster, node: str, what: str, *, must_be_on: bool = True) -> Host:
@@ -195,7 +195,7 @@ async def _forget_slot(cluster: PgAutoFailoverCluster, slot: str) -> None:
         with contextlib.suppress(psycopg.OperationalError, OSError, TimeoutError, ClusterError):
             connection = await cluster.connect(node.name)
             async with connection:
-                await until(partial(_holds, connection, slot), SLOT_TIMEOUT_S, "the slot to go")
+                await wait_for(partial(_holds, connection, slot), SLOT_TIMEOUT_S, "the slot to go")
         with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
             async with await cluster.connect(node.name) as connection:
                 if await _holds(connection, slot):

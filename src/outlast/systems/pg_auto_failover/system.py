@@ -26,7 +26,7 @@ from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.seed import SUPERUSER, copy_seed, run_single_user
 from outlast.systems.postgres.server import PostgresServer, postmaster_pids
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
-from outlast.systems.wait import until_or_logs
+from outlast.systems.wait import wait_for_with_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class PgAutoFailoverSystem:
         await asyncio.gather(self._start_monitor(cluster, install), self._make_data(cluster, install))
         first = spec.primary()
         await self._register(cluster, first.name)
-        await until_or_logs(
+        await wait_for_with_logs(
             lambda: self._writable(cluster, first.name),
             self._patience.primary_s,
             f"pg_autoctl to make {first.name} a single primary",
@@ -104,7 +104,7 @@ class PgAutoFailoverSystem:
             await self._register(cluster, node.name)
         names = [node.name for node in spec.nodes]
         monitor = cluster.monitor.name
-        await until_or_logs(
+        await wait_for_with_logs(
             lambda: self._missing(cluster),
             self._patience.replica_s,
             "the cluster to be whole",
@@ -113,7 +113,7 @@ class PgAutoFailoverSystem:
         )
         await asyncio.gather(*(keeper.set_time_outs(spec, cluster.lab.hosts[name]) for name in names))
         await operations.set_sync(cluster)
-        await until_or_logs(
+        await wait_for_with_logs(
             lambda: self._missing(cluster),
             self._patience.settings_s,
             "the primary to apply its settings",
@@ -142,7 +142,7 @@ class PgAutoFailoverSystem:
         async def silent() -> str:
             return "it does not answer" if await cluster.rows() is None else ""
 
-        await until_or_logs(
+        await wait_for_with_logs(
             silent, self._patience.monitor_s, f"the monitor {host.name} to answer", cluster, [host.name]
         )
 

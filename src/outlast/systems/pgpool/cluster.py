@@ -29,7 +29,7 @@ from outlast.systems.postgres.server import last_lines
 from outlast.systems.programs import program
 from outlast.systems.streaming import settings as servers
 from outlast.systems.streaming.cluster import START_TIMEOUT_S, FollowingCluster
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 PROCESS: Final = "pgpool"
 LOOK_TIMEOUT_S: Final = 2.0
@@ -174,14 +174,14 @@ class PgpoolCluster(FollowingCluster):
         if backends is None:
             return
 
-        async def missing() -> str:
+        async def unmet() -> str:
             view = await super(PgpoolCluster, self).view()
             found = view.node(node)
             return "" if found.healthy else f"it is {found.state}"
 
         if any(one.address == self.address(node) and not one.attached for one in backends):
             try:
-                await until(missing, ATTACH_TIMEOUT_S, f"{node} to be fit for clients")
+                await wait_for(unmet, ATTACH_TIMEOUT_S, f"{node} to be fit for clients")
                 await self.pcp.attach(self.number(node))
                 await self._until_attached(node)
             except ClusterError as error:
@@ -190,13 +190,13 @@ class PgpoolCluster(FollowingCluster):
     async def _until_attached(self, node: str) -> None:
         """Wait until the balancer leads clients to a node: it says yes to an attach before it does it."""
 
-        async def missing() -> str:
+        async def unmet() -> str:
             found = [one for one in await self._backends() or () if one.address == self.address(node)]
             return (
                 "" if found and found[0].attached else f"it has it {found[0].status if found else 'nowhere'}"
             )
 
-        await until(missing, ATTACH_TIMEOUT_S, f"{self.balancer.name} to lead to {node}")
+        await wait_for(unmet, ATTACH_TIMEOUT_S, f"{self.balancer.name} to lead to {node}")
 
     async def start_agent(self, node: str) -> None:
         """Start a node's agent where it does not run."""
@@ -224,7 +224,7 @@ class PgpoolCluster(FollowingCluster):
             argv += [option, str(host.folder / name)]
         await host.spawn(Program(PROCESS, argv, settings.LOG, uid=POSTGRES_UID))
 
-        async def missing() -> str:
+        async def unmet() -> str:
             if not await self.process_ids(self.balancer.name, PROCESS):
                 return "it has ended"
             try:
@@ -234,7 +234,7 @@ class PgpoolCluster(FollowingCluster):
             return "" if any(one.role == "primary" for one in nodes) else "it knows no primary"
 
         try:
-            await until(missing, READY_TIMEOUT_S, f"Pgpool-II on {self.balancer.name} to serve")
+            await wait_for(unmet, READY_TIMEOUT_S, f"Pgpool-II on {self.balancer.name} to serve")
         except ClusterError as error:
             raise ClusterError(f"{error.message}\n{last_lines(host.folder / settings.LOG)}") from error
 
@@ -352,7 +352,7 @@ class PgpoolCluster(FollowingCluster):
     async def _reload_balancer(self, node: str) -> None:
         """Have the balancer read its files, and wait until it knows node."""
 
-        async def missing() -> str:
+        async def unmet() -> str:
             backends = await self._backends()
             known = any(one.address == self.address(node) for one in backends or ())
             return "" if known else f"it knows {[one.address for one in backends or ()]}"
@@ -360,7 +360,7 @@ class PgpoolCluster(FollowingCluster):
         if await self._backends() is None:
             return
         await self.pcp.reload()
-        await until(missing, ATTACH_TIMEOUT_S, f"{self.balancer.name} to know {node}")
+        await wait_for(unmet, ATTACH_TIMEOUT_S, f"{self.balancer.name} to know {node}")
 
     async def switchover(self, target: str | None) -> str:
         """Have Pgpool-II move a healthy primary to target, by default its synchronous standby; returns it."""
@@ -394,7 +394,7 @@ class PgpoolCluster(FollowingCluster):
         """Wait until the primary is as wanted, and Pgpool-II knows it too; returns it."""
         primary: str | None = None
 
-        async def missing() -> str:
+        async def unmet() -> str:
             nonlocal primary
             primary = await self.primary()
             if not wanted(primary):
@@ -406,7 +406,7 @@ class PgpoolCluster(FollowingCluster):
             return "" if known else f"{self.balancer.name} does not know it yet"
 
         try:
-            await until(missing, MOVE_TIMEOUT_S, f"{words} to lead")
+            await wait_for(unmet, MOVE_TIMEOUT_S, f"{words} to lead")
         except ClusterError as error:
             raise ClusterError(f"{error.message}\n{last_lines(self.host.folder / command.LOG)}") from error
         assert primary is not None

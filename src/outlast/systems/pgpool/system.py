@@ -16,7 +16,7 @@ from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from outlast.systems.streaming.system import StreamingSystem, start_servers, users
-from outlast.systems.wait import until_or_logs, until_whole
+from outlast.systems.wait import wait_for_with_logs, wait_until_ready
 
 WHOLE_TIMEOUT_S: Final = 90.0
 REST_TIMEOUT_S: Final = 30.0
@@ -82,9 +82,9 @@ class PgpoolSystem:
 
     async def complete(self, cluster: FollowingCluster, progress: Progress) -> None:
         """Wait until every standby streams and Pgpool-II leads to all of them."""
-        await until_whole(cluster, WHOLE_TIMEOUT_S)
+        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         if isinstance(cluster, PgpoolCluster) and rest.unavailable() is None:
-            await until_or_logs(
+            await wait_for_with_logs(
                 cluster.rest_missing, REST_TIMEOUT_S, "the REST API", cluster, [cluster.balancer.name]
             )
 

@@ -27,7 +27,7 @@ from outlast.systems.postgres.install import find, installed
 from outlast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 from outlast.systems.postgres.server import PostgresServer, quote
 from outlast.systems.programs import program
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 PROGRAM: Final = "pgbackrest"
 STANZA: Final = "main"
@@ -231,7 +231,7 @@ async def prepare_archive(cluster: Cluster) -> None:
         return
     repository = Repository(cluster.lab)
 
-    async def missing() -> str:
+    async def unmet() -> str:
         try:
             await repository.prepare(await primary_server(cluster))
         except ClusterError as error:  # its manager may just be taking the server over
@@ -239,7 +239,7 @@ async def prepare_archive(cluster: Cluster) -> None:
         return ""
 
     write_config(cluster.lab.folder)
-    await until(missing, PREPARE_TIMEOUT_S, "the archive to be made")
+    await wait_for(unmet, PREPARE_TIMEOUT_S, "the archive to be made")
 
 
 async def primary_server(cluster: Cluster) -> PostgresServer:

@@ -21,7 +21,7 @@ from outlast.files import alone
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import REPLICATOR
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 ASK_TIMEOUT_S: Final = 10.0
 REWIND_TIMEOUT_S: Final = 60.0
@@ -158,14 +158,14 @@ async def _follows(told: Told, primary: str) -> bool:
 async def _reaches(told: Told, primary: str) -> None:
     """Wait until the primary answers this server's host and is ready for it: a cable just plugged in takes a moment."""
 
-    async def missing() -> str:
+    async def unmet() -> str:
         try:
             await prepare_primary(told, primary)
         except ClusterError as error:
             return error.message
         return ""
 
-    await until(missing, REACH_TIMEOUT_S, f"{told.name} to reach {primary}")
+    await wait_for(unmet, REACH_TIMEOUT_S, f"{told.name} to reach {primary}")
 
 
 async def _take_back(told: Told, primary: str, say: Say) -> None:
@@ -187,14 +187,14 @@ async def _copy(told: Told, primary: str, say: Say) -> None:
 async def streams(told: Told) -> None:
     """Wait until a server streams: its own word, over its own loopback. Raises ClusterError."""
 
-    async def missing() -> str:
+    async def unmet() -> str:
         try:
             answer = await told.server.ask("127.0.0.1", _STREAMS, ASK_TIMEOUT_S)
         except ClusterError as error:
             return error.message
         return "" if answer == "1" else "it receives nothing"
 
-    await until(missing, STREAM_TIMEOUT_S, f"{told.name} to stream")
+    await wait_for(unmet, STREAM_TIMEOUT_S, f"{told.name} to stream")
 
 
 def _drop_slots(server: PostgresServer) -> None:

@@ -18,7 +18,7 @@ from outlast.systems.credentials import Credentials
 from outlast.systems.postgres import server, views
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.settings import POSTGRES_PORT
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 POSTGRES: Final = "postgres"
 """What process_ids calls PostgreSQL."""
@@ -107,12 +107,12 @@ class ServerGroup:
             return ""
 
         try:
-            await until(running, timeout_s, f"{node} to stop")
+            await wait_for(running, timeout_s, f"{node} to stop")
         except ClusterError:
             for name in names:
                 if pids := await self.process_ids(node, name):
                     await host.signal(signal.SIGKILL, pids=pids)
-            await until(running, timeout_s, f"{node} to end")
+            await wait_for(running, timeout_s, f"{node} to end")
 
     def node_view(
         self,

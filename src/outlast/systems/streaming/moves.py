@@ -19,7 +19,7 @@ from outlast.systems.postgres import following
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.choice import Held, choose
 from outlast.systems.streaming.leadership import Record
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 from outlast.units import parse_lsn
 
 if TYPE_CHECKING:
@@ -170,11 +170,11 @@ async def _received(cluster: FollowingCluster, name: str) -> Held | None:
 
 
 async def _has_all(cluster: FollowingCluster, target: str, lsn: int) -> None:
-    async def missing() -> str:
+    async def unmet() -> str:
         held = await _received(cluster, target)
         return "" if held is not None and held.lsn > lsn else f"it holds {held} of {lsn}"
 
-    await until(missing, CATCH_UP_TIMEOUT_S, f"{target} to receive all that was written")
+    await wait_for(unmet, CATCH_UP_TIMEOUT_S, f"{target} to receive all that was written")
 
 
 def _names(cluster: FollowingCluster) -> list[str]:

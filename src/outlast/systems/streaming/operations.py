@@ -17,7 +17,7 @@ from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.choice import synchronous_standby_names
 from outlast.systems.streaming.leadership import Record
-from outlast.systems.wait import until
+from outlast.systems.wait import wait_for
 
 if TYPE_CHECKING:
     from outlast.systems.streaming.cluster import FollowingCluster
@@ -45,7 +45,7 @@ async def set_waits_for(cluster: FollowingCluster, wanted: Sequence[str]) -> Non
     await told.server.reload()
     setting = synchronous_standby_names(cluster.spec.sync, wanted)
 
-    async def missing() -> str:
+    async def unmet() -> str:
         try:
             connection = await cluster.connect(record.primary)
             async with connection:
@@ -54,7 +54,7 @@ async def set_waits_for(cluster: FollowingCluster, wanted: Sequence[str]) -> Non
             return str(error)
         return "" if row is not None and row[0] == setting else f"it says {row}"
 
-    await until(missing, SHOW_TIMEOUT_S, f"{record.primary} to take its list of standbys")
+    await wait_for(unmet, SHOW_TIMEOUT_S, f"{record.primary} to take its list of standbys")
     cluster.leadership.write(Record(record.primary, record.term, tuple(wanted)))
     cluster.say(f"commits on {record.primary} wait for {setting or 'nobody'}")
 
@@ -151,9 +151,9 @@ async def _standby(cluster: FollowingCluster, node: str, what: str, *, must_be_o
 
 
 async def _until_streams(cluster: FollowingCluster, node: str) -> None:
-    async def missing() -> str:
+    async def unmet() -> str:
         shown = await cluster.look_inside(cluster.leadership.read().primary)
         state = next((one.state for one in shown[1] if one.name == node), "not known")
         return "" if state == "streaming" else f"it is {state}"
 
-    await until(missing, STREAM_TIMEOUT_S, f"{node} to stream")
+    await wait_for(unmet, STREAM_TIMEOUT_S, f"{node} to stream")

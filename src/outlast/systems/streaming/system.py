@@ -20,7 +20,7 @@ from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from outlast.systems.streaming.leadership import Record
-from outlast.systems.wait import until, until_whole
+from outlast.systems.wait import wait_for, wait_until_ready
 
 PRIMARY_TIMEOUT_S: Final = 120.0
 REPLICA_TIMEOUT_S: Final = 90.0
@@ -56,7 +56,7 @@ class StreamingSystem:
 
     async def complete(self, cluster: StreamingCluster, progress: Progress) -> None:
         """Wait until every standby streams and, where commits wait for one, the primary has chosen it."""
-        await until_whole(cluster, REPLICA_TIMEOUT_S)
+        await wait_until_ready(cluster, REPLICA_TIMEOUT_S)
 
 
 def users(spec: ClusterSpec) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ async def start_servers(cluster: FollowingCluster, progress: Progress, preload: 
             await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
             await following.configure(told[name], primary.address)
         await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in others))
-        await until(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
+        await wait_for(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
 
 
 async def _switch_on(cluster: FollowingCluster, preload: Sequence[str]) -> None:

@@ -334,18 +334,18 @@ class Balancer:
         error of the move: the answer shows it.
         """
 
-        async def missing() -> str:
+        async def unmet() -> str:
             attached = {one.pool.number for one in await self.backends() if one.pool.attached}
             return "" if numbers <= attached else f"{numbers - attached} are detached"
 
         with contextlib.suppress(ApiError):
-            await self._until(missing, SETTLE_TIMEOUT_S, "the others to follow")
+            await self._until(unmet, SETTLE_TIMEOUT_S, "the others to follow")
 
-    async def _until(self, missing: Callable[[], Awaitable[str]], timeout_s: float, what: str) -> None:
+    async def _until(self, unmet: Callable[[], Awaitable[str]], timeout_s: float, what: str) -> None:
         deadline = deadline_ns(timeout_s)
         while True:
             try:
-                last = await missing()
+                last = await unmet()
             except ApiError as error:
                 last = error.message  # it may be silent for a moment while it fails over
             if not last:
