@@ -26,7 +26,7 @@ from benchmarks.case import Case
 from benchmarks.raftlog_clients import EtcdLoad, Load, RaftlogLoad, run_load
 from outlast.errors import UnavailableError
 from outlast.systems.etcd.member import etcd_program
-from raftlog.testing.local_cluster import LocalCluster, Process, free_ports, wait_for
+from raftlog.testing.local_cluster import LocalCluster, NodeProcess, free_ports, wait_for
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -230,14 +230,14 @@ def election(folder: Path, rounds: int = 5) -> list[Case]:
     return cases
 
 
-def _leader_id(cluster: LocalCluster, frozen: Process) -> int | None:
+def _leader_id(cluster: LocalCluster, frozen: NodeProcess) -> int | None:
     for node in cluster.nodes.values():
         if node is not frozen and node.running and (leader := node.status()["leader"]):
             return int(leader)
     return None
 
 
-def _fill(leader: Process, count: int) -> float:
+def _fill(leader: NodeProcess, count: int) -> float:
     """Write count entries of 256 bytes; return the seconds it took."""
     start = time.perf_counter()
     done = 0
@@ -247,7 +247,7 @@ def _fill(leader: Process, count: int) -> float:
     return time.perf_counter() - start
 
 
-def _kill_leader(cluster: LocalCluster, leader: Process | None = None) -> float:
+def _kill_leader(cluster: LocalCluster, leader: NodeProcess | None = None) -> float:
     """Kill the leader; return the seconds until another node acks a write. The dead one is started again."""
     leader = leader or cluster.leader()
     others = [node for node in cluster.nodes.values() if node.running and node is not leader]
@@ -306,7 +306,7 @@ def snapshots(folder: Path, entries: int = 100_000) -> list[Case]:
     ]
 
 
-def _p99(leader: Process) -> float:
+def _p99(leader: NodeProcess) -> float:
     _, latencies = uvloop.run(run_load(RaftlogLoad, leader.kafka, 8, 1, 2.0))
     return latencies[int(len(latencies) * 0.99)] * 1000
 
@@ -325,7 +325,7 @@ def _meanwhile(action: Callable[[], object]) -> Iterator[None]:
     thread.join(60)
 
 
-def _replay(late: Process, leader: Process) -> float:
+def _replay(late: NodeProcess, leader: NodeProcess) -> float:
     """Start a node that has nothing and is sent the whole log; return the seconds until it has applied it."""
     goal = leader.status()["commit_index"]
     late.start()
@@ -378,7 +378,7 @@ def memory(folder: Path, messages: int = 10_000_000) -> list[Case]:
         return [Case("memory-growth", _resident_mib(leader) - first, "MiB")]
 
 
-def _resident_mib(node: Process) -> float:
+def _resident_mib(node: NodeProcess) -> float:
     assert node.process is not None
     text = Path(f"/proc/{node.process.pid}/statm").read_text()
     return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

@@ -29,7 +29,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from raftlog.config import Config, load
+from raftlog.config import NodeConfig, load
 from raftlog.errors import ConfigError, RaftlogError
 
 SECONDS_MAX = 86_400.0
@@ -127,8 +127,8 @@ def _serve(options: argparse.Namespace) -> int:
     return uvloop.run(_run(config))
 
 
-async def _run(config: Config) -> int:
-    from raftlog.admin.api import Admin
+async def _run(config: NodeConfig) -> int:
+    from raftlog.admin.api import AdminApi
     from raftlog.admin.http import HttpServer
     from raftlog.kafka.broker import KafkaBroker
     from raftlog.kafka.server import KafkaServer
@@ -147,7 +147,7 @@ async def _run(config: Config) -> int:
     listeners = [KafkaServer(broker)]
     if config.kafka.published_listen:
         listeners.append(KafkaServer(broker.published()))
-    http = HttpServer(config.own.admin, Admin(node, broker).handle)
+    http = HttpServer(config.own.admin, AdminApi(node, broker).handle)
     try:
         try:
             for listener in listeners:

@@ -136,7 +136,7 @@ class KafkaSettings(_Model):
         return value
 
 
-class Config(_Model):
+class NodeConfig(_Model):
     """Everything one node is told."""
 
     cluster: str = Field(min_length=1, max_length=100)
@@ -154,7 +154,7 @@ class Config(_Model):
     kafka: KafkaSettings = KafkaSettings()
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Config:
+    def _fits_together(self) -> NodeConfig:
         ids = [peer.id for peer in self.peers]
         if len(set(ids)) != len(ids):
             raise ValueError("peers: two of them have the same id")
@@ -204,7 +204,7 @@ def _text(path: Path) -> str:
     return content.decode("utf-8")
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> NodeConfig:
     """Read a config file. Raises ConfigError with file and key. Paths in it are relative to its folder."""
     try:
         raw = tomllib.loads(_text(path))
@@ -221,10 +221,10 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     return parse(raw, str(path))
 
 
-def parse(raw: dict[str, Any], name: str) -> Config:
-    """Return the Config that raw describes. Raises ConfigError."""
+def parse(raw: dict[str, Any], name: str) -> NodeConfig:
+    """Return the NodeConfig that raw describes. Raises ConfigError."""
     try:
-        return Config.model_validate(raw)
+        return NodeConfig.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -27,7 +27,7 @@ class Histogram:
         self.sum += seconds
 
 
-class Page:
+class MetricsPage:
     """A /metrics page under construction. labels: put on every series."""
 
     def __init__(self, **labels: object) -> None:

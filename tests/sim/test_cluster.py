@@ -11,19 +11,19 @@ import time
 
 import pytest
 
-from raftlog.sim.world import STORM, Weather, World
+from raftlog.sim.simulation import HARSH, FaultProfile, Simulation
 
 BUDGET_S = float(os.environ.get("RAFTLOG_SIM_SECONDS", "4"))
 
 
 @pytest.mark.timeout(BUDGET_S * 3 + 120)
-@pytest.mark.parametrize("weather", [Weather(), STORM], ids=["weather", "storm"])
-def test_no_fault_breaks_an_invariant(weather: Weather) -> None:
+@pytest.mark.parametrize("weather", [FaultProfile(), HARSH], ids=["weather", "storm"])
+def test_no_fault_breaks_an_invariant(weather: FaultProfile) -> None:
     end = time.monotonic() + BUDGET_S / 2
     seed, acked, faults = 0, 0, 0
     while seed < 2 or time.monotonic() < end:
         seed += 1
-        world = World(seed, voters=3 + 2 * (seed % 2), weather=weather)
+        world = Simulation(seed, voters=3 + 2 * (seed % 2), weather=weather)
         world.run(8)
         world.settle()
         acked += len(world.acked)
@@ -33,7 +33,7 @@ def test_no_fault_breaks_an_invariant(weather: Weather) -> None:
 
 
 def test_a_seed_replays_step_for_step() -> None:
-    worlds = [World(11), World(11), World(12)]
+    worlds = [Simulation(11), Simulation(11), Simulation(12)]
     for world in worlds:
         world.run(6)
     first, again, other = worlds
@@ -44,7 +44,7 @@ def test_a_seed_replays_step_for_step() -> None:
 
 
 def test_reads_and_snapshots_do_happen() -> None:
-    world = World(4, voters=5)
+    world = Simulation(4, voters=5)
     world.run(12)
     assert world.counts["reads"] > 50
     assert world.counts["snapshots_sent"] > 0

@@ -14,7 +14,7 @@ from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import Entry, HardState, Kind, Message, Role, SnapshotPoint
 from raftlog.sim.disk import SimDisk
 from raftlog.sim.invariants import Violation
-from raftlog.sim.world import STORM, Weather, World
+from raftlog.sim.simulation import HARSH, FaultProfile, Simulation
 
 SEEDS = 100
 SECONDS = 12.0
@@ -106,9 +106,9 @@ def one_copy_is_called_a_majority(patch: pytest.MonkeyPatch) -> None:
 def half_the_votes_win(patch: pytest.MonkeyPatch) -> None:
     """Raft §5.2."""
 
-    def half(voters: list[int], votes: Mapping[int, bool]) -> quorum.Vote:
+    def half(voters: list[int], votes: Mapping[int, bool]) -> quorum.VoteResult:
         granted = sum(1 for voter in voters if votes.get(voter))
-        return quorum.Vote.WON if granted >= len(list(voters)) // 2 else quorum.Vote.PENDING
+        return quorum.VoteResult.WON if granted >= len(list(voters)) // 2 else quorum.VoteResult.PENDING
 
     patch.setattr(quorum, "majority_vote", half)
 
@@ -164,23 +164,23 @@ def vote_leaves_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rawnode, "needs_sync", lambda now, before, entries: bool(entries))
 
 
-WEATHER: dict[str, Weather] = {
-    "entry_of_an_older_term_is_committed_by_counting": STORM,
-    "vote_is_not_persisted": STORM,
+WEATHER: dict[str, FaultProfile] = {
+    "entry_of_an_older_term_is_committed_by_counting": HARSH,
+    "vote_is_not_persisted": HARSH,
     "append_is_taken_without_looking_at_the_entry_before": replace(
-        STORM, membership=0.0, append_bytes_max=64
+        HARSH, membership=0.0, append_bytes_max=64
     ),
-    "two_votes_in_one_term": STORM,
-    "vote_leaves_before_it_is_on_disk": STORM,
-    "membership_changes_overlap": replace(STORM, membership=0.6, append_bytes_max=64, fault_every_s=0.05),
+    "two_votes_in_one_term": HARSH,
+    "vote_leaves_before_it_is_on_disk": HARSH,
+    "membership_changes_overlap": replace(HARSH, membership=0.6, append_bytes_max=64, fault_every_s=0.05),
 }
 """Where the usual weather is too mild: these need leaders that change faster than logs settle."""
 
 
-def find(weather: Weather) -> Violation | None:
+def find(weather: FaultProfile) -> Violation | None:
     """Return the first violation that the seeds show."""
     for seed in range(1, SEEDS + 1):
-        world = World(seed, voters=3 + 2 * (seed % 2), weather=weather)
+        world = Simulation(seed, voters=3 + 2 * (seed % 2), weather=weather)
         try:
             world.run(SECONDS)
         except Violation as violation:
@@ -191,4 +191,4 @@ def find(weather: Weather) -> Violation | None:
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    assert find(WEATHER.get(name, Weather())) is not None, f"{SEEDS} seeds did not find it"
+    assert find(WEATHER.get(name, FaultProfile())) is not None, f"{SEEDS} seeds did not find it"

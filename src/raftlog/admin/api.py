@@ -31,7 +31,7 @@ from raftlog.kafka.broker import KafkaBroker
 from raftlog.node.node import Node
 from raftlog.store import commands
 from raftlog.store.commands import Outcome
-from raftlog.store.machine import VALUE_MAX
+from raftlog.store.state_machine import VALUE_MAX
 
 KEY_MAX: Final = 1_000
 _STATUS: Final = {
@@ -42,7 +42,7 @@ _STATUS: Final = {
 }
 
 
-class Admin:
+class AdminApi:
     """Answers the admin port's requests."""
 
     def __init__(self, node: Node, broker: KafkaBroker, timeout_s: float = 10.0) -> None:
@@ -72,7 +72,7 @@ class Admin:
 
     async def _health(self, _request: Request, _rest: str) -> Response:
         node = self._node
-        healthy = node.failure is None and not node.driver.stopped and self._broker.leader != 0
+        healthy = node.failure is None and not node.ready_loop.stopped and self._broker.leader != 0
         body = {"healthy": healthy, "leader": self._broker.leader, "node_id": node.config.node_id}
         return Response(200 if healthy else 503, body)
 
@@ -107,21 +107,23 @@ class Admin:
     def _changed(self, outcome: Outcome) -> Response:
         if not outcome.error and not outcome.value:
             return Response(409, {"error": "another change is under way; try again"})
-        return self._outcome(outcome, {"voters": list(self._node.driver.core.raft.config.stored().voters)})
+        return self._outcome(
+            outcome, {"voters": list(self._node.ready_loop.core.raft.config.stored().voters)}
+        )
 
     async def _transfer(self, _request: Request, rest: str) -> Response:
-        members = self._node.driver.core.raft.config.voters
+        members = self._node.ready_loop.core.raft.config.voters
         if not rest.isdigit() or int(rest) not in members:
             return Response(400, {"error": f"POST /transfer/ID with one of {sorted(members)}"})
         if not self._broker.leads:
             return self._outcome(Outcome("NOT_LEADER_OR_FOLLOWER"), {})
-        self._node.driver.core.transfer(int(rest))
-        self._node.driver.drive()
+        self._node.ready_loop.core.transfer(int(rest))
+        self._node.ready_loop.drive()
         return Response(200, {"asked": int(rest)})
 
     async def _snapshot(self, _request: Request, _rest: str) -> Response:
-        await self._node.taker.take()
-        return Response(200, {"snapshot_index": self._node.taker.newest.index})
+        await self._node.snapshotter.take()
+        return Response(200, {"snapshot_index": self._node.snapshotter.newest.index})
 
     # --- registers ----------------------------------------------------------------------------------------
 

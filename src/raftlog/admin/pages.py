@@ -8,7 +8,7 @@ from typing import Any
 
 from raftlog.core.types import Role
 from raftlog.kafka.broker import KafkaBroker
-from raftlog.metrics import Page
+from raftlog.metrics import MetricsPage
 from raftlog.node.node import Node
 
 
@@ -17,7 +17,7 @@ def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
 
     crc: of each file of a partition, so that replicas can be compared without reading them.
     """
-    raft, wal = node.driver.core.raft, node.wal
+    raft, wal = node.ready_loop.core.raft, node.wal
     config = raft.config.stored()
     return {
         "cluster": node.config.cluster,
@@ -26,10 +26,10 @@ def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
         "leader": raft.leader,
         "term": raft.term,
         "commit_index": raft.log.committed,
-        "applied_index": node.driver.applied,
+        "applied_index": node.ready_loop.applied,
         "first_index": wal.first_index,
         "last_index": raft.log.last_index,
-        "snapshot_index": node.taker.newest.index,
+        "snapshot_index": node.snapshotter.newest.index,
         "voters": list(config.voters),
         "learners": list(config.learners),
         "uptime_s": round(time.time() - node.started_at, 3),
@@ -73,7 +73,7 @@ def registers_crc(node: Node) -> str:
 
 def _progress(node: Node, peer: int) -> dict[str, Any]:
     """What a leader knows of a follower; nothing on other nodes."""
-    raft = node.driver.core.raft
+    raft = node.ready_loop.core.raft
     progress = raft.tracked.get(peer)
     if raft.role != Role.LEADER or progress is None:
         return {}
@@ -100,9 +100,14 @@ def _object_store(node: Node) -> dict[str, Any] | None:
 
 def metrics(node: Node, broker: KafkaBroker) -> str:
     """Return the metrics page. The first seven series are those of the requirements, by name and meaning."""
-    raft, driver, wal, taker = node.driver.core.raft, node.driver, node.wal, node.taker
+    raft, ready_loop, wal, snapshotter = (
+        node.ready_loop.core.raft,
+        node.ready_loop,
+        node.wal,
+        node.snapshotter,
+    )
     counters = raft.counters
-    page = Page(node_id=node.config.node_id)
+    page = MetricsPage(node_id=node.config.node_id)
     page.counter("raft_leader_elections_total", "Elections this node has won.", counters.elections)
     page.counter("raft_append_entries_total", "APPENDs sent to followers.", counters.appends_sent)
     page.counter("raft_vote_requests_total", "Votes and pre-votes asked for.", counters.vote_requests_sent)
@@ -110,11 +115,13 @@ def metrics(node: Node, broker: KafkaBroker) -> str:
     page.gauge("raft_log_entries", "Entries in the log.", raft.log.last_index - wal.first_index + 1)
     page.gauge("raft_current_term", "The present term.", raft.term)
     page.gauge("raft_commit_index", "The highest committed index.", raft.log.committed)
-    page.gauge("raft_applied_index", "The highest applied index.", driver.applied)
+    page.gauge("raft_applied_index", "The highest applied index.", ready_loop.applied)
     page.gauge("raft_is_leader", "1 on the leader.", int(raft.role == Role.LEADER))
     page.gauge("raft_wal_bytes", "Bytes of the log on disk.", wal.bytes_on_disk)
-    page.histogram("raft_append_seconds", "Write and sync of one batch.", driver.append_seconds)
-    page.histogram("raft_commit_seconds", "From proposal to applied, on the leader.", driver.commit_seconds)
+    page.histogram("raft_append_seconds", "Write and sync of one batch.", ready_loop.append_seconds)
+    page.histogram(
+        "raft_commit_seconds", "From proposal to applied, on the leader.", ready_loop.commit_seconds
+    )
     page.gauges(
         "raft_peer_lag_entries",
         "Entries a follower has yet to store; on the leader only.",
@@ -129,12 +136,12 @@ def metrics(node: Node, broker: KafkaBroker) -> str:
         "1 while this node can send to the peer.",
         [({"peer": peer}, int(link.connected)) for peer, link in sorted(node.peers.links.items())],
     )
-    page.counter("raft_snapshots_total", "Snapshots taken.", taker.taken)
+    page.counter("raft_snapshots_total", "Snapshots taken.", snapshotter.taken)
     page.counter("raft_snapshots_sent_total", "Snapshots offered to followers.", counters.snapshots_sent)
-    page.counter("raft_snapshots_received_total", "Snapshots fetched.", node.receiver.received)
-    page.gauge("raft_snapshot_index", "Where the newest snapshot ends.", taker.newest.index)
-    page.histogram("raft_snapshot_seconds", "Time to take a snapshot.", taker.seconds)
-    page.counter("raft_wal_freed_bytes_total", "Bytes given back by truncation.", taker.freed_bytes)
+    page.counter("raft_snapshots_received_total", "Snapshots fetched.", node.snapshot_fetcher.received)
+    page.gauge("raft_snapshot_index", "Where the newest snapshot ends.", snapshotter.newest.index)
+    page.histogram("raft_snapshot_seconds", "Time to take a snapshot.", snapshotter.seconds)
+    page.counter("raft_wal_freed_bytes_total", "Bytes given back by truncation.", snapshotter.freed_bytes)
     if node.uploader is not None:
         page.counter("raft_snapshot_uploads_total", "Snapshots uploaded.", node.uploader.uploaded)
         page.counter("raft_snapshot_upload_failures_total", "Uploads that failed.", node.uploader.failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from raftlog.core.election import campaign, record_vote
 from raftlog.core.follower import FROM_LEADER
-from raftlog.core.quorum import Vote
+from raftlog.core.quorum import VoteResult
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import NOBODY, Kind, Message, ProposalDropped, Role
 
@@ -19,13 +19,13 @@ def _yield_to_leader(raft: Raft, message: Message) -> None:
 def _count_vote(raft: Raft, message: Message) -> None:
     """Raft §5.2: a majority makes a leader; thesis §9.6: a majority of pre-votes makes a candidate."""
     outcome = record_vote(raft, message.sender, not message.reject)
-    if outcome == Vote.WON:
+    if outcome == VoteResult.WON:
         if raft.role == Role.PRE_CANDIDATE:
             campaign(raft, pre=False)
         else:
             raft.become_leader()
             raft.broadcast_append()
-    elif outcome == Vote.LOST:
+    elif outcome == VoteResult.LOST:
         # A refused pre-vote came with a term of its own, maybe; ours stays as it is.
         raft.become_follower(raft.term, NOBODY)
 

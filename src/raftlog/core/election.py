@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftlog.core.quorum import Vote
+from raftlog.core.quorum import VoteResult
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import FORCE, NOBODY, Kind, Message, Role
 
@@ -28,7 +28,7 @@ def campaign(raft: Raft, *, pre: bool, force: bool = False) -> None:
         raft.send(Message(kind, node, term=term, index=last, log_term=raft.log.last_term, context=context))
 
 
-def record_vote(raft: Raft, node: int, granted: bool) -> Vote:
+def record_vote(raft: Raft, node: int, granted: bool) -> VoteResult:
     """Count a vote, the first answer of each node only; return how the election stands."""
     raft.votes.setdefault(node, granted)
     return raft.config.vote(raft.votes)

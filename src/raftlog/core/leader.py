@@ -4,8 +4,8 @@ over."""
 from __future__ import annotations
 
 from raftlog.core.membership import ConfigChange
-from raftlog.core.progress import Flow
-from raftlog.core.quorum import Vote
+from raftlog.core.progress import ProgressState
+from raftlog.core.quorum import VoteResult
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import (
     NOBODY,
@@ -66,7 +66,7 @@ def _check_quorum(raft: Raft, _message: Message) -> None:
     """Step down when no majority was heard from for an election time-out: another leader may rule. Thesis
     §6.2."""
     heard = {node: progress.active or node == raft.id for node, progress in raft.tracked.items()}
-    if raft.config.vote(heard) != Vote.WON:
+    if raft.config.vote(heard) != VoteResult.WON:
         raft.become_follower(raft.term, NOBODY)
     for node, progress in raft.tracked.items():
         if node != raft.id:
@@ -81,9 +81,12 @@ def _heartbeat_reply(raft: Raft, message: Message) -> None:
     progress.active = True
     # A full window may have been lost whole; one more append, empty if need be, finds out.
     progress.paused = False
-    if progress.match < raft.log.last_index or progress.state == Flow.PROBE:
+    if progress.match < raft.log.last_index or progress.state == ProgressState.PROBE:
         raft.send_append(message.sender, even_empty=True)
-    if message.context and raft.config.vote(raft.reads.ack(message.sender, message.context)) == Vote.WON:
+    if (
+        message.context
+        and raft.config.vote(raft.reads.ack(message.sender, message.context)) == VoteResult.WON
+    ):
         for read in raft.reads.release(message.context):
             _answer_read(raft, read.request, read.index)
 
@@ -99,7 +102,7 @@ def _append_reply(raft: Raft, message: Message) -> None:
     if message.reject:
         _append_refused(raft, message)
     elif progress.on_accepted(message.index) or (
-        progress.match == message.index and progress.state == Flow.PROBE
+        progress.match == message.index and progress.state == ProgressState.PROBE
     ):
         _append_accepted(raft, message)
 
@@ -111,7 +114,7 @@ def _append_refused(raft: Raft, message: Message) -> None:
         hint, _ = raft.log.last_at_or_below_term(message.hint, message.log_term)
     progress = raft.tracked[message.sender]
     if progress.on_rejected(message.index, hint):
-        if progress.state == Flow.REPLICATE:
+        if progress.state == ProgressState.REPLICATE:
             progress.probe()
         raft.send_append(message.sender, even_empty=True)
 
@@ -120,9 +123,9 @@ def _append_accepted(raft: Raft, message: Message) -> None:
     """Count the follower's copy, commit what a majority now has, and send what comes next at once. Raft
     §5.3."""
     progress = raft.tracked[message.sender]
-    if progress.state == Flow.PROBE:
+    if progress.state == ProgressState.PROBE:
         progress.replicate()
-    elif progress.state == Flow.SNAPSHOT:
+    elif progress.state == ProgressState.SNAPSHOT:
         if progress.match + 1 >= raft.log.first_index:
             progress.probe()
             progress.replicate()
@@ -148,14 +151,14 @@ def _append_accepted(raft: Raft, message: Message) -> None:
 def _unreachable(raft: Raft, message: Message) -> None:
     """The transport lost a message: what is in the pipeline may be gone, so probe."""
     progress = raft.tracked.get(message.sender)
-    if progress is not None and progress.state == Flow.REPLICATE:
+    if progress is not None and progress.state == ProgressState.REPLICATE:
         progress.probe()
 
 
 def _snapshot_status(raft: Raft, message: Message) -> None:
     """A snapshot was sent, or could not be (reject). Wait for the follower to answer before sending more."""
     progress = raft.tracked.get(message.sender)
-    if progress is not None and progress.state == Flow.SNAPSHOT:
+    if progress is not None and progress.state == ProgressState.SNAPSHOT:
         if message.reject:
             progress.pending_snapshot = 0
         progress.probe()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from raftlog.core.progress import Inflight, Progress
-from raftlog.core.quorum import Vote, joint_committed, joint_vote, majority_committed
+from raftlog.core.quorum import VoteResult, joint_committed, joint_vote, majority_committed
 from raftlog.core.types import Membership
 
 
@@ -99,7 +99,7 @@ class ConfigChange:
 
 
 @dataclass(slots=True)
-class Config:
+class Configuration:
     """The configuration in force. Sets, so that a change is set arithmetic; Membership is its stored form."""
 
     voters: set[int] = field(default_factory=set)
@@ -109,7 +109,7 @@ class Config:
     auto_leave: bool = False
 
     @classmethod
-    def of(cls, stored: Membership) -> Config:
+    def of(cls, stored: Membership) -> Configuration:
         """Return the configuration that a Membership describes."""
         return cls(
             set(stored.voters),
@@ -129,9 +129,9 @@ class Config:
             self.auto_leave,
         )
 
-    def copy(self) -> Config:
+    def copy(self) -> Configuration:
         """Return a configuration that can be changed without touching this one."""
-        return Config.of(self.stored())
+        return Configuration.of(self.stored())
 
     @property
     def joint(self) -> bool:
@@ -154,7 +154,7 @@ class Config:
             return majority_committed(self.voters, matched)
         return joint_committed(self.voters, self.outgoing, matched)
 
-    def vote(self, votes: dict[int, bool]) -> Vote:
+    def vote(self, votes: dict[int, bool]) -> VoteResult:
         """Return how an election stands."""
         return joint_vote(self.voters, self.outgoing, votes)
 
@@ -173,7 +173,7 @@ def _listed(nodes: set[int]) -> str:
     return "(" + " ".join(map(str, sorted(nodes))) + ")"
 
 
-Tracked = dict[int, Progress]
+ProgressMap = dict[int, Progress]
 """Progress by node."""
 
 
@@ -185,13 +185,13 @@ class Changer:
     next_index: where a new node's probing starts. inflight_max, inflight_bytes_max: its window.
     """
 
-    config: Config
-    tracked: Tracked
+    config: Configuration
+    tracked: ProgressMap
     next_index: int
     inflight_max: int = 256
     inflight_bytes_max: int = 0
 
-    def simple(self, changes: Sequence[Change]) -> tuple[Config, Tracked]:
+    def simple(self, changes: Sequence[Change]) -> tuple[Configuration, ProgressMap]:
         """Change at most one voter. Raises MembershipError when that is not what the changes do (thesis
         §4.1)."""
         if self.config.joint:
@@ -202,7 +202,9 @@ class Changer:
             raise MembershipError("more than one voter changed without entering joint config")
         return config, tracked
 
-    def enter_joint(self, changes: Sequence[Change], *, auto_leave: bool) -> tuple[Config, Tracked]:
+    def enter_joint(
+        self, changes: Sequence[Change], *, auto_leave: bool
+    ) -> tuple[Configuration, ProgressMap]:
         """Begin a joint configuration of the present voters and the changed ones (thesis §4.3)."""
         if self.config.joint:
             raise MembershipError("config is already joint")
@@ -214,7 +216,7 @@ class Changer:
         config.auto_leave = auto_leave
         return config, tracked
 
-    def leave_joint(self) -> tuple[Config, Tracked]:
+    def leave_joint(self) -> tuple[Configuration, ProgressMap]:
         """End a joint configuration: only the incoming voters remain."""
         if not self.config.joint:
             raise MembershipError("can't leave a non-joint config")
@@ -230,7 +232,7 @@ class Changer:
                 tracked[node] = replace(tracked[node], learner=node in config.learners)
         return config, tracked
 
-    def _apply(self, config: Config, tracked: Tracked, changes: Sequence[Change]) -> None:
+    def _apply(self, config: Configuration, tracked: ProgressMap, changes: Sequence[Change]) -> None:
         for change in changes:
             node = change.node
             if not node or change.op == Op.UPDATE:

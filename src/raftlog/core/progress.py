@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 
-class Flow(IntEnum):
+class ProgressState(IntEnum):
     """How a follower is being sent the log."""
 
     PROBE = 0
@@ -67,7 +67,7 @@ class Progress:
 
     next: int
     match: int = 0
-    state: Flow = Flow.PROBE
+    state: ProgressState = ProgressState.PROBE
     learner: bool = False
     active: bool = False
     paused: bool = False
@@ -77,24 +77,24 @@ class Progress:
 
     def probe(self) -> None:
         """Send one append at a time until one is accepted. After a snapshot, start behind what it covered."""
-        after = self.pending_snapshot if self.state == Flow.SNAPSHOT else 0
-        self._reset(Flow.PROBE)
+        after = self.pending_snapshot if self.state == ProgressState.SNAPSHOT else 0
+        self._reset(ProgressState.PROBE)
         self.next = max(self.match, after) + 1
         self.sent_commit = min(self.sent_commit, self.next - 1)
 
     def replicate(self) -> None:
         """Send appends in a pipeline: the logs are known to agree at match."""
-        self._reset(Flow.REPLICATE)
+        self._reset(ProgressState.REPLICATE)
         self.next = self.match + 1
 
     def await_snapshot(self, index: int) -> None:
         """Send nothing: a snapshot that ends at index is on its way."""
-        self._reset(Flow.SNAPSHOT)
+        self._reset(ProgressState.SNAPSHOT)
         self.pending_snapshot = index
         self.next = index + 1
         self.sent_commit = index
 
-    def _reset(self, state: Flow) -> None:
+    def _reset(self, state: ProgressState) -> None:
         self.state = state
         self.paused = False
         self.pending_snapshot = 0
@@ -103,11 +103,11 @@ class Progress:
     @property
     def is_paused(self) -> bool:
         """Whether no append may be sent now."""
-        return self.paused or self.state == Flow.SNAPSHOT
+        return self.paused or self.state == ProgressState.SNAPSHOT
 
     def on_sent(self, count: int, size: int) -> None:
         """Note an append of count entries and size payload bytes that starts at next."""
-        if self.state == Flow.REPLICATE:
+        if self.state == ProgressState.REPLICATE:
             if count:
                 self.next += count
                 self.inflight.add(self.next - 1, size)
@@ -135,7 +135,7 @@ class Progress:
 
         hint: the last index at which the logs may agree (Raft §5.3, the faster backtracking).
         """
-        if self.state == Flow.REPLICATE:
+        if self.state == ProgressState.REPLICATE:
             if refused <= self.match:
                 return False
             self.next = self.match + 1

@@ -14,7 +14,7 @@ INFINITE: Final = (1 << 64) - 1
 """What the empty majority has committed."""
 
 
-class Vote(IntEnum):
+class VoteResult(IntEnum):
     """How an election stands."""
 
     PENDING = 1
@@ -34,17 +34,17 @@ def majority_committed(voters: Iterable[int], matched: Mapping[int, int]) -> int
     return indices[(len(indices) - 1) // 2]
 
 
-def majority_vote(voters: Iterable[int], votes: Mapping[int, bool]) -> Vote:
+def majority_vote(voters: Iterable[int], votes: Mapping[int, bool]) -> VoteResult:
     """Return how the election stands among voters, given the votes received so far. Source: Raft §5.2."""
     electorate = tuple(voters)
     if not electorate:
-        return Vote.WON
+        return VoteResult.WON
     granted = sum(1 for voter in electorate if votes.get(voter) is True)
     missing = sum(1 for voter in electorate if voter not in votes)
     needed = len(electorate) // 2 + 1
     if granted >= needed:
-        return Vote.WON
-    return Vote.PENDING if granted + missing >= needed else Vote.LOST
+        return VoteResult.WON
+    return VoteResult.PENDING if granted + missing >= needed else VoteResult.LOST
 
 
 def joint_committed(incoming: Iterable[int], outgoing: Iterable[int], matched: Mapping[int, int]) -> int:
@@ -52,10 +52,10 @@ def joint_committed(incoming: Iterable[int], outgoing: Iterable[int], matched: M
     return min(majority_committed(incoming, matched), majority_committed(outgoing, matched))
 
 
-def joint_vote(incoming: Iterable[int], outgoing: Iterable[int], votes: Mapping[int, bool]) -> Vote:
+def joint_vote(incoming: Iterable[int], outgoing: Iterable[int], votes: Mapping[int, bool]) -> VoteResult:
     """Return how the election stands: won when both majorities are, lost when either is. Source: thesis
     §4.3."""
     first, second = majority_vote(incoming, votes), majority_vote(outgoing, votes)
     if first == second:
         return first
-    return Vote.LOST if Vote.LOST in (first, second) else Vote.PENDING
+    return VoteResult.LOST if VoteResult.LOST in (first, second) else VoteResult.PENDING

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from typing import Final
 
 from raftlog.core.log import RaftLog
-from raftlog.core.membership import Changer, Config, ConfigChange, Tracked
-from raftlog.core.progress import Flow, Inflight, Progress
+from raftlog.core.membership import Changer, ConfigChange, Configuration, ProgressMap
+from raftlog.core.progress import Inflight, Progress, ProgressState
 from raftlog.core.reads import PendingReads
 from raftlog.core.settings import Counters, Settings
 from raftlog.core.types import (
@@ -73,8 +73,8 @@ class Raft:
         self.leader = NOBODY
         self.transferee = NOBODY
         self.votes: dict[int, bool] = {}
-        self.tracked: Tracked = {}
-        self.config = Config()
+        self.tracked: ProgressMap = {}
+        self.config = Configuration()
         self.pending_config_index = 0
         self.uncommitted_bytes = 0
         self.reads = PendingReads()
@@ -275,7 +275,7 @@ class Raft:
             before_term = self.log.term(before)
             entries = (
                 ()
-                if progress.state == Flow.REPLICATE and progress.inflight.full
+                if progress.state == ProgressState.REPLICATE and progress.inflight.full
                 else self.log.entries(progress.next, self.log.last_index + 1, self.settings.append_bytes_max)
             )
         except LogCompacted:
@@ -356,7 +356,7 @@ class Raft:
             self.adopt(*changer.simple(change.changes))
         return self.config.stored()
 
-    def adopt(self, config: Config, tracked: Tracked) -> None:
+    def adopt(self, config: Configuration, tracked: ProgressMap) -> None:
         """Put a configuration into force and, as leader, act on it: commit, step down, or send to who is
         new."""
         self.config, self.tracked = config, tracked
@@ -378,8 +378,8 @@ class Raft:
         if self.transferee and self.transferee not in config.voters | config.outgoing:
             self.transferee = NOBODY
 
-    def _restored(self, membership: Membership) -> tuple[Config, Tracked]:
-        config = Config.of(membership)
+    def _restored(self, membership: Membership) -> tuple[Configuration, ProgressMap]:
+        config = Configuration.of(membership)
         last = self.log.last_index
         tracked = {
             node: Progress(next=max(last, 1), learner=node in config.learners, inflight=self._window())

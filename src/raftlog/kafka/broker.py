@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 from raftlog.core.types import Role
 from raftlog.errors import ProtocolError
-from raftlog.kafka import hot
+from raftlog.kafka import produce_fetch
 from raftlog.kafka.errors import code
-from raftlog.node.driver import NOT_LEADER, UNKNOWN, Answer
 from raftlog.node.node import Node
-from raftlog.store import batch as batches
-from raftlog.store import commands
+from raftlog.node.ready_loop import NOT_LEADER, UNKNOWN, Answer
+from raftlog.store import commands, record_batch
 from raftlog.store.commands import Outcome
 
-Results = list[tuple[hot.PartitionData, int, int]]
+Results = list[tuple[produce_fetch.PartitionData, int, int]]
 Produced = Callable[[Results, dict[int, str]], None]
-Answered = Callable[[list[hot.Fetched]], None]
+Answered = Callable[[list[produce_fetch.Fetched]], None]
 
 _RESPONSE_BYTES_MAX = 50 << 20
 
@@ -29,7 +28,7 @@ class _Waiter:
     """A fetch that waits for more. owner: its connection."""
 
     owner: object
-    fetch: hot.Fetch
+    fetch: produce_fetch.Fetch
     answer: Answered
     timer: asyncio.TimerHandle
 
@@ -57,10 +56,10 @@ class KafkaBroker:
         self.default_partitions = self.settings.default_partitions
         self.traffic = Traffic()
         self._listener = "kafka"
-        self._driver = node.driver
-        self._raft = node.driver.core.raft
+        self._ready_loop = node.ready_loop
+        self._raft = node.ready_loop.core.raft
         self._waiters: set[_Waiter] = set()
-        self._driver.on_applied.append(self._wake)
+        self._ready_loop.on_applied.append(self._wake)
 
     def published(self) -> KafkaBroker:
         """Return the same node as its second listener shows it: every member at its published address."""
@@ -98,7 +97,7 @@ class KafkaBroker:
 
     # --- produce ------------------------------------------------------------------------------------------
 
-    def produce(self, produce: hot.Produce, done: Produced) -> Callable[[], None]:
+    def produce(self, produce: produce_fetch.Produce, done: Produced) -> Callable[[], None]:
         """Propose each batch; call done once all are answered. Return what answers for those that are
         late."""
         asked = produce.data
@@ -132,16 +131,16 @@ class KafkaBroker:
                 answered(position, outcome)
                 continue
             command = commands.append(one.topic, one.partition, one.records)
-            self._driver.propose(command, lambda outcome, position=position: answered(position, outcome))  # type: ignore[misc]
+            self._ready_loop.propose(command, lambda outcome, position=position: answered(position, outcome))  # type: ignore[misc]
         return finish
 
-    def produce_one(self, acks: int, asked: hot.PartitionData, answer: Answer) -> None:
+    def produce_one(self, acks: int, asked: produce_fetch.PartitionData, answer: Answer) -> None:
         """Propose one batch."""
         outcome = self._refusal(acks) or self._check(asked, 0, {})
         if outcome is not None:
             answer(outcome)
         else:
-            self._driver.propose(commands.append(*asked), answer)
+            self._ready_loop.propose(commands.append(*asked), answer)
 
     def _refusal(self, acks: int) -> Outcome | None:
         if not self.leads:
@@ -153,7 +152,9 @@ class KafkaBroker:
             return Outcome("NOT_ENOUGH_REPLICAS")
         return None
 
-    def _check(self, one: hot.PartitionData, position: int, reasons: dict[int, str]) -> Outcome | None:
+    def _check(
+        self, one: produce_fetch.PartitionData, position: int, reasons: dict[int, str]
+    ) -> Outcome | None:
         """Return why a batch is not taken, None when it is: once proposed, it is applied everywhere as it
         is."""
         if self.machine.partition(one.topic, one.partition) is None:
@@ -161,7 +162,7 @@ class KafkaBroker:
         if len(one.records) > self.settings.batch_bytes_max:
             return Outcome("MESSAGE_TOO_LARGE")
         try:
-            head = batches.check(one.records)
+            head = record_batch.check(one.records)
         except ProtocolError as error:
             reasons[position] = str(error)
             return Outcome("CORRUPT_MESSAGE")
@@ -171,7 +172,7 @@ class KafkaBroker:
 
     # --- fetch --------------------------------------------------------------------------------------------
 
-    def fetch(self, owner: object, fetch: hot.Fetch, answer: Answered) -> None:
+    def fetch(self, owner: object, fetch: produce_fetch.Fetch, answer: Answered) -> None:
         """Answer with what there is, or wait for bytes_min of it, wait_ms at most."""
         self.traffic.fetches += 1
         ready, waits = self._available(fetch)
@@ -183,7 +184,7 @@ class KafkaBroker:
         waiter.timer = loop.call_later(min(fetch.wait_ms, 60_000) / 1000, self._late, waiter)
         self._waiters.add(waiter)
 
-    def _available(self, fetch: hot.Fetch) -> tuple[bool, bool]:
+    def _available(self, fetch: produce_fetch.Fetch) -> tuple[bool, bool]:
         """Return whether a fetch can be answered with messages now, and whether waiting would make sense."""
         if not self._may_serve:
             return False, False
@@ -199,9 +200,9 @@ class KafkaBroker:
     def _may_serve(self) -> bool:
         return self.leads or (self.settings.follower_fetch and self.leader != 0)
 
-    def _answer(self, fetch: hot.Fetch, answer: Answered) -> None:
+    def _answer(self, fetch: produce_fetch.Fetch, answer: Answered) -> None:
         left = min(fetch.bytes_max, _RESPONSE_BYTES_MAX)
-        found: list[hot.Fetched] = []
+        found: list[produce_fetch.Fetched] = []
         for one in fetch.wanted:
             fetched = self._read(one, left)
             left -= len(fetched.records)
@@ -209,17 +210,17 @@ class KafkaBroker:
             self.traffic.fetched_bytes += len(fetched.records)
         answer(found)
 
-    def _read(self, one: hot.PartitionFetch, left: int) -> hot.Fetched:
+    def _read(self, one: produce_fetch.PartitionFetch, left: int) -> produce_fetch.Fetched:
         partition = self.machine.partition(one.topic, one.partition)
         if not self._may_serve:
-            return hot.Fetched(one, code("NOT_LEADER_OR_FOLLOWER"), -1, -1, b"")
+            return produce_fetch.Fetched(one, code("NOT_LEADER_OR_FOLLOWER"), -1, -1, b"")
         if partition is None:
-            return hot.Fetched(one, code("UNKNOWN_TOPIC_OR_PARTITION"), -1, -1, b"")
+            return produce_fetch.Fetched(one, code("UNKNOWN_TOPIC_OR_PARTITION"), -1, -1, b"")
         start, end = partition.start, partition.end
         if not start <= one.offset <= end:
-            return hot.Fetched(one, code("OFFSET_OUT_OF_RANGE"), start, end, b"")
+            return produce_fetch.Fetched(one, code("OFFSET_OUT_OF_RANGE"), start, end, b"")
         data = partition.read(one.offset, min(one.bytes_max, left)) if left > 0 else b""
-        return hot.Fetched(one, 0, start, end, data)
+        return produce_fetch.Fetched(one, 0, start, end, data)
 
     def _wake(self) -> None:
         """Entries were applied: answer the fetches that have something now."""
@@ -247,8 +248,8 @@ class KafkaBroker:
 
     async def propose(self, command: bytes, timeout_s: float) -> Outcome:
         """Propose a command and wait until it is applied."""
-        return await self.node.ask(lambda answer: self._driver.propose(command, answer), timeout_s)
+        return await self.node.ask(lambda answer: self._ready_loop.propose(command, answer), timeout_s)
 
     async def read(self, timeout_s: float) -> Outcome:
         """Wait until this node's state is up to date (thesis §6.4)."""
-        return await self.node.ask(self._driver.read, timeout_s)
+        return await self.node.ask(self._ready_loop.read, timeout_s)

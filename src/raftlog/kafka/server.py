@@ -17,10 +17,10 @@ from typing import Final, cast
 
 from raftlog.config import split_address
 from raftlog.errors import ProtocolError
-from raftlog.kafka import cold, hot
+from raftlog.kafka import produce_fetch, requests
 from raftlog.kafka.broker import KafkaBroker
 from raftlog.kafka.errors import code
-from raftlog.node.driver import UNKNOWN
+from raftlog.node.ready_loop import UNKNOWN
 from raftlog.store.commands import Outcome
 
 log = logging.getLogger("raftlog")
@@ -31,7 +31,7 @@ _SWEEP_S: Final = 0.1
 PRODUCE, FETCH, API_VERSIONS = 0, 1, 18
 
 
-class Slot:
+class PendingResponse:
     """One request that waits for its answer. deadline: monotonic seconds, or None; late: what is answered
     then."""
 
@@ -43,12 +43,14 @@ class Slot:
         self.late: Callable[[], None] | None = None
 
 
-class ProduceSlot(Slot):
-    """A Produce of one batch; the driver answers it directly."""
+class PendingProduce(PendingResponse):
+    """A Produce of one batch; the ready loop answers it directly."""
 
     __slots__ = ("asked", "connection", "head", "version")
 
-    def __init__(self, connection: Connection, head: bytes, version: int, asked: hot.PartitionData) -> None:
+    def __init__(
+        self, connection: ClientConnection, head: bytes, version: int, asked: produce_fetch.PartitionData
+    ) -> None:
         super().__init__()
         self.connection, self.head, self.version, self.asked = connection, head, version, asked
 
@@ -57,7 +59,7 @@ class ProduceSlot(Slot):
         if self.answer is None:
             error = code(outcome.error)
             offset = -1 if error else outcome.value
-            body = hot.write_produce_of_one(self.version, self.asked, error, offset)
+            body = produce_fetch.write_produce_of_one(self.version, self.asked, error, offset)
             self.connection.fill(self, self.head + body)
 
     def time_out(self) -> None:
@@ -65,13 +67,13 @@ class ProduceSlot(Slot):
         self.answered(UNKNOWN)
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, server: KafkaServer) -> None:
         self._server, self._broker = server, server.broker
         self._buffer = bytearray()
-        self._slots: deque[Slot] = deque()
+        self._slots: deque[PendingResponse] = deque()
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -114,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, request: bytes) -> None:
         key, version, correlation, client = _HEADER.unpack_from(request)
-        api = cold.APIS.get(key)
+        api = requests.APIS.get(key)
         if api is None:
             raise ProtocolError(f"unknown request {key}")
         if len(self._slots) >= _REQUESTS_MAX:
@@ -124,8 +126,8 @@ class Connection(asyncio.Protocol):
         low, high = api.versions
         if key == API_VERSIONS and version > high:
             # As KIP-511 has it: say so in the oldest layout, which every client can read.
-            versions = b"".join(struct.pack(">hhh", k, *a.versions) for k, a in sorted(cold.APIS.items()))
-            body = struct.pack(">hi", code("UNSUPPORTED_VERSION"), len(cold.APIS)) + versions
+            versions = b"".join(struct.pack(">hhh", k, *a.versions) for k, a in sorted(requests.APIS.items()))
+            body = struct.pack(">hi", code("UNSUPPORTED_VERSION"), len(requests.APIS)) + versions
             self.fill(self._slot(), head + body)
         elif not low <= version <= high or (key == PRODUCE and version < 3):
             raise ProtocolError(f"{api.name} version {version} is not served")
@@ -133,9 +135,9 @@ class Connection(asyncio.Protocol):
             self._produce(version, head, request, at)
         elif key == FETCH:
             slot = self._slot()
-            fetch = hot.read_fetch(version, request, at)
+            fetch = produce_fetch.read_fetch(version, request, at)
             self._broker.fetch(
-                self, fetch, lambda found: self.fill(slot, head + hot.write_fetch(version, found))
+                self, fetch, lambda found: self.fill(slot, head + produce_fetch.write_fetch(version, found))
             )
         else:
             flexible = key == API_VERSIONS and version >= 3
@@ -146,10 +148,10 @@ class Connection(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _produce(self, version: int, head: bytes, request: bytes, at: int) -> None:
-        one = hot.read_produce_of_one(request, at) if version < 8 else None
+        one = produce_fetch.read_produce_of_one(request, at) if version < 8 else None
         if one is not None and one[0] != 0:
             acks, timeout_ms, asked = one
-            slot = ProduceSlot(self, head, version, asked)
+            slot = PendingProduce(self, head, version, asked)
             self._slots.append(slot)
             slot.deadline = time.monotonic() + self._bounded(timeout_ms)
             slot.late = slot.time_out
@@ -161,35 +163,37 @@ class Connection(asyncio.Protocol):
         return min(max(timeout_ms, 1), self._broker.settings.produce_timeout_ms_max) / 1000
 
     def _produce_many(self, version: int, head: bytes, request: bytes, at: int) -> None:
-        produce = hot.read_produce(request, at)
+        produce = produce_fetch.read_produce(request, at)
         if produce.acks == 0:
             self._broker.produce(produce, lambda results, reasons: None)
             return
         slot = self._slot()
         slot.deadline = time.monotonic() + self._bounded(produce.timeout_ms)
 
-        def done(results: list[tuple[hot.PartitionData, int, int]], reasons: dict[int, str]) -> None:
-            self.fill(slot, head + hot.write_produce(version, results, reasons))
+        def done(
+            results: list[tuple[produce_fetch.PartitionData, int, int]], reasons: dict[int, str]
+        ) -> None:
+            self.fill(slot, head + produce_fetch.write_produce(version, results, reasons))
 
         slot.late = self._broker.produce(produce, done)
 
     async def _cold(
-        self, api: cold.Api, version: int, head: bytes, request: bytes, at: int, slot: Slot
+        self, api: requests.Api, version: int, head: bytes, request: bytes, at: int, slot: PendingResponse
     ) -> None:
         try:
-            body = await cold.answer(self._broker, api, version, request, at)
+            body = await requests.answer(self._broker, api, version, request, at)
         except ProtocolError as error:
             log.info("a client broke the protocol: %s", error)
             self.close()
         else:
             self.fill(slot, head + body)
 
-    def _slot(self) -> Slot:
-        slot = Slot()
+    def _slot(self) -> PendingResponse:
+        slot = PendingResponse()
         self._slots.append(slot)
         return slot
 
-    def fill(self, slot: Slot, answer: bytes) -> None:
+    def fill(self, slot: PendingResponse, answer: bytes) -> None:
         """Answer a request, and write out all answers whose turn it is."""
         if slot.answer is not None:
             return
@@ -223,7 +227,7 @@ class KafkaServer:
 
     def __init__(self, broker: KafkaBroker) -> None:
         self.broker = broker
-        self.connections: set[Connection] = set()
+        self.connections: set[ClientConnection] = set()
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._out: dict[asyncio.Transport, list[bytes]] = {}
@@ -244,7 +248,7 @@ class KafkaServer:
         """Listen."""
         host, port = split_address(self.broker.listen)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port)
+        self._server = await loop.create_server(lambda: ClientConnection(self), host, port)
         self._sweep()
 
     def _sweep(self) -> None:

@@ -16,23 +16,23 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from raftlog.config import Config
+from raftlog.config import NodeConfig
 from raftlog.core.membership import Change, ConfigChange, Op
-from raftlog.core.progress import Flow
+from raftlog.core.progress import ProgressState
 from raftlog.core.rawnode import RawNode
 from raftlog.core.settings import Settings
 from raftlog.core.types import EntryKind, Membership, Message, ProposalDropped, Role, SnapshotPoint
 from raftlog.errors import ConfigError, ProtocolError, RaftlogError, StorageError
-from raftlog.node.driver import UNKNOWN, Answer, Driver
-from raftlog.node.peers import Inbound, Peers
+from raftlog.node.peers import InboundPeer, Peers
+from raftlog.node.ready_loop import UNKNOWN, Answer, ReadyLoop
+from raftlog.peer_protocol import FrameKind
 from raftlog.snapshot.bucket import Bucket, Uploader
 from raftlog.snapshot.files import Snapshot, SnapshotFolder
-from raftlog.snapshot.taker import Taker
-from raftlog.snapshot.transfer import Receiver, Server
+from raftlog.snapshot.snapshotter import Snapshotter
+from raftlog.snapshot.transfer import SnapshotFetcher, SnapshotServer
 from raftlog.store.commands import Outcome
-from raftlog.store.machine import Machine
+from raftlog.store.state_machine import StateMachine
 from raftlog.wal.wal import Wal, storage_error, sync_folder
-from raftlog.wire import Frame
 
 log = logging.getLogger("raftlog")
 
@@ -46,17 +46,17 @@ class Node:
     """One node. start() once, then wait on stopped, then stop(). unsafe_no_sync: only for tests that lose
     messages."""
 
-    def __init__(self, config: Config, *, unsafe_no_sync: bool = False) -> None:
+    def __init__(self, config: NodeConfig, *, unsafe_no_sync: bool = False) -> None:
         self.config = config
         self.stopped = asyncio.Event()
         self.failure: RaftlogError | None = None
         self.started_at = time.time()
-        self.machine = Machine(config.data_dir / "topics")
+        self.machine = StateMachine(config.data_dir / "topics")
         self.snapshots: SnapshotFolder
         self.wal: Wal
-        self.driver: Driver
-        self.taker: Taker
-        self.receiver: Receiver
+        self.ready_loop: ReadyLoop
+        self.snapshotter: Snapshotter
+        self.snapshot_fetcher: SnapshotFetcher
         self.peers: Peers
         self.uploader: Uploader | None = None
         self.recovery_s = 0.0
@@ -100,7 +100,7 @@ class Node:
             "format": FORMAT,
         }
         self.peers = Peers(identity)
-        self.driver = Driver(
+        self.ready_loop = ReadyLoop(
             self._core(newest.point.index),
             self.wal,
             self.machine,
@@ -110,7 +110,7 @@ class Node:
             install=self._install,
             fail=self._fail,
         )
-        self.driver.applied_term = newest.point.term
+        self.ready_loop.applied_term = newest.point.term
         self._wire_up(newest)
         await self.peers.start(config.own.peer)
         self._know_peers()
@@ -153,8 +153,8 @@ class Node:
         if self.config.object_store.backend == "s3":
             bucket = Bucket(self.config.object_store, settings.compression)
             self.uploader = Uploader(bucket, self.machine.folder, settings.retention_count)
-        self.taker = Taker(
-            self.driver,
+        self.snapshotter = Snapshotter(
+            self.ready_loop,
             self.snapshots,
             settings,
             newest=newest.point,
@@ -162,19 +162,21 @@ class Node:
             saved=self._saved,
         )
         incoming = self.config.data_dir / "incoming"
-        self.receiver = Receiver(peers, self.machine, incoming, settings.compression, self._snapshot_fetched)
-        server = Server(self.snapshots, self.machine, settings.compression, settings.max_concurrent)
+        self.snapshot_fetcher = SnapshotFetcher(
+            peers, self.machine, incoming, settings.compression, self._snapshot_fetched
+        )
+        server = SnapshotServer(self.snapshots, self.machine, settings.compression, settings.max_concurrent)
 
-        def other(inbound: Inbound, kind: Frame, body: bytes) -> None:
-            if kind == Frame.PULL:
+        def other(inbound: InboundPeer, kind: FrameKind, body: bytes) -> None:
+            if kind == FrameKind.PULL:
                 server.pull(inbound, body)
-            elif kind == Frame.FAILED and inbound.hello is not None:
+            elif kind == FrameKind.FAILED and inbound.hello is not None:
                 self._snapshot_lost(int(inbound.hello["node"]))
             else:
                 raise ProtocolError(f"a {kind.name} was not asked for")
 
-        peers.receive = self.driver.receive
-        peers.snapshot_offered = self.receiver.offered
+        peers.receive = self.ready_loop.receive
+        peers.snapshot_offered = self.snapshot_fetcher.offered
         peers.other_frame = other
         peers.unreachable = self._unreachable
 
@@ -237,45 +239,49 @@ class Node:
         # Late ticks are not made up for: a node that was frozen must not think that its leader was silent.
         self._next_tick = max(self._next_tick + self._tick_s, now + self._tick_s / 2)
         self._ticker = loop.call_at(self._next_tick, self._tick)
-        if self.driver.stopped:
+        if self.ready_loop.stopped:
             return
-        self.driver.tick()
-        if not self.driver.stopped:
+        self.ready_loop.tick()
+        if not self.ready_loop.stopped:
             try:
                 self.machine.flush()
             except RaftlogError as error:
                 self._fail(error)
-            self.taker.tick()
+            self.snapshotter.tick()
             self._watch_snapshots()
             self._know_peers()
 
     def _watch_snapshots(self) -> None:
         """Report a snapshot as lost that a follower has not answered for long, so that it is sent again."""
         now = time.monotonic()
-        raft = self.driver.core.raft
+        raft = self.ready_loop.core.raft
         if raft.role != Role.LEADER:
             self._snapshot_since.clear()
             return
         for node, progress in raft.tracked.items():
-            if progress.state != Flow.SNAPSHOT:
+            if progress.state != ProgressState.SNAPSHOT:
                 self._snapshot_since.pop(node, None)
             elif now - self._snapshot_since.setdefault(node, now) > _SNAPSHOT_PATIENCE_S:
                 self._snapshot_lost(node)
 
     def _snapshot_lost(self, node: int) -> None:
         self._snapshot_since.pop(node, None)
-        self.driver.core.report_snapshot(node, sent=False)
+        self.ready_loop.core.report_snapshot(node, sent=False)
 
     def _unreachable(self, node: int) -> None:
-        self.driver.core.report_unreachable(node)
-        progress = self.driver.core.raft.tracked.get(node)
+        self.ready_loop.core.report_unreachable(node)
+        progress = self.ready_loop.core.raft.tracked.get(node)
         link = self.peers.links.get(node)
-        if progress is not None and progress.state == Flow.SNAPSHOT and not (link and link.connected):
+        if (
+            progress is not None
+            and progress.state == ProgressState.SNAPSHOT
+            and not (link and link.connected)
+        ):
             self._snapshot_lost(node)
 
     def leads(self) -> bool:
         """Whether this node leads."""
-        return self.driver.core.raft.role == Role.LEADER
+        return self.ready_loop.core.raft.role == Role.LEADER
 
     def addresses(self) -> dict[int, dict[str, Any]]:
         """Return where each member is found: what add-node was told, else what the config file says."""
@@ -283,7 +289,7 @@ class Node:
             peer.id: peer.model_dump(include={"kafka", "peer", "admin", "published"})
             for peer in self.config.peers
         }
-        members = self.driver.core.raft.config.nodes
+        members = self.ready_loop.core.raft.config.nodes
         known = {**configured, **self.machine.addresses}
         return {node: known[node] for node in sorted(members or known) if node in known}
 
@@ -294,24 +300,24 @@ class Node:
     def _install(self, point: SnapshotPoint) -> None:
         """Become what a received snapshot says: its files, then the snapshot itself, then the log's new
         beginning."""
-        snapshot = self.receiver.install(self.machine.folder)
+        snapshot = self.snapshot_fetcher.install(self.machine.folder)
         self.machine.restore(snapshot.state)
         self.snapshots.save(snapshot)
         self.wal.install(point)
-        self.taker.newest = point
+        self.snapshotter.newest = point
         log.info("installed the snapshot at %d", point.index)
 
     def _snapshot_fetched(self, message: Message) -> None:
         """Offer the core a snapshot whose messages are here; if it takes it, _install follows at once."""
 
         def offer() -> None:
-            self.driver.receive([message])
-            self.receiver.pending = None
+            self.ready_loop.receive([message])
+            self.snapshot_fetcher.pending = None
 
-        self.driver.between_writes(offer)
+        self.ready_loop.between_writes(offer)
 
     def _saved(self, snapshot: Snapshot) -> None:
-        if self.uploader is not None and self.driver.core.raft.role == Role.LEADER:
+        if self.uploader is not None and self.ready_loop.core.raft.role == Role.LEADER:
             self.uploader.offer(snapshot)
 
     # --- what an operator asks ----------------------------------------------------------------------------
@@ -334,8 +340,8 @@ class Node:
     def forward(self, command: bytes) -> None:
         """Propose a command, here or through the leader, and do not wait; it may be lost."""
         with contextlib.suppress(ProposalDropped):
-            self.driver.core.propose(command)
-        self.driver.kick()
+            self.ready_loop.core.propose(command)
+        self.ready_loop.kick()
 
     async def change_member(
         self, op: Op, node: int, address: dict[str, Any] | None, timeout_s: float = 10.0
@@ -344,7 +350,7 @@ class Node:
         context = json.dumps(address).encode() if address else b""
         change = ConfigChange((Change(op, node),), context=context)
         return await self.ask(
-            lambda answer: self.driver.propose(change.encode(), answer, EntryKind.CONFIG), timeout_s
+            lambda answer: self.ready_loop.propose(change.encode(), answer, EntryKind.CONFIG), timeout_s
         )
 
     # --- stopping -----------------------------------------------------------------------------------------
@@ -361,9 +367,9 @@ class Node:
             await self._step_aside()
         if self._ticker is not None:
             self._ticker.cancel()
-        self.driver.close()
+        self.ready_loop.close()
         await self.peers.close()
-        await self.taker.close()
+        await self.snapshotter.close()
         with contextlib.suppress(RaftlogError):
             self.machine.close()
         self.wal.close()
@@ -371,7 +377,7 @@ class Node:
         self.stopped.set()
 
     async def _step_aside(self, timeout_s: float = 1.0) -> None:
-        raft = self.driver.core.raft
+        raft = self.ready_loop.core.raft
         if not self.leads():
             return
         others = [
@@ -381,8 +387,8 @@ class Node:
         ]
         if not others:
             return
-        self.driver.core.transfer(max(others)[1])
-        self.driver.drive()
+        self.ready_loop.core.transfer(max(others)[1])
+        self.ready_loop.drive()
         for _ in range(int(timeout_s / self._tick_s) + 1):
             if not self.leads():
                 return

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from raftlog.config import split_address
 from raftlog.core.types import Kind, Message, SnapshotPoint
 from raftlog.errors import ProtocolError
-from raftlog.wire import Frame, FrameReader, decode_message, encode_message, frame
+from raftlog.peer_protocol import FrameKind, FrameReader, decode_message, encode_message, frame
 
 log = logging.getLogger("raftlog")
 
@@ -30,7 +30,7 @@ partition, for its next retransmission, which comes as late again as the partiti
 _LOST_ON_DROP: Final = frozenset((Kind.APPEND, Kind.HEARTBEAT))
 
 
-class Link:
+class PeerLink:
     """The connection on which this node sends to one peer; it is made again whenever it is lost."""
 
     def __init__(self, node: int, address: str, hello: bytes, lost: Callable[[int], None]) -> None:
@@ -47,7 +47,7 @@ class Link:
         """Whether frames can be sent now."""
         return self._writer is not None
 
-    def send(self, kind: Frame, body: bytes) -> bool:
+    def send(self, kind: FrameKind, body: bytes) -> bool:
         """Queue a frame; return False when it is dropped."""
         writer = self._writer
         if writer is None:
@@ -90,9 +90,9 @@ class Link:
         good = False
         while data := await reader.read(1 << 16):
             for kind, body in frames.feed(data):
-                if kind == Frame.HELLO:
+                if kind == FrameKind.HELLO:
                     self.refused, good = "", True
-                elif kind == Frame.REFUSED:
+                elif kind == FrameKind.REFUSED:
                     reason = body.decode(errors="replace")
                     if reason != self.refused:
                         log.error("node %d refuses this node: %s", self.node, reason)
@@ -113,7 +113,7 @@ class Link:
             self._writer.close()
 
 
-class Inbound(asyncio.Protocol):
+class InboundPeer(asyncio.Protocol):
     """A connection that a peer made. greet: checks its hello, returns why it is refused or ""."""
 
     def __init__(self, peers: Peers) -> None:
@@ -139,7 +139,7 @@ class Inbound(asyncio.Protocol):
             for kind, body in self._frames.feed(data):
                 if self.hello is None:
                     self._greet(kind, body)
-                elif kind == Frame.MESSAGE:
+                elif kind == FrameKind.MESSAGE:
                     messages.append(decode_message(body))
                 else:
                     self._peers.other_frame(self, kind, body)
@@ -149,20 +149,20 @@ class Inbound(asyncio.Protocol):
             log.warning("a peer broke the protocol: %s", error)
             self.close()
 
-    def _greet(self, kind: Frame, body: bytes) -> None:
+    def _greet(self, kind: FrameKind, body: bytes) -> None:
         try:
             hello = json.loads(body)
-            reason = self._peers.greet(hello) if kind == Frame.HELLO else "no hello"
+            reason = self._peers.greet(hello) if kind == FrameKind.HELLO else "no hello"
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError("the first frame is no hello") from error
         if reason:
             log.error("refused a peer: %s", reason)
-            self.send(Frame.REFUSED, reason.encode())
+            self.send(FrameKind.REFUSED, reason.encode())
             raise ProtocolError(reason)
         self.hello = hello
-        self.send(Frame.HELLO, b"{}")
+        self.send(FrameKind.HELLO, b"{}")
 
-    def send(self, kind: Frame, body: bytes) -> None:
+    def send(self, kind: FrameKind, body: bytes) -> None:
         """Answer on this connection."""
         if self._transport is not None:
             self._transport.write(frame(kind, body))
@@ -178,21 +178,21 @@ class Peers:
 
     def __init__(self, identity: dict[str, Any]) -> None:
         self.identity = identity
-        self.hello = frame(Frame.HELLO, json.dumps(identity).encode())
-        self.links: dict[int, Link] = {}
-        self.inbound: set[Inbound] = set()
+        self.hello = frame(FrameKind.HELLO, json.dumps(identity).encode())
+        self.links: dict[int, PeerLink] = {}
+        self.inbound: set[InboundPeer] = set()
         self._stores: dict[int, str] = {}
         self.receive: Callable[[list[Message]], None] = lambda messages: None
         self.unreachable: Callable[[int], None] = lambda node: None
         self.snapshot_offered: Callable[[SnapshotPoint, Message], None] = lambda point, message: None
-        self.other_frame: Callable[[Inbound, Frame, bytes], None] = lambda inbound, kind, body: None
+        self.other_frame: Callable[[InboundPeer, FrameKind, bytes], None] = lambda inbound, kind, body: None
         self._server: asyncio.Server | None = None
 
     async def start(self, listen: str) -> None:
         """Listen for peers."""
         host, port = split_address(listen)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Inbound(self), host, port)
+        self._server = await loop.create_server(lambda: InboundPeer(self), host, port)
 
     def know(self, addresses: dict[int, str]) -> None:
         """Keep links to exactly these peers."""
@@ -201,7 +201,7 @@ class Peers:
                 self.links.pop(node).close()
         for node, address in addresses.items():
             if node not in self.links:
-                self.links[node] = Link(node, address, self.hello, lambda lost: self.unreachable(lost))
+                self.links[node] = PeerLink(node, address, self.hello, lambda lost: self.unreachable(lost))
 
     def greet(self, hello: dict[str, Any]) -> str:
         """Return why a peer that says hello is refused, or ""."""
@@ -231,10 +231,10 @@ class Peers:
     def send(self, messages: list[Message]) -> None:
         """Send messages, one write a peer. What cannot be sent is lost, and the core told where it
         matters."""
-        touched: set[Link] = set()
+        touched: set[PeerLink] = set()
         for message in messages:
             link = self.links.get(message.to)
-            if link is not None and link.send(Frame.MESSAGE, encode_message(message)):
+            if link is not None and link.send(FrameKind.MESSAGE, encode_message(message)):
                 touched.add(link)
             elif message.kind in _LOST_ON_DROP:
                 self.unreachable(message.to)

@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from raftlog.sim.invariants import Violation
-from raftlog.sim.world import World
+from raftlog.sim.simulation import Simulation
 
 
 def main(arguments: list[str]) -> int:
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="simulated seconds of faults for each")
     options = parser.parse_args(arguments)
     for seed in range(options.seed, options.seed + options.seeds):
-        world = World(seed, voters=3 + 2 * (seed % 2))
+        world = Simulation(seed, voters=3 + 2 * (seed % 2))
         try:
             world.run(options.seconds)
             world.settle()

@@ -26,14 +26,14 @@ from raftlog.sim.disk import SimDisk
 from raftlog.sim.invariants import Violation
 
 if TYPE_CHECKING:
-    from raftlog.sim.world import World
+    from raftlog.sim.simulation import Simulation
 
 
 class SimNode:
     """A node that can crash and start again. number: its id. voters: the membership it is born with (none: it
     joins later)."""
 
-    def __init__(self, world: World, number: int, voters: tuple[int, ...]) -> None:
+    def __init__(self, world: Simulation, number: int, voters: tuple[int, ...]) -> None:
         self.world, self.number = world, number
         self.disk = SimDisk(number)
         if number in voters:

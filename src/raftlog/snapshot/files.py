@@ -1,6 +1,6 @@
 """Snapshots on disk. One is a small file: the state as JSON, in which messages are named, not copied.
 
-    magic │ codec │ crc32 of the rest │ packed JSON: point, and Machine.state()
+    magic │ codec │ crc32 of the rest │ packed JSON: point, and StateMachine.state()
 
 Messages stay in their partitions' files, which only grow (store/partition.py): a snapshot names each by
 length and checksum. So taking one costs a sync and a few kilobytes, however many messages there are.
@@ -22,8 +22,8 @@ import zstandard
 
 from raftlog.core.types import SnapshotPoint
 from raftlog.errors import CorruptError
+from raftlog.peer_protocol import membership_of
 from raftlog.wal.wal import storage_error, sync_folder
-from raftlog.wire import membership_of
 
 _HEAD: Final = struct.Struct(">4sBI")
 _MAGIC: Final = b"RSNP"
@@ -34,7 +34,7 @@ UNPACKED_MAX: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot. point: where it stands in the log. state: what Machine.state() returned there."""
+    """A snapshot. point: where it stands in the log. state: what StateMachine.state() returned there."""
 
     point: SnapshotPoint
     state: dict[str, Any]

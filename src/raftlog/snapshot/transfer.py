@@ -19,11 +19,11 @@ from zlib import crc32
 from raftlog.config import split_address
 from raftlog.core.types import Message, SnapshotPoint
 from raftlog.errors import CorruptError, ProtocolError, RaftlogError
-from raftlog.node.peers import Inbound, Peers
+from raftlog.node.peers import InboundPeer, Peers
+from raftlog.peer_protocol import FrameKind, FrameReader, frame
 from raftlog.snapshot.files import Snapshot, SnapshotFolder, decode, pack, unpack
-from raftlog.store.machine import Machine
 from raftlog.store.partition import Piece
-from raftlog.wire import Frame, FrameReader, frame
+from raftlog.store.state_machine import StateMachine
 
 log = logging.getLogger("raftlog")
 
@@ -31,15 +31,15 @@ PIECE_BYTES: Final = 4 << 20
 _TIMEOUT_S: Final = 30.0
 
 
-class Server:
+class SnapshotServer:
     """Answers pulls. at_once_max: how many are answered at the same time; the rest wait."""
 
-    def __init__(self, folder: SnapshotFolder, machine: Machine, codec: str, at_once_max: int) -> None:
+    def __init__(self, folder: SnapshotFolder, machine: StateMachine, codec: str, at_once_max: int) -> None:
         self._folder, self._machine, self._codec = folder, machine, codec
         self._slots = asyncio.Semaphore(at_once_max)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def pull(self, inbound: Inbound, body: bytes) -> None:
+    def pull(self, inbound: InboundPeer, body: bytes) -> None:
         """Answer one pull; what makes no sense raises ProtocolError."""
         try:
             asked = json.loads(body)
@@ -61,7 +61,7 @@ class Server:
             raise ValueError("no such partition")
         return partition.folder / f"{int(asked['base']):020d}.log"
 
-    async def _answer(self, inbound: Inbound, path: Path | None, offset: int, length: int) -> None:
+    async def _answer(self, inbound: InboundPeer, path: Path | None, offset: int, length: int) -> None:
         async with self._slots:
             loop = asyncio.get_running_loop()
             try:
@@ -70,7 +70,7 @@ class Server:
                 log.warning("a pull could not be answered: %s", error)
                 inbound.close()
                 return
-            inbound.send(Frame.PIECE, body)
+            inbound.send(FrameKind.PIECE, body)
 
     def _read(self, path: Path | None, offset: int, length: int) -> bytes:
         if path is None:
@@ -82,7 +82,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class FileTail:
     """What a local file lacks. start: the local length from which data continues it."""
 
     topic: str
@@ -92,20 +92,20 @@ class Tail:
     path: Path
 
 
-class Receiver:
+class SnapshotFetcher:
     """Fetches a snapshot that a leader offers. ready: told of the verified snapshot and the offer to be
     stepped."""
 
     def __init__(
         self,
         peers: Peers,
-        machine: Machine,
+        machine: StateMachine,
         folder: Path,
         codec: str,
         ready: Callable[[Message], None],
     ) -> None:
         self.received = 0
-        self.pending: tuple[Snapshot, list[Tail]] | None = None
+        self.pending: tuple[Snapshot, list[FileTail]] | None = None
         self._peers, self._machine, self._folder, self._codec = peers, machine, folder, codec
         self._ready = ready
         self._task: asyncio.Task[None] | None = None
@@ -124,7 +124,7 @@ class Receiver:
                 snapshot, tails = await self._pull_all(link.address)
         except (OSError, TimeoutError, RaftlogError, ValueError, KeyError, TypeError) as error:
             log.warning("the snapshot at %d could not be fetched: %s", point.index, error or "time-out")
-            link.send(Frame.FAILED, b"")
+            link.send(FrameKind.FAILED, b"")
             link.flush()
             return
         self.pending = (snapshot, tails)
@@ -132,14 +132,14 @@ class Receiver:
         message.snapshot = snapshot.point
         self._ready(message)
 
-    async def _pull_all(self, address: str) -> tuple[Snapshot, list[Tail]]:
-        puller = await Puller.connect(address, self._peers.hello)
+    async def _pull_all(self, address: str) -> tuple[Snapshot, list[FileTail]]:
+        puller = await SnapshotConnection.connect(address, self._peers.hello)
         try:
             snapshot = decode(await puller.pull({"what": "snapshot"}), "the leader's snapshot")
             self._folder.mkdir(parents=True, exist_ok=True)
             for old in self._folder.iterdir():
                 old.unlink()
-            tails: list[Tail] = []
+            tails: list[FileTail] = []
             for topic, partitions in snapshot.state["topics"].items():
                 for number, stored in enumerate(partitions):
                     for raw in stored["pieces"]:
@@ -150,7 +150,9 @@ class Receiver:
         finally:
             puller.close()
 
-    async def _pull_tail(self, puller: Puller, topic: str, number: int, piece: Piece) -> Tail | None:
+    async def _pull_tail(
+        self, puller: SnapshotConnection, topic: str, number: int, piece: Piece
+    ) -> FileTail | None:
         partition = self._machine.partition(topic.encode(), number)
         local = {one.base: one for one in partition.pieces()} if partition is not None else {}
         have = local.get(piece.base, Piece(piece.base, 0, 0))
@@ -170,7 +172,7 @@ class Receiver:
                 at += length
         if crc != piece.crc:
             raise CorruptError(f"{topic}/{number}/{piece.base} is not what the snapshot says")
-        return Tail(topic, number, piece, have.length, path)
+        return FileTail(topic, number, piece, have.length, path)
 
     def install(self, topics: Path) -> Snapshot:
         """Put what was pulled behind what the local files hold; return the snapshot to be restored."""
@@ -191,16 +193,16 @@ class Receiver:
         return snapshot
 
 
-class Puller:
+class SnapshotConnection:
     """A connection on which pieces are asked for, one after the other."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._frames = FrameReader()
-        self._ready: list[tuple[Frame, bytes]] = []
+        self._ready: list[tuple[FrameKind, bytes]] = []
 
     @classmethod
-    async def connect(cls, address: str, hello: bytes) -> Puller:
+    async def connect(cls, address: str, hello: bytes) -> SnapshotConnection:
         """Dial a peer. Raises OSError, TimeoutError or ProtocolError."""
         host, port = split_address(address)
         async with asyncio.timeout(_TIMEOUT_S):
@@ -208,20 +210,20 @@ class Puller:
             puller = cls(reader, writer)
             writer.write(hello)
             kind, body = await puller._next()
-        if kind != Frame.HELLO:
+        if kind != FrameKind.HELLO:
             raise ProtocolError(body.decode(errors="replace"))
         return puller
 
     async def pull(self, asked: dict[str, Any]) -> bytes:
         """Ask for one piece. Raises OSError, TimeoutError or ProtocolError."""
-        self._writer.write(frame(Frame.PULL, json.dumps(asked).encode()))
+        self._writer.write(frame(FrameKind.PULL, json.dumps(asked).encode()))
         async with asyncio.timeout(_TIMEOUT_S):
             kind, body = await self._next()
-        if kind != Frame.PIECE:
+        if kind != FrameKind.PIECE:
             raise ProtocolError(f"{kind.name} came where a piece was asked for")
         return body
 
-    async def _next(self) -> tuple[Frame, bytes]:
+    async def _next(self) -> tuple[FrameKind, bytes]:
         while not self._ready:
             data = await self._reader.read(1 << 18)
             if not data:

@@ -11,7 +11,7 @@ NAME_MAX: Final = 249
 """Longest topic name, as in Kafka."""
 
 
-class Code(IntEnum):
+class CommandCode(IntEnum):
     """The commands. 0 and the empty entry do nothing."""
 
     NOTHING = 0
@@ -36,7 +36,7 @@ _KV: Final = struct.Struct(">BHi")
 
 def append(topic: bytes, partition: int, batch: bytes) -> bytes:
     """Append a record batch to a partition."""
-    return _APPEND.pack(Code.APPEND, len(topic), partition) + topic + batch
+    return _APPEND.pack(CommandCode.APPEND, len(topic), partition) + topic + batch
 
 
 def read_append(data: bytes) -> tuple[bytes, int, memoryview]:
@@ -48,7 +48,7 @@ def read_append(data: bytes) -> tuple[bytes, int, memoryview]:
 
 def create_topic(topic: bytes, partitions: int) -> bytes:
     """Make a topic; nothing happens when it is there."""
-    return _TOPIC.pack(Code.CREATE_TOPIC, len(topic), partitions) + topic
+    return _TOPIC.pack(CommandCode.CREATE_TOPIC, len(topic), partitions) + topic
 
 
 def read_create_topic(data: bytes) -> tuple[bytes, int]:
@@ -59,13 +59,13 @@ def read_create_topic(data: bytes) -> tuple[bytes, int]:
 
 def kv_set(key: bytes, value: bytes) -> bytes:
     """Write a register."""
-    return _KV.pack(Code.KV_SET, len(key), len(value)) + key + value
+    return _KV.pack(CommandCode.KV_SET, len(key), len(value)) + key + value
 
 
 def kv_cas(key: bytes, expected: bytes | None, value: bytes) -> bytes:
     """Write a register if it holds `expected` (None: if there is none)."""
     length = -1 if expected is None else len(expected)
-    return _KV.pack(Code.KV_CAS, len(key), length) + key + (expected or b"") + value
+    return _KV.pack(CommandCode.KV_CAS, len(key), length) + key + (expected or b"") + value
 
 
 def read_kv(data: bytes) -> tuple[bytes, bytes | None, bytes]:
@@ -73,7 +73,7 @@ def read_kv(data: bytes) -> tuple[bytes, bytes | None, bytes]:
     code, key_length, length = _KV.unpack_from(data)
     at = _KV.size + key_length
     key = data[_KV.size : at]
-    if code == Code.KV_SET:
+    if code == CommandCode.KV_SET:
         return key, None, data[at:]
     if length < 0:
         return key, None, data[at:]

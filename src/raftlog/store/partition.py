@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from raftlog.errors import CorruptError
-from raftlog.store import batch as batches
+from raftlog.store import record_batch
 from raftlog.wal.wal import storage_error
 
 FILE_BYTES: Final = 32 << 20
@@ -75,7 +75,7 @@ class Partition:
             self._open(self.end, create=True)
         file, base = self._files[-1], self.end
         file.index(base, file.length + self._buffered)
-        self._buffer += batches.place(data, base, epoch)
+        self._buffer += record_batch.place(data, base, epoch)
         self._buffered += len(data)
         self.end = base + last_delta + 1
         if self._buffered >= _BUFFER_BYTES:
@@ -127,11 +127,11 @@ class Partition:
         data = os.pread(file.descriptor, max(bytes_max, _READ_BYTES) + _INDEX_BYTES, place)
         first = 0
         while True:
-            head = batches.parse(data, first)
+            head = record_batch.parse(data, first)
             if head.base_offset + head.last_delta >= offset:
                 break
             first += head.size
-            if len(data) - first < batches.HEAD_BYTES:
+            if len(data) - first < record_batch.HEAD_BYTES:
                 place, first = place + first, 0
                 data = os.pread(file.descriptor, max(bytes_max, _READ_BYTES), place)
         if first + head.size > len(data):
@@ -179,8 +179,8 @@ class Partition:
     def _index_chunk(self, file: _File, data: bytes, place: int) -> bytes:
         """Index the whole batches in data, which begins at place; return what is left of a cut one."""
         at = 0
-        while len(data) - at >= batches.HEAD_BYTES:
-            head = batches.parse(data, at)
+        while len(data) - at >= record_batch.HEAD_BYTES:
+            head = record_batch.parse(data, at)
             if len(data) - at < head.size:
                 break
             file.index(head.base_offset, place + at)
@@ -217,7 +217,7 @@ def _whole(data: bytes, first: int, bytes_max: int) -> bytes:
     """Return the whole batches from first on that fit bytes_max."""
     limit = min(len(data), first + bytes_max)
     at = first
-    while limit - at >= batches.HEAD_BYTES:
+    while limit - at >= record_batch.HEAD_BYTES:
         size = int.from_bytes(data[at + 8 : at + 12], "big") + 12
         if at + size > limit:
             break

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from raftlog.store.batch import Batch
 from raftlog.store.commands import Outcome
+from raftlog.store.record_batch import RecordBatch
 
 _REMEMBERED: Final = 5
 PRODUCERS_MAX: Final = 10_000
@@ -28,7 +28,7 @@ class Producers:
             (int(producer), batches) for producer, batches in (state or {}).items()
         )
 
-    def check(self, batch: Batch) -> Outcome | None:
+    def check(self, batch: RecordBatch) -> Outcome | None:
         """Return None when the batch is to be appended, else its answer: an earlier offset, or an error."""
         known = self._last.get(batch.producer)
         if not known:
@@ -43,7 +43,7 @@ class Producers:
         expected = 0 if batch.epoch > epoch else (last + 1) & 0x7FFFFFFF
         return None if batch.sequence == expected else Outcome("OUT_OF_ORDER_SEQUENCE_NUMBER")
 
-    def note(self, batch: Batch, offset: int) -> None:
+    def note(self, batch: RecordBatch, offset: int) -> None:
         """Remember an appended batch."""
         known = self._last.setdefault(batch.producer, [])
         last = (batch.sequence + batch.records - 1) & 0x7FFFFFFF

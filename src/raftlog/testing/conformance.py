@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftlog.core.membership import Change, Changer, Config, MembershipError, Op, Tracked
+from raftlog.core.membership import Change, Changer, Configuration, MembershipError, Op, ProgressMap
 from raftlog.core.quorum import INFINITE, joint_committed, joint_vote
-from raftlog.testing.scenario import Cluster
+from raftlog.testing.scenario import ScenarioCluster
 
 _USAGE = "usage: python -m raftlog.testing.conformance PATH…"
 _LOG_LEVELS = ("INFO ", "DEBUG ", "WARN ", "ERROR ")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScenarioCommand:
     """One command of a scenario. line: 1-based, where it stands. options: key=value pairs; words: the
     rest."""
 
@@ -43,7 +43,7 @@ class Mismatch:
     """A step whose outcome was not the expected one."""
 
     path: Path
-    step: Step
+    step: ScenarioCommand
     actual: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Mismatch:
         return f"{place}: {self.step.name} {' '.join(self.step.words)}\n{expected}\n{actual}"
 
 
-def parse(text: str) -> Iterator[Step]:
+def parse(text: str) -> Iterator[ScenarioCommand]:
     """Yield the steps of a scenario file. Raises ValueError for a step without `----`."""
     lines = text.splitlines()
     at = 0
@@ -72,7 +72,9 @@ def parse(text: str) -> Iterator[Step]:
         while at < len(lines) and lines[at].strip():
             at += 1
         words, options = _arguments(command)
-        yield Step(start + 1, words[0], tuple(words[1:]), options, tuple(body), tuple(lines[first:at]))
+        yield ScenarioCommand(
+            start + 1, words[0], tuple(words[1:]), options, tuple(body), tuple(lines[first:at])
+        )
 
 
 def _arguments(command: str) -> tuple[list[str], dict[str, str]]:
@@ -90,7 +92,7 @@ def _arguments(command: str) -> tuple[list[str], dict[str, str]]:
     return plain, {key: value.strip("()") for key, value in pairs}
 
 
-def comparable(step: Step, lines: tuple[str, ...]) -> tuple[str, ...]:
+def comparable(step: ScenarioCommand, lines: tuple[str, ...]) -> tuple[str, ...]:
     """Return the lines of an outcome that are compared."""
     if step.name == "committed":
         return tuple(line.replace("<empty majority quorum>", "") for line in lines[-1:])
@@ -109,16 +111,16 @@ def run_file(path: Path) -> list[Mismatch]:
     return []
 
 
-def _runner_of(path: Path) -> Callable[[Step], str]:
+def _runner_of(path: Path) -> Callable[[ScenarioCommand], str]:
     if "quorum" in path.parts:
         return run_quorum
     if "confchange" in path.parts:
         return MembershipScenario().run
-    cluster = Cluster()
+    cluster = ScenarioCluster()
     return lambda step: cluster.run(step.name, step.words, step.options, step.body)
 
 
-def run_quorum(step: Step) -> str:
+def run_quorum(step: ScenarioCommand) -> str:
     """Compute what a quorum has committed, or how a vote stands."""
     incoming, outgoing = (_ids(step.options.get(key, "")) for key in ("cfg", "cfgj"))
     order = incoming + [node for node in outgoing if node not in incoming]
@@ -146,11 +148,11 @@ class MembershipScenario:
     """Membership changes alone, without a cluster. Each command stands one log index after the one before."""
 
     def __init__(self) -> None:
-        self.config = Config()
-        self.tracked: Tracked = {}
+        self.config = Configuration()
+        self.tracked: ProgressMap = {}
         self.last_index = 0
 
-    def run(self, step: Step) -> str:
+    def run(self, step: ScenarioCommand) -> str:
         """Apply one change; return the configuration and progress, or why it is refused."""
         changer = Changer(self.config, self.tracked, max(self.last_index, 1), inflight_max=10)
         self.last_index += 1

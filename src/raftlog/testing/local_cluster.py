@@ -22,7 +22,7 @@ from typing import Any
 from raftlog.errors import RaftlogError
 
 
-class NotInTime(RaftlogError):
+class WaitTimeout(RaftlogError):
     """Something did not come true in time; the message says what, and what was seen last."""
 
 
@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_for(what: str, look: Callable[[], Any], timeout_s: float = 20.0, pause_s: float = 0.02) -> Any:
-    """Return what look() returns once it is true. Raises NotInTime with what it returned or raised last."""
+    """Return what look() returns once it is true. Raises WaitTimeout with what it returned or raised last."""
     end = time.monotonic() + timeout_s
     last: object = None
     while time.monotonic() < end:
@@ -51,11 +51,11 @@ def wait_for(what: str, look: Callable[[], Any], timeout_s: float = 20.0, pause_
             if last:
                 return last
         time.sleep(pause_s)
-    raise NotInTime(f"{what}: not within {timeout_s} s; seen last: {last!r}")
+    raise WaitTimeout(f"{what}: not within {timeout_s} s; seen last: {last!r}")
 
 
 @dataclass(slots=True)
-class Process:
+class NodeProcess:
     """One node. folder: its config, data and log."""
 
     id: int
@@ -148,12 +148,12 @@ class LocalCluster:
     ) -> None:
         self.folder = folder
         ports = iter(free_ports(3 * nodes))
-        self.nodes: dict[int, Process] = {}
+        self.nodes: dict[int, NodeProcess] = {}
         for number in range(1, nodes + 1):
             kafka, peer, admin = (f"127.0.0.1:{next(ports)}" for _ in range(3))
             place = folder / f"node{number}"
             place.mkdir(parents=True, exist_ok=True)
-            self.nodes[number] = Process(number, place, kafka, peer, admin, environment or {})
+            self.nodes[number] = NodeProcess(number, place, kafka, peer, admin, environment or {})
         first = range(1, (founders or nodes) + 1)
         for number in self.nodes:
             known = [*first] if number in first else [*first, number]
@@ -201,12 +201,12 @@ class LocalCluster:
         """What a Kafka client is given."""
         return ",".join(node.kafka for node in self.nodes.values())
 
-    def leader(self, timeout_s: float = 20.0) -> Process:
+    def leader(self, timeout_s: float = 20.0) -> NodeProcess:
         """Return the node that leads the highest term, once there is one and its followers agree."""
 
-        seen: list[tuple[Process, dict[str, Any]]] = []
+        seen: list[tuple[NodeProcess, dict[str, Any]]] = []
 
-        def look() -> Process | None:
+        def look() -> NodeProcess | None:
             seen.clear()
             for node in self.nodes.values():
                 if node.running:
@@ -220,14 +220,14 @@ class LocalCluster:
             return leader if follow * 2 > len(seen) else None
 
         try:
-            found: Process = wait_for("a leader", look, timeout_s)
-        except NotInTime as error:
+            found: NodeProcess = wait_for("a leader", look, timeout_s)
+        except WaitTimeout as error:
             keys = ("role", "term", "leader", "commit_index", "applied_index", "last_index", "voters")
             states = {node.id: [state[key] for key in keys] for node, state in seen}
-            raise NotInTime(f"{error.message}; {keys} by node: {states}") from None
+            raise WaitTimeout(f"{error.message}; {keys} by node: {states}") from None
         return found
 
-    def followers(self) -> list[Process]:
+    def followers(self) -> list[NodeProcess]:
         """Return the running nodes that do not lead."""
         leader = self.leader()
         return [node for node in self.nodes.values() if node.running and node is not leader]

@@ -70,7 +70,7 @@ class _Storage(MemoryStorage):
         return self.applied
 
 
-class Cluster:
+class ScenarioCluster:
     """The nodes of one scenario and the messages between them."""
 
     def __init__(self) -> None:

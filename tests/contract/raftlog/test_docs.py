@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from raftlog.cli import _parser
-from raftlog.config import Config, load
-from raftlog.kafka.cold import APIS
+from raftlog.config import NodeConfig, load
+from raftlog.kafka.requests import APIS
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "raftlog.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_config_in_the_document_is_read_and_names_every_key(tmp_path: Path) -> N
     )
     config = load(path, {})
     for model in (
-        Config,
+        NodeConfig,
         type(config.snapshot),
         type(config.object_store),
         type(config.kafka),

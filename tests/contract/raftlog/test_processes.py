@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from raftlog.testing.local_cluster import LocalCluster, Process, wait_for
+from raftlog.testing.local_cluster import LocalCluster, NodeProcess, wait_for
 
 QUICK_SNAPSHOTS = "[snapshot]\nlog_threshold = 200\nmin_interval_secs = 0.1"
 
@@ -306,7 +306,7 @@ def test_unknown_api_versions_are_answered_in_the_oldest_layout(cluster: LocalCl
     assert struct.unpack_from(">ih", answer, 4) == (77, 35)
 
 
-def serve_once(node: Process) -> tuple[int, str]:
+def serve_once(node: NodeProcess) -> tuple[int, str]:
     """Start a node that is expected to refuse; return its exit code and log."""
     node.start()
     assert node.process is not None
@@ -318,7 +318,7 @@ def test_data_of_another_node_or_cluster_is_refused(tmp_path: Path) -> None:
         node = cluster.nodes[1]
         cluster.start()
         cluster.leader()
-        second = Process(1, node.folder, node.kafka, node.peer, node.admin)
+        second = NodeProcess(1, node.folder, node.kafka, node.peer, node.admin)
         code, log = serve_once(second)
         assert code == 64
         assert "in use by another process" in log
@@ -357,7 +357,7 @@ def test_second_node_with_the_same_id_is_refused_by_its_peers(cluster: LocalClus
     for old, new in ((original.kafka, kafka), (original.peer, peer), (original.admin, admin)):
         text = text.replace(old, new)
     (twin_folder / "node.toml").write_text(text)
-    twin = Process(original.id, twin_folder, kafka, peer, admin)
+    twin = NodeProcess(original.id, twin_folder, kafka, peer, admin)
     twin.start()
     try:
         wait_for("the refusal", lambda: "two nodes have the id" in twin.log())

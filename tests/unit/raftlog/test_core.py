@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raftlog.core.log import RaftLog
 from raftlog.core.membership import Change, ConfigChange, Op, Transition
-from raftlog.core.quorum import Vote, joint_committed, joint_vote, majority_committed, majority_vote
+from raftlog.core.quorum import VoteResult, joint_committed, joint_vote, majority_committed, majority_vote
 from raftlog.core.rawnode import RawNode, UnknownPeer
 from raftlog.core.settings import Settings
 from raftlog.core.storage import MemoryStorage
@@ -48,9 +48,9 @@ def test_joint_with_nobody_is_the_majority_alone(votes: dict[int, bool], voters:
 
 
 def test_joint_vote_needs_both_majorities() -> None:
-    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True}) == Vote.PENDING
-    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True, 4: False, 5: False}) == Vote.LOST
-    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True, 4: True, 5: True}) == Vote.WON
+    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True}) == VoteResult.PENDING
+    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True, 4: False, 5: False}) == VoteResult.LOST
+    assert joint_vote((1, 2, 3), (3, 4, 5), {1: True, 2: True, 4: True, 5: True}) == VoteResult.WON
 
 
 def entries(*terms: int, start: int = 1) -> list[Entry]:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftlog.config import Config, load, parse
+from raftlog.config import NodeConfig, load, parse
 from raftlog.core.types import Entry, EntryKind, Kind, Membership, Message, SnapshotPoint
 from raftlog.errors import ConfigError, ProtocolError
-from raftlog.kafka import hot
-from raftlog.metrics import Histogram, Page
-from raftlog.wire import Frame, FrameReader, decode_message, encode_message, frame
+from raftlog.kafka import produce_fetch
+from raftlog.metrics import Histogram, MetricsPage
+from raftlog.peer_protocol import FrameKind, FrameReader, decode_message, encode_message, frame
 
 NUMBER = st.integers(0, (1 << 64) - 1)
 POINT = st.builds(
@@ -74,8 +74,8 @@ def test_entries_out_of_order_are_refused() -> None:
 def test_garbage_is_a_protocol_error(data: bytes) -> None:
     for read in (
         decode_message,
-        lambda body: hot.read_produce(body, 0),
-        lambda body: hot.read_fetch(11, body, 0),
+        lambda body: produce_fetch.read_produce(body, 0),
+        lambda body: produce_fetch.read_fetch(11, body, 0),
     ):
         try:
             read(data)
@@ -84,7 +84,9 @@ def test_garbage_is_a_protocol_error(data: bytes) -> None:
 
 
 def test_frames_come_whole_however_they_are_cut() -> None:
-    stream = frame(Frame.HELLO, b"{}") + frame(Frame.MESSAGE, b"x" * 1000) + frame(Frame.PULL, b"")
+    stream = (
+        frame(FrameKind.HELLO, b"{}") + frame(FrameKind.MESSAGE, b"x" * 1000) + frame(FrameKind.PULL, b"")
+    )
     rng = random.Random(1)
     for _ in range(20):
         reader, found, at = FrameReader(), [], 0
@@ -92,7 +94,7 @@ def test_frames_come_whole_however_they_are_cut() -> None:
             step = rng.randrange(1, 200)
             found += reader.feed(stream[at : at + step])
             at += step
-        assert [kind for kind, _ in found] == [Frame.HELLO, Frame.MESSAGE, Frame.PULL]
+        assert [kind for kind, _ in found] == [FrameKind.HELLO, FrameKind.MESSAGE, FrameKind.PULL]
 
 
 @pytest.mark.parametrize("head", [b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\1\x63"])
@@ -109,10 +111,10 @@ def test_produce_request_is_read_and_its_count_is_bounded() -> None:
         + struct.pack(">iii", 1, 4, 3)
         + b"abc"
     )
-    produce = hot.read_produce(body, 0)
-    assert produce == hot.Produce(False, -1, 1500, [hot.PartitionData(b"t", 4, b"abc")])
+    produce = produce_fetch.read_produce(body, 0)
+    assert produce == produce_fetch.Produce(False, -1, 1500, [produce_fetch.PartitionData(b"t", 4, b"abc")])
     with pytest.raises(ProtocolError, match="array"):
-        hot.read_produce(struct.pack(">hhi", -1, -1, 1) + struct.pack(">i", 1 << 30), 0)
+        produce_fetch.read_produce(struct.pack(">hhi", -1, -1, 1) + struct.pack(">i", 1 << 30), 0)
 
 
 CONFIG = """
@@ -187,7 +189,7 @@ def test_address_without_a_port_is_refused() -> None:
     }
     with pytest.raises(ConfigError, match="host:port"):
         parse(raw, "f")
-    assert "kafka" in Config.model_json_schema()["$defs"]["Peer"]["properties"]
+    assert "kafka" in NodeConfig.model_json_schema()["$defs"]["Peer"]["properties"]
 
 
 def test_a_published_listener_without_the_address_to_tell_is_refused() -> None:
@@ -201,7 +203,7 @@ def test_a_published_listener_without_the_address_to_tell_is_refused() -> None:
 
 
 def test_metrics_page_carries_node_id_and_whole_histograms() -> None:
-    page = Page(node_id=3)
+    page = MetricsPage(node_id=3)
     page.counter("raft_x_total", "X.", 5)
     histogram = Histogram()
     for seconds in (0.0001, 0.002, 99):

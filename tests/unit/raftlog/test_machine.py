@@ -12,10 +12,9 @@ from raftlog.core.types import Entry, Membership, SnapshotPoint
 from raftlog.errors import CorruptError, ProtocolError
 from raftlog.snapshot import files
 from raftlog.snapshot.files import Snapshot, SnapshotFolder
-from raftlog.store import batch as batches
-from raftlog.store import commands, partition
+from raftlog.store import commands, partition, record_batch
 from raftlog.store.commands import Outcome
-from raftlog.store.machine import Machine, valid_topic
+from raftlog.store.state_machine import StateMachine, valid_topic
 
 
 def records(*values: bytes, producer: int = -1, epoch: int = -1, sequence: int = -1) -> bytes:
@@ -29,13 +28,13 @@ def entry(data: bytes, index: int = 1, term: int = 3) -> Entry:
     return Entry(term, index, data)
 
 
-def machine_with_topic(folder: Path, partitions: int = 1) -> Machine:
-    machine = Machine(folder)
+def machine_with_topic(folder: Path, partitions: int = 1) -> StateMachine:
+    machine = StateMachine(folder)
     assert machine.apply(entry(commands.create_topic(b"t", partitions))) == Outcome("", 1)
     return machine
 
 
-def append(machine: Machine, *values: bytes, **producer: int) -> Outcome:
+def append(machine: StateMachine, *values: bytes, **producer: int) -> Outcome:
     return machine.apply(entry(commands.append(b"t", 0, records(*values, **producer))))
 
 
@@ -48,10 +47,10 @@ def test_offsets_follow_on_and_batches_keep_their_checksum(tmp_path: Path) -> No
     assert found is not None
     assert found.end == 3
     data = found.read(1, 1 << 20)
-    head = batches.parse(data)
+    head = record_batch.parse(data)
     assert (head.base_offset, head.records) == (0, 2), "the batch that holds offset 1"
     second = data[head.size :]
-    assert batches.check(second).base_offset == 2
+    assert record_batch.check(second).base_offset == 2
 
 
 def test_reading_is_bounded_and_gives_whole_batches(tmp_path: Path) -> None:
@@ -65,13 +64,13 @@ def test_reading_is_bounded_and_gives_whole_batches(tmp_path: Path) -> None:
         data = found.read(offset, 2000)
         size = at = 0
         while at < len(data):
-            head = batches.parse(data, at)
+            head = record_batch.parse(data, at)
             assert head.base_offset == offset
             offset += head.records
             at += head.size
             size += head.size
         assert size <= 2000
-    assert len(found.read(7, 1)) == batches.parse(found.read(7, 1)).size, "at least one batch"
+    assert len(found.read(7, 1)) == record_batch.parse(found.read(7, 1)).size, "at least one batch"
     assert found.read(found.end, 100) == b""
 
 
@@ -86,14 +85,14 @@ def test_partition_rolls_into_files_and_comes_back_from_pieces(
     for number in range(60, 90):
         append(machine, b"%d" % number * 50)  # behind the snapshot: to be cut
     machine.flush()
-    again = Machine(tmp_path)
+    again = StateMachine(tmp_path)
     again.restore(state)
     found = again.partition(b"t", 0)
     assert found is not None
     assert found.end == 60
     assert len(found.pieces()) > 2
     assert again.state() == state
-    assert batches.parse(found.read(59, 1)).base_offset == 59
+    assert record_batch.parse(found.read(59, 1)).base_offset == 59
 
 
 def test_damaged_message_is_found_before_it_is_served(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_damaged_message_is_found_before_it_is_served(tmp_path: Path) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(CorruptError, match="not what the snapshot says"):
-        Machine(tmp_path).restore(state)
+        StateMachine(tmp_path).restore(state)
 
 
 def test_batch_that_is_sent_again_is_not_appended_again(tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_batch_that_is_sent_again_is_not_appended_again(tmp_path: Path) -> None:
     assert append(machine, b"c", producer=5, epoch=0, sequence=2) == Outcome("", 2)
     assert append(machine, b"z", producer=5, epoch=0, sequence=9).error == "OUT_OF_ORDER_SEQUENCE_NUMBER"
     state = machine.state()
-    again = Machine(tmp_path)
+    again = StateMachine(tmp_path)
     again.restore(state)
     assert append(again, b"c", producer=5, epoch=0, sequence=2) == Outcome("", 2)
 
@@ -130,7 +129,7 @@ def test_commands_that_make_no_sense_change_nothing(tmp_path: Path) -> None:
 
 
 def test_registers_compare_before_they_are_written(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
+    machine = StateMachine(tmp_path)
     assert machine.apply(entry(commands.kv_cas(b"k", b"old", b"new"))) == Outcome("", 0)
     assert machine.apply(entry(commands.kv_cas(b"k", None, b"1"))) == Outcome("", 1)
     assert machine.apply(entry(commands.kv_cas(b"k", b"1", b"2"))) == Outcome("", 1)
@@ -141,12 +140,12 @@ def test_registers_compare_before_they_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"a\0", "ü".encode(), b"x" * 250])
 def test_topic_name_that_is_no_file_name_is_refused(name: bytes, tmp_path: Path) -> None:
     assert not valid_topic(name)
-    assert Machine(tmp_path).apply(entry(commands.create_topic(name, 1))).error
+    assert StateMachine(tmp_path).apply(entry(commands.create_topic(name, 1))).error
 
 
 def test_batch_is_checked_before_it_is_proposed() -> None:
     good = records(b"a", b"b")
-    assert batches.check(good).records == 2
+    assert record_batch.check(good).records == 2
     for data in (
         good[:-1],
         good + b"x",
@@ -154,7 +153,7 @@ def test_batch_is_checked_before_it_is_proposed() -> None:
         good[:16] + b"\1" + good[17:],
     ):
         with pytest.raises(ProtocolError):
-            batches.check(data)
+            record_batch.check(data)
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])

@@ -20,10 +20,10 @@ from raftlog.core.membership import ConfigChange, Op
 from raftlog.core.types import Entry
 from raftlog.errors import ProtocolError
 from raftlog.store import commands
-from raftlog.store.batch import last_delta_and_producer, parse
-from raftlog.store.commands import Code, Outcome
+from raftlog.store.commands import CommandCode, Outcome
 from raftlog.store.partition import Partition, Piece
 from raftlog.store.producers import Producers
+from raftlog.store.record_batch import last_delta_and_producer, parse
 
 TOPICS_MAX: Final = 1_000
 PARTITIONS_MAX: Final = 256
@@ -40,7 +40,7 @@ class Topic:
     producers: list[Producers] = field(default_factory=list)
 
 
-class Machine:
+class StateMachine:
     """The replicated state. folder: where the topics' files lie."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,11 +61,11 @@ class Machine:
             return Outcome()
         code = data[0]
         try:
-            if code == Code.APPEND:
+            if code == CommandCode.APPEND:
                 return self._append(data, entry.term)
-            if code == Code.CREATE_TOPIC:
+            if code == CommandCode.CREATE_TOPIC:
                 return self._create_topic(*commands.read_create_topic(data))
-            if code in (Code.KV_SET, Code.KV_CAS):
+            if code in (CommandCode.KV_SET, CommandCode.KV_CAS):
                 return self._write(code, *commands.read_kv(data))
         except (ProtocolError, ValueError, IndexError, struct.error):
             return Outcome("INVALID_REQUEST")
@@ -117,7 +117,7 @@ class Machine:
     def _write(self, code: int, key: bytes, expected: bytes | None, value: bytes) -> Outcome:
         if len(value) > VALUE_MAX or (key not in self.registers and len(self.registers) >= REGISTERS_MAX):
             return Outcome("POLICY_VIOLATION")
-        if code == Code.KV_CAS and self.registers.get(key) != expected:
+        if code == CommandCode.KV_CAS and self.registers.get(key) != expected:
             return Outcome("", 0)
         self.registers[key] = value
         return Outcome("", 1)

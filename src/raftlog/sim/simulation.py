@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from raftlog.core.rawnode import RawNode
 from raftlog.core.types import Message, SnapshotPoint
 from raftlog.errors import CorruptError
+from raftlog.peer_protocol import decode_message, encode_message
 from raftlog.sim.invariants import Invariants, Violation
 from raftlog.sim.node import SimNode
-from raftlog.wire import decode_message, encode_message
 
 TICK_US = 10_000
 EVENTS_MAX = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class FaultProfile:
     """How bad it gets. Probabilities are per message; delays in microseconds; means of faults in seconds
     apart."""
 
@@ -41,12 +41,12 @@ class Weather:
     compact_after: int = 60
     append_bytes_max: int = 64
     eager_commit: bool = False
-    """As the real node has it; STORM is eager, so that both ways are walked."""
+    """As the real node has it; HARSH is eager, so that both ways are walked."""
     membership: float = 0.12
     """The share of faults that are a change of membership."""
 
 
-STORM = Weather(
+HARSH = FaultProfile(
     loss=0.2,
     delay_us=(500, 12_000),
     straggler=0.1,
@@ -60,7 +60,7 @@ STORM = Weather(
 
 
 @dataclass(slots=True)
-class World:
+class Simulation:
     """A cluster of `voters` nodes and one spare, and everything that happens to it.
 
     seed: of every choice. weather: how bad it gets. make: builds a node's core; a test plants its bug there.
@@ -68,7 +68,7 @@ class World:
 
     seed: int
     voters: int = 3
-    weather: Weather = field(default_factory=Weather)
+    weather: FaultProfile = field(default_factory=FaultProfile)
     make: Callable[..., RawNode] = RawNode
     now_us: int = 0
     rng: random.Random = field(init=False)
@@ -179,7 +179,7 @@ class World:
         if not self._calm:
             name, fault = self.rng.choice(self._FAULTS)
             if self.rng.random() < self.weather.membership:
-                name, fault = "change_membership", World._change_membership
+                name, fault = "change_membership", Simulation._change_membership
             self.counts[name] += 1
             fault(self)
 

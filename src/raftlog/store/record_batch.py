@@ -1,7 +1,7 @@
 """Kafka's record batch (magic 2): the few header fields that a broker reads, and the two it sets.
 
 A batch is kept byte for byte as the producer sent it, save its base offset and leader epoch, which its
-checksum leaves out for this purpose. Source: kafka.apache.org/documentation, "Record Batch".
+checksum leaves out for this purpose. Source: kafka.apache.org/documentation, "Record RecordBatch".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAGIC: Final = 2
 _APPENDING: Final = struct.Struct(">23xi16xq")
 
 
-class Batch(NamedTuple):
+class RecordBatch(NamedTuple):
     """What is read of a batch's header. sequence: of its first record; producer: −1 when it is not
     idempotent."""
 
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
         return self.length + 12
 
 
-def parse(data: bytes | memoryview, at: int = 0) -> Batch:
+def parse(data: bytes | memoryview, at: int = 0) -> RecordBatch:
     """Return the header of the batch at `at`. Raises ProtocolError when it is not one."""
     if len(data) - at < HEAD_BYTES:
         raise ProtocolError("a record batch is cut short")
@@ -52,10 +52,10 @@ def parse(data: bytes | memoryview, at: int = 0) -> Batch:
         raise ProtocolError(f"record batches of magic {magic} are not taken; only {_MAGIC}")
     if length < HEAD_BYTES - 12 or not 0 < count <= last + 1:
         raise ProtocolError("a record batch's header contradicts itself")
-    return Batch(base, length, count, last, newest, producer, epoch, sequence)
+    return RecordBatch(base, length, count, last, newest, producer, epoch, sequence)
 
 
-def check(data: bytes) -> Batch:
+def check(data: bytes) -> RecordBatch:
     """Return the header of the one batch that data holds, its checksum verified. Raises ProtocolError."""
     batch = parse(data)
     if batch.size != len(data):

@@ -35,7 +35,7 @@ class Produce(NamedTuple):
     data: list[PartitionData]
 
 
-class Reader:
+class RequestReader:
     """Reads a request's body. Raises ProtocolError beyond its end, and for lengths that make no sense."""
 
     __slots__ = ("at", "data")
@@ -107,7 +107,7 @@ def write_produce_of_one(version: int, asked: PartitionData, error: int, offset:
 
 def read_produce(data: bytes, at: int) -> Produce:
     """Return the Produce request in data from at on."""
-    reader = Reader(data, at)
+    reader = RequestReader(data, at)
     transactional = reader.number(_I16)
     if transactional >= 0:
         reader.take(transactional)
@@ -169,7 +169,7 @@ _FETCH_HEAD: Final = struct.Struct(">iiiib")
 
 def read_fetch(version: int, data: bytes, at: int) -> Fetch:
     """Return the Fetch request in data from at on."""
-    reader = Reader(data, at)
+    reader = RequestReader(data, at)
     try:
         _, wait_ms, bytes_min, bytes_max, _ = _FETCH_HEAD.unpack_from(data, at)
     except struct.error as error:

@@ -22,10 +22,10 @@ from raftlog.config import split_address
 from raftlog.errors import ProtocolError
 from raftlog.kafka.errors import code
 from raftlog.store import commands
-from raftlog.store.batch import parse
 from raftlog.store.commands import Outcome
-from raftlog.store.machine import Machine
 from raftlog.store.partition import Partition
+from raftlog.store.record_batch import parse
+from raftlog.store.state_machine import StateMachine
 
 LATEST: Final = -1
 EARLIEST: Final = -2
@@ -35,7 +35,7 @@ _NO_THROTTLE: Final = timedelta(0)
 class Broker(Protocol):
     """What these requests need of the node."""
 
-    machine: Machine
+    machine: StateMachine
     cluster: str
     auto_create_topics: bool
     default_partitions: int
@@ -144,7 +144,7 @@ async def metadata(broker: Broker, request: Any, types: ModuleType) -> Any:
 
 def valid(name: bytes) -> bool:
     """Whether a topic may have this name."""
-    from raftlog.store.machine import valid_topic
+    from raftlog.store.state_machine import valid_topic
 
     return valid_topic(name)
 

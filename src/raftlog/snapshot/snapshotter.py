@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 
 from raftlog.config import SnapshotSettings
-from raftlog.core.progress import Flow
+from raftlog.core.progress import ProgressState
 from raftlog.core.types import Role, SnapshotPoint
 from raftlog.errors import RaftlogError
 from raftlog.metrics import Histogram
-from raftlog.node.driver import Driver
+from raftlog.node.ready_loop import ReadyLoop
 from raftlog.snapshot.files import Snapshot, SnapshotFolder
 
 log = logging.getLogger("raftlog")
 
 
-class Taker:
+class Snapshotter:
     """Takes a snapshot after so many entries or so much time, then lets the log go of what it covers.
 
     fail: told when the disk refuses, which stops the node. saved: told of each snapshot, for upload.
@@ -27,7 +27,7 @@ class Taker:
 
     def __init__(
         self,
-        driver: Driver,
+        ready_loop: ReadyLoop,
         folder: SnapshotFolder,
         settings: SnapshotSettings,
         *,
@@ -38,19 +38,19 @@ class Taker:
         self.newest = newest
         self.seconds = Histogram()
         self.taken = self.freed_bytes = 0
-        self._driver, self._folder, self._settings = driver, folder, settings
+        self._ready_loop, self._folder, self._settings = ready_loop, folder, settings
         self._fail, self._saved = fail, saved
         self._since = time.monotonic() - settings.min_interval_secs
         self._task: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
         """Look whether one is due, and whether the log can let go of more. Called on every tick."""
-        driver, settings = self._driver, self._settings
-        behind = driver.applied - self.newest.index
-        raft = driver.core.raft
+        ready_loop, settings = self._ready_loop, self._settings
+        behind = ready_loop.applied - self.newest.index
+        raft = ready_loop.core.raft
         if settings.enabled and behind > 0:
             since = time.monotonic() - self._since
-            large = driver.wal.bytes_about >= settings.log_bytes_threshold
+            large = ready_loop.wal.bytes_about >= settings.log_bytes_threshold
             many = (behind >= settings.log_threshold or large) and since >= settings.min_interval_secs
             if many or since >= settings.time_threshold_secs or raft.snapshot_wanted:
                 self.take()
@@ -59,11 +59,11 @@ class Taker:
     def take(self) -> asyncio.Task[None]:
         """Take a snapshot of what is applied now, unless one is being taken; return the task that does it."""
         if self._task is None or self._task.done():
-            driver = self._driver
-            driver.core.raft.snapshot_wanted = False
-            membership = driver.core.raft.config.stored()
-            point = SnapshotPoint(driver.applied, driver.applied_term, membership)
-            snapshot = Snapshot(point, driver.machine.state())
+            ready_loop = self._ready_loop
+            ready_loop.core.raft.snapshot_wanted = False
+            membership = ready_loop.core.raft.config.stored()
+            point = SnapshotPoint(ready_loop.applied, ready_loop.applied_term, membership)
+            snapshot = Snapshot(point, ready_loop.machine.state())
             self._task = asyncio.get_running_loop().create_task(self._save(snapshot))
         return self._task
 
@@ -71,7 +71,7 @@ class Taker:
         start = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(None, self._driver.machine.sync)
+            await loop.run_in_executor(None, self._ready_loop.machine.sync)
             await loop.run_in_executor(None, self._folder.save, snapshot)
         except RaftlogError as error:
             self._fail(error)
@@ -81,7 +81,7 @@ class Taker:
             return
         if snapshot.point.index > self.newest.index:
             self.newest = snapshot.point
-            self._driver.wal.point = snapshot.point
+            self._ready_loop.wal.point = snapshot.point
         self._since = time.monotonic()
         self.taken += 1
         self.seconds.observe(time.perf_counter() - start)
@@ -90,26 +90,26 @@ class Taker:
 
     def _compact(self) -> None:
         """Drop what the newest snapshot covers, save what followers that are heard from still need."""
-        wal = self._driver.wal
+        wal = self._ready_loop.wal
         upto = self.newest.index
         if upto < wal.first_index:
             return
-        raft = self._driver.core.raft
+        raft = self._ready_loop.core.raft
         if raft.role == Role.LEADER:
             needed = [
                 progress.match
                 for node, progress in raft.tracked.items()
-                if node != raft.id and progress.active and progress.state != Flow.SNAPSHOT
+                if node != raft.id and progress.active and progress.state != ProgressState.SNAPSHOT
             ]
             oldest = upto - self._settings.keep_entries_max
             upto = max(oldest, min([upto, *needed]))
             if upto < self.newest.index and upto - wal.first_index < self._settings.log_threshold // 2:
                 return  # they catch up in a moment; segments are dropped whole, so wait for them
         if upto >= wal.first_index:
-            self._driver.between_writes(lambda: self._drop(upto))
+            self._ready_loop.between_writes(lambda: self._drop(upto))
 
     def _drop(self, upto: int) -> None:
-        self.freed_bytes += self._driver.wal.compact(upto)
+        self.freed_bytes += self._ready_loop.wal.compact(upto)
 
     async def close(self) -> None:
         """Wait for the one that is being taken."""

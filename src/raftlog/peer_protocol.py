@@ -25,7 +25,7 @@ _MESSAGE: Final = struct.Struct(">BQQQQQQQBHII")
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
 
-class Frame(IntEnum):
+class FrameKind(IntEnum):
     """What a frame holds."""
 
     HELLO = 1
@@ -36,7 +36,7 @@ class Frame(IntEnum):
     FAILED = 6
 
 
-def frame(kind: Frame, body: bytes) -> bytes:
+def frame(kind: FrameKind, body: bytes) -> bytes:
     """Return a frame. Raises ProtocolError when it would be too long for the other side."""
     if len(body) + 1 > FRAME_MAX:
         raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {FRAME_MAX}")
@@ -50,11 +50,11 @@ class FrameReader:
         self._buffer = bytearray()
         self._frame_max = frame_max
 
-    def feed(self, data: bytes) -> list[tuple[Frame, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[FrameKind, bytes]]:
         """Take bytes; return the frames that are now whole. Raises ProtocolError."""
         buffer = self._buffer
         buffer += data
-        frames: list[tuple[Frame, bytes]] = []
+        frames: list[tuple[FrameKind, bytes]] = []
         at = 0
         while len(buffer) - at >= 4:
             (length,) = LENGTH.unpack_from(buffer, at)
@@ -63,7 +63,7 @@ class FrameReader:
             if len(buffer) - at < 4 + length:
                 break
             try:
-                kind = Frame(buffer[at + 4])
+                kind = FrameKind(buffer[at + 4])
             except ValueError as error:
                 raise ProtocolError(f"unknown frame kind {buffer[at + 4]}") from error
             frames.append((kind, bytes(memoryview(buffer)[at + 5 : at + 4 + length])))

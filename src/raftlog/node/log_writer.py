@@ -25,7 +25,7 @@ _PROBATION: Final = 100
 """After a slow sync, so many in the thread, all quick, before the disk is trusted again."""
 
 
-class Writer:
+class LogWriter:
     """Writes batches in order. done(seconds, error) is called in the event loop, never from within
     submit()."""
 

@@ -34,9 +34,9 @@ from raftlog.core.types import (
 )
 from raftlog.errors import RaftlogError
 from raftlog.metrics import Histogram
-from raftlog.node.writer import Writer
+from raftlog.node.log_writer import LogWriter
 from raftlog.store.commands import Outcome
-from raftlog.store.machine import Machine
+from raftlog.store.state_machine import StateMachine
 from raftlog.wal.wal import Wal
 
 WAITING_MAX: Final = 100_000
@@ -54,14 +54,14 @@ Answer = Callable[[Outcome], None]
 
 
 class Network(Protocol):
-    """What the driver asks of the transport."""
+    """What the loop asks of the transport."""
 
     def send(self, messages: list[Message]) -> None:
         """Put messages on the wire; some may be lost."""
 
 
-class Driver:
-    """Drives one core. Everything runs in the event loop, save Writer.
+class ReadyLoop:
+    """Drives one core. Everything runs in the event loop, save LogWriter.
 
     fail: called once with what stopped the node. install: swaps in the state of a snapshot that was received.
     """
@@ -70,7 +70,7 @@ class Driver:
         self,
         core: RawNode,
         wal: Wal,
-        machine: Machine,
+        machine: StateMachine,
         network: Network,
         *,
         applied: int,
@@ -86,7 +86,7 @@ class Driver:
         """Called after entries were applied: fetches that wait for messages."""
         self._install, self._fail = install, fail
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(wal, self._loop)
+        self._writer = LogWriter(wal, self._loop)
         self._proposals: list[tuple[Entry, Answer]] = []
         self._proposed_bytes = 0
         self._waiting: deque[tuple[int, int, float, Answer]] = deque()
