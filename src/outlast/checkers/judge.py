@@ -12,10 +12,12 @@ from outlast.checkers.linearizable.check import Linearizable
 from outlast.checkers.linearizable.models import MODELS as LINEARIZABLE_MODELS
 from outlast.checkers.log import Log
 from outlast.checkers.long_fork import LongFork
+from outlast.checkers.sessions import SessionGuarantees
 from outlast.checkers.set_full import SetFull
 from outlast.checkers.total_queue import TotalQueue
 from outlast.checkers.transactions.check import ListAppend, RwRegister
 from outlast.checkers.transactions.consistency import LEVELS
+from outlast.checkers.unique_ids import UniqueIds
 from outlast.clock import deadline_ns, seconds_until
 from outlast.errors import ConfigError, HistoryError
 from outlast.history.history import History
@@ -41,9 +43,22 @@ _CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
     "bank": lambda _, __: (Bank(),),
     "log": lambda _, __: (Log(),),
     "long-fork": lambda _, __: (LongFork(),),
+    "sessions": lambda _, __: (SessionGuarantees(),),
+    "unique-ids": lambda _, __: (UniqueIds(),),
 }
 MODELS: Final = tuple(
-    dict.fromkeys([*LINEARIZABLE_MODELS, "bank", "log", "list-append", "rw-register", "long-fork"])
+    dict.fromkeys(
+        [
+            *LINEARIZABLE_MODELS,
+            "bank",
+            "log",
+            "list-append",
+            "rw-register",
+            "long-fork",
+            "sessions",
+            "unique-ids",
+        ]
+    )
 )
 """What ``--model`` takes."""
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.values import any_of, nothing_to_judge, place_of
+from outlast.errors import HistoryError
 from outlast.history.history import History
-from outlast.history.op import NONE, Outcome
+from outlast.history.op import I64, NONE, Ops, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,17 @@ class SessionGuarantees:
         return "session_guarantees"
 
     def check(self, history: History, deadline: int) -> Finding:
-        """Judge ``read`` and ``write`` ops. The deadline is not needed. O(n log n)."""
+        """Judge ``read`` and ``write`` ops. The deadline is not needed. O(n log n).
+
+        Raises HistoryError for a version that is no integer.
+        """
         ops = history.ops
         if (nothing := nothing_to_judge(self.name, ops)) is not None:
             return nothing
         told = ops.outcome_is(Outcome.OK) & any_of(ops, ("read", "write"))
         chosen = np.flatnonzero(told)
         chosen = chosen[np.lexsort((ops.invoke_pos[chosen], ops.key[chosen], ops.process[chosen]))]
+        _refuse_other_versions(ops, chosen)
         newest: dict[str, tuple[int, int]] = {}
         session: tuple[int, int] | None = None
         cases: dict[str, list[Evidence]] = {"non-monotonic-read": [], "missed-own-write": []}
@@ -68,6 +73,17 @@ class SessionGuarantees:
             anomalies=anomalies,
             evidence=evidence,
         )
+
+
+def _refuse_other_versions(ops: Ops, chosen: I64) -> None:
+    """Raise HistoryError for a version that is no integer: it has no order."""
+    texts = ops.payload or ()
+    for index in chosen.tolist() if texts else ():
+        text = texts[index]
+        if text is not None:
+            raise HistoryError(
+                f"op {index} has the value {text[:60]}: versions are integers that grow with each write"
+            )
 
 
 def _case(history: History, name: str, read: int, before: int) -> Evidence:

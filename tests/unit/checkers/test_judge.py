@@ -19,7 +19,10 @@ from outlast.history.sketch import sketch
 
 def test_models_and_levels_are_those_of_the_command_line() -> None:
     linear = {"register", "cas-register", "multi-register", "kv", "mutex", "queue", "counter", "set"}
-    assert set(MODELS) == linear | {"bank", "log", "list-append", "rw-register", "long-fork"}
+    assert set(MODELS) == linear | {"bank", "log", "list-append", "rw-register", "long-fork"} | {
+        "sessions",
+        "unique-ids",
+    }
     assert CONSISTENCIES[0] == "strict-serializable"
     assert CONSISTENCIES[-1] == "read-uncommitted"
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from outlast.checkers.linearizable.models import UNKNOWN, Call, Model, decode, freeze, is_miss
-from outlast.checkers.linearizable.search import ILLEGAL, OPEN, Crashed, Row, Search
+from outlast.checkers.linearizable.search import ILLEGAL, OPEN, Crashed, Search, TransitionRow
 from outlast.errors import HistoryError
 from outlast.history.op import I64, NONE, Mask, Ops, Outcome
 
@@ -38,7 +38,7 @@ class Automaton:
     calls: list[Call]
     n_pure: int
     states: list[Hashable] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TransitionRow] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     _codes: dict[Hashable, int] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Automaton:
         if code is None:
             code = self._codes[state] = len(self.states)
             self.states.append(state)
-            self.rows.append(Row(code, self.step))
+            self.rows.append(TransitionRow(code, self.step))
         return code
 
 

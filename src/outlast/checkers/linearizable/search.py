@@ -43,7 +43,7 @@ _STATE_BITS: Final = 24
 _LOW_BITS: Final = 32
 
 
-class Row(dict[int, int]):
+class TransitionRow(dict[int, int]):
     """The next state for each call, from one state; filled on demand."""
 
     __slots__ = ("_state", "_step")
@@ -74,7 +74,7 @@ class Crashed:
 
 
 @dataclass(slots=True)
-class Frame:
+class SearchFrame:
     """A configuration on the path being explored, and the ways to go on that are still to be tried.
 
     bound: the first return among ops not yet in: the next op must have been invoked before it. before: the
@@ -110,19 +110,19 @@ class Search:
     calls: Sequence[int]
     n_pure: int
     crashed: Sequence[Crashed]
-    rows: list[Row]
+    rows: list[TransitionRow]
     targets: list[int]
     steps: int = 0
     furthest: int = -1
     """The greatest bound reached: when all fails, the return of the op that cannot be placed."""
     furthest_states: set[int] = field(default_factory=set)
-    stack: list[Frame] = field(default_factory=list)
+    stack: list[SearchFrame] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     seen_using: dict[int, list[int]] = field(default_factory=dict)
     """Configurations with crashed ops used: the counts with which each was entered."""
-    later: list[Frame] = field(default_factory=list)
+    later: list[SearchFrame] = field(default_factory=list)
     """Configurations whose crashed choices wait for the next level."""
-    level: list[Frame] = field(default_factory=list)
+    level: list[SearchFrame] = field(default_factory=list)
     by_level: bool = False
     """Whether crashed ops are tried level by level rather than as soon as the search is stuck."""
     _guards: int = 0
@@ -269,7 +269,7 @@ class Search:
                 mask >>= run
                 low += run
         if bound == OPEN and low >= len(invoked) - 1:
-            self.stack.append(Frame(low, mask, state, used, bound, before, [], taken))
+            self.stack.append(SearchFrame(low, mask, state, used, bound, before, [], taken))
             return True
         if len(choices) > 1:
             # The op that returns first is the most urgent; it is popped from the end.
@@ -281,7 +281,7 @@ class Search:
                     if targets[calls[choices[place]]] == wanted:
                         choices.append(choices.pop(place))
                         break
-        self.stack.append(Frame(low, mask, state, used, bound, before, choices, taken))
+        self.stack.append(SearchFrame(low, mask, state, used, bound, before, choices, taken))
         return False
 
     def _dominated(self, packed: int, used: int) -> bool:
@@ -295,7 +295,7 @@ class Search:
         entered.append(used)
         return False
 
-    def _crashed_choices(self, frame: Frame) -> list[int]:
+    def _crashed_choices(self, frame: SearchFrame) -> list[int]:
         """Return the crashed classes worth trying: available, effective, and not repaying an earlier one."""
         row = self.rows[frame.state]
         earlier = self.rows[frame.before] if frame.before >= 0 else None
@@ -314,7 +314,7 @@ class Search:
             found.append(-2 - number)
         return found
 
-    def _stuck(self, frame: Frame) -> None:
+    def _stuck(self, frame: SearchFrame) -> None:
         if frame.bound > self.furthest:
             self.furthest = frame.bound
             self.furthest_states.clear()

@@ -33,6 +33,7 @@ def find_direct(history: AppendHistory) -> Anomalies:
     _internal(history, found)
     _orders(history, found)
     _elements(history, found)
+    _intermediate_reads(history, found)
     _dirty_update(history, found)
     _lost_update(history, found)
     return found
@@ -81,7 +82,7 @@ def _orders(history: AppendHistory, found: Anomalies) -> None:
 
 
 def _elements(history: AppendHistory, found: Anomalies) -> None:
-    """G1a, G1b and garbage-read: who appended what was read."""
+    """G1a and garbage-read: who appended what was read."""
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     reads, key = versions.reads, txns.key[versions.reads]
     failed_mop = txns.outcome[txn_of_mop] == int(Outcome.FAIL)
@@ -135,6 +136,13 @@ def _elements(history: AppendHistory, found: Anomalies) -> None:
             for (each, element), read in garbage.items()
         ),
     )
+
+
+def _intermediate_reads(history: AppendHistory, found: Anomalies) -> None:
+    """G1b: reads that end within another transaction's appends."""
+    txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
+    reads, key = versions.reads, txns.key[versions.reads]
+    acked, seen = _acked(history, reads), versions.of_read[reads]
     last = txns.list_start[reads + 1] - 1
     has_last = np.flatnonzero(acked & (txns.list_start[reads + 1] > txns.list_start[reads]))
     writer = np.full(len(reads), NOBODY, dtype=np.int64)

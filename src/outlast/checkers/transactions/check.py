@@ -9,7 +9,7 @@ import numpy as np
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.transactions.append_anomalies import find_direct
 from outlast.checkers.transactions.consistency import CYCLES, PROSCRIBED, VARIANTS, ruled_out, strongest
-from outlast.checkers.transactions.cycles import Cycle, Cycles, find_cycles
+from outlast.checkers.transactions.cycles import Cycles, CycleWitness, find_cycles
 from outlast.checkers.transactions.graph import (
     KIND_NAMES,
     PROCESS,
@@ -174,7 +174,7 @@ def _evidence(
     return tuple(found)
 
 
-def explain_cycle(txns: Txns, cycle: Cycle, explain: Explainer) -> Evidence:
+def explain_cycle(txns: Txns, cycle: CycleWitness, explain: Explainer) -> Evidence:
     """Return a cycle as evidence: its transactions T1 …, and for each edge the reason why it must be."""
     members = [txn for txn, _ in cycle.steps]
     names = {txn: f"T{number}" for number, txn in enumerate(members, 1)}

@@ -42,7 +42,7 @@ _DATA = WW | WR
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
+class CycleWitness:
     """A witness. name: for example ``G-single-process``. steps: (transaction, kind of edge to the next)."""
 
     name: str
@@ -55,10 +55,10 @@ class Cycles:
     early."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    witnesses: dict[str, list[Cycle]] = field(default_factory=dict)
+    witnesses: dict[str, list[CycleWitness]] = field(default_factory=dict)
     unfinished: str | None = None
 
-    def add(self, cycle: Cycle, shown: int) -> None:
+    def add(self, cycle: CycleWitness, shown: int) -> None:
         """Count a cycle and keep it if few are kept."""
         self.counts[cycle.name] = self.counts.get(cycle.name, 0) + 1
         kept = self.witnesses.setdefault(cycle.name, [])
@@ -235,14 +235,14 @@ class _Adjacency:
         return way[::-1]
 
 
-def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts: I64) -> Cycle | None:
+def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts: I64) -> CycleWitness | None:
     """Return a cycle of the kind through one of these edges, or None."""
     data = {"G0": WW, "G1c": _DATA}.get(base, _DATA)
     # Some edge of a cycle goes back in time, mostly an rw edge: the further back, the likelier.
     target = np.minimum(graph.dst[starts], graph.n_txns - 1).astype(np.int64)
     starts = starts[np.argsort(target - graph.src[starts], kind="stable")]
     adjacency.budget = _SEARCH_NODES
-    shortest: Cycle | None = None
+    shortest: CycleWitness | None = None
     found = 0
     for edge in starts.tolist():
         if adjacency.budget <= 0:
@@ -265,7 +265,7 @@ def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts:
     return shortest
 
 
-def _adjacent_pair(adjacency: _Adjacency, u: int, v: int, label: int, extra: int) -> Cycle | None:
+def _adjacent_pair(adjacency: _Adjacency, u: int, v: int, label: int, extra: int) -> CycleWitness | None:
     """Return a cycle that begins with the rw edge u → v and another rw edge from v."""
     kinds = _DATA | RW | extra | STEP
     landing = [(v, [(v, label)])]
@@ -293,7 +293,7 @@ def _adjacent_pair(adjacency: _Adjacency, u: int, v: int, label: int, extra: int
     return None
 
 
-def _named(adjacency: _Adjacency, start: int, way: list[tuple[int, int]]) -> Cycle | None:
+def _named(adjacency: _Adjacency, start: int, way: list[tuple[int, int]]) -> CycleWitness | None:
     """Return the cycle from start along way back to start, relays left out; None when it meets itself."""
     steps: list[tuple[int, int]] = []
     node, label = start, 0
@@ -305,7 +305,7 @@ def _named(adjacency: _Adjacency, start: int, way: list[tuple[int, int]]) -> Cyc
     nodes = [each for each, _ in steps]
     if len(set(nodes)) < len(nodes) or len(nodes) < 2 or start >= adjacency.n_txns:
         return None
-    return Cycle(classify([kind for _, kind in steps]), tuple(steps))
+    return CycleWitness(classify([kind for _, kind in steps]), tuple(steps))
 
 
 def classify(kinds: list[int]) -> str:

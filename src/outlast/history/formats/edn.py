@@ -63,8 +63,8 @@ def line_of(text: str, offset: int) -> int:
     return text.count("\n", 0, offset) + 1
 
 
-def _unescape(found: re.Match[str]) -> str:
-    body = found[1]
+def _unescape(match: re.Match[str]) -> str:
+    body = match[1]
     return chr(int(body[1:], 16)) if len(body) == 5 else _ESCAPES.get(body, body)
 
 
@@ -109,6 +109,27 @@ def _close(opener: str, items: list[Any], text: str, offset: int, file: str | No
     return {_hashable(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
+def _string(token: str, text: str, offset: int, file: str | None) -> str:
+    """Return the text that a token in quotes stands for."""
+    if len(token) == 1:
+        raise HistoryError("a string that never ends", file=file, line=line_of(text, offset))
+    body = token[1:-1]
+    if "\\" not in body:
+        return body
+    return re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", _unescape, body, flags=re.DOTALL)
+
+
+def _misplaced(
+    closer: str, opener: str, text: str, offsets: tuple[int, int], file: str | None
+) -> HistoryError:
+    """Return the error of a bracket that closes nothing or another kind of bracket. offsets: opener's, closer's."""
+    line = line_of(text, offsets[1])
+    if not opener:
+        return HistoryError(f"{closer} closes nothing", file=file, line=line)
+    opened = f"the {opener} of line {line_of(text, offsets[0])}"
+    return HistoryError(f"{closer} cannot close {opened}", file=file, line=line)
+
+
 def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
     """Return the forms of an EDN text, each with the offset at which it begins.
 
@@ -122,42 +143,32 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
     stack: list[tuple[str, list[Any], int]] = []
     items, depth = forms, 0
     atoms: dict[str, Any] = {}
-    for found in _TOKEN.finditer(text):
-        token = found[1]
+    for match in _TOKEN.finditer(text):
+        token = match[1]
         if not token:
             break
         first = token[0]
         if token in _CLOSER:
+            start = match.start(1)
             if depth == DEPTH_MAX:
-                where = line_of(text, found.start(1))
-                raise HistoryError(f"is nested deeper than {DEPTH_MAX} levels", file=file, line=where)
-            stack.append((token, items, found.start(1)))
+                line = line_of(text, start)
+                raise HistoryError(f"is nested deeper than {DEPTH_MAX} levels", file=file, line=line)
+            stack.append((token, items, start))
             items = []
             if depth == 0:
                 inner_starts = []
             depth += 1
             continue
-        start = found.start(1)
+        start = match.start(1)
         if token in (")", "]", "}"):
-            if not stack:
-                raise HistoryError(f"{token} closes nothing", file=file, line=line_of(text, start))
-            opener, outer, start = stack.pop()
-            if _CLOSER[opener] != token:
-                where = line_of(text, start)
-                raise HistoryError(
-                    f"{token} cannot close the {opener} of line {where}",
-                    file=file,
-                    line=line_of(text, found.start(1)),
-                )
+            opener, outer, start = stack.pop() if stack else ("", forms, start)
+            if _CLOSER.get(opener) != token:
+                raise _misplaced(token, opener, text, (start, match.start(1)), file)
             value = _close(opener, items, text, start, file)
             items = outer
             depth -= 1
         elif first == '"':
-            if len(token) == 1:
-                raise HistoryError("a string that never ends", file=file, line=line_of(text, start))
-            value = token[1:-1]
-            if "\\" in value:
-                value = re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", _unescape, value, flags=re.DOTALL)
+            value = _string(token, text, start, file)
         elif token in ("#_", "^"):
             items.append(_DISCARD)
             continue
@@ -182,9 +193,8 @@ def read_forms(text: str, file: str | None = None) -> list[tuple[Any, int]]:
             inner_starts.append(start)
     if stack:
         opener, _, start = stack[-1]
-        raise HistoryError(
-            f"the {opener} is never closed: the file is cut short", file=file, line=line_of(text, start)
-        )
+        line = line_of(text, start)
+        raise HistoryError(f"the {opener} is never closed: the file is cut short", file=file, line=line)
     if forms and forms[-1] is _DISCARD:
         raise HistoryError("#_ or ^ with nothing after it", file=file, line=line_of(text, len(text)))
     if len(forms) == 1 and isinstance(forms[0], list):
