@@ -26,5 +26,5 @@ class Availability:
             return nothing_acknowledged(self.name, self.limit)
         share = availability(history, self.workload)
         verdict = Verdict.PASS if share >= self.limit else Verdict.FAIL
-        words = f"{share:.3%} of ops acknowledged, at least {self.limit:.3%} wanted"
-        return Finding(self.name, verdict, words, value=round(share, 6), limit=self.limit, at_least=True)
+        summary = f"{share:.3%} of ops acknowledged, at least {self.limit:.3%} wanted"
+        return Finding(self.name, verdict, summary, value=round(share, 6), limit=self.limit, at_least=True)

@@ -32,11 +32,11 @@ class CommandEnded:
         told = any_of(ops, (self.workload,))
         ok = int((told & ops.outcome_is(Outcome.OK)).sum())
         bad = [index for index in ends.tolist() if ops.outcome[index] != int(Outcome.OK)]
-        words = f"the program failed: {ops.error_text(bad[0])}" if bad else "the program ended as it should"
+        summary = f"the program failed: {ops.error_text(bad[0])}" if bad else "the program ended as it should"
         return Finding(
             self.name,
             Verdict.FAIL if bad else Verdict.PASS,
-            f"{words}; it told of {ok} operations done and {int(told.sum()) - ok} failed",
+            f"{summary}; it told of {ok} operations done and {int(told.sum()) - ok} failed",
             value=len(bad),
             limit=0,
         )

@@ -64,14 +64,14 @@ class CounterBounds:
 
 def amounts(ops: Ops, adds: I64) -> I64:
     """Return what each add adds; 1 where it says nothing, and less for decrements."""
-    found = []
+    changes = []
     for index in adds.tolist():
         value = value_of(ops, index)
         if value is not None and type(value) is not int:
             raise HistoryError(f"op {index} adds {value!r}, which is no integer")
         amount = 1 if value is None else value
-        found.append(-amount if ops.f_names[ops.f[index]] in ("decrement", "dec") else amount)
-    return np.array(found, dtype=np.int64)
+        changes.append(-amount if ops.f_names[ops.f[index]] in ("decrement", "dec") else amount)
+    return np.array(changes, dtype=np.int64)
 
 
 def _outside(ops: Ops, adds: I64, reads: I64) -> list[tuple[int, int, int, int]]:
@@ -80,7 +80,7 @@ def _outside(ops: Ops, adds: I64, reads: I64) -> list[tuple[int, int, int, int]]
     amount = amounts(ops, adds)
     ok = ops.outcome[adds] == int(Outcome.OK)
     sure, maybe = _SumUntil(ops.complete_pos[adds[ok]], amount[ok]), _SumUntil(ops.invoke_pos[adds], amount)
-    found = []
+    violations = []
     for read in reads.tolist():
         value = int(ops.value[read])
         if value == NONE:
@@ -89,8 +89,8 @@ def _outside(ops: Ops, adds: I64, reads: I64) -> list[tuple[int, int, int, int]]
         begun_up, begun_down = maybe.at(int(ops.complete_pos[read]))
         low, high = acked_up + begun_down, begun_up + acked_down
         if not low <= value <= high:
-            found.append((read, value, low, high))
-    return found
+            violations.append((read, value, low, high))
+    return violations
 
 
 class _SumUntil:

@@ -37,16 +37,16 @@ class FaultEffects:
                 self.name, Verdict.FAIL, f"{len(unhealed)} of {count} faults not healed", evidence=evidence
             )
         if toothless:
-            words = f"{len(toothless)} of {count} faults did not bite: the run proves nothing"
-            return Finding(self.name, Verdict.INVALID, words, evidence=evidence)
+            summary = f"{len(toothless)} of {count} faults did not bite: the run proves nothing"
+            return Finding(self.name, Verdict.INVALID, summary, evidence=evidence)
         if count < self.planned:
-            words = f"only {count} of {self.planned} planned faults came to their time"
-            return Finding(self.name, Verdict.INVALID, words)
+            summary = f"only {count} of {self.planned} planned faults came to their time"
+            return Finding(self.name, Verdict.INVALID, summary)
         if unseen:
-            words = f"whether {len(unseen)} of {count} faults bit could not be seen"
-            return Finding(self.name, Verdict.UNKNOWN, words, evidence=evidence)
-        words = f"all {count} faults bit and were healed" if count else "no fault was planned"
-        return Finding(self.name, Verdict.PASS, words, value=count)
+            summary = f"whether {len(unseen)} of {count} faults bit could not be seen"
+            return Finding(self.name, Verdict.UNKNOWN, summary, evidence=evidence)
+        summary = f"all {count} faults bit and were healed" if count else "no fault was planned"
+        return Finding(self.name, Verdict.PASS, summary, value=count)
 
 
 def _details(fault: FaultRecord, history: History) -> dict[str, float | str | None]:

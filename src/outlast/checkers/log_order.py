@@ -54,23 +54,23 @@ class LogOrder:
             told = ops.lsn[known]
             wrong = np.flatnonzero(told != at)
             counts["moved"] += len(wrong)
-            for one in wrong[: EVIDENCE_MAX - len(moved)].tolist():
-                op = int(known[one])
-                words = (
-                    f"{int(ops.value[op])} was acknowledged at offset {int(told[one])} of partition {number} "
-                    f"and stands at {int(at[one])}"
+            for place_at in wrong[: EVIDENCE_MAX - len(moved)].tolist():
+                op = int(known[place_at])
+                message = (
+                    f"{int(ops.value[op])} was acknowledged at offset {int(told[place_at])} of partition {number} "
+                    f"and stands at {int(at[place_at])}"
                 )
-                moved.append(Evidence(words, (op,)))
+                moved.append(Evidence(message, (op,)))
             late = _reordered(ops.invoke_ns[known], ops.complete_ns[known])
             counts["reordered"] += len(late)
-            for one in late[: EVIDENCE_MAX - len(reordered)].tolist():
-                op = int(known[one])
+            for place_at in late[: EVIDENCE_MAX - len(reordered)].tolist():
+                op = int(known[place_at])
                 sent_s = seconds_in(history, int(ops.invoke_ns[op]))
-                words = (
-                    f"{int(ops.value[op])} stands at offset {int(at[one])} of partition {number}, before one "
+                message = (
+                    f"{int(ops.value[op])} stands at offset {int(at[place_at])} of partition {number}, before one "
                     f"that had been acknowledged when it was sent, {sent_s:.3f} s in"
                 )
-                reordered.append(Evidence(words, (op,)))
+                reordered.append(Evidence(message, (op,)))
         anomalies = {name: count for name, count in counts.items() if count}
         total = sum(len(values) for values, _ in partitions.values())
         said = f"{total} messages in {len(partitions)} partition{'s' * (len(partitions) != 1)}"

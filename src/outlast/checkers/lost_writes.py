@@ -109,18 +109,18 @@ def _summary(history: History, lost: I64, acks: int, counts: dict[str, int], cau
         said += f"; cause: {cause.counted(lost.tolist())}"
     else:
         said = f"all {acks} acknowledged writes are there"
-    words = {
+    phrases = {
         "local_lost": "lost after a warning that they were committed locally only",
         "failed_but_present": "refused and yet there",
         "phantom": "written by nobody",
         "duplicate": "there more than once",
     }
-    return "; ".join([said, *(f"{counts[name]} {text}" for name, text in words.items() if counts[name])])
+    return "; ".join([said, *(f"{counts[name]} {text}" for name, text in phrases.items() if counts[name])])
 
 
 def _evidence(history: History, indices: I64, cause: LostCause | None, what: str) -> list[Evidence]:
     """Return evidence on some ops; a place in what is filled with who served the op. cause: of lost ones."""
-    found = []
+    evidence = []
     for index in indices[:EVIDENCE_MAX].tolist():
         details = details_of(history, index)
         message = f"{details['value']} {what.format(served(details))}"
@@ -132,8 +132,8 @@ def _evidence(history: History, indices: I64, cause: LostCause | None, what: str
                 message += f": timeline {branch[0]} had branched off at {format_lsn(branch[1])}, before it"
             details["where"] = cause.where(index)
             message += f"; {CAUSES[str(details['cause'])]}; {details['where']}"
-        found.append(Evidence(message, (index,), details))
-    return found
+        evidence.append(Evidence(message, (index,), details))
+    return evidence
 
 
 def _value_evidence(values: I64, what: str) -> list[Evidence]:

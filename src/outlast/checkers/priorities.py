@@ -40,23 +40,23 @@ class Priorities:
             chosen.append(node)
             best = max(ranks, key=lambda name: ranks[name])
             if ranks[best] > self.priorities[node]:
-                words = f"{node} ({self.priorities[node]}) was promoted before {best} ({ranks[best]})"
-                wrong.append(Evidence(words, (), {"node": node, "before": best}))
+                summary = f"{node} ({self.priorities[node]}) was promoted before {best} ({ranks[best]})"
+                wrong.append(Evidence(summary, (), {"node": node, "before": best}))
         if not chosen:
             return Finding(self.name, Verdict.UNKNOWN, "nobody was promoted from among several standbys")
         if wrong:
             return Finding(
                 self.name, Verdict.FAIL, wrong[0].message, value=len(wrong), limit=0, evidence=tuple(wrong)
             )
-        words = f"promoted by priority: {', '.join(f'{name} ({self.priorities[name]})' for name in chosen)}"
-        return Finding(self.name, Verdict.PASS, words, value=0, limit=0)
+        summary = f"promoted by priority: {', '.join(f'{name} ({self.priorities[name]})' for name in chosen)}"
+        return Finding(self.name, Verdict.PASS, summary, value=0, limit=0)
 
 
 def _promotions(history: History) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each node that was first seen as primary of a newer timeline, and the standbys beside it then."""
     newest = 0
     standbys: dict[str, int] = {}
-    for seen in sorted(history.observations, key=lambda one: one.at_ns):
+    for seen in sorted(history.observations, key=lambda seen: seen.at_ns):
         if seen.source != "node":
             continue
         if seen.role == "standby":

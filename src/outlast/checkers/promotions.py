@@ -27,7 +27,7 @@ class UnplannedPromotions:
         """Return their number as value; UNKNOWN when no primary was observed. O(observations + faults)."""
         windows = fault_windows(history)
         first: dict[tuple[str, int], int] = {}
-        for seen in sorted(history.observations, key=lambda one: one.at_ns):
+        for seen in sorted(history.observations, key=lambda seen: seen.at_ns):
             if seen.source == "node" and seen.role == "primary":
                 first.setdefault((seen.node, seen.timeline), seen.at_ns)
         if not first:

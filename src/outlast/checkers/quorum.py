@@ -72,8 +72,8 @@ class NoMajority:
         """Return their number as value. O(n · windows). INVALID when there was no such moment."""
         windows = windows_without_majority(history)
         if not windows:
-            words = "no fault took a majority of the nodes, so nothing is proven"
-            return Finding(self.name, Verdict.INVALID, words, limit=self.limit)
+            summary = "no fault took a majority of the nodes, so nothing is proven"
+            return Finding(self.name, Verdict.INVALID, summary, limit=self.limit)
         ops = history.ops
         acked = acks_of(history, self.workload)
         inside = np.zeros(len(ops), dtype=np.bool_)
@@ -82,7 +82,7 @@ class NoMajority:
             there = ops.invoke_ns >= start
             inside |= acked & there & (ops.complete_ns <= end)
             tried += int(np.count_nonzero(there & (ops.invoke_ns < end)))
-        found = np.flatnonzero(inside)
+        writes = np.flatnonzero(inside)
         seconds = sum(end - start for start, end in windows) / NS_PER_S
         evidence = tuple(
             Evidence(
@@ -90,14 +90,14 @@ class NoMajority:
                 (index,),
                 details,
             )
-            for index in found[:EVIDENCE_MAX].tolist()
+            for index in writes[:EVIDENCE_MAX].tolist()
             for details in (details_of(history, index),)
         )
         return Finding(
             self.name,
-            Verdict.INVALID if not tried else Verdict.FAIL if len(found) > self.limit else Verdict.PASS,
-            f"{len(found)} of {tried} writes tried in {seconds:.1f} s without a majority were acknowledged",
-            value=len(found),
+            Verdict.INVALID if not tried else Verdict.FAIL if len(writes) > self.limit else Verdict.PASS,
+            f"{len(writes)} of {tried} writes tried in {seconds:.1f} s without a majority were acknowledged",
+            value=len(writes),
             limit=self.limit,
             evidence=evidence,
         )
@@ -129,9 +129,9 @@ class WritableAgain:
         for _, end in windows:
             next_ack = int(np.searchsorted(acks, end))
             if next_ack == len(acks):
-                words = "no write was acknowledged after the majority had been healed"
-                return Finding(self.name, Verdict.FAIL, words, limit=self.limit)
+                summary = "no write was acknowledged after the majority had been healed"
+                return Finding(self.name, Verdict.FAIL, summary, limit=self.limit)
             longest = max(longest, (int(acks[next_ack]) - end) / NS_PER_S)
         verdict = Verdict.PASS if longest <= self.limit else Verdict.FAIL
-        words = f"writable {longest:.3f} s after the healing of a majority began"
-        return Finding(self.name, verdict, words, value=round(longest, 6), limit=self.limit)
+        summary = f"writable {longest:.3f} s after the healing of a majority began"
+        return Finding(self.name, verdict, summary, value=round(longest, 6), limit=self.limit)

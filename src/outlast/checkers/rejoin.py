@@ -50,14 +50,16 @@ class Rejoin:
             evidence = tuple(
                 Evidence(f"{node} was not seen to rejoin", (), {"node": node}) for node in absent
             )
-            words = f"{', '.join(absent)} did not rejoin while it was watched"
-            return Finding(self.name, Verdict.FAIL, words, limit=limit, evidence=evidence)
+            summary = f"{', '.join(absent)} did not rejoin while it was watched"
+            return Finding(self.name, Verdict.FAIL, summary, limit=limit, evidence=evidence)
         longest = max(seconds for seconds in times.values() if seconds is not None)
         verdict = Verdict.PASS if longest <= limit else Verdict.FAIL
-        words = f"{', '.join(sorted(times))} back within {longest:.3f} s of healing"
+        summary = f"{', '.join(sorted(times))} back within {longest:.3f} s of healing"
         if limit > self.limit:
-            words += f" (asked: {self.limit:g} s; the system may take {self.relink_s:g} s more to dial its peers anew)"
-        return Finding(self.name, verdict, words, value=round(longest, 6), limit=limit)
+            summary += (
+                f" (asked: {self.limit:g} s; the system may take {self.relink_s:g} s more to dial its peers)"
+            )
+        return Finding(self.name, verdict, summary, value=round(longest, 6), limit=limit)
 
 
 def _seconds(history: History, fault: FaultRecord, node: str) -> float | None:

@@ -70,7 +70,7 @@ def _differences(final: FinalRead) -> list[Evidence]:
     if not final.contents:
         return []
     reference = next((c for c in final.contents if c.node == final.primary), final.contents[0])
-    found = []
+    differences = []
     for content in final.contents:
         for table in sorted(reference.table_hashes.keys() | content.table_hashes.keys()):
             if content.table_hashes.get(table) != reference.table_hashes.get(table):
@@ -80,5 +80,5 @@ def _differences(final: FinalRead) -> list[Evidence]:
                     f"{'no such table' if rows is None else f'{rows} rows'} against "
                     f"{'none' if expected is None else expected}"
                 )
-                found.append(Evidence(message, (), {"node": content.node, "table": table}))
-    return found
+                differences.append(Evidence(message, (), {"node": content.node, "table": table}))
+    return differences

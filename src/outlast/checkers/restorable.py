@@ -106,18 +106,18 @@ def _summary(history: History, read: RestoredRead, acks: int, later: int, counts
         by = f" by {seconds_in(history, read.before_ns):.3f} s"
         after = f", {counts['later']} of {later} of later"
     there = f"{acks - counts['lost']} of {acks} writes acknowledged{by} are there{after}"
-    words = {
+    phrases = {
         "failed_but_present": "refused and yet there",
         "phantom": "written by nobody",
         "duplicate": "there more than once",
     }
-    odd = [f"{counts[name]} {text}" for name, text in words.items() if counts[name]]
+    odd = [f"{counts[name]} {text}" for name, text in phrases.items() if counts[name]]
     return "; ".join([f"restored in {read.took_s:.1f} s: {there}", *odd])
 
 
 def _evidence(history: History, indices: I64, what: str) -> list[Evidence]:
-    found = []
+    evidence = []
     for index in indices[:EVIDENCE_MAX].tolist():
         details = details_of(history, index)
-        found.append(Evidence(f"{details['value']} {what.format(served(details))}", (index,), details))
-    return found
+        evidence.append(Evidence(f"{details['value']} {what.format(served(details))}", (index,), details))
+    return evidence

@@ -83,14 +83,18 @@ class RowsAsAcked:
             if self.workload + ROWS in values
         }
         primary = _rows(held[final.primary])
-        alike = [one.node for one in final.contents if one.node not in held or one.node == final.primary]
+        alike = [
+            content.node
+            for content in final.contents
+            if content.node not in held or content.node == final.primary
+        ]
         for node, values in held.items():
             rows = primary if node == final.primary else _rows(values)
             nodes = ", ".join(alike or [node]) if node == final.primary else node
             judged = _Judge(nodes, rows, known, possible, len(unknown))
             found = judged.found(None if node == final.primary else primary)
             counts.update(kind for kind, _ in found)
-            evidence += [one for _, one in found]
+            evidence += [content for _, content in found]
         total = sum(counts.values())
         said = f"{len(primary)} rows on {len(final.contents)} nodes, {total} of them not as acknowledged"
         if total:
@@ -125,8 +129,9 @@ def _acknowledged(history: History) -> tuple[dict[int, _Known], list[Evidence]]:
                 int(fixed),
                 int(before),
             ):
-                words = f"row {row_id} ({row_name(was.number)}) on {ops.node_name(index) or 'the primary'} was changed"
-                broken.append(_evidence(f"{words} between its insert and its update", int(row_id), ""))
+                place = ops.node_name(index) or "the primary"
+                message = f"row {row_id} ({row_name(was.number)}) on {place} was changed"
+                broken.append(_evidence(f"{message} between its insert and its update", int(row_id), ""))
             known[int(row_id)] = _Known(int(number), int(fixed), int(after), True, was.first if was else None)
     return known, broken
 

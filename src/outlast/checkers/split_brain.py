@@ -89,13 +89,15 @@ def two_writers(history: History, workload: str = "append") -> tuple[TwoWriters,
     if not len(acks):
         return ()
     late, _ = _late_acks(history, acks)
-    found = []
-    for node, timeline in sorted({(int(ops.node[one]), int(ops.timeline[one])) for one in late.tolist()}):
+    spans = []
+    for node, timeline in sorted(
+        {(int(ops.node[index]), int(ops.timeline[index])) for index in late.tolist()}
+    ):
         mine = late[(ops.node[late] == node) & (ops.timeline[late] == timeline)]
         start_ns, end_ns = int(ops.invoke_ns[mine].min()), int(ops.complete_ns[mine].max())
         name = ops.node_name(int(mine[0])) or ""
-        found.append(TwoWriters(name, timeline, start_ns, end_ns, tuple(mine.tolist())))
-    return tuple(found)
+        spans.append(TwoWriters(name, timeline, start_ns, end_ns, tuple(mine.tolist())))
+    return tuple(spans)
 
 
 def _summary(history: History, late: int, value: float, shared: int) -> str:
@@ -119,9 +121,9 @@ def _late_acks(history: History, acks: I64) -> tuple[I64, I64]:
     for number in np.unique(timeline)[::-1].tolist():
         mine = acks[timeline == number]
         if first >= 0:
-            found = mine[ops.invoke_ns[mine] > ops.complete_ns[first]]
-            late.append(found)
-            newer.append(np.full(len(found), first, dtype=np.int64))
+            after = mine[ops.invoke_ns[mine] > ops.complete_ns[first]]
+            late.append(after)
+            newer.append(np.full(len(after), first, dtype=np.int64))
         earliest = int(mine[np.argmin(ops.complete_ns[mine])])
         if first < 0 or ops.complete_ns[earliest] < ops.complete_ns[first]:
             first = earliest
@@ -145,16 +147,16 @@ def _overlaps(history: History, acks: I64) -> list[tuple[int, int]]:
     """Return the times in which two nodes acknowledged on one timeline, a node from its first op to its last ack."""
     ops = history.ops
     known = acks[ops.node[acks] >= 0]
-    found = []
+    overlaps = []
     for number in np.unique(ops.timeline[known]).tolist():
         mine = known[ops.timeline[known] == number]
         nodes = [mine[ops.node[mine] == code] for code in np.unique(ops.node[mine]).tolist()]
         spans = [(int(ops.invoke_ns[node].min()), int(ops.complete_ns[node].max())) for node in nodes]
-        for one, other in itertools.combinations(spans, 2):
-            start, end = max(one[0], other[0]), min(one[1], other[1])
+        for span, other in itertools.combinations(spans, 2):
+            start, end = max(span[0], other[0]), min(span[1], other[1])
             if start < end:
-                found.append((start, end))
-    return found
+                overlaps.append((start, end))
+    return overlaps
 
 
 def _covered_ns(spans: list[tuple[int, int]]) -> int:
@@ -169,7 +171,7 @@ def _covered_ns(spans: list[tuple[int, int]]) -> int:
 def _shared_timelines(history: History, acks: I64) -> list[tuple[str, tuple[int, ...]]]:
     """Return for each timeline with several acknowledging nodes a sentence and one op of each node."""
     ops = history.ops
-    found = []
+    shared = []
     known = acks[ops.node[acks] >= 0]
     for number in np.unique(ops.timeline[known]).tolist():
         mine = known[ops.timeline[known] == number]
@@ -178,5 +180,5 @@ def _shared_timelines(history: History, acks: I64) -> list[tuple[str, tuple[int,
             names = " and ".join(ops.node_names[code] for code in nodes.tolist())
             indices = tuple(mine[first].tolist())
             values = ", ".join(str(int(ops.value[index])) for index in indices)
-            found.append((f"{names} both acknowledged writes on timeline {number}: {values}", indices))
-    return found
+            shared.append((f"{names} both acknowledged writes on timeline {number}: {values}", indices))
+    return shared

@@ -46,8 +46,8 @@ class FaultRecord:
 
 def means(details: Mapping[str, JSON]) -> tuple[str, ...]:
     """Return what a fault noted as its ``mechanisms``."""
-    found = details.get("mechanisms")
-    return tuple(str(one) for one in found) if isinstance(found, list) else ()
+    mechanisms = details.get("mechanisms")
+    return tuple(str(name) for name in mechanisms) if isinstance(mechanisms, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Live:
     @property
     def faults_active(self) -> tuple[LiveFault, ...]:
         """The faults that are not healed yet."""
-        return tuple(one for one in self.faults if one.healed_s is None)
+        return tuple(fault for fault in self.faults if fault.healed_s is None)
 
 
 def read_live(folder: Path) -> Live | None:
@@ -87,7 +87,9 @@ def read_live(folder: Path) -> Live | None:
         raw = json.loads(place.read_text())
         if raw.get("version") != VERSION:
             return None
-        faults = tuple(LiveFault(**{**one, "targets": tuple(one["targets"])}) for one in raw.pop("faults"))
+        faults = tuple(
+            LiveFault(**{**fault, "targets": tuple(fault["targets"])}) for fault in raw.pop("faults")
+        )
         return Live(**raw, faults=faults)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -80,10 +80,10 @@ def read_ops(folder: Path) -> Ops:
     writer left half written never counted and is passed over. O(n log n); a million ops take about 0.2 s.
     Raises HistoryError naming the file that cannot be read.
     """
-    found = [_read(path) for path in recordings(folder)]
-    if not found:
+    recorded = [_read(path) for path in recordings(folder)]
+    if not recorded:
         raise HistoryError("holds no recording", file=str(folder))
-    return _merge(found)
+    return _merge(recorded)
 
 
 def live_counts(folder: Path) -> tuple[LiveCounts, ...]:
@@ -100,7 +100,7 @@ def recent_latencies_ms(folder: Path, since_ns: int) -> npt.NDArray[np.float64]:
 
     A look at a recording that is being written: a row that is half replaced under it may be missing.
     """
-    found = [np.empty(0, dtype=np.float64)]
+    latencies = [np.empty(0, dtype=np.float64)]
     for path in recordings(folder):
         tail = open_tail(path / TAIL_FILE)
         if tail is None:
@@ -111,8 +111,8 @@ def recent_latencies_ms(folder: Path, since_ns: int) -> npt.NDArray[np.float64]:
         for half in tail.halves:
             rows = half.rows[half.rows["complete_ns"] > since_ns]
             rows = rows[np.isin(rows["tag"], acked)]
-            found.append((rows["complete_ns"] - rows["invoke_ns"]) / 1e6)
-    together = np.concatenate(found)
+            latencies.append((rows["complete_ns"] - rows["invoke_ns"]) / 1e6)
+    together = np.concatenate(latencies)
     return together[together >= 0]
 
 
@@ -227,17 +227,19 @@ def _names(path: Path) -> _Names:
     return names
 
 
-def _merge(found: list[_Recording]) -> Ops:
+def _merge(recorded: list[_Recording]) -> Ops:
     """Put recordings together: codes renumbered to common tables, ops ordered by invocation."""
-    f_names = _distinct(name for part in found for name in part.names.functions)
-    tags = [tag for part in found for tag in part.names.tags]
+    f_names = _distinct(name for part in recorded for name in part.names.functions)
+    tags = [tag for part in recorded for tag in part.names.tags]
     node_names = _distinct(tag[1] for tag in tags)
     error_names = _distinct(tag[3] for tag in tags)
-    first_tags = np.cumsum([0] + [len(part.names.tags) for part in found[:-1]])
+    first_tags = np.cumsum([0] + [len(part.names.tags) for part in recorded[:-1]])
 
-    columns = {name: np.concatenate([part.columns[name] for part in found]) for name in COLUMNS}
-    tag = np.concatenate([part.columns["tag"] + first for part, first in zip(found, first_tags, strict=True)])
-    f = np.concatenate([_codes(part.names.functions, f_names)[part.columns["f"]] for part in found])
+    columns = {name: np.concatenate([part.columns[name] for part in recorded]) for name in COLUMNS}
+    tag = np.concatenate(
+        [part.columns["tag"] + first for part, first in zip(recorded, first_tags, strict=True)]
+    )
+    f = np.concatenate([_codes(part.names.functions, f_names)[part.columns["f"]] for part in recorded])
     columns["complete_ns"][columns["tag"] == 0] = NEVER
 
     order = np.argsort(columns["invoke_ns"], kind="stable")
@@ -261,7 +263,7 @@ def _merge(found: list[_Recording]) -> Ops:
         lsn=columns["lsn"],
         error=_codes([t[3] for t in tags], error_names).astype(np.int32)[tag],
         error_names=error_names,
-        payload=_merge_payloads(found, order),
+        payload=_merge_payloads(recorded, order),
     )
 
 
@@ -276,8 +278,10 @@ def _codes(names: list[str], table: tuple[str, ...]) -> npt.NDArray[np.int16]:
     return np.array([place.get(name, -1) for name in names], dtype=np.int16)
 
 
-def _merge_payloads(found: list[_Recording], order: npt.NDArray[np.int64]) -> list[str | None] | None:
-    if all(part.payloads is None for part in found):
+def _merge_payloads(recorded: list[_Recording], order: npt.NDArray[np.int64]) -> list[str | None] | None:
+    if all(part.payloads is None for part in recorded):
         return None
-    merged = list(chain.from_iterable(part.payloads or [None] * len(part.columns["tag"]) for part in found))
+    merged = list(
+        chain.from_iterable(part.payloads or [None] * len(part.columns["tag"]) for part in recorded)
+    )
     return [merged[index] for index in order.tolist()]

@@ -28,20 +28,20 @@ def sketch(text: str) -> Ops:
     pairer = EventPairer()
     asked: dict[int, tuple[str, Any]] = {}
     for line, written in enumerate(text.splitlines(), 1):
-        words = written.split("#")[0].split(maxsplit=3)
-        if not words:
+        fields = written.split("#")[0].split(maxsplit=3)
+        if not fields:
             continue
         try:
-            process, event = int(words[0]), words[1]
-            key, value = _value(words[3] if len(words) > 3 else None)
+            process, event = int(fields[0]), fields[1]
+            key, value = _value(fields[3] if len(fields) > 3 else None)
         except (ValueError, IndexError):
             raise HistoryError(f"no event: {written.strip()!r}", line=line) from None
-        f = words[2] if len(words) > 2 else asked.get(process, ("", None))[0]
+        f = fields[2] if len(fields) > 2 else asked.get(process, ("", None))[0]
         if event == "invoke" or event in _WHOLE:
             asked[process] = (f, value)
             pairer.invoke(process, f, key, value, line=line)
         if event in _ENDS or event in _WHOLE:
-            seen = value if len(words) > 3 else asked.get(process, ("", None))[1]
+            seen = value if len(fields) > 3 else asked.get(process, ("", None))[1]
             pairer.complete(process, (_ENDS | _WHOLE)[event], seen, f=f, line=line)
         elif event != "invoke":
             raise HistoryError(f"nothing is called {event!r}", line=line)

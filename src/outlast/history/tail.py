@@ -99,14 +99,14 @@ class Half:
 
     def payloads(self) -> dict[int, bytes]:
         """Return the payload of each row that has one; the last attached wins."""
-        found: dict[int, bytes] = {}
+        texts: dict[int, bytes] = {}
         at, used = 0, int(self.state[1])
         while at < used:
             row, length = _ENTRY.unpack_from(self.heap.data, at)
             at += _ENTRY.size
-            found[row] = self.heap[at : at + length].tobytes()
+            texts[row] = self.heap[at : at + length].tobytes()
             at += length
-        return found
+        return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,8 @@ def _views(data: Bytes, rows: int, heap_bytes: int, first_process: int) -> Tail:
                 heap=data[heap : start + half_bytes],
             )
         )
-    words = data[_TOTALS_AT : _TOTALS_AT + 8 * (1 + 2 * _TOTALS_WORDS)].view(np.int64)
-    return Tail(first_process, words[:1], words[1:].reshape(2, _TOTALS_WORDS), (halves[0], halves[1]))
+    totals = data[_TOTALS_AT : _TOTALS_AT + 8 * (1 + 2 * _TOTALS_WORDS)].view(np.int64)
+    return Tail(first_process, totals[:1], totals[1:].reshape(2, _TOTALS_WORDS), (halves[0], halves[1]))
 
 
 def create_tail(path: Path, rows: int, heap_bytes: int, first_process: int) -> Tail:

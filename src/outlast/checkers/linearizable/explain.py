@@ -79,12 +79,12 @@ def _prefix_linearization(culprit: ObjectHistory, deadline: int) -> list[tuple[i
         rows=search.rows,
         targets=search.targets,
     )
-    found = None
+    linearizable = None
     for _ in range(20):
-        found = again.run(_PREFIX_STEPS)
-        if found is not None or time.monotonic_ns() > deadline:
+        linearizable = again.run(_PREFIX_STEPS)
+        if linearizable is not None or time.monotonic_ns() > deadline:
             break
-    if not found:
+    if not linearizable:
         return []
     call_of = {op: search.calls[i] for i, op in enumerate(culprit.ops)}
     call_of.update((op, call) for call, _, op in crashed)

@@ -139,12 +139,12 @@ def crashed_classes(crashed: Any) -> list[Crashed]:
         classes.setdefault(call, []).append((invoked, number))
     for members in classes.values():
         members.sort()
-    found, shift = [], 0
+    kinds, shift = [], 0
     for call, members in sorted(classes.items(), key=lambda item: item[1][0]):
         invoked, numbers = zip(*members, strict=True)
-        found.append(Crashed(call, invoked, numbers, shift))
+        kinds.append(Crashed(call, invoked, numbers, shift))
         shift += len(members).bit_length() + 1
-    return found
+    return kinds
 
 
 def _groups(keys: I64, chosen: Mask) -> list[tuple[int, I64]]:

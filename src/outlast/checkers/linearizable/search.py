@@ -299,7 +299,7 @@ class Search:
         """Return the crashed classes worth trying: available, effective, and not repaying an earlier one."""
         row = self.rows[frame.state]
         earlier = self.rows[frame.before] if frame.before >= 0 else None
-        found = []
+        choices = []
         for number, kind in enumerate(self.crashed):
             if kind.invoked[0] >= frame.bound:
                 break
@@ -311,8 +311,8 @@ class Search:
                 continue
             if earlier is not None and earlier[kind.call] == following:
                 continue
-            found.append(-2 - number)
-        return found
+            choices.append(-2 - number)
+        return choices
 
     def _stuck(self, frame: SearchFrame) -> None:
         if frame.bound > self.furthest:

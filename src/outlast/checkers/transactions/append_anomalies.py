@@ -29,21 +29,21 @@ from outlast.history.txn import Txns
 
 def find_direct(history: AppendHistory) -> Anomalies:
     """Return all of them. O(m log m), plus the elements of reads that are no prefixes."""
-    found = Anomalies()
-    _internal(history, found)
-    _orders(history, found)
-    _elements(history, found)
-    _intermediate_reads(history, found)
-    _dirty_update(history, found)
-    _lost_update(history, found)
-    return found
+    anomalies = Anomalies()
+    _internal(history, anomalies)
+    _orders(history, anomalies)
+    _elements(history, anomalies)
+    _intermediate_reads(history, anomalies)
+    _dirty_update(history, anomalies)
+    _lost_update(history, anomalies)
+    return anomalies
 
 
 def _acked(history: AppendHistory, mops: I64) -> Mask:
     return np.equal(history.txns.outcome[history.txn_of_mop[mops]], int(Outcome.OK))
 
 
-def _orders(history: AppendHistory, found: Anomalies) -> None:
+def _orders(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, versions = history.txns, history.versions
     reads, key = versions.reads, txns.key[versions.reads]
     length = txns.list_start[reads + 1] - txns.list_start[reads]
@@ -62,10 +62,10 @@ def _orders(history: AppendHistory, found: Anomalies) -> None:
                 key=txns.key_name(each),
             )
 
-    found.add("incompatible-order", len(keys), incompatible())
+    anomalies.add("incompatible-order", len(keys), incompatible())
     twice = reads[versions.is_prefix & (length >= versions.first_repeat[key])].tolist()
     twice += [read for read in odd.tolist() if len(np.unique(txns.list_of(read))) < len(txns.list_of(read))]
-    found.add(
+    anomalies.add(
         "duplicate-elements",
         len(twice),
         (
@@ -81,7 +81,7 @@ def _orders(history: AppendHistory, found: Anomalies) -> None:
     )
 
 
-def _elements(history: AppendHistory, found: Anomalies) -> None:
+def _elements(history: AppendHistory, anomalies: Anomalies) -> None:
     """G1a and garbage-read: who appended what was read."""
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     reads, key = versions.reads, txns.key[versions.reads]
@@ -122,8 +122,8 @@ def _elements(history: AppendHistory, found: Anomalies) -> None:
                 f"whose transaction failed: {show(txns, int(txn_of_mop[writers[bad]]))}",
             )
 
-    found.add("G1a", int(g1a.sum()), g1a_cases())
-    found.add(
+    anomalies.add("G1a", int(g1a.sum()), g1a_cases())
+    anomalies.add(
         "garbage-read",
         len(garbage),
         (
@@ -138,7 +138,7 @@ def _elements(history: AppendHistory, found: Anomalies) -> None:
     )
 
 
-def _intermediate_reads(history: AppendHistory, found: Anomalies) -> None:
+def _intermediate_reads(history: AppendHistory, anomalies: Anomalies) -> None:
     """G1b: reads that end within another transaction's appends."""
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     reads, key = versions.reads, txns.key[versions.reads]
@@ -153,7 +153,7 @@ def _intermediate_reads(history: AppendHistory, found: Anomalies) -> None:
     between = np.flatnonzero(
         (writer != NOBODY) & _intermediate(history)[writer] & (txn_of_mop[writer] != txn_of_mop[reads])
     )
-    found.add(
+    anomalies.add(
         "G1b",
         len(between),
         (
@@ -183,7 +183,7 @@ def _intermediate(history: AppendHistory) -> Mask:
     return mask
 
 
-def _dirty_update(history: AppendHistory, found: Anomalies) -> None:
+def _dirty_update(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     known = np.flatnonzero(versions.writer != NOBODY)
     outcome = txns.outcome[txn_of_mop[versions.writer[known]]]
@@ -192,7 +192,7 @@ def _dirty_update(history: AppendHistory, found: Anomalies) -> None:
     known, outcome = known[told], outcome[told]
     same = versions.key[known[1:]] == versions.key[known[:-1]]
     dirty = np.flatnonzero(same & (outcome[:-1] == int(Outcome.FAIL)) & (outcome[1:] == int(Outcome.OK)))
-    found.add(
+    anomalies.add(
         "dirty-update",
         len(dirty),
         (
@@ -209,7 +209,7 @@ def _dirty_update(history: AppendHistory, found: Anomalies) -> None:
     )
 
 
-def _lost_update(history: AppendHistory, found: Anomalies) -> None:
+def _lost_update(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
     mops = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
     order = mops[np.lexsort((mops, txns.key[mops], txn_of_mop[mops]))]
@@ -236,7 +236,7 @@ def _lost_update(history: AppendHistory, found: Anomalies) -> None:
     for read in reads[~prefix[reads]].tolist():
         seen.setdefault((int(txns.key[read]), tuple(txns.list_of(read).tolist())), []).append(read)
     lost = [(key, group) for (key, _), group in seen.items() if len(group) > 1]
-    found.add(
+    anomalies.add(
         "lost-update",
         len(lost),
         (
@@ -253,7 +253,7 @@ def _lost_update(history: AppendHistory, found: Anomalies) -> None:
     )
 
 
-def _internal(history: AppendHistory, found: Anomalies) -> None:
+def _internal(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, txn_of_mop = history.txns, history.txn_of_mop
     told = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
     order = told[np.lexsort((told, txns.key[told], txn_of_mop[told]))]
@@ -271,7 +271,7 @@ def _internal(history: AppendHistory, found: Anomalies) -> None:
             internal.append((txn, *bad))
         if (read := _reads_its_future(txns, txn)) is not None:
             future.append((txn, read))
-    found.add(
+    anomalies.add(
         "internal",
         len(internal),
         (
@@ -285,7 +285,7 @@ def _internal(history: AppendHistory, found: Anomalies) -> None:
             for txn, mop, expected in internal
         ),
     )
-    found.add(
+    anomalies.add(
         "future-read",
         len(future),
         (

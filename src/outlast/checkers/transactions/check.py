@@ -167,11 +167,11 @@ def _listed(counts: dict[str, int], names: list[str]) -> str:
 def _evidence(
     txns: Txns, anomalies: Anomalies, cycles: Cycles, explain: Explainer, counts: dict[str, int]
 ) -> tuple[Evidence, ...]:
-    found: list[Evidence] = []
+    evidence: list[Evidence] = []
     for name in counts:
-        found += anomalies.cases.get(name, [])
-        found += [explain_cycle(txns, cycle, explain) for cycle in cycles.witnesses.get(name, [])]
-    return tuple(found)
+        evidence += anomalies.cases.get(name, [])
+        evidence += [explain_cycle(txns, cycle, explain) for cycle in cycles.witnesses.get(name, [])]
+    return tuple(evidence)
 
 
 def explain_cycle(txns: Txns, cycle: CycleWitness, explain: Explainer) -> Evidence:

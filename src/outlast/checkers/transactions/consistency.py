@@ -86,8 +86,8 @@ def split_variant(cycle: str) -> tuple[str, str]:
 
 def ruled_out(anomalies: Iterable[str]) -> tuple[str, ...]:
     """Return the levels that cannot hold where these anomalies were found, weakest first."""
-    found = frozenset(anomalies)
-    return tuple(level for level in LEVELS if found & PROSCRIBED[level])
+    names = frozenset(anomalies)
+    return tuple(level for level in LEVELS if names & PROSCRIBED[level])
 
 
 def strongest(anomalies: Iterable[str]) -> tuple[str, ...]:

@@ -72,10 +72,10 @@ def find_cycles(graph: Graph, deadline: int, shown: int) -> Cycles:
     Linear when there is none; else bounded by the deadline. A component whose kind could not be told in time
     is counted under the weakest that it surely has.
     """
-    found = Cycles()
+    cycles = Cycles()
     inner, component = cyclic_part(graph)
     if not len(inner.src):
-        return found
+        return cycles
     adjacency = _Adjacency(inner)
     implied: dict[int, set[str]] = {}
     for variant in VARIANTS:
@@ -89,31 +89,31 @@ def find_cycles(graph: Graph, deadline: int, shown: int) -> Cycles:
             groups = np.split(starts[order], np.flatnonzero(np.diff(owner[order])) + 1)
             for group in groups:
                 if time.monotonic_ns() > deadline:
-                    found.unfinished = f"the deadline passed while looking for {name}"
-                    return _at_least(found, inner, component, implied)
+                    cycles.unfinished = f"the deadline passed while looking for {name}"
+                    return _at_least(cycles, inner, component, implied)
                 home = int(component[inner.src[group[0]]])
                 known = implied.setdefault(home, set())
                 if name in known:
                     continue
                 cycle = _witness(adjacency, inner, base, kinds, group)
                 if cycle is not None and cycle.name not in known:
-                    found.add(cycle, shown)
+                    cycles.add(cycle, shown)
                     known |= implied_by(cycle.name) | {cycle.name}
-    return _at_least(found, inner, component, implied)
+    return _at_least(cycles, inner, component, implied)
 
 
-def _at_least(found: Cycles, inner: Graph, component: I64, implied: dict[int, set[str]]) -> Cycles:
+def _at_least(cycles: Cycles, inner: Graph, component: I64, implied: dict[int, set[str]]) -> Cycles:
     """Count components in which no cycle could be named: that they are cyclic is certain."""
     nameless = [home for home in np.unique(component[inner.src]).tolist() if not implied.get(home)]
     if nameless:
         kinds = int(np.bitwise_or.reduce(inner.kind[np.isin(component[inner.src], nameless)]))
         variant = "-realtime" if kinds & REALTIME else "-process" if kinds & PROCESS else ""
         name = ("G2-item" if kinds & RW else "G1c" if kinds & WR else "G0") + variant
-        found.counts[name] = found.counts.get(name, 0) + len(nameless)
-        found.unfinished = (
-            found.unfinished or f"{len(nameless)} cyclic components were not searched to the end"
+        cycles.counts[name] = cycles.counts.get(name, 0) + len(nameless)
+        cycles.unfinished = (
+            cycles.unfinished or f"{len(nameless)} cyclic components were not searched to the end"
         )
-    return found
+    return cycles
 
 
 def _candidates(graph: Graph, extra: int) -> Iterator[tuple[str, I64]]:
@@ -243,7 +243,7 @@ def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts:
     starts = starts[np.argsort(target - graph.src[starts], kind="stable")]
     adjacency.budget = _SEARCH_NODES
     shortest: CycleWitness | None = None
-    found = 0
+    tried = 0
     for edge in starts.tolist():
         if adjacency.budget <= 0:
             break
@@ -257,10 +257,10 @@ def _witness(adjacency: _Adjacency, graph: Graph, base: str, extra: int, starts:
             cycle = None if way is None else _named(adjacency, u, [(v, label), *way])
         # A search for nonadjacent ones may end with a single rw edge that an earlier, bounded search missed.
         if cycle is not None and (cycle.name.startswith(base) or base == "G-nonadjacent"):
-            found += 1
+            tried += 1
             if shortest is None or len(cycle.steps) < len(shortest.steps):
                 shortest = cycle
-            if len(shortest.steps) <= 3 or found == _WITNESSES:
+            if len(shortest.steps) <= 3 or tried == _WITNESSES:
                 break
     return shortest
 

@@ -97,7 +97,7 @@ class RegisterHistory:
 
     def find_direct(self) -> Anomalies:
         """Return the anomalies that show without any cycle. O(reads)."""
-        txns, found = self.txns, Anomalies()
+        txns, anomalies = self.txns, Anomalies()
         name, value = txns.key_name, txns.value_name
         acked = txns.outcome == int(Outcome.OK)
         g1a = [(txn, v, self.aborted[v]) for txn, v in self.reads if v in self.aborted and acked[txn]]
@@ -110,7 +110,7 @@ class RegisterHistory:
             ("G1a", g1a, "whose transaction failed"),
             ("G1b", g1b, "which its own transaction then overwrote"),
         ):
-            found.add(
+            anomalies.add(
                 anomaly,
                 len(cases),
                 (
@@ -123,7 +123,7 @@ class RegisterHistory:
                     for txn, v, by in cases
                 ),
             )
-        found.add(
+        anomalies.add(
             "internal",
             len(self.internal),
             (
@@ -138,7 +138,7 @@ class RegisterHistory:
             ),
         )
         lost = [(v, group) for v, group in self.updates.items() if len(group) > 1]
-        found.add(
+        anomalies.add(
             "lost-update",
             len(lost),
             (
@@ -152,7 +152,7 @@ class RegisterHistory:
                 for v, group in lost
             ),
         )
-        return found
+        return anomalies
 
     def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, *, real_time: bool) -> None:
         """Add the edges, and note keys whose versions come before themselves. real_time: infer from it
@@ -189,18 +189,18 @@ class RegisterHistory:
             by_key[key].append((begins[txn], True, value))
             if acked[txn]:
                 by_key[key].append((ends[txn], False, value))
-        found: list[tuple[Version, Version]] = []
+        order: list[tuple[Version, Version]] = []
         for key, events in by_key.items():
             newest: set[int] = set()
             before: dict[int, frozenset[int]] = {}
             for _, is_begin, value in sorted(events):
                 if is_begin:
                     before[value] = frozenset(newest)
-                    found += [((key, earlier), (key, value)) for earlier in newest]
+                    order += [((key, earlier), (key, value)) for earlier in newest]
                 else:
                     newest -= before[value]
                     newest.add(value)
-        return found
+        return order
 
     def _note_cyclic(self, order: list[tuple[Version, Version]], anomalies: Anomalies) -> None:
         if not order:

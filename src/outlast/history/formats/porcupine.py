@@ -34,18 +34,18 @@ def read_porcupine_etcd(text: str, file: str | None = None) -> Ops:
     """
     pairer = EventPairer(file)
     for number, line in _lines(text):
-        found = _ETCD_LINE.match(line)
-        if found is None:
+        match = _ETCD_LINE.match(line)
+        if match is None:
             if not text.endswith("\n") and number == text.count("\n") + 1:
                 raise HistoryError(f"the file is cut short at {line[:60]!r}", file=file, line=number)
             continue
-        if not found["process"].isdigit():
+        if not match["process"].isdigit():
             continue
-        op = _ETCD_OP.fullmatch(found["rest"])
-        kind = found["type"]
+        op = _ETCD_OP.fullmatch(match["rest"])
+        kind = match["type"]
         if op is None or (kind != "invoke" and kind not in _TYPES):
             raise HistoryError(f"not an op of a cas-register: {line[:80]!r}", file=file, line=number)
-        process, f = int(found["process"]), op["f"]
+        process, f = int(match["process"]), op["f"]
         if kind == "invoke":
             value = [int(op["a"]), int(op["b"])] if op["a"] else int(op["value"]) if op["value"] else None
             pairer.invoke(process, f, None, value, line=number)
@@ -75,14 +75,14 @@ def read_porcupine_kv(text: str, file: str | None = None) -> Ops:
     """
     pairer = EventPairer(file)
     for number, line in _lines(text):
-        found = _KV_LINE.fullmatch(line)
-        if found is None:
+        match = _KV_LINE.fullmatch(line)
+        if match is None:
             raise HistoryError(f"not an op of a key-value store: {line[:80]!r}", file=file, line=number)
-        process, value = int(found["process"]), found["value"]
-        if found["type"] == "invoke":
-            pairer.invoke(process, found["f"], found["key"], value, line=number)
+        process, value = int(match["process"]), match["value"]
+        if match["type"] == "invoke":
+            pairer.invoke(process, match["f"], match["key"], value, line=number)
         else:
-            pairer.complete(process, _TYPES[found["type"]], value, f=found["f"], line=number)
+            pairer.complete(process, _TYPES[match["type"]], value, f=match["f"], line=number)
     return pairer.ops()
 
 
