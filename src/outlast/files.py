@@ -17,7 +17,7 @@ _POLL_S: Final = 0.02
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write to for the length of a with block; what is there at its end takes the place of path.
 
     A reader sees the old file or the new one; after an error, the old. Raises OSError.
@@ -32,9 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
+def write_atomic(path: Path, text: str, *, synced: bool = False) -> None:
     """Put text in place of a file, whole or not at all. synced: and on the disk. Raises OSError."""
-    with replacing(path) as new, new.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as new, new.open("w", encoding="utf-8") as file:
         file.write(text)
         if synced:
             file.flush()
@@ -42,7 +42,7 @@ def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
 
 
 @contextlib.asynccontextmanager
-async def alone(path: Path, timeout_s: float, taken: str) -> AsyncIterator[None]:
+async def exclusive_lock(path: Path, timeout_s: float, taken: str) -> AsyncIterator[None]:
     """Be the only process that holds the lock file at path for the length of a with block.
 
     Raises ClusterError in the words of ``taken`` when another still holds it after timeout_s.

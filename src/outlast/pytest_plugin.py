@@ -65,14 +65,14 @@ _SHOWN: Final = pytest.StashKey[tuple[int, int]]()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A cluster as a test asks for it. settings: as JSON, so that equal wishes are equal."""
+class ClusterRequest:
+    """A cluster as a test asks for it. settings: as JSON, so that equal requests are equal."""
 
     what: str = "patroni"
     settings: str = "{}"
 
     @classmethod
-    def of(cls, what: str = "patroni", scope: str | None = None, **settings: Any) -> Wanted:
+    def of(cls, what: str = "patroni", scope: str | None = None, **settings: Any) -> ClusterRequest:
         """Return what the arguments of the marker say."""
         return cls(what, json.dumps(settings, sort_keys=True))
 
@@ -113,7 +113,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Hand a test's marker to its fixture: as a parameter, so that tests with the same wish share a cluster."""
+    """Hand a test's marker to its fixture: as a parameter, so that tests with the same request share a cluster."""
     if FIXTURE not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker(FIXTURE)
@@ -121,7 +121,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is None or chosen:
         return
     try:
-        wanted = Wanted.of(*marker.args, **marker.kwargs)
+        wanted = ClusterRequest.of(*marker.args, **marker.kwargs)
     except TypeError as error:
         raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker ha_cluster: {error}") from error
     scope = marker.kwargs.get("scope")
@@ -271,21 +271,21 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _wanted(given: object, config: pytest.Config) -> Wanted:
+def _wanted(given: object, config: pytest.Config) -> ClusterRequest:
     """Return what was asked for: by the marker, by a parameter of one's own, or by ha_cluster of the ini file."""
-    if isinstance(given, Wanted):
+    if isinstance(given, ClusterRequest):
         return given
     if isinstance(given, str):
-        return Wanted.of(given)
+        return ClusterRequest.of(given)
     if isinstance(given, dict):
-        return Wanted.of(**given)
+        return ClusterRequest.of(**given)
     if given is not None:
         raise pytest.UsageError(
             f"{FIXTURE} takes a preset's name or a dict of its marker's arguments, got {given!r}"
         )
     words = list(config.getini("ha_cluster"))
     what = words.pop(0) if words and "=" not in words[0] else "patroni"
-    return Wanted.of(what, **dict(_setting(word, "ha_cluster") for word in words))
+    return ClusterRequest.of(what, **dict(_setting(word, "ha_cluster") for word in words))
 
 
 def _setting(text: str, where: str) -> tuple[str, Any]:
@@ -297,7 +297,7 @@ def _setting(text: str, where: str) -> tuple[str, Any]:
     return name, parse_value(value, place=where)
 
 
-def _make(wanted: Wanted, config: pytest.Config) -> Any:
+def _make(wanted: ClusterRequest, config: pytest.Config) -> Any:
     from outlast import api
 
     limits = _limits(config)
@@ -336,9 +336,9 @@ def _alone(config: pytest.Config) -> Iterator[None]:
     if lab is None:
         yield
         return
-    from outlast.api.evidence import held
+    from outlast.api.evidence import exclusive_lab
 
-    with held(lab, _limits(config).ready_s):
+    with exclusive_lab(lab, _limits(config).ready_s):
         yield
 
 

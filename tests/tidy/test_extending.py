@@ -17,7 +17,7 @@ import pytest
 from outlast.checkers.base import Verdict
 from outlast.cli.options import route_option
 from outlast.config import load_cluster, load_drill
-from outlast.config.drill import Route
+from outlast.config.drill import RouteName
 from outlast.routes.registry import ROUTES
 from outlast.run.checks import make_checkers
 from outlast.run.plan import make_plan
@@ -62,7 +62,7 @@ def test_a_routes_name_is_known_to_drills_and_to_the_command_line() -> None:
     route_option(probe)
     (choice,) = (one.type for one in probe.params)
     assert isinstance(choice, click.Choice)
-    assert set(choice.choices) == set(get_args(Route)) >= set(ROUTES)
+    assert set(choice.choices) == set(get_args(RouteName)) >= set(ROUTES)
 
 
 def test_the_workload_of_the_page_yields_ops_that_a_seed_repeats() -> None:

@@ -1,18 +1,19 @@
 """Clusters for Python programs and tests: ``with outlast.cluster("patroni") as c``.
 
 Plain functions and context managers over the asynchronous parts of the house, which run in a thread of their own
-(``runner``); there is no second implementation of anything. docs/testing-your-application.md shows its use.
+(``loop_thread``); there is no second implementation of anything. docs/testing-your-application.md shows its use.
 """
 
-from outlast.api.base import Cluster, Limits
-from outlast.api.found import FoundCluster
-from outlast.api.make import cluster
-from outlast.api.own import Injected, OwnCluster
+from outlast.api.base import ClusterHandle as Cluster
+from outlast.api.base import Limits
+from outlast.api.external_cluster import ExternalCluster
+from outlast.api.factory import cluster
+from outlast.api.lab_cluster import Injected, OwnCluster
 from outlast.api.recording import Recorded, Recording
 
 __all__ = [
     "Cluster",
-    "FoundCluster",
+    "ExternalCluster",
     "Injected",
     "Limits",
     "OwnCluster",

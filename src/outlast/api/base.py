@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from outlast.api import acknowledged as answers
-from outlast.api.endpoints import Endpoints
-from outlast.api.runner import Runner
+from outlast.api.acked_writes import describe_missing, read_values, values_query
+from outlast.api.connection_info import ConnectionInfo
+from outlast.api.loop_thread import LoopThread
 from outlast.clock import deadline_ns, now_ns
 from outlast.errors import ClusterError, ConfigError, OutlastError
 from outlast.systems.base import ClusterView, NodeView, Role
@@ -32,10 +32,10 @@ class Limits:
     lag_s: float = 5.0
 
 
-class Cluster(ABC):
+class ClusterHandle(ABC):
     """A cluster that is up. Every call is synchronous and bounded; none is meant for an event loop's thread."""
 
-    def __init__(self, runner: Runner, name: str, limits: Limits) -> None:
+    def __init__(self, runner: LoopThread, name: str, limits: Limits) -> None:
         self._runner = runner
         self._before_fault: str | None = None
         self.name = name
@@ -43,7 +43,7 @@ class Cluster(ABC):
 
     @abstractmethod
     async def _view(self) -> ClusterView:
-        """Return what it shows now. Raises ClusterError when nothing answers."""
+        """Return what it shows now. Raises ClusterError when nothing"""
 
     @abstractmethod
     async def _connect(self) -> Connection:
@@ -51,7 +51,7 @@ class Cluster(ABC):
 
     @property
     @abstractmethod
-    def endpoints(self) -> Endpoints:
+    def endpoints(self) -> ConnectionInfo:
         """Where its servers are, for a program outside."""
 
     @property
@@ -169,15 +169,15 @@ class Cluster(ABC):
         """
         if acknowledged is None:
             raise ConfigError("say which values the application believes are safe")
-        wanted = answers.query_of(query, table, column)
+        wanted = values_query(query, table, column)
         values = list(acknowledged)
         self.wait_until("whole")
 
         async def held() -> list[Any]:
             async with await self._connect() as connection:
-                return await answers.read_all(connection, wanted)
+                return await read_values(connection, wanted)
 
-        wrong = answers.complaint(values, self._runner.run(held()), exactly_once=exactly_once)
+        wrong = describe_missing(values, self._runner.run(held()), exactly_once=exactly_once)
         if wrong:
             raise AssertionError(wrong)
 

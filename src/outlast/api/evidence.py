@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from outlast.api.own import OwnCluster
+from outlast.api.lab_cluster import OwnCluster
 from outlast.api.recording import Recording
 from outlast.clock import deadline_ns, now_ns, timestamp
 from outlast.clusters import lifecycle
@@ -97,7 +97,7 @@ def _copy_end(path: Path, to: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(lab: str, timeout_s: float) -> Iterator[None]:
+def exclusive_lab(lab: str, timeout_s: float) -> Iterator[None]:
     """Hold a lab that is up for one test run at a time. Raises ClusterError when another has it for too long."""
     folder = lifecycle.lab_folder(lifecycle.the_lab(lab))
     deadline = deadline_ns(timeout_s)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from outlast.api.runner import Runner
+from outlast.api.loop_thread import LoopThread
 from outlast.config import DrillSpec
 from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON
@@ -86,7 +86,9 @@ class Recording:
     ``result`` is there after that. The faults that are injected meanwhile are part of its history.
     """
 
-    def __init__(self, runner: Runner, cluster: Cluster, injections: Injections, drill: DrillSpec) -> None:
+    def __init__(
+        self, runner: LoopThread, cluster: Cluster, injections: Injections, drill: DrillSpec
+    ) -> None:
         self._runner = runner
         self._cluster = cluster
         self._injections = injections

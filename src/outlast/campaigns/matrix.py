@@ -129,7 +129,7 @@ def summarise(runs: Sequence[Document]) -> Document:
 def _cell(run: MatrixRun, source: str, profile: str, name: str) -> _Cell:
     drill = load_drill(name, run.overrides_drill)
     overrides = ["ports={}", *run.overrides_cluster, f"profile={profile}"]
-    spec = load_cluster(source, overrides, wish=drill.cluster)
+    spec = load_cluster(source, overrides, needs=drill.cluster)
     check_words(drill, spec)
     return _Cell(source, name, drill, spec)
 

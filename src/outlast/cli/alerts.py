@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from outlast.alerts.drill import AlertReport, check_watched, run_alert_drill
 from outlast.cli.output import OUT, Reporter, say, table
 from outlast.clusters import lifecycle
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def print_alerts(report: AlertReport) -> None:
     for row in report.rows:
         fired = "skipped" if row.skipped else "yes" if row.fired else "NO"
         delay = "" if row.delay_s is None else f"{row.delay_s:.1f} s"
-        shown.add_row(row.alert, fired, delay, str(row.false_alarms), plain(row.skipped or row.cause))
+        shown.add_row(row.alert, fired, delay, str(row.false_alarms), literal_text(row.skipped or row.cause))
     OUT.print(shown)
     for event, episode in report.false_alarms:
         say(f"false alarm: {event.name} while {episode.cause}")

@@ -25,7 +25,7 @@ from outlast.config.overrides import parse_override
 from outlast.datasets.load import check_dataset
 from outlast.errors import ConfigError, OutlastError
 from outlast.monitoring.services import with_monitoring
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 from outlast.routes.registry import with_route
 from outlast.systems.postgres.backup import with_archive
 
@@ -69,7 +69,7 @@ def ask(what: str, overrides: Sequence[str], name: str | None, extras: Sequence[
     spec = asked.spec()
     lab = name or _valid("Name of the lab", free_name(spec.name), _check_name)
     text = written(spec)
-    ERR.print(plain(f"\n{text}"))
+    ERR.print(literal_text(f"\n{text}"))
     file = _valid("Keep this as a file (.yaml); empty: no", "", _check_file)
     if file:
         write_file(file, text)
@@ -254,7 +254,7 @@ def _valid(words: str, default: str, check: Callable[[str], None], accept: str |
         try:
             check(answer)
         except OutlastError as error:
-            ERR.print(plain(f"  {error.message}" + (f"; {error.hint}" if error.hint else "")))
+            ERR.print(literal_text(f"  {error.message}" + (f"; {error.hint}" if error.hint else "")))
         else:
             return answer
 

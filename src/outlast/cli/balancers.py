@@ -28,7 +28,7 @@ from outlast.config import BalancerCluster, ClusterSpec, load_balancers
 from outlast.config.loader import load_clusters
 from outlast.errors import ConfigError
 from outlast.hosts.state import state_folder
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 from outlast.systems.base import Cluster, ClusterView, Progress, Role
 
 if TYPE_CHECKING:
@@ -114,12 +114,14 @@ async def _init(
     shown: list[JSON] = []
     try:
         for spec in specs:
-            ERR.print(plain(f"Creating network: {spec.network} ({spec.subnet})"))
+            ERR.print(literal_text(f"Creating network: {spec.network} ({spec.subnet})"))
             found = await lifecycle.bring_up(spec, spec.name, tell, keep=True)
             made.append(spec.name)
             for node in spec.nodes:
                 checks = await _healthy(found.cluster, node.name)
-                ERR.print(plain(f"   {node.name} is healthy (after {checks} check{'s' * (checks > 1)})"))
+                ERR.print(
+                    literal_text(f"   {node.name} is healthy (after {checks} check{'s' * (checks > 1)})")
+                )
             shown.append(
                 {
                     "lab": spec.name,
@@ -256,7 +258,7 @@ def _which(described: BalancerCluster, specs: Sequence[ClusterSpec], balancer: s
 def _teller(verbose: bool) -> Progress:
     def tell(words: str) -> None:
         if verbose or words.startswith("left out"):
-            ERR.print(plain(f"   {words}"))
+            ERR.print(literal_text(f"   {words}"))
 
     return tell
 

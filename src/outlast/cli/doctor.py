@@ -13,7 +13,7 @@ from outlast.clusters import lifecycle
 from outlast.clusters.diagnosis import State, is_well
 from outlast.clusters.examine import examine
 from outlast.clusters.machine import examine_machine
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
@@ -33,9 +33,11 @@ async def doctor(lab: str | None, as_json: bool) -> int:
         print_json({"lab": lab, "well": is_well(found), "checks": checks})
     else:
         for one in found:
-            OUT.print(plain(f"{one.state:<8}", _STYLES[one.state]) + plain(f"{one.check}: {one.said}"))
+            OUT.print(
+                literal_text(f"{one.state:<8}", _STYLES[one.state]) + literal_text(f"{one.check}: {one.said}")
+            )
             if one.remedy:
-                OUT.print(plain(f"        → {one.remedy}"))
+                OUT.print(literal_text(f"        → {one.remedy}"))
     return 0 if is_well(found) else 1
 
 

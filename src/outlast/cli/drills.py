@@ -82,7 +82,7 @@ async def drill(
     planned = [(name, load_drill(name, for_drill)) for name in names]
     clusters = [
         with_route(
-            load_cluster(system or one.cluster.preset or "patroni", for_cluster, wish=one.cluster), one.route
+            load_cluster(system or one.cluster.preset or "patroni", for_cluster, needs=one.cluster), one.route
         )
         for _, one in planned
     ]

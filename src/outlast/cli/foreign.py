@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from outlast.cli.output import OUT, print_json, say, table
 from outlast.clusters.failover_cost import Loss
 from outlast.clusters.foreign import Foreign, look
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
@@ -68,20 +68,22 @@ def _tell(found: Foreign) -> None:
     nodes = table("node", "role", "state", "timeline", "lag", "sync", "address")
     for node in found.nodes:
         nodes.add_row(
-            plain(node.name),
+            literal_text(node.name),
             node.role,
-            plain(node.state if node.healthy else f"{node.state} (!)"),
+            literal_text(node.state if node.healthy else f"{node.state} (!)"),
             str(node.timeline or ""),
             "" if node.lag_bytes is None else f"{node.lag_bytes} B",
             node.sync or "",
-            plain(f"{node.address}:{node.port}" if node.port else node.address),
+            literal_text(f"{node.address}:{node.port}" if node.port else node.address),
         )
     OUT.print(nodes)
     if found.slots:
         slots = table("slot", "kind", "active", "holds back", "state")
         for slot in found.slots:
             held = "" if slot.retained_bytes is None else f"{slot.retained_bytes} B"
-            slots.add_row(plain(slot.name), slot.kind, str(slot.active).lower(), held, slot.wal_status or "")
+            slots.add_row(
+                literal_text(slot.name), slot.kind, str(slot.active).lower(), held, slot.wal_status or ""
+            )
         OUT.print(slots)
     say("; ".join(f"{name} = {value}" for name, value in found.settings.items() if value))
     say(f"a failover now: {_words(found.failover)}")

@@ -24,8 +24,8 @@ from outlast.history.store import load_run, save_document
 from outlast.hosts.state import runs_folder
 from outlast.report.findings import finding_document
 from outlast.report.json import Document, run_document
+from outlast.report.literal import literal_text
 from outlast.report.matrix import print_matrix
-from outlast.report.plain import plain
 from outlast.report.terminal import print_run
 from outlast.run.conclude import judge_again
 
@@ -125,7 +125,7 @@ def write_matrix(html_file: str, matrix: Document) -> None:
     stores = [one if one.exists() else runs_folder() / one.name for one in stores]
     runs = [(load_run(folder), folder) for folder in stores if (folder / "run.json").is_file()]
     write_matrix_page(Path(html_file), matrix, runs)
-    ERR.print(plain(f"written: {html_file}"))
+    ERR.print(literal_text(f"written: {html_file}"))
 
 
 def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
@@ -163,7 +163,7 @@ def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
         from outlast.report.html import write_page
 
         write_page(Path(html_file), list(zip(runs, folders, strict=True)))
-        ERR.print(plain(f"written: {html_file}"))
+        ERR.print(literal_text(f"written: {html_file}"))
     if as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"runs": whole})

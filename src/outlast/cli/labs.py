@@ -24,7 +24,7 @@ from outlast.config import ClusterSpec, load_env_file
 from outlast.config.loader import load_clusters
 from outlast.errors import ClusterError, ConfigError
 from outlast.monitoring.services import addresses, with_monitoring
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 from outlast.routes.registry import routes
 from outlast.systems.base import Cluster, ClusterView, HasServers, NodeView, Role
 from outlast.systems.postgres.install import find
@@ -278,7 +278,7 @@ async def logs(lab: str | None, node: str | None, lines: int, as_json: bool) -> 
             last: list[JSON] = list(text.splitlines()[-lines:])
             documents.append({"node": name, "log": log, "path": str(path), "lines": last})
             if not as_json:
-                ERR.print(plain(f"== {name}: {log} ({path})", "bold"))
+                ERR.print(literal_text(f"== {name}: {log} ({path})", "bold"))
                 for line in last:
                     say(str(line))
     if as_json:

@@ -13,7 +13,7 @@ from outlast.cli.options import json_option
 from outlast.cli.output import OUT, print_json, run_async, table
 from outlast.errors import UnavailableError
 from outlast.hosts.state import labs_folder, runs_folder
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.faults.base import Fault
@@ -150,7 +150,7 @@ def ls(kind: str, as_json: bool) -> None:
     columns = list(dict.fromkeys(key for one in found for key in one if not isinstance(one[key], list)))
     shown = table(*columns)
     for one in found:
-        shown.add_row(*(plain("" if one.get(key) is None else str(one[key])) for key in columns))
+        shown.add_row(*(literal_text("" if one.get(key) is None else str(one[key])) for key in columns))
     OUT.print(shown)
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 import outlast
 from outlast.cli.output import ERR
 from outlast.errors import OutlastError
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 USAGE: Final = 64
 OUR_FAULT: Final = 70
@@ -187,9 +187,9 @@ def our_fault(error: Exception, verbose: bool) -> int:
 
 def complain(message: str, hint: str | None) -> None:
     """Print an error and its hint to stderr, taken literally."""
-    ERR.print(Text.assemble(("error: ", "bold red"), plain(message)))
+    ERR.print(Text.assemble(("error: ", "bold red"), literal_text(message)))
     if hint:
-        ERR.print(Text.assemble(("hint: ", "bold"), plain(hint)))
+        ERR.print(Text.assemble(("hint: ", "bold"), literal_text(hint)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from outlast.cli.output import ERR, asynchronous, print_json, say
 from outlast.clusters import lifecycle
 from outlast.notify.notifier import notifying
 from outlast.notify.webhook import choose
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
@@ -40,7 +40,7 @@ async def notify(url: str, lab: str | None, for_s: float | None, as_json: bool) 
         async with notifying(
             cluster,
             about,
-            lambda words: ERR.print(plain(words)),
+            lambda words: ERR.print(literal_text(words)),
             lambda event, body: events.append({"event": event, **body}),
         ) as tell:
             tell("watching", {"system": cluster.spec.system})

@@ -135,7 +135,7 @@ def validate(file: str, as_json: bool) -> None:
         from outlast.run.drill import check_words
 
         own = found.cluster.preset
-        cluster = with_route(load_cluster(own or "patroni", wish=found.cluster), found.route)
+        cluster = with_route(load_cluster(own or "patroni", needs=found.cluster), found.route)
         check_words(found, cluster if own else None)
         described: JSON = {"kind": "drill", "name": found.name, "duration_s": found.duration_s}
         words = f"drill {found.name}: {len(found.timeline)} entries in {found.duration_s:g} s"

@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from outlast.errors import ConfigError
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
@@ -71,7 +71,7 @@ def print_json(document: JSON) -> None:
 
 def say(text: str) -> None:
     """Print a line for a person to stdout, taken literally: no markup in names or messages has an effect."""
-    OUT.print(plain(text))
+    OUT.print(literal_text(text))
 
 
 class Reporter:
@@ -80,7 +80,7 @@ class Reporter:
     def __init__(self, title: str, *, quiet: bool = False) -> None:
         self._title = title
         self._quiet = quiet
-        self._status = None if quiet or not ERR.is_terminal else ERR.status(plain(title))
+        self._status = None if quiet or not ERR.is_terminal else ERR.status(literal_text(title))
         self._words = ""
         self._below: RenderableType | None = None
 
@@ -96,7 +96,7 @@ class Reporter:
 
     def _draw(self) -> None:
         if self._status is not None:
-            line = plain(f"{self._title}: {self._words}")
+            line = literal_text(f"{self._title}: {self._words}")
             self._status.update(line if self._below is None else Group(line, self._below))
 
     def __enter__(self) -> Reporter:
@@ -116,7 +116,7 @@ class Reporter:
         if self._status is not None:
             self._draw()
         else:
-            ERR.print(plain(f"{self._title}: {words}"))
+            ERR.print(literal_text(f"{self._title}: {words}"))
 
 
 class Watcher:
@@ -138,7 +138,7 @@ class Watcher:
     def __call__(self, headline: str, body: RenderableType, words: str) -> None:
         """Show headline and body, or headline and words where nothing can be overwritten."""
         if self._live is not None:
-            self._live.update(Group(plain(headline), body), refresh=True)
+            self._live.update(Group(literal_text(headline), body), refresh=True)
         elif (line := f"{headline}; {words}") != self._last:
             self._last = line
             say(line)

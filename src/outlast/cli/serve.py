@@ -12,7 +12,7 @@ import click
 from outlast.cli.options import json_option
 from outlast.cli.output import ERR, asynchronous, print_json
 from outlast.errors import ConfigError
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 PORT: Final = 8432
 
@@ -44,7 +44,7 @@ async def serve(port: int, token_file: str | None, no_token: bool, as_json: bool
             return
         # The token stands in the fragment: a browser keeps that to itself, and so no log gets it.
         where = f"{address}#token={shown}" if shown else address
-        ERR.print(plain(f"{where}\nCtrl-C ends it."))
+        ERR.print(literal_text(f"{where}\nCtrl-C ends it."))
 
     with contextlib.suppress(asyncio.CancelledError):  # to be stopped is how it ends
         await server.serve(port, token, ready)

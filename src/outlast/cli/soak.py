@@ -32,7 +32,7 @@ from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import run_document
 from outlast.report.junit import junit
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 from outlast.report.terminal import print_run
 from outlast.run.conclude import Outcome
 from outlast.soak.diary import Diary
@@ -216,15 +216,15 @@ class _Progress:
     def __call__(self, words: str) -> None:
         """Show the line."""
         if self._status is not None:
-            self._status.update(plain(words))
+            self._status.update(literal_text(words))
         elif self._count % PLAIN_EVERY == 0:
-            ERR.print(plain(words))
+            ERR.print(literal_text(words))
         self._count += 1
 
     @property
     def above(self) -> Callable[[str], None]:
         """What prints a line that stays."""
-        return lambda words: ERR.print(plain(words))
+        return lambda words: ERR.print(literal_text(words))
 
 
 COMMANDS: Final = (soak,)

@@ -17,7 +17,7 @@ from outlast.clock import now_ns
 from outlast.errors import OutlastError
 from outlast.faults import journal
 from outlast.history.live import Live, read_live
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 from outlast.systems.base import Cluster, ClusterView
 
 WATCH_S: Final = 1.0
@@ -47,9 +47,9 @@ def node_table(view: ClusterView) -> Table:
     for node in view.nodes:
         lag = "" if node.lag_bytes is None else f"{node.lag_bytes} B"
         shown.add_row(
-            plain(node.name),
+            literal_text(node.name),
             node.role,
-            plain(node.state if node.healthy else f"{node.state} (!)"),
+            literal_text(node.state if node.healthy else f"{node.state} (!)"),
             str(node.timeline or ""),
             lag,
             node.sync or "",
@@ -84,7 +84,7 @@ class Watched:
             parts += [Text(""), self._run(live)]
             words.append(f"{live.drill}: {live.phase}" + (", NO ACK" if live.outage_s > NO_ACK_S else ""))
         if faults:
-            parts += [Text.assemble(("faults    ", "bold"), plain("; ".join(faults)))]
+            parts += [Text.assemble(("faults    ", "bold"), literal_text("; ".join(faults)))]
             words.append(f"faults: {'; '.join(faults)}")
         return headline(view, cluster), Group(*parts), "; ".join(words)
 
@@ -93,7 +93,7 @@ class Watched:
         counter = f"{live.outage_s:.1f} s without an ack" if out else "acknowledging"
         return Text.assemble(
             ("run       ", "bold"),
-            plain(f"{live.drill}: {live.phase}, {live.elapsed_s:.0f} of {live.duration_s:.0f} s\n"),
+            literal_text(f"{live.drill}: {live.phase}, {live.elapsed_s:.0f} of {live.duration_s:.0f} s\n"),
             ("acks      ", "bold"),
             f"{sparkline(list(self._rates))} {live.rate_per_s:.0f}/s",
             "" if live.p99_ms is None else f", 99 % within {live.p99_ms:.1f} ms",

@@ -24,7 +24,7 @@ from outlast.clusters.systems import system
 from outlast.config import ClusterSpec, load_cluster, to_document
 from outlast.datasets.load import check_dataset, load_dataset
 from outlast.errors import ClusterError, ConfigError, HostError, UnavailableError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.hosts.netns import clocks, disks
 from outlast.hosts.netns.lab import NetnsLab, bound
 from outlast.hosts.state import labs_folder, state_folder
@@ -160,7 +160,7 @@ def keep_spec(cluster: Cluster) -> None:
 
 
 def _write_spec(folder: Path, spec: ClusterSpec) -> None:
-    write_whole(folder / SPEC_NAME, json.dumps(to_document(spec)))
+    write_atomic(folder / SPEC_NAME, json.dumps(to_document(spec)))
 
 
 async def _beside(cluster: Cluster, progress: Progress) -> None:

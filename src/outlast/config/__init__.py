@@ -12,7 +12,7 @@ from outlast.config.cluster import ClusterSpec, NodeSpec, PostgresqlSpec, Servic
 from outlast.config.drill import (
     SYMBOLIC_TARGETS,
     ClientsSpec,
-    ClusterWish,
+    ClusterNeeds,
     DrillSpec,
     TimelineEntry,
     WorkloadSpec,
@@ -40,8 +40,8 @@ __all__ = [
     "BalancerCluster",
     "BalancerSpec",
     "ClientsSpec",
+    "ClusterNeeds",
     "ClusterSpec",
-    "ClusterWish",
     "DrillSpec",
     "EnvSettings",
     "NodeSpec",

@@ -54,7 +54,7 @@ Action = Literal[
     "backup",
     "mistake",
 ]
-Route = Literal["libpq", "haproxy", "pgbouncer", "pgpool"]
+RouteName = Literal["libpq", "haproxy", "pgbouncer", "pgpool"]
 Level = Literal["read-committed", "repeatable-read", "serializable"]
 Limit = bool | int | float
 
@@ -202,7 +202,7 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class ClusterWish:
+class ClusterNeeds:
     """What a drill asks of its cluster. preset: where to start from, or None for whatever the person asked.
 
     settings: keys of a ClusterSpec that the drill needs; --set outranks them.
@@ -212,7 +212,7 @@ class ClusterWish:
     settings: Mapping[str, JsonValue] = Field(default_factory=dict)
 
 
-def _wish(value: object) -> object:
+def _needs(value: object) -> object:
     if isinstance(value, str):
         return {"preset": value}
     if not isinstance(value, dict):
@@ -225,8 +225,8 @@ def _wish(value: object) -> object:
     return {"preset": value.get("preset"), "settings": settings}
 
 
-def _wish_document(wish: ClusterWish) -> dict[str, JsonValue]:
-    return {"preset": wish.preset, **wish.settings}
+def _needs_document(needs: ClusterNeeds) -> dict[str, JsonValue]:
+    return {"preset": needs.preset, **needs.settings}
 
 
 def _checks(value: object) -> dict[str, Limit]:
@@ -284,11 +284,11 @@ class DrillSpec:
         default_factory=dict, description="limits that decide the verdict: {acked_lost: 0, outage_s: 30, …}"
     )
     needs: tuple[Identifier, ...] = Field(default=(), description="capabilities without which it is skipped")
-    cluster: Annotated[ClusterWish, BeforeValidator(_wish), PlainSerializer(_wish_document)] = Field(
-        default_factory=ClusterWish, description="a preset, or settings that the drill needs of its cluster"
+    cluster: Annotated[ClusterNeeds, BeforeValidator(_needs), PlainSerializer(_needs_document)] = Field(
+        default_factory=ClusterNeeds, description="a preset, or settings that the drill needs of its cluster"
     )
     level: Level = Field(default="read-committed", description="isolation level of the clients' transactions")
-    route: Route | None = Field(
+    route: RouteName | None = Field(
         default=None,
         description="how clients find the primary: libpq, haproxy, pgbouncer or pgpool; null takes the system's own",
     )

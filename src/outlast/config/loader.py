@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from outlast.config.balancer import BalancerCluster
 from outlast.config.cluster import ClusterSpec
 from outlast.config.document import Document, Place, parse_document, read_document
-from outlast.config.drill import ClusterWish, DrillSpec
+from outlast.config.drill import ClusterNeeds, DrillSpec
 from outlast.config.formats.base import Path
 from outlast.config.overrides import apply_overrides
 from outlast.config.serialise import to_document
@@ -28,14 +28,14 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 
 
 def load_cluster(
-    source: str | FilePath, overrides: Sequence[str] = (), *, wish: ClusterWish | None = None
+    source: str | FilePath, overrides: Sequence[str] = (), *, needs: ClusterNeeds | None = None
 ) -> ClusterSpec:
     """Return the cluster that a preset or a file describes.
 
-    source: a preset's name or a path. overrides: ``key=value`` texts, the last one winning. wish: what a
+    source: a preset's name or a path. overrides: ``key=value`` texts, the last one winning. needs: what a
     drill asks of its cluster; it outranks the source, and overrides outrank it. Raises ConfigError.
     """
-    specs = load_clusters(source, overrides, wish=wish)
+    specs = load_clusters(source, overrides, needs=needs)
     if len(specs) > 1:
         names = ", ".join(spec.name for spec in specs)
         raise ConfigError(f"describes {len(specs)} clusters: {names}", file=str(source), key="balancers")
@@ -43,7 +43,7 @@ def load_cluster(
 
 
 def load_clusters(
-    source: str | FilePath, overrides: Sequence[str] = (), *, wish: ClusterWish | None = None
+    source: str | FilePath, overrides: Sequence[str] = (), *, needs: ClusterNeeds | None = None
 ) -> tuple[ClusterSpec, ...]:
     """Return all clusters that a preset or a file describes: several when it is a balancer JSON that does.
 
@@ -51,10 +51,10 @@ def load_clusters(
     """
     document = _find(source, "preset", _shipped(_PRESETS))
     if "balancers" not in document.data:
-        return (_cluster(_named(document, source), overrides, wish),)
+        return (_cluster(_named(document, source), overrides, needs),)
     described = validate(BalancerCluster, document).clusters()
     places: dict[Path, Place] = {(): document.place(())}
-    return tuple(_cluster(Document(to_document(spec), places), overrides, wish) for spec in described)
+    return tuple(_cluster(Document(to_document(spec), places), overrides, needs) for spec in described)
 
 
 def load_balancers(path: str | FilePath) -> BalancerCluster:
@@ -72,9 +72,9 @@ def load_any(source: str | FilePath) -> tuple[ClusterSpec, ...] | DrillSpec:
     return load_drill(source) if any(scope_of(key) == "drill" for key in keys) else load_clusters(source)
 
 
-def _cluster(document: Document, overrides: Sequence[str], wish: ClusterWish | None) -> ClusterSpec:
-    if wish is not None:
-        for key, value in wish.settings.items():
+def _cluster(document: Document, overrides: Sequence[str], needs: ClusterNeeds | None) -> ClusterSpec:
+    if needs is not None:
+        for key, value in needs.settings.items():
             document = document.with_value((key,), value, Place("the drill's cluster"))
     document = apply_overrides(document, overrides, known=settings_of(ClusterSpec), what="cluster")
     return validate(ClusterSpec, document)

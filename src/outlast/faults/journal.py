@@ -19,7 +19,7 @@ from outlast.clock import now_ns
 from outlast.errors import HostError, OutlastError
 from outlast.faults.base import Fault, Injection, Staged
 from outlast.faults.registry import fault
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.history.history import JSON
 from outlast.hosts.base import Lab
 from outlast.systems.base import Cluster
@@ -40,7 +40,7 @@ class Entry:
 
     def write(self) -> None:
         """Write it down, all or nothing."""
-        write_whole(self.path, json.dumps(self.injection.to_document()))
+        write_atomic(self.path, json.dumps(self.injection.to_document()))
 
     def remove(self) -> None:
         """Forget it: it is healed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from outlast.errors import HistoryError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.history.history import JSON
 
 FILE: Final = "matrix.json"
@@ -19,7 +19,7 @@ def save_matrix(folder: Path, document: dict[str, JSON]) -> None:
     """Write a matrix's document below folder, whole or not at all. Raises HistoryError."""
     stored = {"format": FORMAT, "version": VERSION, "document": document}
     try:
-        write_whole(folder / FILE, json.dumps(stored, indent=1))
+        write_atomic(folder / FILE, json.dumps(stored, indent=1))
     except OSError as error:
         raise HistoryError(f"cannot store the matrix: {error}", file=str(folder)) from error
 

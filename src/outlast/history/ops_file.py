@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlast.errors import HistoryError
-from outlast.files import replacing
+from outlast.files import atomic_path
 from outlast.history.op import NEVER, NONE, Ops
 
 _BATCH_OPS: Final = 1 << 17
@@ -47,7 +47,7 @@ def write_ops(path: Path, ops: Ops) -> None:
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     try:
         with (
-            replacing(path) as new,
+            atomic_path(path) as new,
             pa.OSFile(str(new), "wb") as sink,
             pa.ipc.new_file(sink, batch.schema, options=options) as writer,
         ):

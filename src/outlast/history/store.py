@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from outlast.errors import HistoryError
-from outlast.files import replacing, write_whole
+from outlast.files import atomic_path, write_atomic
 from outlast.history.history import (
     JSON,
     FaultRecord,
@@ -193,7 +193,7 @@ def _restored(stored: dict[str, Any] | None, path: Path) -> RestoredRead | None:
 
 
 def _write_values(path: Path, values: Mapping[str, I64]) -> None:
-    with replacing(path) as new, new.open("wb") as file:
+    with atomic_path(path) as new, new.open("wb") as file:
         np.savez(file, **values)  # type: ignore[arg-type]  # numpy types its own allow_pickle into the **kwds
 
 
@@ -206,7 +206,7 @@ def _read_values(path: Path) -> dict[str, I64]:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(value, indent=1), synced=True)
+    write_atomic(path, json.dumps(value, indent=1), synced=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

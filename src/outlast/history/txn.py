@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from outlast.collector import collector_paused
 from outlast.errors import HistoryError
+from outlast.gc_pause import pause_gc
 from outlast.history.op import I32, I64, NONE, U8, Mask, Ops, Outcome
 
 _CHUNK_OPS: Final = 20_000
@@ -86,7 +86,7 @@ def transactions(ops: Ops, *, lists: bool) -> Txns:
     transactions without micro-operations. Raises HistoryError, naming the op, for a payload that is no
     transaction. About 1 µs a micro-operation and 30 ns an element.
     """
-    with collector_paused():
+    with pause_gc():
         return _flatten(ops, lists)
 
 

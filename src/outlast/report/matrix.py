@@ -9,7 +9,7 @@ from rich.table import Table
 
 from outlast.history.history import JSON
 from outlast.report.json import Document
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 _COLUMNS = ("drill", "system", "profile", "sync", "verdict", "outage s", "spread", "model s", "lost", "two writers s",
             "rejoin s", "")  # fmt: skip
@@ -23,12 +23,12 @@ def print_matrix(console: Console, matrix: Document) -> None:
     cells = matrix["cells"]
     for cell in cells if isinstance(cells, list) else []:
         if isinstance(cell, dict):
-            shown.add_row(*(plain(text) for text in cell_words(cell)))
+            shown.add_row(*(literal_text(text) for text in cell_words(cell)))
     console.print(shown)
     told = "" if matrix["complete"] else ", not complete"
-    console.print(plain(f"{str(matrix['verdict']).upper()}  {matrix['runs']} runs a cell{told}"))
-    console.print(plain(f"  store  {matrix['store']}"))
-    console.print(plain(f"  repeat {matrix['replay']}"))
+    console.print(literal_text(f"{str(matrix['verdict']).upper()}  {matrix['runs']} runs a cell{told}"))
+    console.print(literal_text(f"  store  {matrix['store']}"))
+    console.print(literal_text(f"  repeat {matrix['replay']}"))
 
 
 def cell_words(cell: Mapping[str, JSON]) -> list[str]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from outlast.history.history import JSON
 from outlast.report.json import Document
-from outlast.report.plain import plain
+from outlast.report.literal import literal_text
 
 EVIDENCE_MAX: Final = 5
 _STYLES: Final = {
@@ -31,16 +31,18 @@ def print_run(console: Console, run: Document) -> None:
     console.print(
         Text.assemble(
             (verdict.upper(), _STYLES.get(verdict, "bold")),
-            plain(f"  {run['drill']} on {run['system']}, profile {run['profile']}, sync {run['sync']}"),
+            literal_text(
+                f"  {run['drill']} on {run['system']}, profile {run['profile']}, sync {run['sync']}"
+            ),
         )
     )
     if run["title"]:
-        console.print(plain(f"      {run['title']}", "dim"))
+        console.print(literal_text(f"      {run['title']}", "dim"))
     console.print(_figures(run))
     for fault in _list(run["faults"]):
         healed = "not healed" if fault["healed_s"] is None else f"healed at {fault['healed_s']} s"
         console.print(
-            plain(
+            literal_text(
                 f"  fault  {fault['fault']} on {', '.join(map(str, _plain(fault['targets'])))} at {fault['at_s']} s, "
                 f"{healed}; effective: {_yes(fault['effective'])} ({fault['evidence']})"
                 + "".join(f"; by {means}" for means in _plain(fault["means"]))
@@ -48,15 +50,17 @@ def print_run(console: Console, run: Document) -> None:
         )
     for check in _list(run["checks"]):
         _print_check(console, check)
-    console.print(plain(f"  store  {run['store']}"))
-    console.print(plain(f"  repeat {run['replay']}"))
+    console.print(literal_text(f"  store  {run['store']}"))
+    console.print(literal_text(f"  repeat {run['replay']}"))
 
 
 def print_brief(console: Console, run: Document) -> None:
     """Print a member of a suite in a line, and what was wrong with it below."""
     verdict = str(run["verdict"])
     if "reason" in run:
-        console.print(Text.assemble((verdict.upper(), "dim"), plain(f"  {run['drill']}: {run['reason']}")))
+        console.print(
+            Text.assemble((verdict.upper(), "dim"), literal_text(f"  {run['drill']}: {run['reason']}"))
+        )
         return
     figures = [
         f"{name} {_figure(run[name])}"
@@ -66,18 +70,20 @@ def print_brief(console: Console, run: Document) -> None:
     console.print(
         Text.assemble(
             (verdict.upper(), _STYLES.get(verdict, "bold")),
-            plain(f"  {run['drill']}: {run['title']}" + (f" ({', '.join(figures)})" if figures else "")),
+            literal_text(
+                f"  {run['drill']}: {run['title']}" + (f" ({', '.join(figures)})" if figures else "")
+            ),
         )
     )
     if "outcome" in run:
-        console.print(plain(f"  {run['outcome']}"))
+        console.print(literal_text(f"  {run['outcome']}"))
     if verdict == "pass":
         return
     for check in _list(run["checks"]):
         if check["verdict"] != "pass":
             _print_check(console, check)
-    console.print(plain(f"  store  {run['store']}"))
-    console.print(plain(f"  repeat {run['replay']}"))
+    console.print(literal_text(f"  store  {run['store']}"))
+    console.print(literal_text(f"  repeat {run['replay']}"))
 
 
 def _figures(run: Document) -> Table:
@@ -112,7 +118,9 @@ def _figures(run: Document) -> Table:
     ]
     for name, value, limit, words in rows:
         shown = "not measured" if value is None else _figure(value)
-        table.add_row(plain(f"  {name}"), plain(shown, "bold"), plain(limit), plain(words))
+        table.add_row(
+            literal_text(f"  {name}"), literal_text(shown, "bold"), literal_text(limit), literal_text(words)
+        )
     return table
 
 
@@ -122,16 +130,16 @@ def _print_check(console: Console, check: Document) -> None:
         Text.assemble(
             "  check  ",
             (verdict, _STYLES.get(verdict, "")),
-            plain(f"  {check['name']}: {check['summary']}{_held(check)}"),
+            literal_text(f"  {check['name']}: {check['summary']}{_held(check)}"),
         )
     )
     if verdict == "pass":
         return
     evidence = _list(check["evidence"])
     for one in evidence[:EVIDENCE_MAX]:
-        console.print(plain(f"           {one['message']}"))
+        console.print(literal_text(f"           {one['message']}"))
     if len(evidence) > EVIDENCE_MAX:
-        console.print(plain(f"           … and {len(evidence) - EVIDENCE_MAX} more in the store"))
+        console.print(literal_text(f"           … and {len(evidence) - EVIDENCE_MAX} more in the store"))
 
 
 def _figure(value: JSON) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from outlast.clock import now_ns, seconds_between
 from outlast.errors import HistoryError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.history.history import FaultRecord
 from outlast.history.live import FILE, POINTER, Live, LiveFault
 from outlast.history.reading import LiveCounts, live_counts, recent_latencies_ms
@@ -148,4 +148,4 @@ def announced(lab: Lab) -> tuple[Path, ...]:
 def _replace(path: Path, text: str) -> None:
     """Write a file as a whole; a full disk or a folder that has gone takes the news, never the run."""
     with contextlib.suppress(OSError):
-        write_whole(path, text)
+        write_atomic(path, text)

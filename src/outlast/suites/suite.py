@@ -253,7 +253,7 @@ def _routed(spec: ClusterSpec, drill: DrillSpec) -> tuple[ClusterSpec, str]:
 def _of_case(case: Case, run: SuiteRun) -> _Member:
     for_cluster, for_drill = split_overrides(case.sets)
     drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
-    spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], wish=drill.cluster)
+    spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], needs=drill.cluster)
     spec, elsewhere = _routed(spec, drill)
     check_words(drill, spec)
     sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
@@ -268,10 +268,10 @@ def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpe
     """Return the cluster for a drill, or for checks: what the person says outranks the drill and the suite."""
     if run.lab is not None:
         return lifecycle.attach(run.lab).spec
-    wish = drill.cluster if drill is not None else None
-    source = run.system or suite.system or (wish.preset if wish else None) or DEFAULT_SYSTEM
+    needs = drill.cluster if drill is not None else None
+    source = run.system or suite.system or (needs.preset if needs else None) or DEFAULT_SYSTEM
     # Free ports: a suite may run beside a cluster that has the preset's.
-    spec = load_cluster(source, ["ports={}", *suite.settings, *run.overrides_cluster], wish=wish)
+    spec = load_cluster(source, ["ports={}", *suite.settings, *run.overrides_cluster], needs=needs)
     return with_monitoring(spec) if suite.watched else spec
 
 

@@ -23,10 +23,10 @@ from outlast.errors import ClusterError, ConfigError, HostError, OutlastError, U
 from outlast.history.store import load_run
 from outlast.hosts.state import runs_folder
 from outlast.report.html import page_of
-from outlast.web.api import labs, work
-from outlast.web.api.asked import Name, Session
-from outlast.web.api.start import OfHub
-from outlast.web.guard import Door, Guard
+from outlast.web.api import drills, labs
+from outlast.web.api.actions import HubDependency
+from outlast.web.api.models import Name, SessionRequest
+from outlast.web.guard import Guard, GuardMiddleware
 from outlast.web.hub import Hub
 
 STATIC: Final = Path(str(files("outlast.web"))) / "static"
@@ -55,11 +55,11 @@ def make_app(guard: Guard) -> FastAPI:
         lifespan=living,
     )
     app.state.hub, app.state.guard = hub, guard
-    app.add_middleware(Door, guard=guard)
+    app.add_middleware(GuardMiddleware, guard=guard)
     app.add_exception_handler(OutlastError, _refused)
     app.add_exception_handler(RequestValidationError, _misspelt)
     app.add_exception_handler(HTTPException, _plain)
-    for router in (pages, labs.router, work.router):
+    for router in (pages, labs.router, drills.router):
         app.include_router(router)
     return app
 
@@ -79,10 +79,10 @@ async def static(name: str) -> Response:
 
 
 @pages.post("/api/v1/session", status_code=204)
-async def session(request: Request, asked: Session) -> Response:
+async def session(request: Request, body: SessionRequest) -> Response:
     """Trade the token for a cookie."""
     guard: Guard = request.app.state.guard
-    if not guard.admits(asked.token):
+    if not guard.admits(body.token):
         return JSONResponse({"error": "that is not the token"}, 401)
     response = Response(status_code=204)
     response.set_cookie(guard.cookie, guard.open_session(), httponly=True, samesite="strict", path="/")
@@ -90,7 +90,7 @@ async def session(request: Request, asked: Session) -> Response:
 
 
 @pages.get("/api/v1/stream", response_class=StreamingResponse)
-async def stream(hub: OfHub, lab: Name | None = None) -> Response:
+async def stream(hub: HubDependency, lab: Name | None = None) -> Response:
     """Server-sent events: hello, then scene, figures, event, job, labs, runs as they change."""
     return StreamingResponse(
         hub.stream(lab), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}

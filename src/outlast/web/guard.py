@@ -86,7 +86,7 @@ class Guard:
         return None
 
 
-class Door:
+class GuardMiddleware:
     """The guard as an ASGI middleware: around streams too, which it must not hold back."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:

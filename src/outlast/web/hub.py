@@ -10,14 +10,14 @@ from typing import Final
 from outlast.clusters import lifecycle
 from outlast.history.history import JSON
 from outlast.hosts.state import runs_folder
-from outlast.web.jobs import Job, Jobs
-from outlast.web.runs import Runs
-from outlast.web.watch import LabWatch
+from outlast.web.jobs import CommandJob, JobList
+from outlast.web.lab_watch import LabWatch
+from outlast.web.run_index import RunIndex
 
 WAITING_MAX: Final = 500
 """Messages that wait for one slow reader; with more its stream ends, and its page begins anew."""
 
-HOUSE_S: Final = 1.0
+LISTS_S: Final = 1.0
 QUIET_S: Final = 15.0
 LINGER_S: Final = 10.0
 """How long a lab is watched on after the last reader has gone: pages are loaded again."""
@@ -25,7 +25,7 @@ LINGER_S: Final = 10.0
 Message = tuple[str, str]
 
 
-def encoded(kind: str, document: JSON) -> bytes:
+def encode_event(kind: str, document: JSON) -> bytes:
     """Return a message as server-sent events have it. Source: the HTML standard, "Server-sent events"."""
     return f"event: {kind}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n".encode()
 
@@ -34,11 +34,11 @@ class Hub:
     """All streams, all watched labs, the list of labs and runs, and the jobs."""
 
     def __init__(self) -> None:
-        self.jobs = Jobs(self._job_changed)
-        self.runs = Runs()
+        self.jobs = JobList(self._job_changed)
+        self.runs = RunIndex()
         self._readers: dict[asyncio.Queue[bytes | None], str] = {}
         self._watches: dict[str, tuple[LabWatch, asyncio.Task[None]]] = {}
-        self._house: asyncio.Task[None] | None = None
+        self._lists_task: asyncio.Task[None] | None = None
         self._labs: list[str] = []
 
     async def stream(self, lab: str | None) -> AsyncIterator[bytes]:
@@ -48,10 +48,10 @@ class Hub:
         try:
             self._labs = await asyncio.to_thread(_labs)
             watch = self._watched(lab) if lab is not None and lab in self._labs else None
-            if self._house is None or self._house.done():
-                self._house = asyncio.create_task(self._watch_house())
+            if self._lists_task is None or self._lists_task.done():
+                self._lists_task = asyncio.create_task(self._watch_lists())
             runs = await asyncio.to_thread(self.runs.newest)
-            yield encoded(
+            yield encode_event(
                 "hello",
                 {
                     "labs": list(self._labs),
@@ -79,7 +79,7 @@ class Hub:
 
     def send(self, lab: str | None, kind: str, document: JSON) -> None:
         """Send a message to all who look at a lab; None to all."""
-        message = encoded(kind, document)
+        message = encode_event(kind, document)
         for queue, about in list(self._readers.items()):
             if lab is not None and about != lab:
                 continue
@@ -98,7 +98,7 @@ class Hub:
                 queue.get_nowait()
             queue.put_nowait(None)
         tasks = [task for _, task in self._watches.values()]
-        tasks += [self._house] if self._house is not None else []
+        tasks += [self._lists_task] if self._lists_task is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -117,10 +117,10 @@ class Hub:
         if lab in self._watches and not self._is_read(lab):
             self._watches.pop(lab)[1].cancel()
 
-    def _job_changed(self, job: Job) -> None:
+    def _job_changed(self, job: CommandJob) -> None:
         self.send(None, "job", job.document())
 
-    async def _watch_house(self) -> None:
+    async def _watch_lists(self) -> None:
         """Tell of labs that come and go, and of new runs, while anybody looks."""
         runs_at = 0.0
         while self._readers:
@@ -135,7 +135,7 @@ class Hub:
             if changed != runs_at:
                 runs_at = changed
                 self.send(None, "runs", list(await asyncio.to_thread(self.runs.newest)))
-            await asyncio.sleep(HOUSE_S)
+            await asyncio.sleep(LISTS_S)
 
 
 def _labs() -> list[str]:

@@ -30,7 +30,7 @@ INTERRUPTED: Final = 130
 
 
 @dataclass(slots=True)
-class Job:
+class CommandJob:
     """One command. lab: the lab it is about, "" for one that makes its own. said: its newest line. code: None while
     it runs. verdict, store: of a drill that has ended."""
 
@@ -52,28 +52,28 @@ class Job:
         return document
 
 
-class Jobs:
+class JobList:
     """All of them. changed: is called with a job whenever it is another than before."""
 
-    def __init__(self, changed: Callable[[Job], None]) -> None:
+    def __init__(self, changed: Callable[[CommandJob], None]) -> None:
         self._changed = changed
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, CommandJob] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[CommandJob]:
         """Return the jobs, the newest first."""
         return list(self._jobs.values())[::-1]
 
-    def job(self, ident: str) -> Job | None:
+    def job(self, ident: str) -> CommandJob | None:
         """Return a job by its id."""
         return self._jobs.get(ident)
 
-    async def start(self, what: str, lab: str, words: Sequence[str]) -> Job:
+    async def start(self, what: str, lab: str, words: Sequence[str]) -> CommandJob:
         """Start ``outlast WORDS --json`` and return its job. Raises ConfigError when too many run."""
         if len(self._processes) >= RUNNING_MAX:
             raise ConfigError(f"{RUNNING_MAX} commands run already", hint="wait for one, or stop it")
-        job = Job(secrets.token_hex(4), what, lab, shlex.join(["outlast", *words]), wall_ms())
+        job = CommandJob(secrets.token_hex(4), what, lab, shlex.join(["outlast", *words]), wall_ms())
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "outlast.cli.main", words[0], "--json", *words[1:]),
             stdin=asyncio.subprocess.DEVNULL,
@@ -112,7 +112,7 @@ class Jobs:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
 
-    async def _follow(self, job: Job, process: asyncio.subprocess.Process) -> None:
+    async def _follow(self, job: CommandJob, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         out, _ = await asyncio.gather(process.stdout.read(), self._listen(job, process.stderr))
@@ -129,7 +129,7 @@ class Jobs:
                 job.run = store.rsplit("/", 1)[-1] if isinstance(store, str) else None
         self._changed(job)
 
-    async def _listen(self, job: Job, lines: asyncio.StreamReader) -> None:
+    async def _listen(self, job: CommandJob, lines: asyncio.StreamReader) -> None:
         """Keep the newest line that a command says of its progress, and its error."""
         while line := await lines.readline():
             text = line.decode(errors="replace").strip()[:LINE_CHARS_MAX]

@@ -6,8 +6,8 @@ import pytest
 
 from outlast.config import (
     ClientsSpec,
+    ClusterNeeds,
     ClusterSpec,
-    ClusterWish,
     DrillSpec,
     TimelineEntry,
     check_targets,
@@ -78,21 +78,21 @@ def test_limits_in_seconds_may_be_written_as_durations(tmp_path):
 
 
 def test_a_drill_may_ask_for_a_preset_or_for_settings(tmp_path):
-    assert load(tmp_path, "cluster: six-node\n").cluster == ClusterWish(preset="six-node")
-    assert load(tmp_path, "cluster: {sync: on, preset: patroni}\n").cluster == ClusterWish(
+    assert load(tmp_path, "cluster: six-node\n").cluster == ClusterNeeds(preset="six-node")
+    assert load(tmp_path, "cluster: {sync: on, preset: patroni}\n").cluster == ClusterNeeds(
         preset="patroni", settings={"sync": "on"}
     )
 
 
 def test_a_drills_wish_outranks_the_file_and_set_outranks_the_wish():
-    wish = ClusterWish(settings={"sync": "quorum", "nodes": 5})
-    spec = load_cluster("patroni", ["sync=off"], wish=wish)
+    needs = ClusterNeeds(settings={"sync": "quorum", "nodes": 5})
+    spec = load_cluster("patroni", ["sync=off"], needs=needs)
     assert (spec.sync, len(spec.nodes)) == ("off", 5)
 
 
 def test_a_wish_that_cannot_be_met_says_that_the_drill_asked():
     with pytest.raises(ConfigError) as caught:
-        load_cluster("patroni", wish=ClusterWish(settings={"dcs": 2}))
+        load_cluster("patroni", needs=ClusterNeeds(settings={"dcs": 2}))
     assert (caught.value.file, caught.value.key) == ("the drill's cluster", "dcs")
 
 

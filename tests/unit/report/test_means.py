@@ -7,7 +7,7 @@ from dataclasses import replace
 from histories import Row, Story, fault
 
 from outlast.history.history import FaultRecord
-from outlast.report.html.story import story
+from outlast.report.html.narrative import story
 
 
 def test_a_record_tells_by_what_its_fault_was_made() -> None:

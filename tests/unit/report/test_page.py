@@ -18,12 +18,12 @@ from outlast.history.op import Outcome
 from outlast.history.sketch import sketch
 from outlast.history.store import load_run
 from outlast.report.html import page_of, write_page
+from outlast.report.html.axes import Scale, TimeFrame, nice_ticks, step_area, time_ticks
+from outlast.report.html.embedded_files import OPS_MAX, _chosen
 from outlast.report.html.losses import loss_groups
+from outlast.report.html.narrative import story
 from outlast.report.html.nodes import stretches
-from outlast.report.html.rawdata import OPS_MAX, _chosen
 from outlast.report.html.series import OpTimes, op_times, series
-from outlast.report.html.story import story
-from outlast.report.html.svg import Frame, Scale, nice_ticks, step_area, time_ticks
 
 
 def page(folder: Path) -> str:
@@ -136,7 +136,7 @@ def test_axes_are_cut_at_round_values() -> None:
 
 
 def test_a_step_area_is_drawn_where_it_has_height_only() -> None:
-    frame, scale = Frame(0, 10), Scale(0, 10)
+    frame, scale = TimeFrame(0, 10), Scale(0, 10)
     zero = np.zeros(10)
     assert step_area(frame, scale, 0, 1, zero, zero) == ""
     one = zero.copy()

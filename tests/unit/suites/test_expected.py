@@ -98,4 +98,4 @@ CASES = [(name, case) for name in suite_names() for case in load_suite(name).cas
 def test_a_case_can_be_loaded_with_its_settings(suite: str, case: Any) -> None:
     for_cluster, for_drill = split_overrides(case.sets)
     drill = load_drill(case.drill, for_drill)
-    assert load_cluster(case.system, ["ports={}", *for_cluster], wish=drill.cluster).nodes
+    assert load_cluster(case.system, ["ports={}", *for_cluster], needs=drill.cluster).nodes

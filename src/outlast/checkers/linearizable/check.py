@@ -21,7 +21,7 @@ from outlast.checkers.linearizable.prepare import (
     UnknownFunctionError,
     object_histories,
 )
-from outlast.collector import collector_paused
+from outlast.gc_pause import pause_gc
 from outlast.history.history import History
 from outlast.history.op import Ops, Outcome
 
@@ -51,7 +51,7 @@ class Linearizable:
         Raises HistoryError for values that the model cannot take. Exponential in the number of ops open at
         once at worst, about 2 µs an op on healthy histories. Sources: see search.py.
         """
-        with collector_paused():
+        with pause_gc():
             return self._check(history.ops, deadline)
 
     def _check(self, ops: Ops, deadline: int) -> Finding:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from outlast.collector import collector_paused
 from outlast.errors import HistoryError
+from outlast.gc_pause import pause_gc
 from outlast.history.formats.jepsen_edn import read_jepsen_edn
 from outlast.history.formats.porcupine import read_porcupine_etcd, read_porcupine_kv
 from outlast.history.history import History
@@ -39,7 +39,7 @@ def read_history(path: str | Path, format: str) -> History:
         raise HistoryError(f"not text: {error.reason} at byte {error.start}", file=str(path)) from None
     except OSError as error:
         raise HistoryError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    with collector_paused():
+    with pause_gc():
         return History(ops=_READERS[format](text, str(path)))
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final, TypedDict
 import outlast
 from outlast.clock import deadline_ns, now_ns
 from outlast.errors import HostError, UnavailableError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.hosts.base import Completed, Program, PublishedPort
 from outlast.hosts.netns import disks, memory, throttle, wire
 from outlast.hosts.netns.channel import Channel, ask
@@ -344,7 +344,7 @@ class NetnsLab:
                 }
             )
             change(saved)
-            write_whole(path, json.dumps(saved))
+            write_atomic(path, json.dumps(saved))
 
 
 def _hosts_on(folder: Path) -> frozenset[str]:

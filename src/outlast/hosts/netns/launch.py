@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.hosts.netns import syscalls
 from outlast.hosts.netns.gate import Gate
 from outlast.hosts.netns.init import HOST_NAMESPACES, Init
@@ -92,7 +92,7 @@ def main(folder: Path) -> int:
         _become_init(folder, plan, log, ready_writer, lifeline)
     os.close(ready_writer)
     # Written before the lab's init does anything: whatever happens next, it can be found again.
-    write_whole(folder / PID_NAME, json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
+    write_atomic(folder / PID_NAME, json.dumps({"pid": pid, "start_ticks": process_start_ticks(pid)}))
     os.write(go_writer, b"g")
     with open(ready_reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
         said = pipe.read().decode(errors="replace")

@@ -21,7 +21,7 @@ from typing import Final
 
 from outlast.clock import deadline_ns, now_ns
 from outlast.errors import HostError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.hosts.base import Program
 from outlast.hosts.netns import cgroups
 from outlast.hosts.netns.programs import Programs
@@ -160,7 +160,7 @@ class Limited:
         # Labs of the same name may be in several state folders.
         name = f"outlast-{lab_folder.name}-{self._record.stem}-{zlib.crc32(bytes(lab_folder)):08x}"
         self._record.parent.mkdir(exist_ok=True, mode=0o700)
-        write_whole(self._record, json.dumps([str(found[0] / name), str(back), found[1].version]))
+        write_atomic(self._record, json.dumps([str(found[0] / name), str(back), found[1].version]))
         return found[0] / name, back, found[1]
 
     def _read(self) -> tuple[Path, Path, Interface] | None:

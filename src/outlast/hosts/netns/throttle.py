@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.hosts.base import DiskPace
 from outlast.hosts.netns import cgroups
 
@@ -65,11 +65,11 @@ class Throttle:
         """
         before = self._read()[0]
         limits = asdict(pace)
-        write_whole(self.record, json.dumps({"devices": [*before, device], "pace": limits}))
+        write_atomic(self.record, json.dumps({"devices": [*before, device], "pace": limits}))
         for old in before:
             lift(old)
         _set(device, limits, init)
-        write_whole(self.record, json.dumps({"devices": [device], "pace": limits}))
+        write_atomic(self.record, json.dumps({"devices": [device], "pace": limits}))
 
     def moved(self, device: str, init: int | None) -> None:
         """Have another device take the place of the one before."""

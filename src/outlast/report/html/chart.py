@@ -12,9 +12,20 @@ from typing import Final
 import numpy as np
 
 from outlast.history.history import History
+from outlast.report.html.axes import (
+    Scale,
+    TimeFrame,
+    bytes_words,
+    line,
+    nice_ticks,
+    seconds_words,
+    step_area,
+    step_line,
+    time_ticks,
+)
 from outlast.report.html.lanes import (
     Bar,
-    Drawn,
+    ChartData,
     Lane,
     fault_bars,
     fault_lane,
@@ -24,17 +35,6 @@ from outlast.report.html.lanes import (
 )
 from outlast.report.html.nodes import lags
 from outlast.report.html.series import F64, Series, bucket_width_s, series
-from outlast.report.html.svg import (
-    Frame,
-    Scale,
-    bytes_words,
-    line,
-    nice_ticks,
-    seconds_words,
-    step_area,
-    step_line,
-    time_ticks,
-)
 
 BUCKETS_MAX: Final = 480
 FINE_TIMES: Final = 10
@@ -65,7 +65,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ChartPanel:
     """Curves on one vertical axis. says: what it shows, for those who cannot see it."""
 
     name: str
@@ -82,39 +82,39 @@ class Chart:
     """A whole chart. ident: unique on its page. window: what the page shows first, as (start_s, end_s)."""
 
     ident: str
-    frame: Frame
+    frame: TimeFrame
     ticks: tuple[Tick, ...]
     bands: tuple[Bar, ...]
     marks: tuple[Bar, ...]
-    panels: tuple[Panel, ...]
+    panels: tuple[ChartPanel, ...]
     lanes: tuple[Lane, ...]
     series: Series | None = None
 
 
-def run_chart(drawn: Drawn) -> Chart:
+def run_chart(data: ChartData) -> Chart:
     """Return the chart of the whole run."""
-    frame = Frame(0.0, drawn.end_s)
-    return _chart(drawn, "run", frame, whole=True, curves=True)
+    frame = TimeFrame(0.0, data.end_s)
+    return _chart(data, "run", frame, whole=True, curves=True)
 
 
-def part_chart(drawn: Drawn, ident: str, start_s: float, end_s: float, *, curves: bool) -> Chart:
+def part_chart(data: ChartData, ident: str, start_s: float, end_s: float, *, curves: bool) -> Chart:
     """Return the chart of a part of the run: the nodes' lanes and, when curves are wanted, its operations."""
     margin_s = max(0.2, (end_s - start_s) * 0.12)
-    frame = Frame(max(0.0, start_s - margin_s), min(drawn.end_s, end_s + margin_s))
-    return _chart(drawn, ident, frame, whole=False, curves=curves)
+    frame = TimeFrame(max(0.0, start_s - margin_s), min(data.end_s, end_s + margin_s))
+    return _chart(data, ident, frame, whole=False, curves=curves)
 
 
-def _chart(drawn: Drawn, ident: str, frame: Frame, *, whole: bool, curves: bool) -> Chart:
+def _chart(data: ChartData, ident: str, frame: TimeFrame, *, whole: bool, curves: bool) -> Chart:
     width_s = bucket_width_s(frame.seconds, BUCKETS_MAX)
-    coarse = series(drawn.times, frame.start_s, frame.end_s, width_s)
+    coarse = series(data.times, frame.start_s, frame.end_s, width_s)
     fine = None
     fine_width_s = bucket_width_s(frame.seconds, BUCKETS_MAX * FINE_TIMES)
-    if whole and len(drawn.times.end_s) / max(1.0, frame.seconds / fine_width_s) >= FINE_SERIES_OPS:
-        fine = series(drawn.times, frame.start_s, frame.end_s, fine_width_s)
+    if whole and len(data.times.end_s) / max(1.0, frame.seconds / fine_width_s) >= FINE_SERIES_OPS:
+        fine = series(data.times, frame.start_s, frame.end_s, fine_width_s)
     panels = [throughput_panel(frame, coarse, fine)] if curves else []
     if whole:
         panels.append(latency_panel(frame, coarse, fine))
-        lag = lag_panel(frame, drawn.history)
+        lag = lag_panel(frame, data.history)
         panels += [lag] if lag is not None else []
     return Chart(
         ident=ident,
@@ -123,15 +123,15 @@ def _chart(drawn: Drawn, ident: str, frame: Frame, *, whole: bool, curves: bool)
             Tick(frame.percent(at_s), seconds_words(at_s))
             for at_s in time_ticks(frame.start_s, frame.end_s, 8)
         ),
-        bands=tuple(fault_bars(drawn, frame)),
-        marks=tuple(promotions(drawn, frame)),
+        bands=tuple(fault_bars(data, frame)),
+        marks=tuple(promotions(data, frame)),
         panels=tuple(panels),
-        lanes=(*fault_lane(drawn, frame), *node_lanes(drawn, frame), *lock_lanes(drawn, frame)),
+        lanes=(*fault_lane(data, frame), *node_lanes(data, frame), *lock_lanes(data, frame)),
         series=coarse,
     )
 
 
-def throughput_panel(frame: Frame, coarse: Series, fine: Series | None) -> Panel:
+def throughput_panel(frame: TimeFrame, coarse: Series, fine: Series | None) -> ChartPanel:
     """Return operations per second: acknowledged upwards (those that are lost in the end on top), others downwards."""
     up = float((coarse.kept + coarse.lost).max(initial=0))
     down = float((coarse.refused + coarse.unknown).max(initial=0))
@@ -164,7 +164,7 @@ def throughput_panel(frame: Frame, coarse: Series, fine: Series | None) -> Panel
         if coarse.lost.any()
         else ""
     )
-    return Panel(
+    return ChartPanel(
         name="throughput",
         title="Operations",
         unit="per second",
@@ -177,7 +177,7 @@ def throughput_panel(frame: Frame, coarse: Series, fine: Series | None) -> Panel
     )
 
 
-def latency_panel(frame: Frame, coarse: Series, fine: Series | None) -> Panel:
+def latency_panel(frame: TimeFrame, coarse: Series, fine: Series | None) -> ChartPanel:
     """Return the latency of acknowledged operations: median, 95th and 99th percentile and maximum."""
     known = np.concatenate([coarse.latency_ms["p50"], coarse.latency_ms["max"]])
     known = known[~np.isnan(known) & (known > 0)]
@@ -195,7 +195,7 @@ def latency_panel(frame: Frame, coarse: Series, fine: Series | None) -> Panel:
     decades = [10.0**power for power in range(round(np.log10(scale.low)), round(np.log10(scale.high)) + 1)]
     worst = f"{known.max():,.0f} ms" if len(known) else "none"
     labels = {"p50": "median", "p95": "95 %", "p99": "99 %", "max": "slowest"}
-    return Panel(
+    return ChartPanel(
         name="latency",
         title="Latency",
         unit="of acknowledged ops",
@@ -213,7 +213,7 @@ def _latency_words(value_ms: float) -> str:
     return f"{value_ms / 1000:g} s" if value_ms >= 1000 else f"{value_ms:g} ms"
 
 
-def lag_panel(frame: Frame, history: History) -> Panel | None:
+def lag_panel(frame: TimeFrame, history: History) -> ChartPanel | None:
     """Return how far each standby's replay was behind the primary, in bytes; None when nothing is known of it."""
     by_node = lags(history)
     if not by_node:
@@ -225,7 +225,7 @@ def lag_panel(frame: Frame, history: History) -> Panel | None:
         for place, (name, (at_s, values)) in enumerate(by_node.items())
     )
     most = ", ".join(f"{name} {bytes_words(float(values.max()))}" for name, (_, values) in by_node.items())
-    return Panel(
+    return ChartPanel(
         name="lag",
         title="Replay lag",
         unit="behind the primary",
@@ -238,6 +238,6 @@ def lag_panel(frame: Frame, history: History) -> Panel | None:
     )
 
 
-def _lag_line(frame: Frame, scale: Scale, at_s: F64, values: F64) -> str:
+def _lag_line(frame: TimeFrame, scale: Scale, at_s: F64, values: F64) -> str:
     inside = (at_s >= frame.start_s) & (at_s <= frame.end_s)
     return line(frame, scale, at_s[inside], values[inside], LAG_GAP_S)

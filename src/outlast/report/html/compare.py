@@ -11,11 +11,11 @@ from typing import Final
 from outlast.checkers.base import Verdict, worst
 from outlast.history.history import History
 from outlast.history.store import RunDocument
-from outlast.report.html.chart import Panel, throughput_panel
-from outlast.report.html.lanes import Bar, Drawn, fault_bars, run_end_s
+from outlast.report.html.axes import TimeFrame, nice_ticks
+from outlast.report.html.chart import ChartPanel, throughput_panel
+from outlast.report.html.lanes import Bar, ChartData, fault_bars, run_end_s
 from outlast.report.html.page import clock_words, render, settings_of
 from outlast.report.html.series import OpTimes, bucket_width_s, op_times, series
-from outlast.report.html.svg import Frame, nice_ticks
 from outlast.report.json import Document, run_document
 
 StoredRun = tuple[tuple[History, RunDocument], Path]
@@ -34,23 +34,23 @@ _NOT_COMPARED: Final = ("cluster.name", "drill.name", "drill.title", "drill.desc
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ComparedRun:
     """What is kept of a run once its history is let go. panel, bands: its small picture on the common time axis."""
 
     run: Document
     document: RunDocument
     settings: Mapping[str, str]
     times: OpTimes
-    drawn: Drawn
+    data: ChartData
 
 
 @dataclass(frozen=True, slots=True)
-class Mini:
+class SmallChart:
     """A run's throughput with its faults, small. number: its place in the table, from 1."""
 
     number: int
     run: Document
-    panel: Panel
+    panel: ChartPanel
     bands: tuple[Bar, ...]
 
 
@@ -88,13 +88,13 @@ class Spread:
 
 def compare_page(runs: Iterable[StoredRun]) -> str:
     """Return the page that compares runs, in the order given."""
-    return render("compare.html.j2", **compared(runs))
+    return render("compare.html.j2", **comparison_values(runs))
 
 
-def compared(runs: Iterable[StoredRun]) -> dict[str, object]:
+def comparison_values(runs: Iterable[StoredRun]) -> dict[str, object]:
     """Return what the template of a comparison needs. O(ops)."""
     kept = [_keep(history, document, folder) for (history, document), folder in runs]
-    end_s = max(one.drawn.end_s for one in kept)
+    end_s = max(one.data.end_s for one in kept)
     differing = _differing(kept)
     common, kinds = _kinds(kept)
     verdicts = [str(one.run["verdict"]) for one in kept]
@@ -112,30 +112,30 @@ def compared(runs: Iterable[StoredRun]) -> dict[str, object]:
         ],
         "differing": differing,
         "settings": [one.settings for one in kept],
-        "minis": [_mini(number, one, end_s) for number, one in enumerate(kept[:MINIS_MAX], 1)],
+        "minis": [_small_chart(number, one, end_s) for number, one in enumerate(kept[:MINIS_MAX], 1)],
         "started": [clock_words(one.document.started) for one in kept],
         "mini_ticks": [(round(value / end_s * 100, 2), f"{value:g} s") for value in nice_ticks(0, end_s, 8)],
     }
 
 
-def _keep(history: History, document: RunDocument, folder: Path) -> Kept:
+def _keep(history: History, document: RunDocument, folder: Path) -> ComparedRun:
     times = op_times(history)
-    drawn = Drawn(history, times, (), run_end_s(history, times))
+    data = ChartData(history, times, (), run_end_s(history, times))
     settings = {
         **dict(settings_of(document)),
         **{f"version.{name}": one for name, one in document.versions.items()},
     }
-    return Kept(run_document(history, document, Path(folder.name)), document, settings, times, drawn)
+    return ComparedRun(run_document(history, document, Path(folder.name)), document, settings, times, data)
 
 
-def _mini(number: int, kept: Kept, end_s: float) -> Mini:
-    frame = Frame(0.0, end_s)
+def _small_chart(number: int, kept: ComparedRun, end_s: float) -> SmallChart:
+    frame = TimeFrame(0.0, end_s)
     coarse = series(kept.times, 0.0, end_s, bucket_width_s(end_s, MINI_BUCKETS))
-    bands = tuple(fault_bars(kept.drawn, frame))
-    return Mini(number, kept.run, throughput_panel(frame, coarse, None), bands)
+    bands = tuple(fault_bars(kept.data, frame))
+    return SmallChart(number, kept.run, throughput_panel(frame, coarse, None), bands)
 
 
-def _differing(kept: list[Kept]) -> list[str]:
+def _differing(kept: list[ComparedRun]) -> list[str]:
     """Return the settings and versions in which the runs differ."""
     keys = dict.fromkeys(key for one in kept for key in one.settings)
     return [
@@ -143,7 +143,7 @@ def _differing(kept: list[Kept]) -> list[str]:
     ]
 
 
-def _parts(kept: Kept) -> dict[str, str]:
+def _parts(kept: ComparedRun) -> dict[str, str]:
     """Return what a run is, by part."""
     run = kept.run
     return {
@@ -154,7 +154,7 @@ def _parts(kept: Kept) -> dict[str, str]:
     }
 
 
-def _kinds(kept: list[Kept]) -> tuple[str, list[str]]:
+def _kinds(kept: list[ComparedRun]) -> tuple[str, list[str]]:
     """Return what all runs have in common, and what each is apart from that, in words."""
     parts = [_parts(one) for one in kept]
     names = list(dict.fromkeys(name for one in parts for name in one))

@@ -126,7 +126,7 @@ def _held(run: Document, name: str, check: Mapping[str, JSON] | None) -> Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class OutagePart:
     """A part of an outage. width: percent of the widest bar."""
 
     name: str
@@ -144,7 +144,7 @@ class OutageSplit:
     end_s: float
     seconds: float
     ended: bool
-    segments: tuple[Segment, ...]
+    segments: tuple[OutagePart, ...]
     width: float
     model_s: float | None
     model_width: float
@@ -181,7 +181,7 @@ def outage_splits(history: History, gaps: Mapping[str, Gap], run: Document) -> l
                 gap.seconds,
                 gap.ended,
                 tuple(
-                    Segment(name, seconds, seconds / widest * 100, _PARTS[name])
+                    OutagePart(name, seconds, seconds / widest * 100, _PARTS[name])
                     for name, seconds in known.items()
                 ),
                 gap.seconds / widest * 100,

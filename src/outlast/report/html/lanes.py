@@ -8,11 +8,11 @@ from typing import Final
 from outlast.checkers.split_brain import TwoWriters
 from outlast.checkers.writes import seconds_in
 from outlast.history.history import FaultRecord, History
+from outlast.report.html.axes import TimeFrame
 from outlast.report.html.losses import LossGroup
+from outlast.report.html.narrative import fault_words
 from outlast.report.html.nodes import lock_stretches, node_names, store_leaders, stretches
 from outlast.report.html.series import OpTimes
-from outlast.report.html.story import fault_words
-from outlast.report.html.svg import Frame
 
 BANDS_MAX: Final = 200
 
@@ -40,7 +40,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class ChartData:
     """What every chart of a run is drawn from. end_s: until when anything is known. writers: by workload, those that
     acknowledged beside another."""
 
@@ -60,15 +60,15 @@ def run_end_s(history: History, times: OpTimes) -> float:
     return max([0.1, *ends])
 
 
-def node_lanes(drawn: Drawn, frame: Frame) -> tuple[Lane, ...]:
+def node_lanes(data: ChartData, frame: TimeFrame) -> tuple[Lane, ...]:
     """Return a lane a node: its role and timeline, what was done to it, and its acknowledgements that are lost."""
-    return tuple(_node_lane(drawn, frame, node) for node in node_names(drawn.history))
+    return tuple(_node_lane(data, frame, node) for node in node_names(data.history))
 
 
-def _node_lane(drawn: Drawn, frame: Frame, node: str) -> Lane:
-    history = drawn.history
+def _node_lane(data: ChartData, frame: TimeFrame, node: str) -> Lane:
+    history = data.history
     bars = []
-    for one in stretches(history, node, drawn.end_s):
+    for one in stretches(history, node, data.end_s):
         if not frame.shows(one.start_s, one.end_s):
             continue
         words = {"silent": "no answer", "unseen": ""}.get(one.role, f"{one.role} · timeline {one.timeline}")
@@ -78,7 +78,7 @@ def _node_lane(drawn: Drawn, frame: Frame, node: str) -> Lane:
         bars.append(
             Bar(frame.percent(one.start_s), frame.width(one.start_s, one.end_s), one.role, words, title)
         )
-    strips = [*_strips_of_faults(drawn, frame, node), *_strips_of_acks(drawn, frame, node)]
+    strips = [*_strips_of_faults(data, frame, node), *_strips_of_acks(data, frame, node)]
     placed = _packed(strips, first_row=1)
     return Lane(node, (*bars, *placed), rows=max((bar.row for bar in placed), default=0) + 1)
 
@@ -91,25 +91,25 @@ _WAITS: Final = {
 }
 
 
-def _strips_of_faults(drawn: Drawn, frame: Frame, node: str) -> list[Bar]:
+def _strips_of_faults(data: ChartData, frame: TimeFrame, node: str) -> list[Bar]:
     strips = []
-    for number, fault in enumerate(drawn.history.faults, 1):
-        start_s, end_s = _fault_times(drawn, fault)
+    for number, fault in enumerate(data.history.faults, 1):
+        start_s, end_s = _fault_times(data, fault)
         if node in fault.targets and frame.shows(start_s, end_s):
             strips.append(_fault_bar(frame, number, fault, start_s, end_s))
     return strips
 
 
-def _strips_of_acks(drawn: Drawn, frame: Frame, node: str) -> list[Bar]:
+def _strips_of_acks(data: ChartData, frame: TimeFrame, node: str) -> list[Bar]:
     strips = []
-    for group in drawn.losses:
+    for group in data.losses:
         if group.node == node and frame.shows(group.first_s, group.last_s):
             words = f"{len(group.ops):,} {'local-only writes' if group.local else 'acks'} lost"
             when = f"{group.first_s:.3f} to {group.last_s:.3f} s"
             title = f"{words}: acknowledged by {node} on timeline {group.timeline}, {when}"
             strips.append(_bar(frame, group.first_s, group.last_s, "loss", words, title))
-    for one in drawn.writers:
-        start_s, end_s = seconds_in(drawn.history, one.start_ns), seconds_in(drawn.history, one.end_ns)
+    for one in data.writers:
+        start_s, end_s = seconds_in(data.history, one.start_ns), seconds_in(data.history, one.end_ns)
         if one.node == node and frame.shows(start_s, end_s):
             words = f"second writer: {len(one.ops):,} acks on timeline {one.timeline}"
             title = f"{words}, {start_s:.3f} to {end_s:.3f} s"
@@ -117,27 +117,27 @@ def _strips_of_acks(drawn: Drawn, frame: Frame, node: str) -> list[Bar]:
     return strips
 
 
-def _bar(frame: Frame, start_s: float, end_s: float, kind: str, text: str, title: str) -> Bar:
+def _bar(frame: TimeFrame, start_s: float, end_s: float, kind: str, text: str, title: str) -> Bar:
     return Bar(frame.percent(start_s), max(0.15, frame.width(start_s, end_s)), kind, text, title)
 
 
-def _fault_bar(frame: Frame, number: int, fault: FaultRecord, start_s: float, end_s: float) -> Bar:
+def _fault_bar(frame: TimeFrame, number: int, fault: FaultRecord, start_s: float, end_s: float) -> Bar:
     bit = {True: "bit", False: "DID NOT BITE", None: "effect not seen"}[fault.effective]
     kind = "fault" if fault.effective is not False else "toothless"
     title = f"fault {number}: {fault_words(fault)}, {start_s:.3f} to {end_s:.3f} s, {bit}"
     return _bar(frame, start_s, end_s, kind, f"{number} {fault.fault}", title)
 
 
-def _fault_times(drawn: Drawn, fault: FaultRecord) -> tuple[float, float]:
-    end_s = drawn.end_s if fault.healed_ns is None else seconds_in(drawn.history, fault.healed_ns)
-    return seconds_in(drawn.history, fault.at_ns), end_s
+def _fault_times(data: ChartData, fault: FaultRecord) -> tuple[float, float]:
+    end_s = data.end_s if fault.healed_ns is None else seconds_in(data.history, fault.healed_ns)
+    return seconds_in(data.history, fault.at_ns), end_s
 
 
-def fault_lane(drawn: Drawn, frame: Frame) -> tuple[Lane, ...]:
+def fault_lane(data: ChartData, frame: TimeFrame) -> tuple[Lane, ...]:
     """Return the lane of all faults; none when there was no fault."""
     bars = []
-    for number, fault in enumerate(drawn.history.faults, 1):
-        start_s, end_s = _fault_times(drawn, fault)
+    for number, fault in enumerate(data.history.faults, 1):
+        start_s, end_s = _fault_times(data, fault)
         if frame.shows(start_s, end_s):
             one = _fault_bar(frame, number, fault, start_s, end_s)
             bars.append(replace(one, text=f"{number} {fault.fault} on {', '.join(fault.targets)}"))
@@ -156,22 +156,22 @@ def _packed(bars: list[Bar], first_row: int) -> list[Bar]:
     return placed
 
 
-def fault_bars(drawn: Drawn, frame: Frame) -> list[Bar]:
+def fault_bars(data: ChartData, frame: TimeFrame) -> list[Bar]:
     """Return the times in which faults were in effect, to be shaded."""
     bands = []
-    for number, fault in enumerate(drawn.history.faults[:BANDS_MAX], 1):
-        start_s, end_s = _fault_times(drawn, fault)
+    for number, fault in enumerate(data.history.faults[:BANDS_MAX], 1):
+        start_s, end_s = _fault_times(data, fault)
         if frame.shows(start_s, end_s):
             bands.append(_fault_bar(frame, number, fault, start_s, end_s))
     return bands
 
 
-def promotions(drawn: Drawn, frame: Frame) -> list[Bar]:
+def promotions(data: ChartData, frame: TimeFrame) -> list[Bar]:
     """Return the moments at which a node became primary."""
     marks = []
-    for node in node_names(drawn.history):
+    for node in node_names(data.history):
         led = 0
-        for one in stretches(drawn.history, node, drawn.end_s):
+        for one in stretches(data.history, node, data.end_s):
             new = one.role == "primary" and one.timeline != led
             if new and one.start_s > 0 and frame.shows(one.start_s, one.start_s):
                 words = f"{node} promoted, timeline {one.timeline}"
@@ -181,11 +181,11 @@ def promotions(drawn: Drawn, frame: Frame) -> list[Bar]:
     return marks
 
 
-def lock_lanes(drawn: Drawn, frame: Frame) -> tuple[Lane, ...]:
+def lock_lanes(data: ChartData, frame: TimeFrame) -> tuple[Lane, ...]:
     """Return who held the leader's lock, and which member led the consensus store, as far as it was seen."""
     lanes = []
-    named = {"leader lock": lock_stretches(drawn.history, drawn.end_s)}
-    members = store_leaders(drawn.history, drawn.end_s)
+    named = {"leader lock": lock_stretches(data.history, data.end_s)}
+    members = store_leaders(data.history, data.end_s)
     named["DCS leader"] = members
     for name, held in named.items():
         bars = []

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outlast.history.history import JSON
-from outlast.report.html.compare import StoredRun, compared
+from outlast.report.html.compare import StoredRun, comparison_values
 from outlast.report.html.page import clock_words, render
 from outlast.report.json import Document
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """One drill on one system with one profile. low, middle, high, model: percent of the widest; None without one.
 
     outage: in words; reason: why it was skipped or failed, "" otherwise.
@@ -35,21 +35,21 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MatrixRow:
     """A system's cells, by profile."""
 
     system: str
     sync: str
-    cells: tuple[Cell, ...]
+    cells: tuple[MatrixCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MatrixBlock:
     """A drill's rows."""
 
     drill: str
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[MatrixRow, ...]
 
 
 def matrix_page(document: Document, runs: Sequence[StoredRun]) -> str:
@@ -64,14 +64,14 @@ def matrix_page(document: Document, runs: Sequence[StoredRun]) -> str:
         mine = [one for one in cells if one["drill"] == drill]
         systems = list(dict.fromkeys((str(one["system"]), str(one["sync"])) for one in mine))
         rows = [
-            Row(
+            MatrixRow(
                 system,
                 sync,
                 tuple(_cell(one, widest) for one in mine if (one["system"], one["sync"]) == (system, sync)),
             )
             for system, sync in systems
         ]
-        blocks.append(Block(drill, title, tuple(rows)))
+        blocks.append(MatrixBlock(drill, title, tuple(rows)))
     return render(
         "matrix.html.j2",
         matrix=document,
@@ -79,11 +79,11 @@ def matrix_page(document: Document, runs: Sequence[StoredRun]) -> str:
         profiles=_strings(document["profiles"]),
         began=clock_words(str(document["started"])),
         missing=sum(len(_strings(one.get("stores"))) for one in cells) - len(runs),
-        **(compared(runs) if runs else {"runs": []}),
+        **(comparison_values(runs) if runs else {"runs": []}),
     )
 
 
-def _cell(cell: Mapping[str, JSON], widest: float) -> Cell:
+def _cell(cell: Mapping[str, JSON], widest: float) -> MatrixCell:
     outage, rejoin, model_s = _spread(cell), cell.get("rejoin_s"), _model_s(cell)
     rejoin = rejoin if isinstance(rejoin, dict) else None
 
@@ -95,7 +95,7 @@ def _cell(cell: Mapping[str, JSON], widest: float) -> Cell:
     if low is not None and high is not None and low != high:
         words += f" ({low:.3f} – {high:.3f})"
     rejoined = _number(rejoin, "median")
-    return Cell(
+    return MatrixCell(
         profile=str(cell["profile"]),
         verdict=str(cell["verdict"]),
         reason=str(cell["reason"] or ""),

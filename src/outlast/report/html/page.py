@@ -19,23 +19,23 @@ from markupsafe import Markup
 from outlast.checkers.split_brain import two_writers
 from outlast.history.history import JSON, History
 from outlast.history.store import RunDocument
-from outlast.report.html import rawdata
+from outlast.report.html.axes import bytes_words
 from outlast.report.html.chart import Chart, part_chart, run_chart
+from outlast.report.html.embedded_files import embed, observations_file, ops_file
 from outlast.report.html.figures import figures, outage_splits
-from outlast.report.html.lanes import Drawn, run_end_s
+from outlast.report.html.lanes import ChartData, run_end_s
 from outlast.report.html.losses import LossGroup, loss_groups, loss_rows
+from outlast.report.html.narrative import gaps, story
 from outlast.report.html.pictures import (
-    Branch,
-    Cycle,
-    Intervals,
+    BranchPicture,
+    CyclePicture,
+    IntervalPicture,
     branch_picture,
     cycle_picture,
     interval_picture,
     op_row,
 )
 from outlast.report.html.series import op_times
-from outlast.report.html.story import gaps, story
-from outlast.report.html.svg import bytes_words
 from outlast.report.json import run_document
 
 EVIDENCE_SHOWN: Final = 6
@@ -66,35 +66,35 @@ CHECK_TITLES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class EvidenceItem:
     """A piece of evidence: its sentence, its ops as rows of a table, and a picture where one helps."""
 
     message: str
     ops: tuple[dict[str, JSON], ...] = ()
-    cycle: Cycle | None = None
-    intervals: Intervals | None = None
+    cycle: CyclePicture | None = None
+    intervals: IntervalPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckSection:
     """A finding as the page shows it. more: pieces of evidence that are not shown."""
 
     name: str
     title: str
     verdict: str
     summary: str
-    proofs: tuple[Proof, ...]
+    proofs: tuple[EvidenceItem, ...]
     more: int
     anomalies: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class LossDetail:
     """A group of lost writes with the rows that are shown of it."""
 
     group: LossGroup
     rows: tuple[dict[str, JSON], ...]
-    branch: Branch | None
+    branch: BranchPicture | None
 
 
 def run_page(history: History, document: RunDocument, folder: Path) -> str:
@@ -102,24 +102,24 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
     run = run_document(history, document, Path(folder.name))
     times = op_times(history)
     writers = tuple(one for workload in history.ops.f_names for one in two_writers(history, workload))
-    drawn = Drawn(history, times, loss_groups(history), run_end_s(history, times), writers)
+    data = ChartData(history, times, loss_groups(history), run_end_s(history, times), writers)
     found = gaps(history) if history.faults else {}
-    moments = story(history, drawn.losses, writers, drawn.end_s)
+    moments = story(history, data.losses, writers, data.end_s)
     whole = {**run, "cluster": dict(document.cluster), "drill_document": dict(document.drill),
              "versions": dict(document.versions)}  # fmt: skip
     raws = [
-        rawdata.packed("run", "run.json", "the run document", json.dumps(whole, indent=1).encode()),
-        rawdata.ops_file(history, times, [one.at_s for one in moments if one.kind != "plain"]),
-        rawdata.observations_file(history),
+        embed("run", "run.json", "the run document", json.dumps(whole, indent=1).encode()),
+        ops_file(history, times, [one.at_s for one in moments if one.kind != "plain"]),
+        observations_file(history),
     ]
     splits = outage_splits(history, found, run)
-    charts: dict[str, Chart] = {"run": run_chart(drawn)}
+    charts: dict[str, Chart] = {"run": run_chart(data)}
     if splits:
         widest = max(splits, key=lambda split: split.seconds)
-        charts["outage"] = part_chart(drawn, "outage", widest.start_s, widest.end_s, curves=True)
-    if drawn.losses:
-        first_s, last_s = min(one.first_s for one in drawn.losses), max(one.last_s for one in drawn.losses)
-        charts["losses"] = part_chart(drawn, "losses", first_s, last_s, curves=False)
+        charts["outage"] = part_chart(data, "outage", widest.start_s, widest.end_s, curves=True)
+    if data.losses:
+        first_s, last_s = min(one.first_s for one in data.losses), max(one.last_s for one in data.losses)
+        charts["losses"] = part_chart(data, "losses", first_s, last_s, curves=False)
     return render(
         "report.html.j2",
         run=run,
@@ -130,8 +130,8 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
         charts=charts,
         splits=splits,
         losses=[
-            Loss(group, tuple(loss_rows(history, group, LOSS_ROWS)), branch_picture(history, group))
-            for group in drawn.losses
+            LossDetail(group, tuple(loss_rows(history, group, LOSS_ROWS)), branch_picture(history, group))
+            for group in data.losses
         ],
         checks=[_check(history, finding) for finding in document.findings],
         raws=raws,
@@ -140,11 +140,11 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
     )
 
 
-def _check(history: History, finding: Mapping[str, JSON]) -> Check:
+def _check(history: History, finding: Mapping[str, JSON]) -> CheckSection:
     evidence = [one for one in _list(finding.get("evidence")) if isinstance(one, dict)]
     name, verdict = str(finding["name"]), str(finding["verdict"])
     anomalies = finding.get("anomalies")
-    return Check(
+    return CheckSection(
         name=name,
         title=CHECK_TITLES.get(name, name.replace("_", " ")),
         verdict=verdict,
@@ -155,11 +155,11 @@ def _check(history: History, finding: Mapping[str, JSON]) -> Check:
     )
 
 
-def _proof(history: History, evidence: Mapping[str, JSON]) -> Proof:
+def _proof(history: History, evidence: Mapping[str, JSON]) -> EvidenceItem:
     details = evidence.get("details")
     details = details if isinstance(details, dict) else {}
     numbers = [one for one in _list(evidence.get("ops")) if isinstance(one, int) and one < len(history.ops)]
-    return Proof(
+    return EvidenceItem(
         str(evidence["message"]),
         tuple(op_row(history, one) for one in numbers),
         cycle_picture(details),

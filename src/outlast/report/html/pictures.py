@@ -12,8 +12,8 @@ import numpy as np
 from outlast.checkers.values import value_of
 from outlast.history.history import JSON, History
 from outlast.history.op import NEVER, Ops, Outcome
+from outlast.report.html.axes import seconds_words
 from outlast.report.html.losses import LossGroup
-from outlast.report.html.svg import seconds_words
 from outlast.units import NS_PER_S, format_lsn, parse_lsn
 
 NODE_RADIUS: Final = 21
@@ -50,7 +50,7 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
+class CyclePicture:
     """A cycle of transactions, each of which must come before the next. size: of its square."""
 
     name: str
@@ -59,7 +59,7 @@ class Cycle:
     arrows: tuple[Arrow, ...]
 
 
-def cycle_picture(details: Mapping[str, JSON]) -> Cycle | None:
+def cycle_picture(details: Mapping[str, JSON]) -> CyclePicture | None:
     """Return the picture of a transaction checker's cycle; None when the evidence holds none."""
     steps, did = details.get("steps"), details.get("transactions")
     if not isinstance(steps, list) or not isinstance(did, dict) or len(did) < 2:
@@ -78,7 +78,7 @@ def cycle_picture(details: Mapping[str, JSON]) -> Cycle | None:
     vertices = tuple(
         Vertex(round(x, 1), round(y, 1), name, str(did[name])) for name, (x, y) in places.items()
     )
-    return Cycle(str(details.get("anomaly", "cycle")), middle * 2, vertices, tuple(arrows))
+    return CyclePicture(str(details.get("anomaly", "cycle")), middle * 2, vertices, tuple(arrows))
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], middle: float, kind: str, why: str) -> Arrow:
@@ -116,7 +116,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Intervals:
+class IntervalPicture:
     """Ops around one that cannot be placed, a row a client. key: the object, "" without one."""
 
     rows: tuple[tuple[str, tuple[Interval, ...]], ...]
@@ -126,7 +126,7 @@ class Intervals:
     key: str
 
 
-def interval_picture(history: History, details: Mapping[str, JSON]) -> Intervals | None:
+def interval_picture(history: History, details: Mapping[str, JSON]) -> IntervalPicture | None:
     """Return the picture of a linearizability checker's evidence; None when it is of another kind."""
     culprit = details.get("op")
     if "linearizable_prefix_ops" not in details or not isinstance(culprit, int):
@@ -158,7 +158,7 @@ def interval_picture(history: History, details: Mapping[str, JSON]) -> Intervals
         row.append(Interval(one, round(left, 3), round(width, 3), kinds[one], words, title))
     origin_ns = history.start_ns or start_ns
     states = details.get("states")
-    return Intervals(
+    return IntervalPicture(
         tuple((f"client {process}", tuple(row)) for process, row in sorted(rows.items())),
         seconds_words(round((start_ns - origin_ns) / NS_PER_S, 4)),
         seconds_words(round((end_ns - origin_ns) / NS_PER_S, 4)),
@@ -176,7 +176,7 @@ def op_words(ops: Ops, index: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class BranchPicture:
     """A point at which survivors left a timeline. branch_at: percent from the left; lost_to: where its lost end is."""
 
     old: int
@@ -188,7 +188,7 @@ class Branch:
     behind_bytes: int
 
 
-def branch_picture(history: History, group: LossGroup) -> Branch | None:
+def branch_picture(history: History, group: LossGroup) -> BranchPicture | None:
     """Return where the survivors' log left that of a group of lost writes; None when that is not known."""
     final = history.final
     if final is None or not group.branched_at:
@@ -197,7 +197,7 @@ def branch_picture(history: History, group: LossGroup) -> Branch | None:
     if not later:
         return None
     behind = max(0, parse_lsn(group.last_lsn) - parse_lsn(group.branched_at))
-    return Branch(
+    return BranchPicture(
         group.timeline,
         later[0],
         group.branched_at,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from outlast.errors import ConfigError
-from outlast.files import write_whole
+from outlast.files import write_atomic
 from outlast.report.html.compare import StoredRun, compare_page
 from outlast.report.html.matrix import matrix_page
 from outlast.report.html.page import run_page
@@ -45,6 +45,6 @@ def check_page_file(path: Path) -> None:
 def _write(path: Path, text: str) -> None:
     check_page_file(path)
     try:
-        write_whole(path, text)
+        write_atomic(path, text)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", file=str(path), key="--html") from error

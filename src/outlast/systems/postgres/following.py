@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outlast.errors import ClusterError
-from outlast.files import alone
+from outlast.files import exclusive_lock
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import REPLICATOR
@@ -142,7 +142,7 @@ async def reseed(told: Told, primary: str, say: Say) -> None:
 def _alone(told: Told) -> AbstractAsyncContextManager[None]:
     """Be the only one who rebuilds this server: its agent and the tool may be told to at the same time."""
     place = told.server.host.folder / LOCK
-    return alone(place, BACKUP_TIMEOUT_S, f"{told.name} is being rebuilt by somebody else")
+    return exclusive_lock(place, BACKUP_TIMEOUT_S, f"{told.name} is being rebuilt by somebody else")
 
 
 async def _follows(told: Told, primary: str) -> bool:

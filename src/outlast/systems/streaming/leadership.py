@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.files import alone, write_whole
+from outlast.files import exclusive_lock, write_atomic
 
 FILE: Final = "leadership.json"
 LOCK_TIMEOUT_S: Final = 120.0
@@ -46,11 +46,11 @@ class Leadership:
 
     def write(self, record: Record) -> None:
         """Put a record in place of the last one, whole or not at all, and on the disk."""
-        write_whole(self._path, json.dumps(asdict(record)), synced=True)
+        write_atomic(self._path, json.dumps(asdict(record)), synced=True)
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Be the only one who moves or starts servers for the length of a with block. Raises ClusterError."""
         taken = f"another operator has been at work for {LOCK_TIMEOUT_S:g} s"
-        async with alone(self._path.with_suffix(".lock"), LOCK_TIMEOUT_S, taken):
+        async with exclusive_lock(self._path.with_suffix(".lock"), LOCK_TIMEOUT_S, taken):
             yield

@@ -1,1 +1,1 @@
-"""The control API: what can be asked of it, in three rooms: labs, work (drills, jobs and runs), and the way in."""
+"""The control API, in three routers: labs; drills with their jobs and runs; and the session."""

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends
 from starlette.exceptions import HTTPException
 
 from outlast.clusters import lifecycle
-from outlast.web import says
-from outlast.web.api.asked import ANSWERS, Asked, Inject, Move, Name
-from outlast.web.api.start import OfHub, start
+from outlast.web import intents
+from outlast.web.api.actions import HubDependency, start
+from outlast.web.api.models import ANSWERS, ActionRequest, InjectRequest, Name, SwitchoverRequest
 
 router = APIRouter(prefix="/api/v1/labs")
 
@@ -48,31 +48,31 @@ async def status(lab: Lab) -> dict[str, Any]:
 @router.get("/{lab}/faults")
 async def faults(lab: Lab) -> dict[str, Any]:
     """Every fault, and whether it can be injected into this lab."""
-    return {"faults": await asyncio.to_thread(says.fault_documents, lab)}
+    return {"faults": await asyncio.to_thread(intents.fault_documents, lab)}
 
 
 @router.post("/{lab}/switchover", responses=ANSWERS)
-async def switchover(hub: OfHub, lab: Lab, asked: Move | None = None) -> Any:
+async def switchover(hub: HubDependency, lab: Lab, body: SwitchoverRequest | None = None) -> Any:
     """Move the primary in order."""
-    asked = asked or Move()
-    return await start(hub, await says.to_switch(lab, asked.target), asked.preview)
+    body = body or SwitchoverRequest()
+    return await start(hub, await intents.switchover_intent(lab, body.target), body.preview)
 
 
 @router.post("/{lab}/failover", responses=ANSWERS)
-async def failover(hub: OfHub, lab: Lab, asked: Move | None = None) -> Any:
+async def failover(hub: HubDependency, lab: Lab, body: SwitchoverRequest | None = None) -> Any:
     """Have a standby promoted."""
-    asked = asked or Move()
-    return await start(hub, await says.to_fail_over(lab, asked.target), asked.preview)
+    body = body or SwitchoverRequest()
+    return await start(hub, await intents.failover_intent(lab, body.target), body.preview)
 
 
 @router.post("/{lab}/inject", responses=ANSWERS)
-async def inject(hub: OfHub, lab: Lab, asked: Inject) -> Any:
+async def inject(hub: HubDependency, lab: Lab, body: InjectRequest) -> Any:
     """Inject a fault, until it is healed."""
-    intent = await says.to_inject(lab, asked.fault, asked.on, asked.params)
-    return await start(hub, intent, asked.preview)
+    intent = await intents.injection_intent(lab, body.fault, body.on, body.params)
+    return await start(hub, intent, body.preview)
 
 
 @router.post("/{lab}/heal", responses=ANSWERS)
-async def heal(hub: OfHub, lab: Lab, asked: Asked | None = None) -> Any:
+async def heal(hub: HubDependency, lab: Lab, body: ActionRequest | None = None) -> Any:
     """Heal all that was injected."""
-    return await start(hub, await says.to_heal(lab), asked is not None and asked.preview)
+    return await start(hub, await intents.healing_intent(lab), body is not None and body.preview)

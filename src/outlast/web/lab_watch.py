@@ -26,7 +26,7 @@ from outlast.monitoring.exporter.sample import QUERY, NodeSample, sample_of
 from outlast.net.base import Rule
 from outlast.systems.base import Cluster, HasLeaderRecord, HasServers, Role
 from outlast.systems.postgres.views import Connection, fetch_within, server_view, within
-from outlast.web.scene import FaultScene, Happening, LinkScene, NodeScene, Scene, figures, happenings
+from outlast.web.lab_state import LabState, LinkState, LogEntry, NodeState, OpenFault, figures, log_entries
 
 LOOK_S: Final = 0.33
 FIGURES_EVERY: Final = 3
@@ -37,7 +37,7 @@ SLOW_S: Final = 10.0
 SOON_S: Final = 0.3
 LOOK_TIMEOUT_S: Final = 1.0
 FIGURES_KEPT: Final = 300
-HAPPENINGS_KEPT: Final = 200
+LOG_ENTRIES_MAX: Final = 200
 LINKS_MAX: Final = 400
 
 Send = Callable[[str, JSON], None]
@@ -50,9 +50,9 @@ class LabWatch:
     def __init__(self, name: str, send: Send) -> None:
         self.name = name
         self._send = send
-        self.scene = Scene(name, "", "", "")
+        self.scene = LabState(name, "", "", "")
         self.figures: deque[JSON] = deque(maxlen=FIGURES_KEPT)
-        self.events: deque[JSON] = deque(maxlen=HAPPENINGS_KEPT)
+        self.events: deque[JSON] = deque(maxlen=LOG_ENTRIES_MAX)
         self._samples: dict[str, tuple[int, NodeSample]] = {}
         self._latest: dict[str, JSON] = {}
         self._hurry = asyncio.Event()
@@ -65,14 +65,14 @@ class LabWatch:
                 self._begin(cluster)
                 await self._watch(cluster)
             except OutlastError as error:
-                self._say(Happening("bad", error.message))
+                self._say(LogEntry("bad", error.message))
                 await asyncio.sleep(SLOW_S)
 
     def _begin(self, cluster: Cluster) -> None:
         spec = cluster.spec
-        nodes = [NodeScene(one.name, "", one.address) for one in spec.nodes]
-        nodes += [NodeScene(one.name, "dcs", one.address) for one in spec.dcs]
-        self.scene = Scene(self.name, spec.system, spec.profile, spec.sync, tuple(nodes))
+        nodes = [NodeState(one.name, "", one.address) for one in spec.nodes]
+        nodes += [NodeState(one.name, "dcs", one.address) for one in spec.dcs]
+        self.scene = LabState(self.name, spec.system, spec.profile, spec.sync, tuple(nodes))
 
     async def _watch(self, cluster: Cluster) -> None:
         """Run the looks side by side until the cluster's shape has changed, or one of them finds it gone."""
@@ -98,12 +98,12 @@ class LabWatch:
 
     # what was seen
 
-    def _show(self, now: Scene) -> None:
+    def _show(self, now: LabState) -> None:
         """Take a new scene: say what has happened, and send it when it differs."""
         before, self.scene = self.scene, now
         if now == before:
             return
-        for one in happenings(before, now):
+        for one in log_entries(before, now):
             self._say(one)
         if now.primary != before.primary or [one.role for one in now.nodes] != [
             one.role for one in before.nodes
@@ -111,12 +111,12 @@ class LabWatch:
             self._hurry.set()
         self._send("scene", now.document())
 
-    def _say(self, one: Happening) -> None:
+    def _say(self, one: LogEntry) -> None:
         event: JSON = {"at_ms": wall_ms(), **asdict(one)}
         self.events.append(event)
         self._send("event", event)
 
-    def _node(self, name: str) -> NodeScene:
+    def _node(self, name: str) -> NodeState:
         return next(one for one in self.scene.nodes if one.name == name)
 
     # looks
@@ -204,7 +204,7 @@ class LabWatch:
             if names != before:
                 with contextlib.suppress(OutlastError, OSError):
                     found = [(entry.path.name, entry.injection) for entry in journal.entries(cluster.lab)]
-                    faults = tuple(FaultScene(one.fault, one.targets, key) for key, one in found)
+                    faults = tuple(OpenFault(one.fault, one.targets, key) for key, one in found)
                     links = await self._links(cluster) if names else ()
                     self._show(replace(self.scene, faults=faults, links=links))
                     before = names
@@ -215,10 +215,10 @@ class LabWatch:
             await asyncio.sleep(LOOK_S)
 
     @staticmethod
-    async def _links(cluster: Cluster) -> tuple[LinkScene, ...]:
+    async def _links(cluster: Cluster) -> tuple[LinkState, ...]:
         with contextlib.suppress(NotImplementedError):
             rules = await cluster.lab.net.active()
-            return tuple(link for rule in rules for link in link_scenes(rule))[:LINKS_MAX]
+            return tuple(link for rule in rules for link in link_states(rule))[:LINKS_MAX]
         return ()
 
     async def _look_at_run(self, cluster: Cluster) -> None:
@@ -265,7 +265,7 @@ class LabWatch:
             self._send("figures", point)
 
 
-def link_scenes(rule: Rule) -> list[LinkScene]:
+def link_states(rule: Rule) -> list[LinkState]:
     """Return what a rule does to each link it is about, in words."""
     what = rule.conditions
     if what.cuts:
@@ -279,7 +279,7 @@ def link_scenes(rule: Rule) -> list[LinkScene]:
         parts += [f"{what.corrupt_percent:g} % corrupted"] if what.corrupt_percent else []
         words = ", ".join(parts) or "touched"
     return [
-        LinkScene(source, destination, kind, words)
+        LinkState(source, destination, kind, words)
         for source in rule.sources
         for destination in rule.destinations
         if source != destination

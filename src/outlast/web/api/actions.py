@@ -7,9 +7,9 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 
-from outlast.web.api.asked import Preview
+from outlast.web.api.models import Preview
 from outlast.web.hub import Hub
-from outlast.web.says import Intent
+from outlast.web.intents import Intent
 
 
 def _hub_of(request: Request) -> Hub:
@@ -18,7 +18,7 @@ def _hub_of(request: Request) -> Hub:
     return hub
 
 
-OfHub: TypeAlias = Annotated[Hub, Depends(_hub_of)]
+HubDependency: TypeAlias = Annotated[Hub, Depends(_hub_of)]
 """The application's hub, as a route's argument."""
 
 

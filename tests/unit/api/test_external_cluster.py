@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from outlast.api.found import _as_seen
+from outlast.api.external_cluster import _to_view
 from outlast.clusters.failover_cost import Loss
 from outlast.clusters.foreign import HIDDEN, Foreign
 from outlast.systems.base import NodeView, Role
@@ -20,20 +20,20 @@ def look(*nodes: NodeView, missing: str) -> Foreign:
 
 
 def test_a_standby_that_is_not_shown_to_the_user_is_not_waited_for() -> None:
-    view = _as_seen(look(PRIMARY, STANDBY, UNTOLD, missing=f"walreceiver is {HIDDEN}"))
+    view = _to_view(look(PRIMARY, STANDBY, UNTOLD, missing=f"walreceiver is {HIDDEN}"))
     assert (view.ready, view.missing, [node.name for node in view.nodes]) == (True, "", ["a:1", "b:1"])
 
 
 def test_a_standby_that_answers_is_well_as_far_as_can_be_seen() -> None:
     unsure = replace(STANDBY, state=HIDDEN, healthy=False)
-    view = _as_seen(look(PRIMARY, unsure, UNTOLD, missing=f"b:1 is {HIDDEN}"))
+    view = _to_view(look(PRIMARY, unsure, UNTOLD, missing=f"b:1 is {HIDDEN}"))
     assert (view.ready, [node.healthy for node in view.nodes]) == (True, [True, True])
 
 
 def test_what_is_shown_and_not_well_is_missing_all_the_same() -> None:
     down = replace(STANDBY, state="unreachable", healthy=False)
     assert (
-        _as_seen(look(PRIMARY, UNTOLD, down, missing=f"walreceiver is {HIDDEN}")).missing
+        _to_view(look(PRIMARY, UNTOLD, down, missing=f"walreceiver is {HIDDEN}")).missing
         == "b:1 is unreachable"
     )
-    assert _as_seen(look(PRIMARY, STANDBY, missing="several servers accept writes: a, b")).ready is False
+    assert _to_view(look(PRIMARY, STANDBY, missing="several servers accept writes: a, b")).ready is False

@@ -21,7 +21,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class ConnectionInfo:
     """Servers by name, in the order in which a client tries them. passfile: None where libpq's own is meant.
 
     others: further parameters of libpq, as a person gave them.

@@ -16,7 +16,7 @@ NAMED_MAX: Final = 10
 READ_TIMEOUT_S: Final = 60.0
 
 
-def query_of(query: str | None, table: str | None, column: str | None) -> sql.SQL | sql.Composed:
+def values_query(query: str | None, table: str | None, column: str | None) -> sql.SQL | sql.Composed:
     """Return the query that lists what the database holds. Raises ConfigError unless it is said in one way."""
     if query is not None and table is None and column is None:
         return sql.SQL(query)  # a person's own text, run as it is
@@ -28,7 +28,7 @@ def query_of(query: str | None, table: str | None, column: str | None) -> sql.SQ
     )
 
 
-async def read_all(connection: Connection, query: sql.SQL | sql.Composed) -> list[Any]:
+async def read_values(connection: Connection, query: sql.SQL | sql.Composed) -> list[Any]:
     """Return a query's values: of one column the values themselves, else tuples. Raises ClusterError."""
     try:
         rows = await (await connection.execute(query)).fetchall()
@@ -37,7 +37,7 @@ async def read_all(connection: Connection, query: sql.SQL | sql.Composed) -> lis
     return [row[0] if len(row) == 1 else row for row in rows]
 
 
-def complaint(acknowledged: Iterable[Any], held: Sequence[Any], *, exactly_once: bool) -> str:
+def describe_missing(acknowledged: Iterable[Any], held: Sequence[Any], *, exactly_once: bool) -> str:
     """Return what is wrong with what the database holds, "" when nothing is. O(n) time and memory.
 
     Values are compared as they are and, where they differ in type, as text: an application may keep a UUID as a string.

@@ -16,11 +16,11 @@ from typing import Any
 
 import psycopg
 
-from outlast.api.acknowledged import READ_TIMEOUT_S
-from outlast.api.base import Cluster, Limits
-from outlast.api.endpoints import Endpoints
+from outlast.api.acked_writes import READ_TIMEOUT_S
+from outlast.api.base import ClusterHandle, Limits
+from outlast.api.connection_info import ConnectionInfo
+from outlast.api.loop_thread import LoopThread
 from outlast.api.recording import LONGEST_S, SEED_BITS, Recorded, Recording
-from outlast.api.runner import Runner
 from outlast.clock import deadline_ns, now_ns
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
@@ -35,8 +35,7 @@ from outlast.routes.registry import route as route_to
 from outlast.run.drill import operated
 from outlast.run.injections import Injections, Open
 from outlast.run.nemesis import FAILOVER_GRACE_S
-from outlast.systems.base import Cluster as RunningCluster
-from outlast.systems.base import ClusterView, HasServers, Role, Switchable
+from outlast.systems.base import Cluster, ClusterView, HasServers, Role, Switchable
 from outlast.systems.postgres.views import Connection
 from outlast.systems.wait import wait_until_ready
 from outlast.units import parse_rate_per_s
@@ -75,13 +74,13 @@ class Injected:
             error.add_note(worse.message)
 
 
-class OwnCluster(Cluster):
+class OwnCluster(ClusterHandle):
     """A cluster on a lab. Made by ``outlast.cluster``; up inside its with block."""
 
     def __init__(self, spec: ClusterSpec | None, lab: str, limits: Limits, *, keep: bool) -> None:
-        super().__init__(Runner(), lab, limits)
+        super().__init__(LoopThread(), lab, limits)
         self._wanted = spec
-        self._running: RunningCluster | None = None
+        self._running: Cluster | None = None
         self._injections: Injections | None = None
         self._operator: Future[None] | None = None
         self.keep = keep
@@ -144,7 +143,7 @@ class OwnCluster(Cluster):
             raise ClusterError(f"lab {lab.name} left something behind: {', '.join(removed.residue)}")
 
     @property
-    def running(self) -> RunningCluster:
+    def running(self) -> Cluster:
         """The asynchronous cluster beneath. Raises ConfigError outside the with block."""
         if self._running is None:
             raise ConfigError(f"the cluster {self.name} is not up", hint="use it inside its with block")
@@ -161,13 +160,13 @@ class OwnCluster(Cluster):
         return self.limits.failover_s or self.running.model.outage_s + FAILOVER_GRACE_S
 
     @property
-    def endpoints(self) -> Endpoints:
+    def endpoints(self) -> ConnectionInfo:
         """Where its servers are: the published ports."""
         running = self.running
         if not isinstance(running, HasServers):
             raise UnavailableError(f"{running.spec.system} has no PostgreSQL servers to connect to")
         published = running.lab.published
-        return Endpoints(
+        return ConnectionInfo(
             {
                 node.name: ("127.0.0.1", published[node.name].port)
                 for node in running.spec.nodes

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from outlast.config import drill_suites, preset_names
-from outlast.web import says
-from outlast.web.api.asked import ANSWERS, Drill, Name
-from outlast.web.api.start import OfHub, start
+from outlast.web import intents
+from outlast.web.api.actions import HubDependency, start
+from outlast.web.api.models import ANSWERS, DrillRequest, Name
 
 router = APIRouter(prefix="/api/v1")
 
@@ -23,22 +23,22 @@ async def drills() -> dict[str, Any]:
 
 
 @router.post("/drills", responses=ANSWERS)
-async def drill(hub: OfHub, asked: Drill) -> Any:
+async def drill(hub: HubDependency, body: DrillRequest) -> Any:
     """Start a drill."""
     intent = await asyncio.to_thread(
-        says.to_drill, asked.drill, asked.lab, asked.system, asked.sets, asked.seed
+        intents.drill_intent, body.drill, body.lab, body.system, body.sets, body.seed
     )
-    return await start(hub, intent, asked.preview)
+    return await start(hub, intent, body.preview)
 
 
 @router.get("/jobs")
-async def jobs(hub: OfHub) -> dict[str, list[Any]]:
+async def jobs(hub: HubDependency) -> dict[str, list[Any]]:
     """The commands that were started here."""
     return {"jobs": [one.document() for one in hub.jobs.all()]}
 
 
 @router.get("/jobs/{job}", responses={404: {}})
-async def job(hub: OfHub, job: Name) -> JSONResponse:
+async def job(hub: HubDependency, job: Name) -> JSONResponse:
     """One of them."""
     found = hub.jobs.job(job)
     if found is None:
@@ -47,7 +47,7 @@ async def job(hub: OfHub, job: Name) -> JSONResponse:
 
 
 @router.post("/jobs/{job}/stop", status_code=202, responses={404: {}})
-async def stop(hub: OfHub, job: Name) -> JSONResponse:
+async def stop(hub: HubDependency, job: Name) -> JSONResponse:
     """Ask one to end early: it heals and removes what it made."""
     if not hub.jobs.stop(job):
         return JSONResponse({"error": f"no job {job} runs"}, 404)
@@ -55,6 +55,6 @@ async def stop(hub: OfHub, job: Name) -> JSONResponse:
 
 
 @router.get("/runs")
-async def runs(hub: OfHub) -> dict[str, list[Any]]:
+async def runs(hub: HubDependency) -> dict[str, list[Any]]:
     """The newest stored runs."""
     return {"runs": await asyncio.to_thread(hub.runs.newest)}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """Keep the collector off within a block: looking at millions of live objects again and again costs a
     third of the time of a parse or a search. What has no references any more is freed all the same."""
     was_enabled = gc.isenabled()

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from outlast.api.acknowledged import READ_TIMEOUT_S
-from outlast.api.base import Cluster, Limits
-from outlast.api.endpoints import Endpoints
-from outlast.api.runner import Runner
+from outlast.api.acked_writes import READ_TIMEOUT_S
+from outlast.api.base import ClusterHandle, Limits
+from outlast.api.connection_info import ConnectionInfo
+from outlast.api.loop_thread import LoopThread
 from outlast.clusters.foreign import HIDDEN, Foreign, look
 from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.systems.base import ClusterView
@@ -23,11 +23,11 @@ FAILOVER_S = 60.0
 _OWN = ("host", "hostaddr", "port", "dbname", "user", "passfile", "target_session_attrs")
 
 
-class FoundCluster(Cluster):
+class ExternalCluster(ClusterHandle):
     """A cluster behind a libpq connection string, which may name several hosts and holds no password."""
 
     def __init__(self, dsn: str, limits: Limits) -> None:
-        super().__init__(Runner(), "the cluster", limits)
+        super().__init__(LoopThread(), "the cluster", limits)
         try:
             given = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
             hosts = per_host(given)
@@ -38,7 +38,7 @@ class FoundCluster(Cluster):
             self._runner.close()
             raise ConfigError("holds a password", key="dsn", hint="put it into a passfile")
         self._dsn = dsn
-        self._endpoints = Endpoints(
+        self._endpoints = ConnectionInfo(
             {
                 f"{one.get('host', one.get('hostaddr', ''))}:{one.get('port', '5432')}": (
                     one.get("host", one.get("hostaddr", "")),
@@ -52,7 +52,7 @@ class FoundCluster(Cluster):
             {key: value for key, value in given.items() if key not in _OWN},
         )
 
-    def __enter__(self) -> FoundCluster:
+    def __enter__(self) -> ExternalCluster:
         self.view()
         return self
 
@@ -61,7 +61,7 @@ class FoundCluster(Cluster):
         self._runner.close()
 
     @property
-    def endpoints(self) -> Endpoints:
+    def endpoints(self) -> ConnectionInfo:
         """Where its servers are."""
         return self._endpoints
 
@@ -71,7 +71,7 @@ class FoundCluster(Cluster):
         return self.limits.failover_s or FAILOVER_S
 
     async def _view(self) -> ClusterView:
-        return _as_seen(await look(self._dsn))
+        return _to_view(await look(self._dsn))
 
     async def _connect(self) -> Connection:
         timeout = f"-c statement_timeout={int(READ_TIMEOUT_S * 1000)}"
@@ -90,7 +90,7 @@ class FoundCluster(Cluster):
     inject = switchover = failover = restart = history = logs = _refuse
 
 
-def _as_seen(found: Foreign) -> ClusterView:
+def _to_view(found: Foreign) -> ClusterView:
     """Return what a look amounts to for an application's own user, to whom servers may not tell how they replicate.
 
     A standby that was asked and answers is well as far as can be seen. One of which a primary only says that there is

@@ -36,7 +36,7 @@ class Intent:
     harm: bool = False
 
 
-async def to_switch(lab: str, target: str | None) -> Intent:
+async def switchover_intent(lab: str, target: str | None) -> Intent:
     """Return what a switchover would do. Raises OutlastError when there is none to be had."""
     cluster = _switchable(lab, target)
     primary = await cluster.primary() if isinstance(cluster, HasPrimary) else None
@@ -49,7 +49,7 @@ async def to_switch(lab: str, target: str | None) -> Intent:
     return Intent("switchover", lab, words, says)
 
 
-async def to_fail_over(lab: str, target: str | None) -> Intent:
+async def failover_intent(lab: str, target: str | None) -> Intent:
     """Return what a failover on demand would do."""
     cluster = _switchable(lab, target)
     primary = await cluster.primary() if isinstance(cluster, HasPrimary) else None
@@ -62,7 +62,7 @@ async def to_fail_over(lab: str, target: str | None) -> Intent:
     return Intent("failover", lab, ("failover", *_to(target), f"--lab={lab}"), tuple(says), harm=True)
 
 
-async def to_inject(lab: str, name: str, on: str, params: Mapping[str, JSON]) -> Intent:
+async def injection_intent(lab: str, name: str, on: str, params: Mapping[str, JSON]) -> Intent:
     """Return what a fault would do, and to whom."""
     cluster = lifecycle.attach(lab)
     kind = fault(name)
@@ -93,7 +93,7 @@ async def to_inject(lab: str, name: str, on: str, params: Mapping[str, JSON]) ->
     )
 
 
-async def to_heal(lab: str) -> Intent:
+async def healing_intent(lab: str) -> Intent:
     """Return what healing would undo."""
     cluster = lifecycle.attach(lab)
     open_ = [
@@ -106,7 +106,9 @@ async def to_heal(lab: str) -> Intent:
     return Intent("heal", lab, ("heal", f"--lab={lab}"), says)
 
 
-def to_drill(name: str, lab: str | None, system: str | None, sets: Sequence[str], seed: int | None) -> Intent:
+def drill_intent(
+    name: str, lab: str | None, system: str | None, sets: Sequence[str], seed: int | None
+) -> Intent:
     """Return what a drill would do."""
     if name not in drill_names():
         raise ConfigError(f"there is no drill {name}", hint="GET /api/v1/drills lists them")
@@ -117,7 +119,7 @@ def to_drill(name: str, lab: str | None, system: str | None, sets: Sequence[str]
     if lab is not None:
         where = f"on {lifecycle.attach(lab).lab.name}, which is up; it stays up"
     else:
-        spec = load_cluster(drill.cluster.preset or system or "patroni", for_cluster, wish=drill.cluster)
+        spec = load_cluster(drill.cluster.preset or system or "patroni", for_cluster, needs=drill.cluster)
         where = f"on a new lab of its own: {spec.system} with {len(spec.nodes)} nodes, sync {spec.sync}; removed after"
     steps = [
         f"at {one.at_s:g} s{f' and every {one.every_s:g} s' if one.every_s else ''} "

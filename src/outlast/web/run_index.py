@@ -13,7 +13,7 @@ SHOWN_MAX: Final = 60
 RUN_FILE: Final = "run.json"
 
 
-class Runs:
+class RunIndex:
     """Summaries by name, remembered by their file's time."""
 
     def __init__(self) -> None:

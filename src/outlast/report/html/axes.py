@@ -15,7 +15,7 @@ Y_UNITS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class TimeFrame:
     """The time that a chart shows, in seconds since the load began."""
 
     start_s: float
@@ -68,12 +68,12 @@ class Scale:
         return np.clip(1 - shares, 0, 1) * Y_UNITS
 
 
-def _edges(frame: Frame, start_s: float, width_s: float, buckets: int) -> F64:
+def _edges(frame: TimeFrame, start_s: float, width_s: float, buckets: int) -> F64:
     at_s: F64 = start_s + width_s * np.arange(buckets + 1, dtype=np.float64)
     return frame.units(at_s).clip(0, X_UNITS)
 
 
-def step_area(frame: Frame, scale: Scale, start_s: float, width_s: float, top: F64, bottom: F64) -> str:
+def step_area(frame: TimeFrame, scale: Scale, start_s: float, width_s: float, top: F64, bottom: F64) -> str:
     """Return a closed path between two step curves over buckets; "" where both are the same throughout."""
     apart = np.flatnonzero(top != bottom)
     if not len(apart):
@@ -90,7 +90,7 @@ def step_area(frame: Frame, scale: Scale, start_s: float, width_s: float, top: F
     return "".join(parts)
 
 
-def step_line(frame: Frame, scale: Scale, start_s: float, width_s: float, values: F64) -> str:
+def step_line(frame: TimeFrame, scale: Scale, start_s: float, width_s: float, values: F64) -> str:
     """Return a path along a step curve over buckets, broken where there is no value."""
     parts, drawing = [], False
     edges = _edges(frame, start_s, width_s, len(values))
@@ -102,7 +102,7 @@ def step_line(frame: Frame, scale: Scale, start_s: float, width_s: float, values
     return "".join(parts)
 
 
-def line(frame: Frame, scale: Scale, at_s: F64, values: F64, gap_s: float) -> str:
+def line(frame: TimeFrame, scale: Scale, at_s: F64, values: F64, gap_s: float) -> str:
     """Return a path through points, broken where two are further apart than gap_s."""
     if not len(at_s):
         return ""

@@ -9,20 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class Asked(BaseModel):
+class ActionRequest(BaseModel):
     """What a request asks for. preview: only say what would be done."""
 
     model_config = ConfigDict(extra="forbid")
     preview: bool = False
 
 
-class Move(Asked):
+class SwitchoverRequest(ActionRequest):
     """target: the node that is to lead; the manager's choice without."""
 
     target: Name | None = None
 
 
-class Inject(Asked):
+class InjectRequest(ActionRequest):
     """fault: its name. on: a symbolic target or a node. params: over the fault's defaults."""
 
     fault: Name
@@ -30,7 +30,7 @@ class Inject(Asked):
     params: dict[Name, JsonValue] = Field(default_factory=dict)
 
 
-class Drill(Asked):
+class DrillRequest(ActionRequest):
     """drill: its name. lab: one that is up; without, the drill makes its own from system, a preset.
 
     sets: KEY=VALUE, as often as one likes.
@@ -45,13 +45,13 @@ class Drill(Asked):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
 
-class Session(BaseModel):
+class SessionRequest(BaseModel):
     """token: as it was printed."""
 
     token: str = Field(max_length=200)
 
 
-class JobOut(BaseModel):
+class JobDocument(BaseModel):
     """A command that was started."""
 
     id: str
@@ -78,7 +78,7 @@ class Preview(BaseModel):
 
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": Preview},
-    202: {"model": JobOut},
+    202: {"model": JobDocument},
     404: {},
     409: {},
     422: {},

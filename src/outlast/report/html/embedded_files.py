@@ -26,7 +26,7 @@ _OUTCOMES: Final = ("ok", "fail", "info", "local")
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class EmbeddedFile:
     """A file inside the page. data: gzip, then base64."""
 
     ident: str
@@ -36,13 +36,13 @@ class Raw:
     bytes: int
 
 
-def packed(ident: str, file_name: str, about: str, content: bytes) -> Raw:
+def embed(ident: str, file_name: str, about: str, content: bytes) -> EmbeddedFile:
     """Return a file, compressed for embedding."""
     squeezed = gzip.compress(content, compresslevel=6, mtime=0)
-    return Raw(ident, file_name, about, base64.b64encode(squeezed).decode(), len(content))
+    return EmbeddedFile(ident, file_name, about, base64.b64encode(squeezed).decode(), len(content))
 
 
-def ops_file(history: History, times: OpTimes, moments_s: list[float]) -> Raw:
+def ops_file(history: History, times: OpTimes, moments_s: list[float]) -> EmbeddedFile:
     """Return ops as CSV: all, or when they are too many, those that matter and evenly spaced others.
 
     moments_s: around which every op is kept. O(n).
@@ -76,10 +76,10 @@ def ops_file(history: History, times: OpTimes, moments_s: list[float]) -> Raw:
         f"{kept:,} of {total:,} operations: those that did not succeed or were lost, those around faults, and evenly "
         f"spaced others; the store has all"
     )  # fmt: skip
-    return packed("ops", "ops.csv", which, sink.getvalue())
+    return embed("ops", "ops.csv", which, sink.getvalue())
 
 
-def observations_file(history: History) -> Raw:
+def observations_file(history: History) -> EmbeddedFile:
     """Return the observations as CSV."""
     fields = list(asdict(history.observations[0])) if history.observations else []
     columns = {name: [getattr(one, name) for one in history.observations] for name in fields}
@@ -90,7 +90,7 @@ def observations_file(history: History) -> Raw:
     if columns:
         csv.write_csv(pa.table(columns), sink)
     about = f"{len(history.observations):,} observations of nodes and consensus store"
-    return packed("observations", "observations.csv", about, sink.getvalue())
+    return embed("observations", "observations.csv", about, sink.getvalue())
 
 
 def _chosen(times: OpTimes, moments_s: list[float]) -> I64:

@@ -19,7 +19,7 @@ _ORDER: Final = {"fault": 0, "loss": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class NarrativeEvent:
     """kind: ``fault``, ``heal``, ``loss``, ``role``, ``outage``, ``plain``."""
 
     at_s: float
@@ -35,7 +35,7 @@ def gaps(history: History) -> dict[str, Gap]:
 
 def story(
     history: History, losses: tuple[LossGroup, ...], writers: tuple[TwoWriters, ...], end_s: float
-) -> tuple[Moment, ...]:
+) -> tuple[NarrativeEvent, ...]:
     """Return the run's moments in order of time; of very many roles' changes only the first are told."""
     told = [
         *_load(history),
@@ -61,17 +61,17 @@ def fault_words(fault: FaultRecord) -> str:
     return f"{fault.fault} on {', '.join(fault.targets)}" + (f" ({params})" if params else "")
 
 
-def _load(history: History) -> Iterator[Moment]:
+def _load(history: History) -> Iterator[NarrativeEvent]:
     used = set(history.ops.f.tolist())
     names = ", ".join(name for code, name in enumerate(history.ops.f_names) if code in used)
     clients = len(set(history.ops.process.tolist()))
-    yield Moment(0.0, "plain", f"The load begins: {names}, by {clients} clients.")
+    yield NarrativeEvent(0.0, "plain", f"The load begins: {names}, by {clients} clients.")
     if history.end_ns:
         ended = "The load ends." if history.complete else "The load ends early: the run was stopped."
-        yield Moment(seconds_in(history, history.end_ns), "plain", ended)
+        yield NarrativeEvent(seconds_in(history, history.end_ns), "plain", ended)
 
 
-def _fault(history: History, fault: FaultRecord) -> Iterator[Moment]:
+def _fault(history: History, fault: FaultRecord) -> Iterator[NarrativeEvent]:
     bit = {
         True: "takes hold",
         False: "is injected and does not bite",
@@ -79,18 +79,18 @@ def _fault(history: History, fault: FaultRecord) -> Iterator[Moment]:
     }
     at_s = seconds_in(history, fault.at_ns)
     by = f", by {' and '.join(fault.means)}" if fault.means else ""
-    yield Moment(at_s, "fault", f"Fault: {fault_words(fault)} {bit[fault.effective]}{by}.")
+    yield NarrativeEvent(at_s, "fault", f"Fault: {fault_words(fault)} {bit[fault.effective]}{by}.")
     if fault.healed_ns is not None:
-        yield Moment(seconds_in(history, fault.healed_ns), "heal", f"{fault.fault} is healed.")
+        yield NarrativeEvent(seconds_in(history, fault.healed_ns), "heal", f"{fault.fault} is healed.")
 
 
-def _losses(losses: tuple[LossGroup, ...]) -> Iterator[Moment]:
+def _losses(losses: tuple[LossGroup, ...]) -> Iterator[NarrativeEvent]:
     for group in losses:
         count = f"{len(group.ops):,} writes" if len(group.ops) != 1 else "1 write"
         who = group.node or "an unknown node"
         lasting = f" until {group.last_s:.3f} s" if len(group.ops) > 1 else ""
         warned = " with a warning that they were local only" if group.local else ""
-        yield Moment(
+        yield NarrativeEvent(
             group.first_s,
             "loss",
             f"{who} acknowledges{warned}, on timeline {group.timeline}{lasting}, {count} that are not there "
@@ -98,9 +98,9 @@ def _losses(losses: tuple[LossGroup, ...]) -> Iterator[Moment]:
         )
 
 
-def _writers(history: History, writers: tuple[TwoWriters, ...]) -> Iterator[Moment]:
+def _writers(history: History, writers: tuple[TwoWriters, ...]) -> Iterator[NarrativeEvent]:
     for one in writers:
-        yield Moment(
+        yield NarrativeEvent(
             seconds_in(history, one.start_ns),
             "loss",
             f"Two writers: {one.node or 'a node'} goes on acknowledging on timeline {one.timeline}, which others "
@@ -108,12 +108,12 @@ def _writers(history: History, writers: tuple[TwoWriters, ...]) -> Iterator[Mome
         )
 
 
-def _outages(history: History) -> Iterator[Moment]:
+def _outages(history: History) -> Iterator[NarrativeEvent]:
     for workload, gap in gaps(history).items():
         if not history.faults:
             continue
         which = f" of {workload}" if len(history.ops.f_names) > 1 else ""
-        yield Moment(
+        yield NarrativeEvent(
             seconds_in(history, gap.start_ns),
             "outage",
             f"The last acknowledgement{which} that lasts. The outage begins.",
@@ -123,26 +123,28 @@ def _outages(history: History) -> Iterator[Moment]:
             if gap.ended
             else "The load ends, still without one that lasts"
         )
-        yield Moment(
+        yield NarrativeEvent(
             seconds_in(history, gap.end_ns),
             "outage",
             f"{words}{which}: {gap.seconds:.3f} s of outage.",
         )
 
 
-def _lock(history: History, end_s: float) -> Iterator[Moment]:
+def _lock(history: History, end_s: float) -> Iterator[NarrativeEvent]:
     before = ""
     for start_s, _, holder in lock_stretches(history, end_s):
         if start_s > 0 and holder == "?":
-            yield Moment(start_s, "role", "The consensus store does not answer.")
+            yield NarrativeEvent(start_s, "role", "The consensus store does not answer.")
         elif start_s > 0 and holder and holder != before:
-            yield Moment(start_s, "role", f"The leader's lock goes to {holder}.")
+            yield NarrativeEvent(start_s, "role", f"The leader's lock goes to {holder}.")
         elif start_s > 0 and not holder:
-            yield Moment(start_s, "role", f"The leader's lock of {before} has run out or was given up.")
+            yield NarrativeEvent(
+                start_s, "role", f"The leader's lock of {before} has run out or was given up."
+            )
         before = holder if holder != "?" else before
 
 
-def _roles(history: History, end_s: float) -> Iterator[Moment]:
+def _roles(history: History, end_s: float) -> Iterator[NarrativeEvent]:
     for node in node_names(history):
         before: Stretch | None = None
         led = 0
@@ -150,7 +152,7 @@ def _roles(history: History, end_s: float) -> Iterator[Moment]:
             if before is not None and one.start_s > 0:
                 words = _change(node, before, one, led)
                 if words:
-                    yield Moment(one.start_s, "role", words)
+                    yield NarrativeEvent(one.start_s, "role", words)
             before = one
             led = one.timeline if one.role == "primary" else led
 
@@ -166,7 +168,7 @@ def _change(node: str, before: Stretch, now: Stretch, led: int) -> str:
     return ""
 
 
-def _followers(history: History, end_s: float) -> Iterator[Moment]:
+def _followers(history: History, end_s: float) -> Iterator[NarrativeEvent]:
     """Tell once for each timeline which standbys came over to it. One that lost its connection shows the timeline of
     its last restart point until it has a new one: a step back that is none."""
     came: dict[int, list[tuple[float, str]]] = {}
@@ -180,10 +182,10 @@ def _followers(history: History, end_s: float) -> Iterator[Moment]:
         those.sort()
         names = ", ".join(node for _, node in those)
         verb, last = ("follows", "") if len(those) == 1 else ("follow", f", the last at {those[-1][0]:.3f} s")
-        yield Moment(those[0][0], "role", f"{names} {verb} to timeline {timeline}{last}.")
+        yield NarrativeEvent(those[0][0], "role", f"{names} {verb} to timeline {timeline}{last}.")
 
 
-def _final(history: History, losses: tuple[LossGroup, ...], end_s: float) -> Iterator[Moment]:
+def _final(history: History, losses: tuple[LossGroup, ...], end_s: float) -> Iterator[NarrativeEvent]:
     final = history.final
     if final is None:
         return
@@ -191,4 +193,4 @@ def _final(history: History, losses: tuple[LossGroup, ...], end_s: float) -> Ite
     lost = sum(len(group.ops) for group in losses if not group.local)
     missing = f"; {lost:,} acknowledged writes are not among them" if lost else ""
     where = f"{final.primary}, timeline {final.timeline}" + (f": {rows}" if rows else "")
-    yield Moment(end_s, "plain", f"Everything is read back from {where}{missing}.")
+    yield NarrativeEvent(end_s, "plain", f"Everything is read back from {where}{missing}.")

@@ -10,11 +10,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 import outlast
-from outlast.api.acknowledged import complaint, query_of
-from outlast.api.endpoints import Endpoints
+from outlast.api.acked_writes import describe_missing, values_query
+from outlast.api.connection_info import ConnectionInfo
 from outlast.errors import ConfigError, OutlastError
 
-THREE = Endpoints(
+THREE = ConnectionInfo(
     {"n1": ("127.0.0.1", 5001), "n2": ("127.0.0.1", 5002), "n3": ("127.0.0.1", 5003)},
     "appdb",
     "appuser",
@@ -60,19 +60,19 @@ def test_a_role_that_there_is_not_is_told_with_those_there_are() -> None:
 def test_lost_and_doubled_values_are_named(
     acknowledged: list[object], held: list[object], once: bool, said: str
 ) -> None:
-    assert complaint(acknowledged, held, exactly_once=once) == said
+    assert describe_missing(acknowledged, held, exactly_once=once) == said
 
 
 def test_many_lost_values_are_counted_and_the_first_named() -> None:
-    assert complaint(range(100), [], exactly_once=False).endswith("8, 9 and 90 more")
+    assert describe_missing(range(100), [], exactly_once=False).endswith("8, 9 and 90 more")
 
 
 def test_names_of_tables_are_quoted_and_one_way_to_say_it_is_wanted() -> None:
-    text = query_of(None, 'shop.order"s', "id").as_string(None)
+    text = values_query(None, 'shop.order"s', "id").as_string(None)
     assert text == 'SELECT "id" FROM "shop"."order""s"'
     for wrong in ((None, None, None), ("SELECT 1", "t", None), (None, None, "id")):
         with pytest.raises(ConfigError, match="say where"):
-            query_of(*wrong)
+            values_query(*wrong)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from outlast.api.runner import Runner
+from outlast.api.loop_thread import LoopThread
 from outlast.errors import ClusterError, HarnessError
 
 
 @pytest.fixture
-def runner() -> Iterator[Runner]:
-    made = Runner()
+def runner() -> Iterator[LoopThread]:
+    made = LoopThread()
     yield made
     made.close()
 
@@ -31,7 +31,7 @@ def interrupt_when(ready: threading.Event) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def test_it_returns_what_work_returns_and_raises_what_it_raises(runner: Runner) -> None:
+def test_it_returns_what_work_returns_and_raises_what_it_raises(runner: LoopThread) -> None:
     async def works() -> int:
         await asyncio.sleep(0)
         return 7
@@ -44,7 +44,7 @@ def test_it_returns_what_work_returns_and_raises_what_it_raises(runner: Runner) 
         runner.run(fails())
 
 
-def test_ctrl_c_cancels_the_work_and_comes_back_once_that_has_cleaned_up(runner: Runner) -> None:
+def test_ctrl_c_cancels_the_work_and_comes_back_once_that_has_cleaned_up(runner: LoopThread) -> None:
     ready, cleaned = threading.Event(), threading.Event()
 
     async def long() -> None:
@@ -63,7 +63,7 @@ def test_ctrl_c_cancels_the_work_and_comes_back_once_that_has_cleaned_up(runner:
     assert time.monotonic() - start < 30
 
 
-def test_work_that_must_end_is_let_end_by_ctrl_c(runner: Runner) -> None:
+def test_work_that_must_end_is_let_end_by_ctrl_c(runner: LoopThread) -> None:
     ready, ended = threading.Event(), threading.Event()
 
     async def takes_down() -> None:
@@ -77,7 +77,7 @@ def test_work_that_must_end_is_let_end_by_ctrl_c(runner: Runner) -> None:
     assert ended.is_set()
 
 
-def test_it_can_be_used_by_a_caller_that_has_a_loop_of_its_own(runner: Runner) -> None:
+def test_it_can_be_used_by_a_caller_that_has_a_loop_of_its_own(runner: LoopThread) -> None:
     async def inner() -> str:
         return "inside"
 
@@ -87,7 +87,7 @@ def test_it_can_be_used_by_a_caller_that_has_a_loop_of_its_own(runner: Runner) -
     assert asyncio.run(outer()) == "inside"
 
 
-def test_waiting_for_itself_is_refused_instead_of_hanging(runner: Runner) -> None:
+def test_waiting_for_itself_is_refused_instead_of_hanging(runner: LoopThread) -> None:
     async def inner() -> None:
         return None
 
@@ -100,7 +100,7 @@ def test_waiting_for_itself_is_refused_instead_of_hanging(runner: Runner) -> Non
 
 
 def test_closing_cancels_what_still_runs() -> None:
-    made = Runner()
+    made = LoopThread()
     cancelled = threading.Event()
 
     async def forever() -> None:

@@ -12,7 +12,7 @@ from outlast.monitoring.exporter.sample import NodeSample
 
 
 @dataclass(frozen=True, slots=True)
-class NodeScene:
+class NodeState:
     """A node. role: ``primary``, ``standby``, ``read-only``, ``dcs``, ``balancer``, … or ``silent``. state: its
     manager's word. lag_bytes: behind the primary, by the primary's word; None when it says nothing."""
 
@@ -27,7 +27,7 @@ class NodeScene:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkScene:
+class LinkState:
     """Something that is done to the way from source to destination. kind: ``cut``, ``slow`` or ``lossy``."""
 
     source: str
@@ -37,7 +37,7 @@ class LinkScene:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultScene:
+class OpenFault:
     """An open injection."""
 
     fault: str
@@ -50,7 +50,7 @@ UNKNOWN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class LabState:
     """A lab at one moment. missing: what keeps it from being whole, "" when nothing does. lock: who holds the
     leader's lock, None where there is none or it is free."""
 
@@ -58,12 +58,12 @@ class Scene:
     system: str
     profile: str
     sync: str
-    nodes: tuple[NodeScene, ...] = ()
+    nodes: tuple[NodeState, ...] = ()
     primary: str | None = None
     missing: str = ""
     lock: str | None = UNKNOWN
-    links: tuple[LinkScene, ...] = ()
-    faults: tuple[FaultScene, ...] = ()
+    links: tuple[LinkState, ...] = ()
+    faults: tuple[OpenFault, ...] = ()
     run: Live | None = field(default=None)
 
     def document(self) -> dict[str, JSON]:
@@ -71,7 +71,7 @@ class Scene:
         document: dict[str, JSON] = asdict(self)
         return document
 
-    def with_node(self, node: NodeScene) -> Scene:
+    def with_node(self, node: NodeState) -> LabState:
         """Return the scene with one node as it is now."""
         nodes = tuple(node if one.name == node.name else one for one in self.nodes)
         leads = next((one.name for one in _by_timeline(nodes) if one.role == "primary"), None)
@@ -79,76 +79,76 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class LogEntry:
     """A line of the event log. kind: ``fault``, ``heal``, ``role``, ``bad``, ``good`` or ``plain``."""
 
     kind: str
     text: str
 
 
-def _by_timeline(nodes: tuple[NodeScene, ...]) -> list[NodeScene]:
+def _by_timeline(nodes: tuple[NodeState, ...]) -> list[NodeState]:
     return sorted(nodes, key=lambda one: one.timeline, reverse=True)
 
 
-def happenings(before: Scene, now: Scene) -> Iterator[Happening]:
+def log_entries(before: LabState, now: LabState) -> Iterator[LogEntry]:
     """Yield what happened between two moments, in words."""
     was = {one.name: one for one in before.nodes}
     for node in now.nodes:
-        yield from _of_node(was.get(node.name), node)
+        yield from _node_entries(was.get(node.name), node)
     primaries = [one.name for one in now.nodes if one.role == "primary"]
     if len(primaries) > 1 and len([one for one in before.nodes if one.role == "primary"]) < 2:
-        yield Happening("bad", f"several nodes take writes: {', '.join(primaries)}")
+        yield LogEntry("bad", f"several nodes take writes: {', '.join(primaries)}")
     if now.primary is None and before.primary is not None:
-        yield Happening("bad", f"no node takes writes: {before.primary} was the last")
+        yield LogEntry("bad", f"no node takes writes: {before.primary} was the last")
     if now.lock != before.lock and UNKNOWN not in (now.lock, before.lock):
         words = (
             f"the leader's lock goes to {now.lock}"
             if now.lock
             else f"the leader's lock of {before.lock} is free"
         )
-        yield Happening("role", words)
+        yield LogEntry("role", words)
     open_before, open_now = ({one.key: one for one in scene.faults} for scene in (before, now))
     for key, fault in open_now.items():
         if key not in open_before:
-            yield Happening("fault", f"{fault.fault} on {', '.join(fault.targets)}")
+            yield LogEntry("fault", f"{fault.fault} on {', '.join(fault.targets)}")
     for key, fault in open_before.items():
         if key not in open_now:
-            yield Happening("heal", f"{fault.fault} on {', '.join(fault.targets)} is healed")
+            yield LogEntry("heal", f"{fault.fault} on {', '.join(fault.targets)} is healed")
     leaderless = now.primary is None and now.missing
     if bool(now.missing) != bool(before.missing) and not leaderless:
-        yield Happening("bad", now.missing) if now.missing else Happening("good", "the cluster is whole")
-    yield from _of_run(before.run, now.run)
+        yield LogEntry("bad", now.missing) if now.missing else LogEntry("good", "the cluster is whole")
+    yield from _run_entries(before.run, now.run)
 
 
-def _of_node(before: NodeScene | None, now: NodeScene) -> Iterator[Happening]:
+def _node_entries(before: NodeState | None, now: NodeState) -> Iterator[LogEntry]:
     if before is None or before.role == "":
         return
     if now.role == "silent" and before.role != "silent":
-        yield Happening("bad", f"{now.name} stops answering")
+        yield LogEntry("bad", f"{now.name} stops answering")
     elif now.role == "primary" and (before.role != "primary" or now.timeline != before.timeline):
-        yield Happening("role", f"{now.name} is primary, on timeline {now.timeline}")
+        yield LogEntry("role", f"{now.name} is primary, on timeline {now.timeline}")
     elif now.role != before.role:
-        yield Happening(
+        yield LogEntry(
             "role",
             f"{now.name} answers as {now.role}" + (f", on timeline {now.timeline}" if now.timeline else ""),
         )
     elif now.timeline > before.timeline > 0:
-        yield Happening("role", f"{now.name} follows to timeline {now.timeline}")
+        yield LogEntry("role", f"{now.name} follows to timeline {now.timeline}")
     elif now.role not in ("primary", "standby", "read-only", "silent") and now.healthy != before.healthy:
-        yield Happening("good" if now.healthy else "bad", f"{now.name} is {now.state or 'unreachable'}")
+        yield LogEntry("good" if now.healthy else "bad", f"{now.name} is {now.state or 'unreachable'}")
 
 
-def _of_run(before: Live | None, now: Live | None) -> Iterator[Happening]:
+def _run_entries(before: Live | None, now: Live | None) -> Iterator[LogEntry]:
     if now is None:
         return
     if before is None or before.run != now.run:
         if now.verdict is None:
-            yield Happening("plain", f"{now.drill} begins")
+            yield LogEntry("plain", f"{now.drill} begins")
         return
     if now.verdict is not None and before.verdict is None:
-        yield Happening("good" if now.verdict == "pass" else "bad", f"{now.drill}: {now.verdict}")
+        yield LogEntry("good" if now.verdict == "pass" else "bad", f"{now.drill}: {now.verdict}")
     elif now.phase != before.phase:
-        yield Happening("plain", f"{now.drill}: {now.phase}")
+        yield LogEntry("plain", f"{now.drill}: {now.phase}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 CLEAN_UP_TIMEOUT_S: Final = 60.0
 
 
-class Runner:
+class LoopThread:
     """An event loop in a daemon thread. Close it when nothing runs any more."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 _KEPT = "\n\t"
 
 
-def plain(text: str, style: str = "") -> Text:
+def literal_text(text: str, style: str = "") -> Text:
     """Return text to be printed literally: no markup has an effect, and control characters are shown, not sent."""
     shown = "".join(
         char
