@@ -102,11 +102,12 @@ async def delayed_traffic() -> list[Case]:
     """Measure +100 ms on 36,000 packets a second through one node, beside the same without the fault."""
     async with lab_of(2) as (lab, (one, two)):
         plain, _, _, _ = await traffic(one, two, PACKETS_PER_S)
-        applied = await lab.net.shape(one.name, two.name, Conditions(delay_ms=DELAY_MS))
+        plan = await lab.net.plan([Rule((one.name,), (two.name,), Conditions(delay_ms=DELAY_MS))])
+        await lab.net.apply(plan.rules)
         before_s = await queue_cpu_s(lab)
         rate, p50, p99, lost = await traffic(one, two, PACKETS_PER_S)
         cpu = (await queue_cpu_s(lab) - before_s) / DURATION_S
-        await lab.net.heal(applied.ids)
+        await lab.net.heal(plan.ids)
         idle, _, _, _ = await traffic(one, two, PACKETS_PER_S)
     name = "the same traffic, no fault"
     return [
@@ -149,9 +150,11 @@ async def times() -> list[Case]:
             injecting, healing = [], []
             for _ in range(ROUNDS):
                 started = time.perf_counter()
-                applied = await lab.net.apply([Rule(first, rest, conditions), Rule(rest, first, conditions)])
+                rules = [Rule(first, rest, conditions), Rule(rest, first, conditions)]
+                plan = await lab.net.plan(rules)
+                await lab.net.apply(plan.rules)
                 injected = time.perf_counter()
-                await lab.net.heal(applied.ids)
+                await lab.net.heal(plan.ids)
                 healing.append(time.perf_counter() - injected)
                 injecting.append(injected - started)
             found.append(Case(f"inject {label}, one of six hosts", 1000 * statistics.median(injecting), "ms"))

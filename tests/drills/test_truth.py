@@ -93,9 +93,8 @@ async def test_a_fault_whose_injection_does_nothing_makes_the_run_invalid(run: A
         def __getattr__(self, name: str) -> Any:
             return getattr(self._real, name)
 
-        async def inject(self, cluster: Any, targets: Any, params: Any, rng: Any) -> Injection:
-            pids = await cluster.process_ids(targets[0], "postgres")
-            return Injection(self._real.name, targets, params, {"pids": {targets[0]: pids}})
+        async def act(self, cluster: Cluster, injection: Injection) -> None:
+            """Do nothing."""
 
     outcome = await run(injector=lambda name: Stubbed(fault(name)))
     assert outcome.verdict is Verdict.INVALID

@@ -12,7 +12,7 @@ from typing import Final, get_args
 
 from outlast.clusters import backups
 from outlast.errors import ClusterError, ConfigError, HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
 from outlast.faults.sql import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
@@ -26,11 +26,12 @@ _SEGMENT: Final = "SELECT pg_walfile_name(pg_current_wal_insert_lsn() + 1)"
 """The segment of the next byte: at a segment's end the function itself names the one that has ended."""
 
 
-class MakeBackup(Staged):
+class MakeBackup(Fault):
     """What ``outlast backup`` does, amid a drill."""
 
     name = "backup"
     about = "an operator makes a backup"
+    mechanism = Mechanism.MANAGER
     params: tuple[Param, ...] = (Param("type", "full", "", "full, diff or incr"),)
     lasts = False
 
@@ -69,6 +70,7 @@ class ArchiveSilent(SqlFault):
 
     name = "archive_silent"
     about = "archive_command says that it has archived, and keeps nothing"
+    mechanism = Mechanism.SQL
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs an archive."""
@@ -106,6 +108,7 @@ class ArchiveLost(SqlFault):
 
     name = "archive_lost"
     about = "a WAL segment vanishes from the archive"
+    mechanism = Mechanism.FILE
     lasts = False
 
     def available(self, cluster: Cluster) -> str | None:

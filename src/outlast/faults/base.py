@@ -1,10 +1,9 @@
 """What a fault is.
 
-A fault is one mechanism. ``inject`` makes it happen and returns an Injection, plain data, so that another process
-can heal it; ``effective`` looks at the world, never at what inject returned, and says whether it bit.
-
-Most faults are ``Staged``: ``prepare`` looks and decides, ``act`` does it. Between the two the injection is written
-down, so that a tool that dies in the middle of ``act`` leaves nothing that nobody can heal.
+A fault is one mechanism, in stages: ``prepare`` looks and decides, and returns an Injection, plain data; ``act`` does
+it; ``effective`` looks at the world and says whether it bit; ``heal`` undoes it. Between the first two the injection is
+written down (``journal.py``), so that a tool that is cancelled or killed in the middle of ``act`` leaves nothing that
+another process can't heal.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any
 
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
@@ -58,52 +58,36 @@ class Effect:
     words: str
 
 
-class Fault(Protocol):
-    """One mechanism."""
+class Mechanism(StrEnum):
+    """By what a fault makes its trouble. Faults that share one are broken alike when it does not work here."""
 
-    @property
-    def name(self) -> str:
-        """Its name says the mechanism: ``process_kill``."""
-        ...
-
-    @property
-    def about(self) -> str:
-        """One sentence."""
-        ...
-
-    @property
-    def params(self) -> tuple[Param, ...]:
-        """Its parameters with units and defaults."""
-        ...
-
-    def available(self, cluster: Cluster) -> str | None:
-        """Return why it can't be injected here, None when it can."""
-        ...
-
-    async def inject(
-        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
-    ) -> Injection:
-        """Make it happen to the targets. Raises HostError when that fails."""
-        ...
-
-    async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
-        """Look whether it bit."""
-        ...
-
-    async def heal(self, cluster: Cluster, injection: Injection) -> None:
-        """Undo it; safe to call again, and from another process. Raises HostError when that fails."""
-        ...
+    SIGNAL = "signal"  # to processes on a host
+    AGENT = "agent"  # a program on the target's own host that goes on until it is ended
+    POWER = "power"  # of hosts: the end of their init
+    CABLE = "cable"  # plugged in or pulled at the bridge
+    DISK = "disk"  # a file system on a loop device
+    CGROUP = "cgroup"  # limits that the kernel puts on memory or on a device
+    CLOCK = "clock"  # the wall clock of a host's own
+    FILTER = "filter"  # nftables at the bridge and its ports
+    QUEUE = "queue"  # packets handed to a process of the lab that holds or damages them
+    BANDWIDTH = "bandwidth"  # htb classes on the bridge's ports
+    SOCKET = "socket"  # connections that the kernel is told to destroy
+    SQL = "sql"  # statements to a server
+    FILE = "file"  # pages written behind a server's back
+    MANAGER = "manager"  # what an operator asks of the cluster's manager
 
 
-class Staged(ABC):
-    """A fault that first decides everything, then acts.
+class Fault(ABC):
+    """One mechanism, in stages: ``prepare`` looks and decides, the injection is written down, ``act`` does it.
 
-    on: the target it makes most sense on. lasts: whether it goes on until it is healed (a pause), or has happened
-    once ``act`` returns and the system gets over it by itself (a kill). Healing is called for in either case.
+    name: says the mechanism (``process_kill``); about: one sentence; params: with units and defaults. on: the target
+    it makes most sense on. lasts: whether it goes on until it is healed (a pause), or has happened once ``act``
+    returns and the system gets over it by itself (a kill). Healing is called for in either case.
     """
 
     name: str
     about: str
+    mechanism: Mechanism
     params: tuple[Param, ...] = ()
     on: str = "primary"
     lasts: bool = True
@@ -116,27 +100,26 @@ class Staged(ABC):
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Look at the world and decide; change nothing. What healing and proof need is in its details."""
+        """Look at the world and choose everything: pids, names, ids, files. Changes nothing.
+
+        What healing and proof need is in the injection's details. Raises ConfigError for parameters that make no
+        sense, HostError when it can't look.
+        """
 
     @abstractmethod
     async def act(self, cluster: Cluster, injection: Injection) -> None:
-        """Do what was decided. Raises HostError when that fails."""
+        """Do what was decided. May be cancelled, or killed, anywhere. Raises HostError when it fails."""
 
     @abstractmethod
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
-        """Look whether it bit."""
+        """Look at the world, never at what act did, and say whether the fault bit."""
 
     @abstractmethod
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
-        """Undo it, also when act got only half-way; safe to call again, and from another process."""
+        """Undo it, also when act got only half-way; safe to call again, and from another process.
 
-    async def inject(
-        self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
-    ) -> Injection:
-        """Prepare and act. Raises HostError when that fails."""
-        injection = await self.prepare(cluster, targets, params, rng)
-        await self.act(cluster, injection)
-        return injection
+        Raises HostError when that fails.
+        """
 
 
 def with_defaults(fault: Fault, given: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from outlast.errors import ConfigError, HostError, UnavailableError
 from outlast.faults import sql
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number, of_target
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target
 from outlast.history.history import JSON
 from outlast.hosts.base import Clock
 from outlast.systems.base import Cluster, HasServers
@@ -50,8 +50,10 @@ async def ahead_s(cluster: Cluster, node: str) -> float:
     return float(said) - (before + time.time()) / 2
 
 
-class WallClock(Staged):
+class WallClock(Fault):
     """What both have in common: where they can bite, what is noted, and how it is undone."""
+
+    mechanism = Mechanism.CLOCK
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs clocks to move, and servers to ask for the time."""

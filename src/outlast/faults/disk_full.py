@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, number, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
 from outlast.faults.host_state import bring_back
 from outlast.faults.on_disk import DiskFault, disk_of
 from outlast.faults.sql import SqlFault, one, rows
@@ -77,6 +77,7 @@ class WalFull(DiskFull, SqlFault):
 
     name = "wal_full"
     about = "pg_wal has no room for another segment: the server panics"
+    mechanism = Mechanism.DISK
     params = ()
 
     def available(self, cluster: Cluster) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Final
 
 from outlast.errors import ConfigError, HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, number, of_target
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target
 from outlast.faults.on_disk import DiskFault, disk_of
 from outlast.history.history import JSON
 from outlast.hosts.base import DiskPace, Program
@@ -38,6 +38,7 @@ class DiskSlow(DiskFault):
 
     name = "disk_slow"
     about = "the disk that holds data and WAL does only so much a second: a commit waits for it"
+    mechanism = Mechanism.CGROUP
     params = (
         Param("write_iops", 20, "1/s", "writes a second, a flush counted as one; 0: no limit"),
         Param("write_bps", 0, "bytes/s", "that are written; 0: no limit"),

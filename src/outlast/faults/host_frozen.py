@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.faults.base import Effect, Fault, Injection, Staged, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, pids_of
 from outlast.faults.host_state import answers, bring_back
 from outlast.history.history import JSON
 from outlast.hosts.base import Host, ProcessInfo
@@ -22,11 +22,12 @@ ROUNDS_MAX: Final = 20
 """How often to look for processes that were forked while the others were stopped."""
 
 
-class HostFrozen(Staged):
+class HostFrozen(Fault):
     """Cut the cable, stop everything; let everything go on, plug the cable in."""
 
     name = "host_frozen"
     about = "a host stalls as a paused virtual machine does: nothing runs, no packet is answered"
+    mechanism = Mechanism.CABLE
 
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random

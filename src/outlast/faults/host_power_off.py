@@ -7,17 +7,18 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number
 from outlast.faults.host_state import answers, power_back, switch_off
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
 
-class HostPowerOff(Staged):
+class HostPowerOff(Fault):
     """SIGKILL to the host's init: the kernel ends all of it. Files stay as they are (see power_loss)."""
 
     name = "host_power_off"
     about = "a host loses its power; its unsynced files survive"
+    mechanism = Mechanism.POWER
 
     async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number, of_target
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target
 from outlast.faults.host_state import booted, power_back, switch_off
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasPrimary
@@ -16,11 +16,12 @@ from outlast.systems.wait import wait_until_ready
 _OFF = Param("off_s", 1.0, "s", "how long a host stays off")
 
 
-class HostRestart(Staged):
+class HostRestart(Fault):
     """All targets at once. It bit when their inits are others than before."""
 
     name = "host_restart"
     about = "hosts lose their power and boot again, and what belongs on them starts"
+    mechanism = Mechanism.POWER
     params: tuple[Param, ...] = (_OFF,)
     lasts = False
 

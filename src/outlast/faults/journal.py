@@ -7,7 +7,6 @@ replaced as a whole. The lab's folder goes with the lab, and with it all that co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Final
 
 from outlast.clock import now_ns
 from outlast.errors import HostError, OutlastError
-from outlast.faults.base import Fault, Injection, Staged
+from outlast.faults.base import Fault, Injection
 from outlast.faults.registry import fault
 from outlast.files import write_atomic
 from outlast.history.history import JSON
@@ -72,19 +71,12 @@ async def inject(
 ) -> Entry:
     """Inject a fault, written down before it is made.
 
-    One that fails half-way, or is cancelled, is healed at once; when that fails too, its entry stays and
-    NotHealedError says so. Otherwise raises what the fault raises.
+    One that fails half-way, or is cancelled, is healed at once. Its entry stays when that fails too, which
+    NotHealedError says, or is cancelled as well. Otherwise raises what the fault raises.
     """
-    if isinstance(kind, Staged):
-        entry = note(cluster.lab, await kind.prepare(cluster, targets, params, rng))
-    else:
-        entry = note(cluster.lab, Injection(kind.name, targets, params))
+    entry = note(cluster.lab, await kind.prepare(cluster, targets, params, rng))
     try:
-        if isinstance(kind, Staged):
-            await kind.act(cluster, entry.injection)
-        else:
-            entry = Entry(entry.path, await kind.inject(cluster, targets, params, rng))
-            entry.write()
+        await kind.act(cluster, entry.injection)
     except (OutlastError, OSError, asyncio.CancelledError) as error:
         try:
             await kind.heal(cluster, entry.injection)
@@ -101,12 +93,11 @@ async def heal(kind: Fault, cluster: Cluster, injection: Injection) -> None:
     Raises what the fault raises.
     """
     left = tuple(target for target in injection.targets if target in cluster.lab.hosts)
-    if left or not injection.targets:
-        await kind.heal(cluster, replace(injection, targets=left))
+    await kind.heal(cluster, replace(injection, targets=left))
 
 
 async def heal_all(cluster: Cluster) -> tuple[list[Injection], list[str]]:
-    """Heal every open injection of a lab, the newest first, and remove every rule from its wires.
+    """Heal every open injection of a lab, the newest first.
 
     Returns what was healed and, in words, what could not be; those entries stay.
     """
@@ -120,7 +111,4 @@ async def heal_all(cluster: Cluster) -> tuple[list[Injection], list[str]]:
             continue
         entry.remove()
         healed.append(entry.injection)
-    # A tool that died while it applied rules knew their ids and told nobody.
-    with contextlib.suppress(NotImplementedError):
-        await cluster.lab.net.heal(None)
     return healed, failed

@@ -1,20 +1,19 @@
 """What all faults of the network share: rules in, proof by measuring, rules out.
 
 A fault of the network says which rules it wants and what a measurement of a link must show; the rest is here.
-``inject`` measures some links before, ``effective`` while the rules are in force, ``restored`` once they are
-gone.
+``prepare`` measures some links before, ``effective`` while the rules are in force, ``restored`` once they are gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from outlast.errors import HostError
-from outlast.faults.base import Effect, Injection, Param
+from outlast.faults.base import Effect, Fault, Injection
 from outlast.history.history import JSON
 from outlast.net.base import CUT, Conditions, Link, Rule
 from outlast.systems.base import Cluster
@@ -30,12 +29,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class NetFault(ABC):
+class NetFault(Fault):
     """A fault that is rules on links. needs: conditions whose mechanisms the kernel must have."""
 
-    name: str
-    about: str
-    params: tuple[Param, ...]
     needs: Conditions = CUT
 
     @abstractmethod
@@ -55,20 +51,23 @@ class NetFault(ABC):
         """Ask the lab, which has tried it on its kernel."""
         return cluster.lab.net.unavailable(self.needs)
 
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Measure some of the links, then put all rules into force at once."""
-        rules = self.rules(cluster, targets, params, rng)
-        links = spread([link for link, _rule in links_of(rules)], BEFORE_MAX)
+        """Decide on the rules, have the lab number them, and measure some of their links."""
+        plan = await cluster.lab.net.plan(self.rules(cluster, targets, params, rng))
+        links = spread([link for link, _rule in links_of(plan.rules)], BEFORE_MAX)
         before = await _delays(cluster, links)
-        applied = await cluster.lab.net.apply(rules)
         details: dict[str, JSON] = {
-            "rules": list(applied.ids),
-            "mechanisms": list(applied.mechanisms),
+            "rules": [rule.to_document() for rule in plan.rules],
+            "mechanisms": list(plan.mechanisms),
             "before_ms": {str(link): delay for link, delay in zip(links, before, strict=True)},
         }
         return Injection(self.name, targets, params, details)
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Put all rules into force at once."""
+        await cluster.lab.net.apply(planned_rules(injection))
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Measure the links that the rules in force are about, up to a limit.
@@ -94,7 +93,7 @@ class NetFault(ABC):
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Remove the rules, and make sure that none is left."""
-        await cluster.lab.net.heal(rule_ids(injection))
+        await cluster.lab.net.heal([rule.id for rule in planned_rules(injection)])
         if left := await self.in_force(cluster, injection):
             raise HostError(f"{self.name}: rules {[rule.id for rule in left]} are in force after healing")
 
@@ -115,14 +114,16 @@ class NetFault(ABC):
 
     async def in_force(self, cluster: Cluster, injection: Injection) -> list[Rule]:
         """Return those of the injection's rules that the lab has."""
-        ids = rule_ids(injection)
+        ids = {rule.id for rule in planned_rules(injection)}
         return [rule for rule in await cluster.lab.net.active() if rule.id in ids]
 
 
-def rule_ids(injection: Injection) -> list[int]:
-    """Return the ids of the rules that an injection made."""
-    ids = injection.details.get("rules")
-    return [int(str(one)) for one in ids] if isinstance(ids, list) else []
+def planned_rules(injection: Injection) -> list[Rule]:
+    """Return the rules that an injection is, under the ids that they were given before they came into force."""
+    documents = injection.details.get("rules")
+    if not isinstance(documents, list):
+        return []
+    return [Rule.from_document(document) for document in documents if isinstance(document, dict)]
 
 
 def links_of(rules: Sequence[Rule]) -> list[tuple[Link, Rule]]:

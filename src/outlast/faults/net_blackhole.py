@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net_links import LINK_PARAMS, LinkFault
 from outlast.history.history import JSON
 from outlast.net.base import CUT, Conditions, Link, Packets, Rule
@@ -22,6 +22,7 @@ class NetBlackhole(LinkFault):
 
     name = "net_blackhole"
     about = "the targets accept connections but no data comes from them"
+    mechanism = Mechanism.FILTER
     params = tuple(
         Param("direction", "out", "", "out: the targets never answer; in: they never hear; both")
         if param.name == "direction"

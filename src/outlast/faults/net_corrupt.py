@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net_links import LINK_PARAMS, LinkFault, agrees, enough_to_show
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Rule
@@ -20,6 +20,7 @@ class NetCorrupt(LinkFault):
 
     name = "net_corrupt"
     about = "some packets of the targets' links arrive with a bit flipped"
+    mechanism = Mechanism.QUEUE
     params = (Param("corrupt_percent", 5, "%", "of packets, in each direction"), *LINK_PARAMS)
     needs = Conditions(corrupt_percent=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net import was
 from outlast.faults.net_links import LINK_PARAMS, LinkFault
 from outlast.history.history import JSON
@@ -20,6 +20,7 @@ class NetDelay(LinkFault):
 
     name = "net_delay"
     about = "packets of the targets' links arrive later"
+    mechanism = Mechanism.QUEUE
     params = (Param("delay_ms", 100, "ms", "added to each packet, in each direction"), *LINK_PARAMS)
     needs = Conditions(delay_ms=1)
 

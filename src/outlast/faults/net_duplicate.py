@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net_links import LINK_PARAMS, LinkFault, agrees, enough_to_show
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Rule
@@ -16,6 +16,7 @@ class NetDuplicate(LinkFault):
 
     name = "net_duplicate"
     about = "some packets of the targets' links arrive twice"
+    mechanism = Mechanism.FILTER
     params = (Param("duplicate_percent", 10, "%", "of packets, in each direction"), *LINK_PARAMS)
     needs = Conditions(duplicate_percent=1)
 

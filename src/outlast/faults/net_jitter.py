@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net import was
 from outlast.faults.net_links import LINK_PARAMS, LinkFault
 from outlast.history.history import JSON
@@ -22,6 +22,7 @@ class NetJitter(LinkFault):
 
     name = "net_jitter"
     about = "the delay of packets on the targets' links varies"
+    mechanism = Mechanism.QUEUE
     params = (
         Param("delay_ms", 50, "ms", "the middle"),
         Param("jitter_ms", 25, "ms", "uniformly more or less; a delay never falls below 0"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outlast.errors import ConfigError
-from outlast.faults.base import Effect, Fault, Injection, Param
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
 from outlast.faults.net import CLIENT_PREFIX, NetFault, joined, links_of, spread, was
 from outlast.history.history import JSON
 from outlast.net.base import Link, Rule
@@ -73,6 +73,7 @@ class NetPartition(NetFault):
 
     name = "net_partition"
     about = "packets between groups of hosts vanish, in both directions or in one"
+    mechanism = Mechanism.FILTER
     params = (
         Param(
             "kind",

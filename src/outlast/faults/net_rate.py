@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net_links import LINK_PARAMS, LinkFault
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Rule
@@ -21,6 +21,7 @@ class NetRate(LinkFault):
 
     name = "net_rate"
     about = "the links of the targets carry only so much"
+    mechanism = Mechanism.BANDWIDTH
     params = (Param("rate_kbit", 1000, "kbit/s", "of each link, in each direction"), *LINK_PARAMS)
     needs = Conditions(rate_kbit=1000)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Injection, Param
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
 from outlast.faults.net_links import far_ends, ports_of
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
 
-class NetReset:
+class NetReset(Fault):
     """Once: what connects again afterwards is left alone, so there is nothing to heal."""
 
     name = "net_reset"
     about = "established connections of the targets are reset"
+    mechanism = Mechanism.SOCKET
     lasts = False
     params = (
         Param("peers", "all", "", "with whom: all, nodes, dcs, clients, or names with commas"),
@@ -26,14 +27,18 @@ class NetReset:
         """Ask the lab, which has tried it on its kernel."""
         return cluster.lab.net.unavailable_reset()
 
-    async def inject(
+    async def prepare(
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
-        """Break every connection between the targets and their peers."""
-        peers = far_ends(cluster, str(params["peers"]))
-        broken = await cluster.lab.net.reset(targets, peers, ports_of(params["ports"]))
-        details: dict[str, JSON] = {"connections": list(broken), "mechanisms": ["sock_diag destroy"]}
+        """Note the connections that there are between the targets and their peers."""
+        connections = await _connections(cluster, targets, params)
+        details: dict[str, JSON] = {"connections": list(connections), "mechanisms": ["sock_diag destroy"]}
         return Injection(self.name, targets, params, details)
+
+    async def act(self, cluster: Cluster, injection: Injection) -> None:
+        """Break every connection between them."""
+        peers, ports = far_ends(cluster, str(injection.params["peers"])), ports_of(injection.params["ports"])
+        await cluster.lab.net.reset(injection.targets, peers, ports)
 
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """None of the connections that there were is there any more."""
@@ -41,9 +46,7 @@ class NetReset:
         before = {str(one) for one in noted} if isinstance(noted, list) else set()
         if not before:
             return Effect(False, f"{', '.join(injection.targets)} had no such connection")
-        peers = far_ends(cluster, str(injection.params["peers"]))
-        ports = ports_of(injection.params["ports"])
-        now = set(await cluster.lab.net.connections(injection.targets, peers, ports))
+        now = set(await _connections(cluster, injection.targets, injection.params))
         if left := before & now:
             return Effect(
                 False, f"{len(left)} of {len(before)} connections are still there: {sorted(left)[0]}"
@@ -52,6 +55,13 @@ class NetReset:
 
     async def heal(self, cluster: Cluster, injection: Injection) -> None:
         """Nothing stays."""
+
+
+async def _connections(
+    cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON]
+) -> tuple[str, ...]:
+    peers = far_ends(cluster, str(params["peers"]))
+    return await cluster.lab.net.connections(targets, peers, ports_of(params["ports"]))
 
 
 FAULTS: tuple[Fault, ...] = (NetReset(),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from outlast.faults.base import Effect, Fault, Param
+from outlast.faults.base import Effect, Fault, Mechanism, Param
 from outlast.faults.net_links import LINK_PARAMS, LinkFault
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Packets, Rule
@@ -18,6 +18,7 @@ class NetSlowClose(LinkFault):
 
     name = "net_slow_close"
     about = "the end of a connection is heard late on the targets' links"
+    mechanism = Mechanism.QUEUE
     params = (Param("delay_ms", 1000, "ms", "from the close to its being heard"), *LINK_PARAMS)
     needs = Conditions(delay_ms=1)
     packets = Packets.CLOSE

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from outlast.errors import HostError
-from outlast.faults.base import Injection, Staged
+from outlast.faults.base import Fault, Injection, Mechanism
 from outlast.faults.host_state import power_back
 from outlast.history.history import JSON
 from outlast.hosts.base import Disk
@@ -14,8 +14,10 @@ from outlast.hosts.netns import disks
 from outlast.systems.base import Cluster
 
 
-class DiskFault(Staged):
+class DiskFault(Fault):
     """A fault of its targets' disks. Only nodes have disks, and only with ``disks=on``."""
+
+    mechanism = Mechanism.DISK
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs disks."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.faults.base import Injection, Staged
+from outlast.faults.base import Fault, Injection, Mechanism
 from outlast.faults.host_state import bring_back
 from outlast.history.history import JSON
 from outlast.hosts.base import Host, Program
@@ -19,11 +19,13 @@ END_TIMEOUT_S: Final = 5.0
 LOG: Final = "log/fault.log"
 
 
-class AgentFault(Staged):
+class AgentFault(Fault):
     """A fault that is a program on each target, from act to heal. details must hold its name under ``agent``.
 
     The name begins with ``fault:`` and has at most 15 characters, all that the kernel keeps of it.
     """
+
+    mechanism = Mechanism.AGENT
 
     @abstractmethod
     def words(self, params: Mapping[str, JSON]) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import ConfigError, HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
 from outlast.faults.host_state import bring_back
 from outlast.faults.process_signal import find
 from outlast.faults.sql import rows
@@ -31,13 +31,14 @@ GROW_TIMEOUT_S: Final = 15.0
 _GROW: Final = "SELECT length(repeat('x', %s))"
 
 
-class OomKill(Staged):
+class OomKill(Fault):
     """It bit when the kernel counts a kill in the group, and a process that ran before is gone."""
 
     name = "oom_kill"
     about = (
         "a statement outgrows a limit of memory: the kernel kills its backend, and the server starts again"
     )
+    mechanism = Mechanism.CGROUP
     params = (
         Param(
             "limit_bytes", 256 * MIB, "bytes", "that the server's processes may take beyond what they have"

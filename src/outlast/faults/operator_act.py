@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import ClusterError, HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, of_target
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, of_target
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasPrimary, Restartable, Switchable
 
 
-class MovePrimary(Staged):
+class MovePrimary(Fault):
     """The manager is asked to move the primary; it goes to the manager's choice unless ``to`` names a node."""
 
+    mechanism = Mechanism.MANAGER
     params = (Param("to", None, "", "the node to lead; the manager's choice by default"),)
     lasts = False
 
@@ -53,11 +54,12 @@ class MovePrimary(Staged):
         """Nothing is broken."""
 
 
-class Restart(Staged):
+class Restart(Fault):
     """The manager restarts the servers of its targets in order."""
 
     name = "restart"
     about = "the manager restarts a node's server in order"
+    mechanism = Mechanism.MANAGER
     on = "one-standby"
     lasts = False
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import ConfigError, HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, of_target
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, of_target
 from outlast.faults.sql import SqlFault, one
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
@@ -27,6 +27,7 @@ SELECT 'pg_wal/' || name FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$' ORDER
 class PageDamage(SqlFault):
     """Write to the file behind the server's back; it bit when the file holds what was not there before."""
 
+    mechanism = Mechanism.FILE
     params = (
         Param("file", "data", "", "data: a page of a catalogue's table; wal: of the newest WAL segment"),
     )

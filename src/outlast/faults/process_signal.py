@@ -13,7 +13,7 @@ from typing import Final
 
 from outlast.clusters.services import process_ids, process_names
 from outlast.errors import ConfigError
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, pids_of
 from outlast.faults.host_state import bring_back, end_in_order
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, Killable
@@ -34,9 +34,10 @@ _WHICH = Param(
 )
 
 
-class ProcessSignal(Staged):
+class ProcessSignal(Fault):
     """Send number to a process; it bit when the processes that were there are gone, or stopped."""
 
+    mechanism = Mechanism.SIGNAL
     params: tuple[Param, ...] = (_WHICH,)
 
     def __init__(self, name: str, about: str, number: signal.Signals) -> None:

@@ -8,14 +8,16 @@ from typing import Any, Final
 import psycopg
 
 from outlast.errors import HostError
-from outlast.faults.base import Staged
+from outlast.faults.base import Fault, Mechanism
 from outlast.systems.base import Cluster, HasServers
 
 TIMEOUT_S: Final = 5.0
 
 
-class SqlFault(Staged):
+class SqlFault(Fault):
     """A fault that is asked of a server, in SQL."""
+
+    mechanism = Mechanism.SQL
 
     def available(self, cluster: Cluster) -> str | None:
         """Needs servers to connect to."""

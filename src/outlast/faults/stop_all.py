@@ -8,18 +8,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import ConfigError
-from outlast.faults.base import Effect, Fault, Injection, Param, Staged, number, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
 from outlast.faults.host_state import bring_back, end_in_order
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, Killable
 from outlast.systems.wait import wait_for
 
 
-class StopAll(Staged):
+class StopAll(Fault):
     """SIGTERM to the manager of every target, which stops its server; healing starts them all."""
 
     name = "stop_all_start_all"
     about = "all targets' managers and servers are ended in order; healing starts them together"
+    mechanism = Mechanism.SIGNAL
     params = (
         Param("dcs", True, "", "whether the members of the DCS are stopped too, after the others"),
         Param("stop_s", 20.0, "s", "how long they may take to end"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.faults.base import Effect, Fault, Injection, Param, number, of_target, pids_of
+from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target, pids_of
 from outlast.faults.sql import SqlFault, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasLogs, Role
@@ -31,6 +31,7 @@ class WalReceiverBlock(SqlFault):
 
     name = "walreceiver_block"
     about = "a standby's WAL receiver hangs: connected, but it takes and confirms nothing"
+    mechanism = Mechanism.SIGNAL
     on = "one-standby"
 
     async def prepare(
@@ -140,8 +141,10 @@ class StatementCancelInSyncWait(WalReceiverBlock):
 
 async def _signal(cluster: Cluster, injection: Injection, number: signal.Signals) -> None:
     for target in _blocked(injection):
-        host = cluster.lab.hosts[target]
-        if host.is_on:
+        host = cluster.lab.hosts.get(
+            target
+        )  # not necessarily a target: a standby may have been removed since
+        if host is not None and host.is_on:
             await host.signal(number, pids=pids_of(injection, "receivers", target))
 
 

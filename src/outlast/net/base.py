@@ -64,7 +64,7 @@ class Rule:
     another rule.
 
     sources, destinations: names of hosts; a host never meets itself. ports: only TCP and UDP packets from or
-    to one of these, () for all packets. id: given by the lab when the rule is applied.
+    to one of these, () for all packets. id: of its own in the lab, see Net.plan; 0 before it has one.
     """
 
     sources: tuple[str, ...]
@@ -112,11 +112,16 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What the lab made of rules. ids: one a rule; mechanisms: the kernel's parts in use, in words."""
+class RulePlan:
+    """Rules that have ids and are not in force yet. mechanisms: the kernel's parts that will do it, in words."""
 
-    ids: tuple[int, ...]
+    rules: tuple[Rule, ...]
     mechanisms: tuple[str, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The rules' ids, in their order."""
+        return tuple(rule.id for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +193,18 @@ class Net(Protocol):
         """Return why this kernel or user can't break connections, None when it can."""
         ...
 
-    async def apply(self, rules: Sequence[Rule]) -> Applied:
-        """Put all rules into force at once, beside those already there.
+    async def plan(self, rules: Sequence[Rule]) -> RulePlan:
+        """Give rules ids that no rule of this lab ever had. Changes nothing.
 
-        Raises HostError when the kernel says no.
+        So whoever applies them can write down beforehand what is to be healed. Raises HostError for an unknown host.
         """
         ...
 
-    async def drop(self, src: str, dst: str) -> Applied:
-        """Cut one direction of one pair."""
-        ...
+    async def apply(self, rules: Sequence[Rule]) -> None:
+        """Put all rules into force at once, under the ids they have, beside those already there.
 
-    async def shape(self, src: str, dst: str, conditions: Conditions) -> Applied:
-        """Give one direction of one pair conditions."""
+        Raises HostError when one has no id or one that is in force, and when the kernel says no.
+        """
         ...
 
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.net.base import CUT, Applied, Conditions, Conversation, Link, Measurement, Packets, Rule
+from outlast.net.base import Conditions, Conversation, Link, Measurement, Packets, Rule, RulePlan
 
 WIRE_MS: Final = 0.1
 
@@ -39,25 +39,21 @@ class FakeNet:
         """Return the reason it was made with."""
         return self.refuses
 
-    async def apply(self, rules: Sequence[Rule]) -> Applied:
-        """Keep the rules."""
+    async def plan(self, rules: Sequence[Rule]) -> RulePlan:
+        """Number the rules."""
         for name in {name for rule in rules for name in (*rule.sources, *rule.destinations)}:
             if name not in self._hosts:
                 raise HostError(f"there is no host {name}")
-        new = []
-        for rule in rules:
-            self._last_id += 1
-            new.append(replace(rule, id=self._last_id))
-        self._rules |= {rule.id: rule for rule in new}
-        return Applied(tuple(rule.id for rule in new), ("nothing: a fake",))
+        first = self._last_id + 1
+        self._last_id += len(rules)
+        planned = tuple(replace(rule, id=rule_id) for rule_id, rule in enumerate(rules, start=first))
+        return RulePlan(planned, ("nothing: a fake",))
 
-    async def drop(self, src: str, dst: str) -> Applied:
-        """Keep a cut."""
-        return await self.shape(src, dst, CUT)
-
-    async def shape(self, src: str, dst: str, conditions: Conditions) -> Applied:
-        """Keep a rule."""
-        return await self.apply([Rule((src,), (dst,), conditions)])
+    async def apply(self, rules: Sequence[Rule]) -> None:
+        """Keep the rules."""
+        if not all(0 < rule.id <= self._last_id and rule.id not in self._rules for rule in rules):
+            raise HostError("rules need ids from plan that are not in force")
+        self._rules |= {rule.id: rule for rule in rules}
 
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
         """Forget rules."""

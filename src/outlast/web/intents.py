@@ -84,7 +84,7 @@ async def injection_intent(lab: str, name: str, on: str, params: Mapping[str, JS
         f"{name}: {kind.about}",
         f"On {chosen}" + (f", with {shown}." if shown else "."),
         "It lasts until it is healed."
-        if getattr(kind, "lasts", True)
+        if kind.lasts
         else "It happens at once; healing puts right what stays.",
     )
     sets = tuple(f"--set={key}={_word(value)}" for key, value in params.items())
@@ -154,7 +154,7 @@ def _fault_document(kind: Fault, cluster: Cluster) -> dict[str, JSON]:
         "about": kind.about,
         "available": reason is None,
         "reason": reason,
-        "on": str(getattr(kind, "on", "primary")),
+        "on": kind.on,
         "params": [
             {"name": one.name, "default": one.default, "unit": one.unit, "about": one.about}
             for one in kind.params

@@ -13,7 +13,7 @@ import pytest
 
 from outlast.clock import deadline_ns, now_ns
 from outlast.faults import journal
-from outlast.faults.base import Effect, Fault, Injection, Staged, with_defaults
+from outlast.faults.base import Effect, Fault, Injection, with_defaults
 from outlast.faults.registry import fault, faults
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
@@ -34,8 +34,7 @@ async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], di
     if reason is not None:
         pytest.skip(reason)
     await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
-    on = getattr(kind, "on", "one-standby")
-    return kind, await resolve(on, cluster, random.Random(7)), with_defaults(kind, {})
+    return kind, await resolve(kind.on, cluster, random.Random(7)), with_defaults(kind, {})
 
 
 async def shown(kind: Fault, cluster: Cluster, injection: Injection, wanted: bool) -> Effect:
@@ -65,7 +64,7 @@ async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None
     assert len(healed) == 1
     assert journal.entries(cluster.lab) == ()
     await kind.heal(cluster, healed[0])  # twice is once
-    if getattr(kind, "lasts", True):
+    if kind.lasts:
         after = await shown(kind, cluster, healed[0], False)
         assert not after.bit, f"healed, and still: {after.words}"
     await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
@@ -75,9 +74,6 @@ async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None
 @every_fault
 async def test_an_injection_that_does_nothing_is_found_out(name: str, cluster: Cluster) -> None:
     kind, targets, params = await ready(name, cluster)
-    if isinstance(kind, Staged):
-        injection = await kind.prepare(cluster, targets, params, random.Random(7))
-    else:
-        injection = Injection(name, targets, params)
+    injection = await kind.prepare(cluster, targets, params, random.Random(7))
     effect = await kind.effective(cluster, injection)
     assert effect.bit is False, effect.words

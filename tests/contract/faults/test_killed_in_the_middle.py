@@ -44,7 +44,7 @@ def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
 
     async def targets() -> tuple[str, ...]:
         await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
-        return await resolve(getattr(kind, "on", "one-standby"), cluster, random.Random(3))
+        return await resolve(kind.on, cluster, random.Random(3))
 
     on = asyncio.run(targets())
     tool = os.fork()
@@ -64,7 +64,7 @@ def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
         assert (len(done), failed) == (1, []), f"killed {delay_s * 1000:.0f} ms after it was written down"
         assert journal.entries(cluster.lab) == ()
         await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
-        if getattr(kind, "lasts", True):
+        if kind.lasts:
             effect = await kind.effective(cluster, done[0])
             assert not effect.bit, f"healed, and still: {effect.words}"
 

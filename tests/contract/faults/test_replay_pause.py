@@ -27,7 +27,7 @@ async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) 
         (state,) = await one(cluster, node, "SELECT pg_get_wal_replay_pause_state()")
         return "" if state == "not paused" else state
 
-    stub = await kind.prepare(cluster, (node,), {}, random.Random(3))  # type: ignore[attr-defined]
+    stub = await kind.prepare(cluster, (node,), {}, random.Random(3))
     await rows(cluster, node, "SELECT pg_wal_replay_pause()")
     await wait_for(plain, 5, "Patroni to let it go on")
     assert (await kind.effective(cluster, stub)).bit is False

@@ -29,7 +29,9 @@ class Cluster:
     spec: ClusterSpec
 
     async def inject(self, fault: Fault, *targets: str, seed: int = 7, **params: JSON) -> Injection:
-        return await fault.inject(self, targets, with_defaults(fault, params), random.Random(seed))
+        injection = await fault.prepare(self, targets, with_defaults(fault, params), random.Random(seed))
+        await fault.act(self, injection)
+        return injection
 
     async def effect(self, fault: Fault, injection: Injection) -> Effect:
         return await fault.effective(self, injection)

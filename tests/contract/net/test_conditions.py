@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from outlast.faults.net_jitter import NetJitter
 from outlast.faults.net_loss import NetLoss
 from outlast.faults.net_rate import NetRate
 from outlast.faults.net_slow_close import NetSlowClose
-from outlast.net.base import Applied, Conditions, Rule
+from outlast.net.base import Conditions, Rule
 
 pytestmark = pytest.mark.lab
 
@@ -90,9 +89,8 @@ async def test_rules_that_the_kernel_never_got_are_told(make_cluster, monkeypatc
     async with make_cluster() as cluster:
         kept: list[Rule] = []
 
-        async def apply(rules: Sequence[Rule]) -> Applied:
-            kept[:] = [replace(rule, id=number) for number, rule in enumerate(rules, start=1)]
-            return Applied(tuple(rule.id for rule in kept), ())
+        async def apply(rules: Sequence[Rule]) -> None:
+            kept[:] = rules
 
         async def active() -> tuple[Rule, ...]:
             return tuple(kept)
@@ -204,7 +202,9 @@ def parent_of(pid: int) -> int:
 async def test_refused_rules_change_nothing(make_cluster) -> None:
     async with make_cluster() as cluster:
         with pytest.raises(HostError, match="no host"):
-            await cluster.lab.net.drop(ONE, "nobody")
+            await cluster.lab.net.plan([Rule((ONE,), ("nobody",))])
+        with pytest.raises(HostError, match="ids"):
+            await cluster.lab.net.apply([Rule((ONE,), (TWO,))])
         with pytest.raises(ConfigError, match="change nothing"):
             await cluster.inject(NetDelay(), ONE, delay_ms=0)
         with pytest.raises(ConfigError, match="must be from 0 to 100"):
@@ -217,14 +217,16 @@ async def test_injection_and_healing_take_under_50_ms(make_cluster) -> None:
     async with make_cluster() as cluster:
         hosts = (ONE, TWO, DCS, CLIENT)
         net = cluster.lab.net
-        applied = await net.apply([Rule(hosts, hosts, everything)])  # the first one opens what later ones use
-        await net.heal(applied.ids)
+        plan = await net.plan([Rule(hosts, hosts, everything)])
+        await net.apply(plan.rules)  # the first one opens what later ones use
+        await net.heal(plan.ids)
         injecting, healing = [], []
         for _ in range(5):
             started = time.monotonic()
-            applied = await net.apply([Rule((ONE,), (TWO,), everything)])
+            plan = await net.plan([Rule((ONE,), (TWO,), everything)])
+            await net.apply(plan.rules)
             injected = time.monotonic()
-            await net.heal(applied.ids)
+            await net.heal(plan.ids)
             injecting.append(injected - started)
             healing.append(time.monotonic() - injected)
         # The best of a few: what others do on the machine is not our own time.

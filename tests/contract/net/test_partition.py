@@ -9,7 +9,6 @@ import pytest
 
 from outlast.faults.net_partition import NetPartition
 from outlast.hosts.netns.lab import NetnsLab
-from outlast.net.base import Applied
 
 pytestmark = pytest.mark.lab
 
@@ -118,8 +117,8 @@ async def test_an_injection_that_did_nothing_is_told(make_cluster, monkeypatch) 
         await cluster.lab.net.heal()  # as if it had never been injected
         assert (await cluster.effect(PARTITION, injection)).bit is False
 
-        async def nothing(_rules: object) -> Applied:
-            return Applied((1,), ())
+        async def nothing(_rules: object) -> None:
+            """Put none into force."""
 
         monkeypatch.setattr(cluster.lab.net, "apply", nothing)
         injection = await cluster.inject(PARTITION, ONE)

@@ -10,7 +10,7 @@ import pytest
 
 from outlast.config import ClusterSpec
 from outlast.errors import ConfigError
-from outlast.faults.base import Effect, with_defaults
+from outlast.faults.base import Effect, Fault, with_defaults
 from outlast.faults.net import NetFault, joined, links_of, spread
 from outlast.faults.net_links import agrees, around, enough_to_show, ports_of
 from outlast.faults.net_reset import NetReset
@@ -39,8 +39,10 @@ def cluster(**net: Any) -> Any:
     return Cluster(Lab(FakeNet(dict.fromkeys(HOSTS), **net)))
 
 
-async def inject(fault: NetFault, on: Any, *targets: str, **params: Any) -> Any:
-    return await fault.inject(on, targets, with_defaults(fault, params), random.Random(1))
+async def inject(fault: Fault, on: Any, *targets: str, **params: Any) -> Any:
+    injection = await fault.prepare(on, targets, with_defaults(fault, params), random.Random(1))
+    await fault.act(on, injection)
+    return injection
 
 
 def test_all_ten_are_registered() -> None:
@@ -92,11 +94,10 @@ async def test_its_parameters_have_words_and_an_unknown_one_is_refused(fault: Ne
 async def test_a_reset_bites_only_if_there_was_a_connection_and_is_none() -> None:
     on = cluster()
     reset = NetReset()
-    params = with_defaults(reset, {})
-    injection = await reset.inject(on, ("pg-node-1",), params, random.Random(1))
+    injection = await inject(reset, on, "pg-node-1")
     assert (await reset.effective(on, injection)).bit is False
     on.lab.net.open_connections.append("10.0.0.1:5432 ↔ 10.0.0.2:40000")
-    injection = await reset.inject(on, ("pg-node-1",), params, random.Random(1))
+    injection = await inject(reset, on, "pg-node-1")
     assert (await reset.effective(on, injection)).bit
     on.lab.net.open_connections.append("10.0.0.1:5432 ↔ 10.0.0.2:40000")
     assert (await reset.effective(on, injection)).bit is False

@@ -11,37 +11,36 @@ from typing import Any
 
 from outlast.clock import now_ns
 from outlast.errors import HostError
-from outlast.faults.base import Effect, Injection
+from outlast.faults.base import Effect, Fault, Injection, Mechanism
 from outlast.run.nemesis import Nemesis
 from outlast.run.plan import Step
 from outlast.units import NS_PER_S
 
 
-class Toy:
+class Toy(Fault):
     """A fault on nothing. fails: which of its three acts raises."""
 
-    name, about, params = "toy", "", ()
+    name, about, mechanism = "toy", "", Mechanism.SIGNAL
 
     def __init__(self, fails: str = "", bites: bool = True) -> None:
         self.fails, self.bites = fails, bites
         self.healed = 0
 
-    def available(self, _cluster: Any) -> None:
-        return None
-
-    async def inject(
-        self, _cluster: Any, targets: tuple[str, ...], params: Mapping[str, Any], _rng: random.Random
-    ) -> Any:
-        if self.fails == "inject":
-            raise HostError("no such wire")
+    async def prepare(
+        self, cluster: Any, targets: tuple[str, ...], params: Mapping[str, Any], rng: random.Random
+    ) -> Injection:
         return Injection(self.name, targets, params)
 
-    async def effective(self, _cluster: Any, _injection: Injection) -> Effect:
+    async def act(self, cluster: Any, injection: Injection) -> None:
+        if self.fails == "act":
+            raise HostError("no such wire")
+
+    async def effective(self, cluster: Any, injection: Injection) -> Effect:
         if self.fails == "effective":
             raise HostError("cannot look")
         return Effect(self.bites, "looked")
 
-    async def heal(self, _cluster: Any, _injection: Injection) -> None:
+    async def heal(self, cluster: Any, injection: Injection) -> None:
         self.healed += 1
         if self.fails == "heal":
             raise HostError("stuck")
@@ -103,7 +102,7 @@ async def test_a_fault_that_did_not_bite_is_looked_at_for_a_while_and_said(monke
 
 async def test_what_cannot_be_injected_looked_at_or_healed_is_a_record(monkeypatch: Any) -> None:
     monkeypatch.setattr("outlast.run.injections.EFFECT_TIMEOUT_S", 0.1)
-    (record,) = (await run(Toy("inject"))).records
+    (record,) = (await run(Toy("act"))).records
     assert record.effective is False
     assert "no such wire" in record.evidence
     (record,) = (await run(Toy("effective"))).records

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from outlast.hosts.netns import probing, wire
@@ -51,6 +50,7 @@ class Links:
         """Answer the requests of the tool's net."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # probes and workers are not waited for
         server.handlers |= {
+            "net_plan": lambda message, _fds, _caller: self._plan(message),
             "net_apply": lambda message, _fds, _caller: self._apply(message),
             "net_heal": lambda message, _fds, _caller: self._heal(message),
             "net_active": lambda _message, _fds, _caller: {
@@ -74,15 +74,20 @@ class Links:
 
     # requests
 
+    def _plan(self, message: wire.Message) -> wire.Message:
+        """Give rules ids and say by what they would be made; none comes into force."""
+        rules = self._rules_of(message)
+        ids = list(range(self._last_id + 1, self._last_id + 1 + len(rules)))
+        self._last_id += len(rules)
+        words = sorted({word for rule in rules for word in self._mechanisms.words(rule.conditions)})
+        return {"ids": ids, "mechanisms": words}
+
     def _apply(self, message: wire.Message) -> wire.Message:
-        given = message["rules"]
-        if not isinstance(given, list) or len(given) + len(self._rules) > RULES_MAX:
-            raise ValueError(f"net_apply wants a list of rules, {RULES_MAX} at most in all")
         before = dict(self._rules)
-        new = []
-        for document in given:
-            self._last_id += 1
-            new.append(replace(Rule.from_document(document), id=self._last_id))
+        new = self._rules_of(message)
+        ids = {rule.id for rule in new}
+        if len(ids) < len(new) or ids & before.keys() or not all(0 < given <= self._last_id for given in ids):
+            raise ValueError("net_apply wants rules with ids from net_plan that are not in force")
         self._rules |= {rule.id: rule for rule in new}
         try:
             self._tell_kernel()
@@ -90,8 +95,13 @@ class Links:
             self._rules = before
             self._tell_kernel()
             raise
-        words = sorted({word for rule in new for word in self._mechanisms.words(rule.conditions)})
-        return {"ids": [rule.id for rule in new], "mechanisms": words}
+        return {}
+
+    def _rules_of(self, message: wire.Message) -> list[Rule]:
+        documents = message["rules"]
+        if not isinstance(documents, list) or len(documents) + len(self._rules) > RULES_MAX:
+            raise ValueError(f"{message['op']} wants a list of rules, {RULES_MAX} at most in all")
+        return [Rule.from_document(document) for document in documents]
 
     def _heal(self, message: wire.Message) -> wire.Message:
         """Remove rules. died: rules whose worker ended early, so that they were not in force all the time."""

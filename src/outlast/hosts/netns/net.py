@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from outlast.errors import HostError
 from outlast.hosts.base import Host
@@ -13,7 +13,7 @@ from outlast.hosts.netns import wire
 from outlast.hosts.netns.channel import Channel
 from outlast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
 from outlast.hosts.netns.wires import SOCKET_NAME
-from outlast.net.base import CUT, Applied, Conditions, Conversation, Link, Measurement, Rule
+from outlast.net.base import Conditions, Conversation, Link, Measurement, Rule, RulePlan
 
 _GRACE_S: Final = 10.0
 
@@ -57,9 +57,20 @@ class NetnsNet:
             raise HostError(f"{self._folder.name}: the lab does not say what its network can do")
         return self._mechanisms
 
-    async def apply(self, rules: Sequence[Rule]) -> Applied:
+    async def plan(self, rules: Sequence[Rule]) -> RulePlan:
+        """Have the lab's counter of rules go on, and ask how it would make them."""
+        reply = await self._ask({"op": "net_plan", "rules": self._documents(rules)})
+        ids = _numbers(reply["ids"])
+        planned = tuple(replace(rule, id=rule_id) for rule, rule_id in zip(rules, ids, strict=True))
+        return RulePlan(planned, tuple(_words(reply["mechanisms"])))
+
+    async def apply(self, rules: Sequence[Rule]) -> None:
         """Put all rules into force at once."""
-        documents = [
+        await self._ask({"op": "net_apply", "rules": self._documents(rules)})
+
+    def _documents(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+        """Return rules as the wires process knows them: hosts by address."""
+        return [
             replace(
                 rule,
                 sources=tuple(self._address(name) for name in rule.sources),
@@ -67,16 +78,6 @@ class NetnsNet:
             ).to_document()
             for rule in rules
         ]
-        reply = await self._ask({"op": "net_apply", "rules": documents})
-        return Applied(_numbers(reply["ids"]), tuple(_words(reply["mechanisms"])))
-
-    async def drop(self, src: str, dst: str) -> Applied:
-        """Cut one direction of one pair."""
-        return await self.shape(src, dst, CUT)
-
-    async def shape(self, src: str, dst: str, conditions: Conditions) -> Applied:
-        """Give one direction of one pair conditions."""
-        return await self.apply([Rule((src,), (dst,), conditions)])
 
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
         """Remove rules by id, None for all."""
