@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from raftlog.core import election, leader, membership, quorum, rawnode
+from raftlog.core.config_change import ConfigChange
 from raftlog.core.log import RaftLog
-from raftlog.core.membership import ConfigChange
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import Entry, HardState, Kind, Message, Role, SnapshotPoint
 from raftlog.sim.disk import SimDisk
@@ -118,7 +118,7 @@ def heartbeat_commits_what_the_follower_may_not_have(patch: pytest.MonkeyPatch) 
     """Raft figure 2, AppendEntries rule 5."""
 
     def careless(raft: Raft, context: bytes) -> None:
-        for node in raft.tracked:
+        for node in raft.progress:
             if node != raft.id:
                 raft.send(Message(Kind.HEARTBEAT, to=node, commit=raft.log.committed, context=context))
 
@@ -131,7 +131,7 @@ def read_is_answered_without_asking_a_majority(patch: pytest.MonkeyPatch) -> Non
     patch.setitem(
         HANDLERS[Role.LEADER],
         Kind.READ_INDEX,
-        lambda raft, message: leader._answer_read(raft, message, raft.log.committed),
+        lambda raft, message: leader.answer_read(raft, message, raft.log.committed),
     )
 
 
@@ -154,7 +154,7 @@ def membership_changes_overlap(patch: pytest.MonkeyPatch) -> None:
     def always(raft: Raft, change: ConfigChange) -> bool:
         return True
 
-    patch.setattr(leader, "_config_change_allowed", always)
+    patch.setattr(leader, "config_change_allowed", always)
     patch.setattr(RaftLog, "unapplied_config_change", lambda self: False)
 
 

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from raftlog.admin import pages
 from raftlog.admin.http import Request, Response
 from raftlog.config import Address
-from raftlog.core.membership import Op
+from raftlog.core.config_change import Op
 from raftlog.kafka.broker import KafkaBroker
 from raftlog.node.node import Node
 from raftlog.store import commands
@@ -107,14 +107,12 @@ class AdminApi:
     def _changed(self, outcome: Outcome) -> Response:
         if not outcome.error and not outcome.value:
             return Response(409, {"error": "another change is under way; try again"})
-        return self._outcome(
-            outcome, {"voters": list(self._node.ready_loop.core.raft.config.stored().voters)}
-        )
+        return self._outcome(outcome, {"voters": list(self._node.ready_loop.core.membership.voters)})
 
     async def _transfer(self, _request: Request, rest: str) -> Response:
-        members = self._node.ready_loop.core.raft.config.voters
+        members = self._node.ready_loop.core.membership.voters
         if not rest.isdigit() or int(rest) not in members:
-            return Response(400, {"error": f"POST /transfer/ID with one of {sorted(members)}"})
+            return Response(400, {"error": f"POST /transfer/ID with one of {list(members)}"})
         if not self._broker.leads:
             return self._outcome(Outcome("NOT_LEADER_OR_FOLLOWER"), {})
         self._node.ready_loop.core.transfer(int(rest))

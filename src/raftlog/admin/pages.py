@@ -6,7 +6,6 @@ import time
 import zlib
 from typing import Any
 
-from raftlog.core.types import Role
 from raftlog.kafka.broker import KafkaBroker
 from raftlog.metrics import MetricsPage
 from raftlog.node.node import Node
@@ -17,21 +16,21 @@ def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
 
     crc: of each file of a partition, so that replicas can be compared without reading them.
     """
-    raft, wal = node.ready_loop.core.raft, node.wal
-    config = raft.config.stored()
+    core, wal = node.ready_loop.core, node.wal
+    membership = core.membership
     return {
         "cluster": node.config.cluster,
         "node_id": node.config.node_id,
-        "role": raft.role.name.lower(),
-        "leader": raft.leader,
-        "term": raft.term,
-        "commit_index": raft.log.committed,
+        "role": core.role.name.lower(),
+        "leader": core.leader,
+        "term": core.term,
+        "commit_index": core.commit_index,
         "applied_index": node.ready_loop.applied,
         "first_index": wal.first_index,
-        "last_index": raft.log.last_index,
+        "last_index": core.last_index,
         "snapshot_index": node.snapshotter.newest.index,
-        "voters": list(config.voters),
-        "learners": list(config.learners),
+        "voters": list(membership.voters),
+        "learners": list(membership.learners),
         "uptime_s": round(time.time() - node.started_at, 3),
         "recovery_s": round(node.recovery_s, 4),
         "wal_bytes": wal.bytes_on_disk,
@@ -73,13 +72,13 @@ def registers_crc(node: Node) -> str:
 
 def _progress(node: Node, peer: int) -> dict[str, Any]:
     """What a leader knows of a follower; nothing on other nodes."""
-    raft = node.ready_loop.core.raft
-    progress = raft.tracked.get(peer)
-    if raft.role != Role.LEADER or progress is None:
+    core = node.ready_loop.core
+    progress = core.progress().get(peer)
+    if not core.leads or progress is None:
         return {}
     return {
         "match_index": progress.match,
-        "lag_entries": max(0, raft.log.last_index - progress.match),
+        "lag_entries": max(0, core.last_index - progress.match),
         "flow": progress.state.name.lower(),
         "active": progress.active,
         "learner": progress.learner,
@@ -100,23 +99,19 @@ def _object_store(node: Node) -> dict[str, Any] | None:
 
 def metrics(node: Node, broker: KafkaBroker) -> str:
     """Return the metrics page. The first seven series are those of the requirements, by name and meaning."""
-    raft, ready_loop, wal, snapshotter = (
-        node.ready_loop.core.raft,
-        node.ready_loop,
-        node.wal,
-        node.snapshotter,
-    )
-    counters = raft.counters
+    ready_loop, wal, snapshotter = node.ready_loop, node.wal, node.snapshotter
+    core = ready_loop.core
+    counters = core.counters
     page = MetricsPage(node_id=node.config.node_id)
     page.counter("raft_leader_elections_total", "Elections this node has won.", counters.elections)
     page.counter("raft_append_entries_total", "APPENDs sent to followers.", counters.appends_sent)
     page.counter("raft_vote_requests_total", "Votes and pre-votes asked for.", counters.vote_requests_sent)
     page.counter("raft_heartbeats_total", "Heartbeats sent to followers.", counters.heartbeats_sent)
-    page.gauge("raft_log_entries", "Entries in the log.", raft.log.last_index - wal.first_index + 1)
-    page.gauge("raft_current_term", "The present term.", raft.term)
-    page.gauge("raft_commit_index", "The highest committed index.", raft.log.committed)
+    page.gauge("raft_log_entries", "Entries in the log.", core.last_index - wal.first_index + 1)
+    page.gauge("raft_current_term", "The present term.", core.term)
+    page.gauge("raft_commit_index", "The highest committed index.", core.commit_index)
     page.gauge("raft_applied_index", "The highest applied index.", ready_loop.applied)
-    page.gauge("raft_is_leader", "1 on the leader.", int(raft.role == Role.LEADER))
+    page.gauge("raft_is_leader", "1 on the leader.", int(core.leads))
     page.gauge("raft_wal_bytes", "Bytes of the log on disk.", wal.bytes_on_disk)
     page.histogram("raft_append_seconds", "Write and sync of one batch.", ready_loop.append_seconds)
     page.histogram(
@@ -126,9 +121,9 @@ def metrics(node: Node, broker: KafkaBroker) -> str:
         "raft_peer_lag_entries",
         "Entries a follower has yet to store; on the leader only.",
         [
-            ({"peer": peer}, max(0, raft.log.last_index - progress.match))
-            for peer, progress in sorted(raft.tracked.items())
-            if peer != raft.id and raft.role == Role.LEADER
+            ({"peer": peer}, max(0, core.last_index - progress.match))
+            for peer, progress in sorted(core.progress().items())
+            if peer != core.id and core.leads
         ],
     )
     page.gauges(

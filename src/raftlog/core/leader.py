@@ -3,8 +3,7 @@ over."""
 
 from __future__ import annotations
 
-from raftlog.core.membership import ConfigChange
-from raftlog.core.progress import ProgressState
+from raftlog.core.config_change import ConfigChange
 from raftlog.core.quorum import VoteResult
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import (
@@ -12,6 +11,7 @@ from raftlog.core.types import (
     EntryKind,
     Kind,
     Message,
+    ProgressState,
     ProposalDropped,
     ReadState,
     Role,
@@ -22,14 +22,14 @@ from raftlog.core.types import (
 
 def _propose(raft: Raft, message: Message) -> None:
     """Append a client's entries and send them out. Raft §5.3."""
-    if raft.id not in raft.tracked:
+    if raft.id not in raft.progress:
         raise ProposalDropped("this leader is no longer a member")
     if raft.transferee != NOBODY:
         raise ProposalDropped(f"leadership is being handed to {raft.transferee}")  # thesis §3.10, step 1
     entries = list(message.entries)
     for offset, entry in enumerate(entries):
         if entry.kind != EntryKind.NORMAL:
-            if _config_change_allowed(raft, ConfigChange.decode(entry.data)):
+            if config_change_allowed(raft, ConfigChange.decode(entry.data)):
                 raft.pending_config_index = raft.log.last_index + offset + 1
             else:
                 entry.kind, entry.data = EntryKind.NORMAL, b""
@@ -37,7 +37,7 @@ def _propose(raft: Raft, message: Message) -> None:
     raft.broadcast_append()
 
 
-def _config_change_allowed(raft: Raft, change: ConfigChange) -> bool:
+def config_change_allowed(raft: Raft, change: ConfigChange) -> bool:
     """One change at a time: the one before must be applied, and only a joint configuration can be left.
     Thesis §4.1, §4.3."""
     applied = raft.pending_config_index <= raft.log.applied
@@ -53,7 +53,7 @@ def _beat(raft: Raft, _message: Message) -> None:
 
 def broadcast_heartbeat(raft: Raft, context: bytes) -> None:
     """Tell every follower that this leader lives. Raft §5.2."""
-    for node, progress in sorted(raft.tracked.items()):
+    for node, progress in sorted(raft.progress.items()):
         if node != raft.id:
             # Never more than the follower is known to have: it may not hold what else is committed.
             commit = min(progress.match, raft.log.committed)
@@ -65,17 +65,17 @@ def broadcast_heartbeat(raft: Raft, context: bytes) -> None:
 def _check_quorum(raft: Raft, _message: Message) -> None:
     """Step down when no majority was heard from for an election time-out: another leader may rule. Thesis
     §6.2."""
-    heard = {node: progress.active or node == raft.id for node, progress in raft.tracked.items()}
+    heard = {node: progress.active or node == raft.id for node, progress in raft.progress.items()}
     if raft.config.vote(heard) != VoteResult.WON:
         raft.become_follower(raft.term, NOBODY)
-    for node, progress in raft.tracked.items():
+    for node, progress in raft.progress.items():
         if node != raft.id:
             progress.active = False
 
 
 def _heartbeat_reply(raft: Raft, message: Message) -> None:
     """A follower lives: send it what it lacks, and count it for the reads that wait. Thesis §6.4."""
-    progress = raft.tracked.get(message.sender)
+    progress = raft.progress.get(message.sender)
     if progress is None:
         return
     progress.active = True
@@ -88,14 +88,14 @@ def _heartbeat_reply(raft: Raft, message: Message) -> None:
         and raft.config.vote(raft.reads.ack(message.sender, message.context)) == VoteResult.WON
     ):
         for read in raft.reads.release(message.context):
-            _answer_read(raft, read.request, read.index)
+            answer_read(raft, read.request, read.index)
 
 
 # --- replication --------------------------------------------------------------------------------------------
 
 
 def _append_reply(raft: Raft, message: Message) -> None:
-    progress = raft.tracked.get(message.sender)
+    progress = raft.progress.get(message.sender)
     if progress is None:
         return
     progress.active = True
@@ -112,7 +112,7 @@ def _append_refused(raft: Raft, message: Message) -> None:
     hint = message.hint
     if message.log_term:
         hint, _ = raft.log.last_at_or_below_term(message.hint, message.log_term)
-    progress = raft.tracked[message.sender]
+    progress = raft.progress[message.sender]
     if progress.on_rejected(message.index, hint):
         if progress.state == ProgressState.REPLICATE:
             progress.probe()
@@ -122,7 +122,7 @@ def _append_refused(raft: Raft, message: Message) -> None:
 def _append_accepted(raft: Raft, message: Message) -> None:
     """Count the follower's copy, commit what a majority now has, and send what comes next at once. Raft
     §5.3."""
-    progress = raft.tracked[message.sender]
+    progress = raft.progress[message.sender]
     if progress.state == ProgressState.PROBE:
         progress.replicate()
     elif progress.state == ProgressState.SNAPSHOT:
@@ -150,14 +150,14 @@ def _append_accepted(raft: Raft, message: Message) -> None:
 
 def _unreachable(raft: Raft, message: Message) -> None:
     """The transport lost a message: what is in the pipeline may be gone, so probe."""
-    progress = raft.tracked.get(message.sender)
+    progress = raft.progress.get(message.sender)
     if progress is not None and progress.state == ProgressState.REPLICATE:
         progress.probe()
 
 
 def _snapshot_status(raft: Raft, message: Message) -> None:
     """A snapshot was sent, or could not be (reject). Wait for the follower to answer before sending more."""
-    progress = raft.tracked.get(message.sender)
+    progress = raft.progress.get(message.sender)
     if progress is not None and progress.state == ProgressState.SNAPSHOT:
         if message.reject:
             progress.pending_snapshot = 0
@@ -170,7 +170,7 @@ def _snapshot_status(raft: Raft, message: Message) -> None:
 
 def _transfer(raft: Raft, message: Message) -> None:
     """Bring the named voter up to date, then ask it to campaign; proposals are refused meanwhile."""
-    progress = raft.tracked.get(message.sender)
+    progress = raft.progress.get(message.sender)
     if progress is None or progress.learner or message.sender in (raft.id, raft.transferee):
         return
     raft.election_elapsed = 0
@@ -187,7 +187,7 @@ def _transfer(raft: Raft, message: Message) -> None:
 
 def _read_index(raft: Raft, message: Message) -> None:
     if raft.config.electorate == [raft.id]:
-        _answer_read(raft, message, raft.log.committed)
+        answer_read(raft, message, raft.log.committed)
     elif raft.log.term_or_zero(raft.log.committed) != raft.term:
         # Until the leader has committed in its term it does not know how far earlier ones were committed.
         raft.early_reads.append(message)
@@ -207,7 +207,8 @@ def _release_early_reads(raft: Raft) -> None:
             _start_read(raft, message)
 
 
-def _answer_read(raft: Raft, request: Message, index: int) -> None:
+def answer_read(raft: Raft, request: Message, index: int) -> None:
+    """Let a read go on at index: here, or at the node that forwarded it."""
     if request.sender in (NOBODY, raft.id):
         raft.read_states.append(ReadState(index, request.context))
     else:

@@ -10,12 +10,9 @@ replaces a conflicting one together with everything behind it (Raft §5.3).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-from raftlog.core.storage import Storage, limit_bytes
+from raftlog.core.storage import NO_LIMIT, Storage, limit_bytes
 from raftlog.core.types import Entry, EntryKind, LogCompacted, SnapshotPoint
-
-NO_LIMIT: Final = 1 << 62
 
 
 class RaftLog:

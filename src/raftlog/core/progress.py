@@ -13,15 +13,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-
-class ProgressState(IntEnum):
-    """How a follower is being sent the log."""
-
-    PROBE = 0
-    REPLICATE = 1
-    SNAPSHOT = 2
+from raftlog.core.types import ProgressState
 
 
 @dataclass(slots=True)

@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from raftlog.core.config_change import ConfigChange
 from raftlog.core.log import RaftLog
-from raftlog.core.membership import Changer, ConfigChange, Configuration, ProgressMap
-from raftlog.core.progress import Inflight, Progress, ProgressState
+from raftlog.core.membership import Changer, Configuration, ProgressMap
+from raftlog.core.progress import Inflight, Progress
 from raftlog.core.reads import PendingReads
 from raftlog.core.settings import Counters, Settings
 from raftlog.core.types import (
@@ -36,6 +37,7 @@ from raftlog.core.types import (
     LogCompacted,
     Membership,
     Message,
+    ProgressState,
     ProposalDropped,
     ReadState,
     Role,
@@ -73,7 +75,7 @@ class Raft:
         self.leader = NOBODY
         self.transferee = NOBODY
         self.votes: dict[int, bool] = {}
-        self.tracked: ProgressMap = {}
+        self.progress: ProgressMap = {}
         self.config = Configuration()
         self.pending_config_index = 0
         self.uncommitted_bytes = 0
@@ -111,7 +113,7 @@ class Raft:
     def promotable(self) -> bool:
         """Whether this node may campaign: a voter of the present configuration with no snapshot to store
         first."""
-        progress = self.tracked.get(self.id)
+        progress = self.progress.get(self.id)
         return progress is not None and not progress.learner and self.log.pending is None
 
     # --- roles --------------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ class Raft:
         self.leader = self.id
         self.role = Role.LEADER
         self.counters.elections += 1
-        own = self.tracked[self.id]
+        own = self.progress[self.id]
         own.replicate()
         own.active = True
         # A change in the log's uncommitted tail may be one; until the tail is applied no other is taken
@@ -165,11 +167,11 @@ class Raft:
         self.reads = PendingReads()
         self.early_reads = []
         last = self.log.last_index
-        for node, old in self.tracked.items():
+        for node, old in self.progress.items():
             fresh = Progress(next=last + 1, learner=old.learner, inflight=self._window())
             if node == self.id:
                 fresh.match = last
-            self.tracked[node] = fresh
+            self.progress[node] = fresh
 
     def _window(self) -> Inflight:
         return Inflight(self.settings.inflight_max, self.settings.inflight_bytes_max)
@@ -267,7 +269,7 @@ class Raft:
     def send_append(self, node: int, *, even_empty: bool) -> bool:
         """Send a follower what comes next, or a snapshot where the log no longer reaches; return whether
         anything went."""
-        progress = self.tracked[node]
+        progress = self.progress[node]
         if progress.is_paused or (not even_empty and progress.next > self.log.last_index):
             return False
         before = progress.next - 1
@@ -311,7 +313,7 @@ class Raft:
 
     def broadcast_append(self) -> None:
         """Send every follower what comes next."""
-        for node in sorted(self.tracked):
+        for node in sorted(self.progress):
             if node != self.id:
                 self.send_append(node, even_empty=True)
 
@@ -320,7 +322,7 @@ class Raft:
     def advance_commit(self) -> bool:
         """Commit what a quorum has stored, if it is of this term; return whether that is more than before.
         Raft §5.3, §5.4.2."""
-        matched = {node: progress.match for node, progress in self.tracked.items()}
+        matched = {node: progress.match for node, progress in self.progress.items()}
         return self.log.try_commit(self.config.committed(matched), self.term)
 
     def applied_to(self, index: int, size: int) -> None:
@@ -342,7 +344,7 @@ class Raft:
         """Put a committed change into force; return the membership that results. Raises MembershipError."""
         changer = Changer(
             self.config,
-            self.tracked,
+            self.progress,
             max(self.log.last_index, 1),
             self.settings.inflight_max,
             self.settings.inflight_bytes_max,
@@ -356,11 +358,11 @@ class Raft:
             self.adopt(*changer.simple(change.changes))
         return self.config.stored()
 
-    def adopt(self, config: Configuration, tracked: ProgressMap) -> None:
+    def adopt(self, config: Configuration, progress: ProgressMap) -> None:
         """Put a configuration into force and, as leader, act on it: commit, step down, or send to who is
         new."""
-        self.config, self.tracked = config, tracked
-        own = tracked.get(self.id)
+        self.config, self.progress = config, progress
+        own = progress.get(self.id)
         if self.role != Role.LEADER:
             return
         if own is None or own.learner:
@@ -372,7 +374,7 @@ class Raft:
         if self.advance_commit():
             self.broadcast_append()
         else:
-            for node in sorted(tracked):
+            for node in sorted(progress):
                 if node != self.id:
                     self.send_append(node, even_empty=False)
         if self.transferee and self.transferee not in config.voters | config.outgoing:
@@ -381,13 +383,13 @@ class Raft:
     def _restored(self, membership: Membership) -> tuple[Configuration, ProgressMap]:
         config = Configuration.of(membership)
         last = self.log.last_index
-        tracked = {
+        progress = {
             node: Progress(next=max(last, 1), learner=node in config.learners, inflight=self._window())
             for node in sorted(config.nodes)
         }
-        if self.id in tracked:
-            tracked[self.id].match, tracked[self.id].next = last, last + 1
-        return config, tracked
+        if self.id in progress:
+            progress[self.id].match, progress[self.id].next = last, last + 1
+        return config, progress
 
     def restore(self, point: SnapshotPoint) -> bool:
         """Take a snapshot in place of the log; return False when the log already reaches it (Raft §7)."""

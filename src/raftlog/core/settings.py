@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from raftlog.core.log import NO_LIMIT
-from raftlog.core.storage import Storage
+from raftlog.core.storage import NO_LIMIT, Storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from raftlog.core.types import Entry, HardState, LogCompacted, Membership, SnapshotPoint
+
+NO_LIMIT: Final = 1 << 62
+"""Bytes that no log holds."""
 
 
 class Storage(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol
 
 NOBODY: Final = 0
 """The node id that no node has: no leader, no vote."""
@@ -51,6 +51,38 @@ class Kind(IntEnum):
     READ_INDEX_REPLY = 23
 
     __hash__ = int.__hash__
+
+
+class ProgressState(IntEnum):
+    """How a follower is being sent the log."""
+
+    PROBE = 0
+    REPLICATE = 1
+    SNAPSHOT = 2
+
+
+class ProgressView(Protocol):
+    """One member as its leader sees it, to be read only. Source: Raft figure 2 (nextIndex, matchIndex)."""
+
+    @property
+    def match(self) -> int:
+        """The highest index known to be stored there."""
+
+    @property
+    def next(self) -> int:
+        """The next index to be sent there."""
+
+    @property
+    def state(self) -> ProgressState:
+        """How it is being sent the log."""
+
+    @property
+    def learner(self) -> bool:
+        """Whether it is sent the log and does not vote."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it was heard from since the last quorum check."""
 
 
 class EntryKind(IntEnum):

@@ -6,8 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from raftlog.core.types import Role
+from raftlog.core.types import NOBODY
 from raftlog.errors import ProtocolError
 from raftlog.kafka import produce_fetch
 from raftlog.kafka.errors import code
@@ -46,27 +47,25 @@ class Traffic:
 class KafkaBroker:
     """A node, as Kafka's clients see it who come in by one of its listeners: see ``published``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, *, listener: Literal["kafka", "published"] = "kafka") -> None:
         self.node = node
         self.machine = node.machine
         self.settings = node.config.kafka
         self.cluster = node.config.cluster
-        self.listen = node.config.own.kafka
+        self.listen = node.config.own.kafka if listener == "kafka" else self.settings.published_listen
         self.auto_create_topics = self.settings.auto_create_topics
         self.default_partitions = self.settings.default_partitions
         self.traffic = Traffic()
-        self._listener = "kafka"
+        self._listener = listener
         self._ready_loop = node.ready_loop
-        self._raft = node.ready_loop.core.raft
+        self._core = node.ready_loop.core
         self._waiters: set[_Waiter] = set()
         self._ready_loop.on_applied.append(self._wake)
 
     def published(self) -> KafkaBroker:
         """Return the same node as its second listener shows it: every member at its published address."""
-        other = KafkaBroker(self.node)
-        other.listen = self.settings.published_listen
+        other = KafkaBroker(self.node, listener="published")
         other.traffic = self.traffic
-        other._listener = "published"
         return other
 
     # --- who leads ----------------------------------------------------------------------------------------
@@ -74,12 +73,12 @@ class KafkaBroker:
     @property
     def leader(self) -> int:
         """The leader's id, 0 when none is known."""
-        return self._raft.leader
+        return self._core.leader
 
     @property
     def leads(self) -> bool:
         """Whether this node leads."""
-        return self._raft.role == Role.LEADER
+        return self._core.leads
 
     def brokers(self) -> dict[int, str]:
         """Return each member's Kafka address for clients of this listener; its own where it has no other."""
@@ -91,9 +90,9 @@ class KafkaBroker:
     def in_sync(self) -> list[int]:
         """Return the members that are heard from; a follower knows only of itself and the leader."""
         if self.leads:
-            tracked = self._raft.tracked.items()
-            return sorted(node for node, one in tracked if one.active or node == self._raft.id)
-        return sorted({self._raft.id, self.leader} - {0})
+            members = self._core.progress().items()
+            return sorted(node for node, member in members if member.active or node == self._core.id)
+        return sorted({self._core.id, self.leader} - {NOBODY})
 
     # --- produce ------------------------------------------------------------------------------------------
 

@@ -13,55 +13,24 @@ from datetime import timedelta
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from kio.schema.errors import ErrorCode
 from kio.serial import entity_reader, entity_writer
 
 from raftlog.config import split_address
 from raftlog.errors import ProtocolError
+from raftlog.kafka.broker import KafkaBroker
 from raftlog.kafka.errors import code
 from raftlog.store import commands
 from raftlog.store.commands import Outcome
 from raftlog.store.partition import Partition
 from raftlog.store.record_batch import parse
-from raftlog.store.state_machine import StateMachine
+from raftlog.store.state_machine import valid_topic
 
 LATEST: Final = -1
 EARLIEST: Final = -2
 _NO_THROTTLE: Final = timedelta(0)
-
-
-class Broker(Protocol):
-    """What these requests need of the node."""
-
-    machine: StateMachine
-    cluster: str
-    auto_create_topics: bool
-    default_partitions: int
-
-    @property
-    def leader(self) -> int:
-        """The leader's id, 0 when none is known."""
-
-    @property
-    def leads(self) -> bool:
-        """Whether this node leads."""
-
-    def brokers(self) -> dict[int, str]:
-        """Return each member's Kafka address."""
-
-    def in_sync(self) -> list[int]:
-        """Return the members that are heard from, as far as this node knows."""
-
-    def forward(self, command: bytes) -> None:
-        """Propose a command here or at the leader, and do not wait."""
-
-    async def propose(self, command: bytes, timeout_s: float) -> Outcome:
-        """Propose a command and wait until it is applied."""
-
-    async def read(self, timeout_s: float) -> Outcome:
-        """Wait until this node's state is up to date (thesis §6.4)."""
 
 
 class Api(NamedTuple):
@@ -69,7 +38,7 @@ class Api(NamedTuple):
 
     name: str
     versions: tuple[int, int]
-    handle: Callable[[Broker, Any, ModuleType], Awaitable[Any]] | None
+    handle: Callable[[KafkaBroker, Any, ModuleType], Awaitable[Any]] | None
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +60,7 @@ def make(kind: type, **fields: Any) -> Any:
     return kind(**{name: value for name, value in fields.items() if name in has})
 
 
-async def answer(broker: Broker, api: Api, version: int, data: bytes, at: int) -> bytes:
+async def answer(broker: KafkaBroker, api: Api, version: int, data: bytes, at: int) -> bytes:
     """Read a request's body, handle it, return the response's body. Raises ProtocolError."""
     read, write, types = _schema(api.name, version)
     try:
@@ -112,7 +81,7 @@ def _error(name: str) -> ErrorCode:
 # --- metadata -----------------------------------------------------------------------------------------------
 
 
-async def metadata(broker: Broker, request: Any, types: ModuleType) -> Any:
+async def metadata(broker: KafkaBroker, request: Any, types: ModuleType) -> Any:
     """Say which brokers there are, who leads, and which topics exist; make a topic that is asked for, where
     allowed."""
     wanted = request.topics
@@ -124,7 +93,7 @@ async def metadata(broker: Broker, request: Any, types: ModuleType) -> Any:
     may_create = broker.auto_create_topics and getattr(request, "allow_auto_topic_creation", True)
     topics = []
     for name in names:
-        if name not in broker.machine.topics and may_create and valid(name):
+        if name not in broker.machine.topics and may_create and valid_topic(name):
             broker.forward(commands.create_topic(name, broker.default_partitions))
         topics.append(_describe_topic(broker, name, may_create, types))
     return make(
@@ -142,18 +111,11 @@ async def metadata(broker: Broker, request: Any, types: ModuleType) -> Any:
     )
 
 
-def valid(name: bytes) -> bool:
-    """Whether a topic may have this name."""
-    from raftlog.store.state_machine import valid_topic
-
-    return valid_topic(name)
-
-
-def _describe_topic(broker: Broker, name: bytes, may_create: bool, types: ModuleType) -> Any:
+def _describe_topic(broker: KafkaBroker, name: bytes, may_create: bool, types: ModuleType) -> Any:
     topic = broker.machine.topics.get(name)
     if topic is None:
         reason = "UNKNOWN_TOPIC_OR_PARTITION"
-        if not valid(name):
+        if not valid_topic(name):
             reason = "INVALID_TOPIC_EXCEPTION"
         elif may_create:
             reason = "LEADER_NOT_AVAILABLE"  # it is being made; clients ask again
@@ -189,7 +151,7 @@ def _describe_topic(broker: Broker, name: bytes, may_create: bool, types: Module
 # --- offsets ------------------------------------------------------------------------------------------------
 
 
-async def list_offsets(broker: Broker, request: Any, types: ModuleType) -> Any:
+async def list_offsets(broker: KafkaBroker, request: Any, types: ModuleType) -> Any:
     """Say where partitions begin and end, or where a time begins; linearizable (thesis §6.4)."""
     fresh = await broker.read(5.0) if broker.leads else Outcome("NOT_LEADER_OR_FOLLOWER")
     topics = []
@@ -241,7 +203,7 @@ def _offset_at(partition: Partition, asked: int) -> tuple[int, int]:
 # --- topics and producers -----------------------------------------------------------------------------------
 
 
-async def create_topics(broker: Broker, request: Any, types: ModuleType) -> Any:
+async def create_topics(broker: KafkaBroker, request: Any, types: ModuleType) -> Any:
     """Make topics; only the leader does (it is the controller that metadata names)."""
     results = []
     for topic in request.topics:
@@ -249,7 +211,7 @@ async def create_topics(broker: Broker, request: Any, types: ModuleType) -> Any:
         if broker.leads:
             wanted = topic.num_partitions if topic.num_partitions > 0 else broker.default_partitions
             name = topic.name.encode()
-            reason = "INVALID_TOPIC_EXCEPTION" if not valid(name) else ""
+            reason = "INVALID_TOPIC_EXCEPTION" if not valid_topic(name) else ""
             if not reason and not getattr(request, "validate_only", False):
                 outcome = await broker.propose(commands.create_topic(name, wanted), 10.0)
                 reason = outcome.error
@@ -264,7 +226,7 @@ async def create_topics(broker: Broker, request: Any, types: ModuleType) -> Any:
     return make(types.CreateTopicsResponse, throttle_time=_NO_THROTTLE, topics=tuple(results))
 
 
-async def init_producer_id(_broker: Broker, request: Any, types: ModuleType) -> Any:
+async def init_producer_id(_broker: KafkaBroker, request: Any, types: ModuleType) -> Any:
     """Give an idempotent producer an id that nobody else has: 62 random bits need no agreement. No
     transactions."""
     refused = request.transactional_id is not None
@@ -277,7 +239,7 @@ async def init_producer_id(_broker: Broker, request: Any, types: ModuleType) -> 
     )
 
 
-async def api_versions(_broker: Broker, _request: Any, types: ModuleType) -> Any:
+async def api_versions(_broker: KafkaBroker, _request: Any, types: ModuleType) -> Any:
     """Say which requests are understood, in which versions."""
     return make(
         types.ApiVersionsResponse,

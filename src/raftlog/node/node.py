@@ -17,11 +17,17 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from raftlog.config import NodeConfig
-from raftlog.core.membership import Change, ConfigChange, Op
-from raftlog.core.progress import ProgressState
+from raftlog.core.config_change import Change, ConfigChange, Op
 from raftlog.core.rawnode import RawNode
 from raftlog.core.settings import Settings
-from raftlog.core.types import EntryKind, Membership, Message, ProposalDropped, Role, SnapshotPoint
+from raftlog.core.types import (
+    EntryKind,
+    Membership,
+    Message,
+    ProgressState,
+    ProposalDropped,
+    SnapshotPoint,
+)
 from raftlog.errors import ConfigError, ProtocolError, RaftlogError, StorageError
 from raftlog.node.peers import InboundPeer, Peers
 from raftlog.node.ready_loop import UNKNOWN, Answer, ReadyLoop
@@ -105,12 +111,10 @@ class Node:
             self.wal,
             self.machine,
             self.peers,
-            applied=newest.point.index,
-            mark=b"%d:%b" % (config.node_id, secrets.token_hex(4).encode()),
+            restored=newest.point,
             install=self._install,
             fail=self._fail,
         )
-        self.ready_loop.applied_term = newest.point.term
         self._wire_up(newest)
         await self.peers.start(config.own.peer)
         self._know_peers()
@@ -254,11 +258,11 @@ class Node:
     def _watch_snapshots(self) -> None:
         """Report a snapshot as lost that a follower has not answered for long, so that it is sent again."""
         now = time.monotonic()
-        raft = self.ready_loop.core.raft
-        if raft.role != Role.LEADER:
+        core = self.ready_loop.core
+        if not core.leads:
             self._snapshot_since.clear()
             return
-        for node, progress in raft.tracked.items():
+        for node, progress in core.progress().items():
             if progress.state != ProgressState.SNAPSHOT:
                 self._snapshot_since.pop(node, None)
             elif now - self._snapshot_since.setdefault(node, now) > _SNAPSHOT_PATIENCE_S:
@@ -270,7 +274,7 @@ class Node:
 
     def _unreachable(self, node: int) -> None:
         self.ready_loop.core.report_unreachable(node)
-        progress = self.ready_loop.core.raft.tracked.get(node)
+        progress = self.ready_loop.core.progress().get(node)
         link = self.peers.links.get(node)
         if (
             progress is not None
@@ -281,7 +285,7 @@ class Node:
 
     def leads(self) -> bool:
         """Whether this node leads."""
-        return self.ready_loop.core.raft.role == Role.LEADER
+        return self.ready_loop.core.leads
 
     def addresses(self) -> dict[int, dict[str, Any]]:
         """Return where each member is found: what add-node was told, else what the config file says."""
@@ -289,7 +293,7 @@ class Node:
             peer.id: peer.model_dump(include={"kafka", "peer", "admin", "published"})
             for peer in self.config.peers
         }
-        members = self.ready_loop.core.raft.config.nodes
+        members = self.ready_loop.core.membership.nodes
         known = {**configured, **self.machine.addresses}
         return {node: known[node] for node in sorted(members or known) if node in known}
 
@@ -317,7 +321,7 @@ class Node:
         self.ready_loop.between_writes(offer)
 
     def _saved(self, snapshot: Snapshot) -> None:
-        if self.uploader is not None and self.ready_loop.core.raft.role == Role.LEADER:
+        if self.uploader is not None and self.leads():
             self.uploader.offer(snapshot)
 
     # --- what an operator asks ----------------------------------------------------------------------------
@@ -377,17 +381,17 @@ class Node:
         self.stopped.set()
 
     async def _step_aside(self, timeout_s: float = 1.0) -> None:
-        raft = self.ready_loop.core.raft
+        core = self.ready_loop.core
         if not self.leads():
             return
         others = [
             (progress.match, node)
-            for node, progress in raft.tracked.items()
-            if node != raft.id and progress.active and not progress.learner
+            for node, progress in core.progress().items()
+            if node != core.id and progress.active and not progress.learner
         ]
         if not others:
             return
-        self.ready_loop.core.transfer(max(others)[1])
+        core.transfer(max(others)[1])
         self.ready_loop.drive()
         for _ in range(int(timeout_s / self._tick_s) + 1):
             if not self.leads():

@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from raftlog.core.membership import ConfigChange, MembershipError
+from raftlog.core.config_change import ConfigChange, MembershipError
 from raftlog.core.rawnode import RawNode, UnknownPeer
 from raftlog.core.types import (
     Entry,
@@ -29,7 +30,6 @@ from raftlog.core.types import (
     Message,
     ProposalDropped,
     Ready,
-    Role,
     SnapshotPoint,
 )
 from raftlog.errors import RaftlogError
@@ -63,7 +63,8 @@ class Network(Protocol):
 class ReadyLoop:
     """Drives one core. Everything runs in the event loop, save LogWriter.
 
-    fail: called once with what stopped the node. install: swaps in the state of a snapshot that was received.
+    restored: what the state machine holds already. install: swaps in the state of a snapshot that was received.
+    fail: called once with what stopped the node.
     """
 
     def __init__(
@@ -73,14 +74,12 @@ class ReadyLoop:
         machine: StateMachine,
         network: Network,
         *,
-        applied: int,
-        mark: bytes,
+        restored: SnapshotPoint,
         install: Callable[[SnapshotPoint], None],
         fail: Callable[[RaftlogError], None],
     ) -> None:
         self.core, self.wal, self.machine, self.network = core, wal, machine, network
-        self.applied = applied
-        self.applied_term = 0
+        self.applied, self.applied_term = restored.index, restored.term
         self.append_seconds, self.commit_seconds = Histogram(), Histogram()
         self.on_applied: list[Callable[[], None]] = []
         """Called after entries were applied: fetches that wait for messages."""
@@ -96,7 +95,9 @@ class ReadyLoop:
         """Reads under way: since which tick, and whom to tell."""
         self._ticks = 0
         self._until_applied: deque[tuple[int, list[Answer]]] = deque()
-        self._mark, self._round = mark, itertools.count()
+        self._mark = f"{core.id}:{secrets.token_hex(4)}".encode()
+        """Tells this process's reads from those of another node, or of this one before it was started again."""
+        self._round = itertools.count()
         self._busy = self._kicked = self.stopped = False
         self._held: list[Callable[[], None]] = []
 
@@ -105,7 +106,7 @@ class ReadyLoop:
     def propose(self, data: bytes, answer: Answer, kind: EntryKind = EntryKind.NORMAL) -> None:
         """Propose a command; answer is called once, when it is applied or known to have failed, maybe at
         once."""
-        if self.core.raft.role != Role.LEADER or self.stopped:
+        if not self.core.leads or self.stopped:
             answer(NOT_LEADER)
         elif (
             len(self._waiting) + len(self._proposals) >= WAITING_MAX
@@ -194,7 +195,7 @@ class ReadyLoop:
             if ready.snapshot is not None:
                 self._install(ready.snapshot)
                 self.applied, self.applied_term = ready.snapshot.index, ready.snapshot.term
-            if core.raft.role == Role.LEADER:
+            if core.leads:
                 self.network.send([m for m in ready.messages if m.kind == Kind.APPEND])
                 ready.messages = [m for m in ready.messages if m.kind != Kind.APPEND]
             if ready.must_sync and not self._write(ready):
@@ -203,7 +204,7 @@ class ReadyLoop:
 
     def _write(self, ready: Ready) -> bool:
         """Store a batch; return whether it is durable now, else _written is called once it is."""
-        data = self.wal.stage(ready.entries, ready.hard or self.core.raft.hard_state)
+        data = self.wal.stage(ready.entries, ready.hard or self.core.hard_state)
         done = self._writer.submit(data, lambda seconds, error: self._written(ready, seconds, error))
         if done:
             self.append_seconds.observe(self._writer.last_s)
@@ -236,9 +237,9 @@ class ReadyLoop:
             self._proposed_bytes = 0
             entries = [entry for entry, _ in proposals]
             try:
-                if self.core.raft.role != Role.LEADER:
+                if not self.core.leads:
                     raise ProposalDropped("this node does not lead")
-                self.core.raft.step(Message(Kind.PROPOSE, sender=self.core.raft.id, entries=entries))
+                self.core.propose_entries(entries)
             except ProposalDropped:
                 for _, answer in proposals:
                     answer(NOT_LEADER)
@@ -294,7 +295,7 @@ class ReadyLoop:
     def _leadership_changed(self) -> None:
         """Tell everyone who waits for this leader's proposals that it no longer leads; some may be committed
         yet."""
-        if self.core.raft.role == Role.LEADER:
+        if self.core.leads:
             return
         waiting, self._waiting = self._waiting, deque()
         for _, _, _, answer in waiting:

@@ -7,7 +7,7 @@ import hashlib
 import random
 from typing import TYPE_CHECKING
 
-from raftlog.core.membership import Change, ConfigChange, MembershipError, Op
+from raftlog.core.config_change import Change, ConfigChange, MembershipError, Op
 from raftlog.core.rawnode import RawNode, UnknownPeer
 from raftlog.core.settings import Settings
 from raftlog.core.storage import MemoryStorage
@@ -19,7 +19,6 @@ from raftlog.core.types import (
     Message,
     ProposalDropped,
     Ready,
-    Role,
     SnapshotPoint,
 )
 from raftlog.sim.disk import SimDisk
@@ -56,7 +55,7 @@ class SimNode:
     @property
     def leads(self) -> bool:
         """Whether it is up and thinks that it leads."""
-        return self.alive and self.core.raft.role == Role.LEADER
+        return self.alive and self.core.leads
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -77,7 +76,7 @@ class SimNode:
             eager_commit=self.world.weather.eager_commit,
         )
         self.core = self.world.make(settings)
-        self.world.truth.term(self.number, self.core.raft.term)
+        self.world.truth.term(self.number, self.core.term)
         self._tick(self._lives)
 
     def start_if_down(self) -> None:
@@ -133,10 +132,9 @@ class SimNode:
 
     def change_membership(self, rng: random.Random) -> None:
         """Add, demote or remove one node; never the last two voters."""
-        config = self.core.raft.config
         target = rng.choice(list(self.world.nodes))
         op = rng.choice((Op.ADD_VOTER, Op.ADD_VOTER, Op.ADD_LEARNER, Op.REMOVE))
-        if op != Op.ADD_VOTER and len(config.voters - {target}) < 2:
+        if op != Op.ADD_VOTER and len(set(self.core.membership.voters) - {target}) < 2:
             return
         try:
             self.core.propose_change(ConfigChange((Change(op, target),)))
@@ -150,8 +148,9 @@ class SimNode:
         if self._busy or not self.core.has_ready():
             return
         self._busy = True
-        self._check_log()
         ready = self.core.ready()
+        for entry in ready.entries:
+            self.world.truth.entry(self.number, entry, self.core.term_at(entry.index - 1))
         if ready.hard is not None:
             self.storage.hard = ready.hard
         early = [m for m in ready.messages if m.kind == Kind.APPEND]
@@ -204,9 +203,9 @@ class SimNode:
         core.advance(ready)
         self._busy = False
         self._check_roles()
-        wanted = core.raft.snapshot_wanted and self.applied > self.disk.point.index
+        wanted = core.snapshot_wanted and self.applied > self.disk.point.index
         if wanted or self.applied - self.disk.point.index > self.world.weather.compact_after:
-            core.raft.snapshot_wanted = False
+            core.snapshot_started()
             self._compact()
         self._drive()
 
@@ -234,8 +233,7 @@ class SimNode:
         return bool(mine.index) and mine.index > applied.index
 
     def _compact(self) -> None:
-        membership = self.core.raft.config.stored()
-        point = SnapshotPoint(self.applied, self.storage.term(self.applied), membership)
+        point = SnapshotPoint(self.applied, self.storage.term(self.applied), self.core.membership)
         self.storage.compact(point, keep=self.world.rng.randrange(40))
         if not self._busy:
             self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
@@ -270,35 +268,30 @@ class SimNode:
         """Whether an entry is on this disk for good, itself or in a snapshot."""
         return index <= self.disk.point.index or self._durable.get(index) == term
 
-    def _check_log(self) -> None:
-        log = self.core.raft.log
-        for entry in log.unstable():
-            self.world.truth.entry(self.number, entry, log.term_or_zero(entry.index - 1))
-
     def _check_commit(self) -> None:
-        raft = self.core.raft
-        truth = self.world.truth
-        low = max(raft.log.first_index, min(truth.highest, self.applied) + 1)
-        for entry in raft.log.entries(low, raft.log.committed + 1):
+        core, truth = self.core, self.world.truth
+        low = max(core.first_index, min(truth.highest, self.applied) + 1)
+        for entry in core.entries(low, core.commit_index + 1):
             first = truth.committed(self.number, entry)
-            if first and raft.role == Role.LEADER and not raft.config.joint:
-                holders = self.world.stored_by(entry.index, entry.term, raft.config.voters)
-                if holders * 2 <= len(raft.config.voters):
+            if first and core.leads and not core.membership.outgoing:
+                voters = core.membership.voters
+                holders = self.world.stored_by(entry.index, entry.term, voters)
+                if holders * 2 <= len(voters):
                     raise Violation(
                         f"durability: {entry.term}/{entry.index} was committed on {holders} of "
-                        f"{len(raft.config.voters)} disks"
+                        f"{len(voters)} disks"
                     )
 
     def _check_roles(self) -> None:
-        raft, truth = self.core.raft, self.world.truth
+        core, truth = self.core, self.world.truth
         truth.term(self.number, self.storage.hard.term)  # what was synced; a later term may yet be forgotten
-        if raft.role != Role.LEADER or truth.leaders.get(raft.term) == self.number:
+        if not core.leads or truth.leaders.get(core.term) == self.number:
             return
-        truth.leader(self.number, raft.term)
+        truth.leader(self.number, core.term)
         self.world.counts["elections"] += 1
         for index, entry in truth.chosen.items():
-            if index > self.disk.point.index and raft.log.term_or_zero(index) != entry.term:
+            if index > self.disk.point.index and core.term_at(index) != entry.term:
                 raise Violation(
-                    f"leader completeness: node {self.number} leads term {raft.term} "
+                    f"leader completeness: node {self.number} leads term {core.term} "
                     f"without {entry.term}/{index}"
                 )

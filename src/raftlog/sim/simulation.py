@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from raftlog.core.rawnode import RawNode
@@ -129,7 +129,7 @@ class Simulation:
 
     def _members(self) -> frozenset[int]:
         latest = max(self.nodes.values(), key=lambda node: node.applied)
-        return latest.core.raft.config.stored().nodes
+        return latest.core.membership.nodes
 
     # --- wires --------------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class Simulation:
 
     # --- truth --------------------------------------------------------------------------------------------
 
-    def stored_by(self, index: int, term: int, voters: set[int]) -> int:
+    def stored_by(self, index: int, term: int, voters: Iterable[int]) -> int:
         """Return how many of the voters have an entry on their disks for good, crashes notwithstanding."""
         return sum(1 for number in voters if self.nodes[number].has_durably(index, term))
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 
 from raftlog.config import SnapshotSettings
-from raftlog.core.progress import ProgressState
-from raftlog.core.types import Role, SnapshotPoint
+from raftlog.core.types import ProgressState, SnapshotPoint
 from raftlog.errors import RaftlogError
 from raftlog.metrics import Histogram
 from raftlog.node.ready_loop import ReadyLoop
@@ -47,12 +46,11 @@ class Snapshotter:
         """Look whether one is due, and whether the log can let go of more. Called on every tick."""
         ready_loop, settings = self._ready_loop, self._settings
         behind = ready_loop.applied - self.newest.index
-        raft = ready_loop.core.raft
         if settings.enabled and behind > 0:
             since = time.monotonic() - self._since
             large = ready_loop.wal.bytes_about >= settings.log_bytes_threshold
             many = (behind >= settings.log_threshold or large) and since >= settings.min_interval_secs
-            if many or since >= settings.time_threshold_secs or raft.snapshot_wanted:
+            if many or since >= settings.time_threshold_secs or ready_loop.core.snapshot_wanted:
                 self.take()
         self._compact()
 
@@ -60,9 +58,8 @@ class Snapshotter:
         """Take a snapshot of what is applied now, unless one is being taken; return the task that does it."""
         if self._task is None or self._task.done():
             ready_loop = self._ready_loop
-            ready_loop.core.raft.snapshot_wanted = False
-            membership = ready_loop.core.raft.config.stored()
-            point = SnapshotPoint(ready_loop.applied, ready_loop.applied_term, membership)
+            ready_loop.core.snapshot_started()
+            point = SnapshotPoint(ready_loop.applied, ready_loop.applied_term, ready_loop.core.membership)
             snapshot = Snapshot(point, ready_loop.machine.state())
             self._task = asyncio.get_running_loop().create_task(self._save(snapshot))
         return self._task
@@ -94,12 +91,12 @@ class Snapshotter:
         upto = self.newest.index
         if upto < wal.first_index:
             return
-        raft = self._ready_loop.core.raft
-        if raft.role == Role.LEADER:
+        core = self._ready_loop.core
+        if core.leads:
             needed = [
                 progress.match
-                for node, progress in raft.tracked.items()
-                if node != raft.id and progress.active and progress.state != ProgressState.SNAPSHOT
+                for node, progress in core.progress().items()
+                if node != core.id and progress.active and progress.state != ProgressState.SNAPSHOT
             ]
             oldest = upto - self._settings.keep_entries_max
             upto = max(oldest, min([upto, *needed]))

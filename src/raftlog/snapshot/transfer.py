@@ -209,7 +209,7 @@ class SnapshotConnection:
             reader, writer = await asyncio.open_connection(host, port)
             puller = cls(reader, writer)
             writer.write(hello)
-            kind, body = await puller._next()
+            kind, body = await puller.receive()
         if kind != FrameKind.HELLO:
             raise ProtocolError(body.decode(errors="replace"))
         return puller
@@ -218,12 +218,13 @@ class SnapshotConnection:
         """Ask for one piece. Raises OSError, TimeoutError or ProtocolError."""
         self._writer.write(frame(FrameKind.PULL, json.dumps(asked).encode()))
         async with asyncio.timeout(_TIMEOUT_S):
-            kind, body = await self._next()
+            kind, body = await self.receive()
         if kind != FrameKind.PIECE:
             raise ProtocolError(f"{kind.name} came where a piece was asked for")
         return body
 
-    async def _next(self) -> tuple[FrameKind, bytes]:
+    async def receive(self) -> tuple[FrameKind, bytes]:
+        """Return the next frame. Raises OSError, TimeoutError or ProtocolError."""
         while not self._ready:
             data = await self._reader.read(1 << 18)
             if not data:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from raftlog.core.membership import ConfigChange, Op
+from raftlog.core.config_change import ConfigChange, Op
 from raftlog.core.types import Entry
 from raftlog.errors import ProtocolError
 from raftlog.store import commands

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftlog.core.membership import Change, Changer, Configuration, MembershipError, Op, ProgressMap
+from raftlog.core.config_change import Change, MembershipError, Op
+from raftlog.core.membership import Changer, Configuration, ProgressMap
 from raftlog.core.quorum import INFINITE, joint_committed, joint_vote
 from raftlog.testing.scenario import ScenarioCluster
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from raftlog.core.membership import Change, ConfigChange, Op, Transition
+from raftlog.core.config_change import Change, ConfigChange, Op, Transition
 from raftlog.core.rawnode import RawNode, UnknownPeer
 from raftlog.core.settings import Settings
 from raftlog.core.storage import MemoryStorage
@@ -150,8 +150,8 @@ class ScenarioCluster:
             self.nodes[int(words[0])].tick()
 
     def _do_status(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
-        tracked = self.nodes[int(words[0])].raft.tracked
-        return [f"{node}: {tracked[node]}" for node in sorted(tracked)]
+        progress = self.nodes[int(words[0])].progress()
+        return [f"{node}: {progress[node]}" for node in sorted(progress)]
 
     def _do_raft_log(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
         storage = self.storage[int(words[0])]
