@@ -11,41 +11,42 @@ import time
 
 import pytest
 
-from raftlog.sim.simulation import HARSH, FaultProfile, Simulation
+from raftlog.sim.environment import HARSH, FaultProfile
+from raftlog.sim.simulation import Simulation
 
 BUDGET_S = float(os.environ.get("RAFTLOG_SIM_SECONDS", "4"))
 
 
 @pytest.mark.timeout(BUDGET_S * 3 + 120)
-@pytest.mark.parametrize("weather", [FaultProfile(), HARSH], ids=["weather", "storm"])
-def test_no_fault_breaks_an_invariant(weather: FaultProfile) -> None:
+@pytest.mark.parametrize("profile", [FaultProfile(), HARSH], ids=["usual", "harsh"])
+def test_no_fault_breaks_an_invariant(profile: FaultProfile) -> None:
     end = time.monotonic() + BUDGET_S / 2
     seed, acked, faults = 0, 0, 0
     while seed < 2 or time.monotonic() < end:
         seed += 1
-        world = Simulation(seed, voters=3 + 2 * (seed % 2), weather=weather)
-        world.run(8)
-        world.settle()
-        acked += len(world.acked)
-        faults += world.counts["crash"] + world.counts["partition"]
+        simulation = Simulation(seed, voters=3 + 2 * (seed % 2), profile=profile)
+        simulation.run(8)
+        simulation.settle()
+        acked += len(simulation.acked)
+        faults += simulation.counts["crash"] + simulation.counts["partition"]
     assert acked > 0
     assert faults > 0
 
 
 def test_a_seed_replays_step_for_step() -> None:
-    worlds = [Simulation(11), Simulation(11), Simulation(12)]
-    for world in worlds:
-        world.run(6)
-    first, again, other = worlds
+    simulations = [Simulation(11), Simulation(11), Simulation(12)]
+    for simulation in simulations:
+        simulation.run(6)
+    first, again, other = simulations
     assert first.counts == again.counts
     assert first.acked == again.acked
-    assert first.truth.digests == again.truth.digests
+    assert first.invariants.digests == again.invariants.digests
     assert first.acked != other.acked
 
 
 def test_reads_and_snapshots_do_happen() -> None:
-    world = Simulation(4, voters=5)
-    world.run(12)
-    assert world.counts["reads"] > 50
-    assert world.counts["snapshots_sent"] > 0
-    assert world.counts["change_membership"] > 0
+    simulation = Simulation(4, voters=5)
+    simulation.run(12)
+    assert simulation.counts["reads"] > 50
+    assert simulation.counts["snapshots_sent"] > 0
+    assert simulation.counts["change_membership"] > 0

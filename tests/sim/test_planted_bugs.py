@@ -13,8 +13,9 @@ from raftlog.core.log import RaftLog
 from raftlog.core.raft import HANDLERS, Raft
 from raftlog.core.types import Entry, HardState, Kind, Message, Role, SnapshotPoint
 from raftlog.sim.disk import SimDisk
+from raftlog.sim.environment import HARSH, FaultProfile
 from raftlog.sim.invariants import Violation
-from raftlog.sim.simulation import HARSH, FaultProfile, Simulation
+from raftlog.sim.simulation import Simulation
 
 SEEDS = 100
 SECONDS = 12.0
@@ -164,7 +165,7 @@ def vote_leaves_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rawnode, "needs_sync", lambda now, before, entries: bool(entries))
 
 
-WEATHER: dict[str, FaultProfile] = {
+PROFILES: dict[str, FaultProfile] = {
     "entry_of_an_older_term_is_committed_by_counting": HARSH,
     "vote_is_not_persisted": HARSH,
     "append_is_taken_without_looking_at_the_entry_before": replace(
@@ -174,15 +175,15 @@ WEATHER: dict[str, FaultProfile] = {
     "vote_leaves_before_it_is_on_disk": HARSH,
     "membership_changes_overlap": replace(HARSH, membership=0.6, append_bytes_max=64, fault_every_s=0.05),
 }
-"""Where the usual weather is too mild: these need leaders that change faster than logs settle."""
+"""Where the usual profile is too mild: these need leaders that change faster than logs settle."""
 
 
-def find(weather: FaultProfile) -> Violation | None:
+def find(profile: FaultProfile) -> Violation | None:
     """Return the first violation that the seeds show."""
     for seed in range(1, SEEDS + 1):
-        world = Simulation(seed, voters=3 + 2 * (seed % 2), weather=weather)
+        simulation = Simulation(seed, voters=3 + 2 * (seed % 2), profile=profile)
         try:
-            world.run(SECONDS)
+            simulation.run(SECONDS)
         except Violation as violation:
             return violation
     return None
@@ -191,4 +192,4 @@ def find(weather: FaultProfile) -> Violation | None:
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     BUGS[name](monkeypatch)
-    assert find(WEATHER.get(name, FaultProfile())) is not None, f"{SEEDS} seeds did not find it"
+    assert find(PROFILES.get(name, FaultProfile())) is not None, f"{SEEDS} seeds did not find it"

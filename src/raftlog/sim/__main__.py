@@ -13,22 +13,25 @@ from raftlog.sim.simulation import Simulation
 
 
 def main(arguments: list[str]) -> int:
-    """Run one world a seed; return 1 at the first violation."""
+    """Run one simulation a seed; return 1 at the first violation."""
     parser = argparse.ArgumentParser(prog="python -m raftlog.sim", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
     parser.add_argument("--seconds", type=float, default=30.0, help="simulated seconds of faults for each")
     options = parser.parse_args(arguments)
     for seed in range(options.seed, options.seed + options.seeds):
-        world = Simulation(seed, voters=3 + 2 * (seed % 2))
+        simulation = Simulation(seed, voters=3 + 2 * (seed % 2))
         try:
-            world.run(options.seconds)
-            world.settle()
+            simulation.run(options.seconds)
+            simulation.settle()
         except Violation as violation:
             print(violation)
             print(f"replay: python -m raftlog.sim --seed {seed} --seconds {options.seconds}")
             return 1
-        print(f"seed {seed}: " + ", ".join(f"{count} {name}" for name, count in sorted(world.counts.items())))
+        print(
+            f"seed {seed}: "
+            + ", ".join(f"{count} {name}" for name, count in sorted(simulation.counts.items()))
+        )
     return 0
 
 

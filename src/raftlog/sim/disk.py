@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from uuid import UUID
 
-from raftlog.core.storage import MemoryStorage
+from raftlog.core.storage import NO_LIMIT, MemoryStorage
 from raftlog.core.types import Entry, HardState, SnapshotPoint
 from raftlog.records import encode_entry
 from raftlog.wal.scan import Header, encode_batch, encode_state, scan
@@ -29,6 +29,8 @@ class SimDisk:
         self._log = bytearray(Header(_STORE, node, 1, HardState()).encode())
         self._synced = len(self._log)
         self._batch = 0
+        self._durable: dict[int, int] = {}
+        """Term by index of the entries that are here for good."""
 
     def stage(self, entries: list[Entry], hard: HardState) -> None:
         """Write a batch into the cache."""
@@ -41,6 +43,18 @@ class SimDisk:
     def sync(self) -> None:
         """Make everything written so far durable."""
         self._synced = len(self._log)
+
+    def note_durable(self, entries: list[Entry]) -> None:
+        """Note that entries were synced; they replace whatever was at their indices and after."""
+        if entries:
+            first = entries[0].index
+            for index in [index for index in self._durable if index >= first]:
+                del self._durable[index]
+            self._durable.update((entry.index, entry.term) for entry in entries)
+
+    def has_durably(self, index: int, term: int) -> bool:
+        """Whether an entry is here for good, itself or in a snapshot."""
+        return index <= self.point.index or self._durable.get(index) == term
 
     def crash(self, rng: random.Random) -> None:
         """Lose power: of what was not synced, each page is kept, zeroed or filled with garbage."""
@@ -67,24 +81,33 @@ class SimDisk:
         self._batch += 1
         self._log += encode_batch(self._batch)
         low = max(storage.first_index, point.index + 1)
-        for entry in storage.entries(low, storage.last_index + 1, 1 << 40):
+        for entry in storage.entries(low, storage.last_index + 1, NO_LIMIT):
             self._log += encode_entry(entry)
         self._log += encode_state(hard)
         self._synced = len(self._log)
 
+    def install_snapshot(
+        self, point: SnapshotPoint, state: str, storage: MemoryStorage, hard: HardState
+    ) -> None:
+        """Let a snapshot received from a leader stand for the whole log."""
+        self.save_snapshot(point, state, storage, hard)
+        self._durable = {}
+
     def recover(self) -> MemoryStorage:
         """Read the log back, cutting a torn tail, as a node does when it starts."""
-        found = scan(bytes(self._log), f"node {self.node}", last=True)
+        segment = scan(bytes(self._log), f"node {self.node}", last=True)
         storage = MemoryStorage()
         if self.point.index:
             storage.install(self.point)
-        if found is not None:
-            storage.hard = found.hard
-            for _, entry in found.entries:
+        if segment is not None:
+            storage.hard = segment.hard
+            for _, entry in segment.entries:
                 storage.append([entry])
-            self._log = self._log[: found.end]
-            self._batch = max(self._batch, found.last_batch)
+            self._log = self._log[: segment.end]
+            self._batch = max(self._batch, segment.last_batch)
         self._synced = len(self._log)
+        stored = storage.entries(storage.first_index, storage.last_index + 1, NO_LIMIT)
+        self._durable = {entry.index: entry.term for entry in stored}
         if storage.hard.commit < self.point.index:
             storage.hard = HardState(storage.hard.term, storage.hard.vote, self.point.index)
         return storage

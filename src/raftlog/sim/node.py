@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import TYPE_CHECKING
 
 from raftlog.core.config_change import Change, ConfigChange, MembershipError, Op
 from raftlog.core.rawnode import RawNode, UnknownPeer
@@ -21,20 +20,20 @@ from raftlog.core.types import (
     Ready,
     SnapshotPoint,
 )
-from raftlog.sim.disk import SimDisk
+from raftlog.sim.environment import Environment
 from raftlog.sim.invariants import Violation
 
-if TYPE_CHECKING:
-    from raftlog.sim.simulation import Simulation
+TICK_US = 10_000
+"""A node's tick, give or take a tenth: clocks do not run alike."""
 
 
 class SimNode:
     """A node that can crash and start again. number: its id. voters: the membership it is born with (none: it
     joins later)."""
 
-    def __init__(self, world: Simulation, number: int, voters: tuple[int, ...]) -> None:
-        self.world, self.number = world, number
-        self.disk = SimDisk(number)
+    def __init__(self, environment: Environment, number: int, voters: tuple[int, ...]) -> None:
+        self.environment, self.number = environment, number
+        self.disk = environment.disks[number]
         if number in voters:
             # As add-nodes does in the conformance scenarios: the first configuration is a snapshot at index
             # 1.
@@ -49,7 +48,6 @@ class SimNode:
         self._waiting: dict[tuple[int, int], bytes] = {}
         self._proposed: list[Entry] = []
         self._reads: dict[bytes, int] = {}
-        self._durable: dict[int, int] = {}
         self._states: dict[int, str] = {}
 
     @property
@@ -62,21 +60,20 @@ class SimNode:
     def start(self) -> None:
         """Start from what the disk holds."""
         self.storage = self.disk.recover()
-        self._durable = {e.index: e.term for e in self._stored()}
         self.alive, self._busy, self._lives = True, False, self._lives + 1
         self.applied, self.digest = self.disk.point.index, self.disk.state
-        seed = self.world.rng.randrange(1 << 30)
+        seed = self.environment.rng.randrange(1 << 30)
         settings = Settings(
             self.number,
             self.storage,
             random.Random(seed),
-            append_bytes_max=self.world.weather.append_bytes_max,
+            append_bytes_max=self.environment.profile.append_bytes_max,
             inflight_max=8,
             applied=self.applied,
-            eager_commit=self.world.weather.eager_commit,
+            eager_commit=self.environment.profile.eager_commit,
         )
-        self.core = self.world.make(settings)
-        self.world.truth.term(self.number, self.core.term)
+        self.core = RawNode(settings)
+        self.environment.invariants.term(self.number, self.core.term)
         self._tick(self._lives)
 
     def start_if_down(self) -> None:
@@ -90,13 +87,15 @@ class SimNode:
         self._waiting.clear()
         self._proposed.clear()
         self._reads.clear()
-        self.disk.crash(self.world.rng)
+        self.disk.crash(self.environment.rng)
 
     def _tick(self, life: int) -> None:
         if self.alive and life == self._lives:
             self.core.tick()
             self._drive()
-            self.world.after(self.world.rng.randrange(9_000, 11_000), lambda: self._tick(life))
+            self.environment.after(
+                self.environment.rng.randrange(TICK_US - 1_000, TICK_US + 1_000), lambda: self._tick(life)
+            )
 
     # --- what comes in ------------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class SimNode:
 
     def read(self, committed: int) -> None:
         """Ask for a linearizable read; committed: what was committed anywhere when it is asked."""
-        mark = b"%d:%d:%d" % (self.number, self._lives, self.world.rng.randrange(1 << 40))
+        mark = b"%d:%d:%d" % (self.number, self._lives, self.environment.rng.randrange(1 << 40))
         self._reads[mark] = committed
         self.core.read_index(mark)
         self._drive()
@@ -132,7 +131,7 @@ class SimNode:
 
     def change_membership(self, rng: random.Random) -> None:
         """Add, demote or remove one node; never the last two voters."""
-        target = rng.choice(list(self.world.nodes))
+        target = rng.choice(list(self.environment.disks))
         op = rng.choice((Op.ADD_VOTER, Op.ADD_VOTER, Op.ADD_LEARNER, Op.REMOVE))
         if op != Op.ADD_VOTER and len(set(self.core.membership.voters) - {target}) < 2:
             return
@@ -150,7 +149,7 @@ class SimNode:
         self._busy = True
         ready = self.core.ready()
         for entry in ready.entries:
-            self.world.truth.entry(self.number, entry, self.core.term_at(entry.index - 1))
+            self.environment.invariants.entry(self.number, entry, self.core.term_at(entry.index - 1))
         if ready.hard is not None:
             self.storage.hard = ready.hard
         early = [m for m in ready.messages if m.kind == Kind.APPEND]
@@ -162,17 +161,13 @@ class SimNode:
         if ready.snapshot is not None:
             self._install(ready.snapshot)  # before the entries behind it: it replaces the log
         self.disk.stage(ready.entries, self.storage.hard)
-        weather, rng, life = self.world.weather, self.world.rng, self._lives
-        delay = rng.randint(*weather.sync_us)
-        if rng.random() < weather.slow_sync:
-            delay += rng.randrange(weather.slow_sync_us)
-        self.world.after(delay, lambda: self._synced(life, ready, late))
+        life = self._lives
+        self.environment.after(self.environment.sync_delay_us(), lambda: self._synced(life, ready, late))
 
     def _install(self, point: SnapshotPoint) -> None:
         self.storage.install(point)
         self.applied, self.digest = point.index, self._states[point.index]
-        self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
-        self._durable = {}
+        self.disk.install_snapshot(point, self.digest, self.storage, self.storage.hard)
 
     def _synced(self, life: int, ready: Ready, late: list[Message]) -> None:
         if self.alive and life == self._lives:
@@ -186,11 +181,7 @@ class SimNode:
     def _finish(self, ready: Ready, late: list[Message]) -> None:
         core = self.core
         self.storage.append(ready.entries)
-        if ready.entries:
-            first = ready.entries[0].index
-            for index in [index for index in self._durable if index >= first]:
-                del self._durable[index]
-            self._durable.update((e.index, e.term) for e in ready.entries)
+        self.disk.note_durable(ready.entries)
         self._send(late)
         self._check_commit()
         for entry in ready.committed:
@@ -198,13 +189,13 @@ class SimNode:
         for read in ready.reads:
             asked = self._reads.pop(read.context, None)
             if asked is not None:
-                self.world.counts["reads"] += 1
-                self.world.truth.read(self.number, asked, read.index)
+                self.environment.counts["reads"] += 1
+                self.environment.invariants.read(self.number, asked, read.index)
         core.advance(ready)
         self._busy = False
         self._check_roles()
         wanted = core.snapshot_wanted and self.applied > self.disk.point.index
-        if wanted or self.applied - self.disk.point.index > self.world.weather.compact_after:
+        if wanted or self.applied - self.disk.point.index > self.environment.profile.compact_after:
             core.snapshot_started()
             self._compact()
         self._drive()
@@ -214,12 +205,12 @@ class SimNode:
             raise Violation(f"node {self.number} applies {entry.index} after {self.applied}")
         self.applied = entry.index
         self.digest = hashlib.md5(self.digest.encode() + b"%d" % entry.term + entry.data).hexdigest()
-        self.world.truth.applied(self.number, entry.index, self.digest)
+        self.environment.invariants.applied(self.number, entry.index, self.digest)
         if entry.kind != EntryKind.NORMAL:
             try:
                 self.core.apply_change(ConfigChange.decode(entry.data))
             except MembershipError:
-                self.world.counts["refused_changes"] += 1
+                self.environment.counts["refused_changes"] += 1
         self._proposed = [mine for mine in self._proposed if self._still_waits(mine, entry)]
 
     def _still_waits(self, mine: Entry, applied: Entry) -> bool:
@@ -227,26 +218,26 @@ class SimNode:
         for."""
         if mine is applied or (mine.index == applied.index and mine.term == applied.term and mine.index):
             if mine.data == applied.data:
-                self.world.acked[mine.data] = applied.index
-                self.world.counts["acked"] += 1
+                self.environment.acked[mine.data] = applied.index
+                self.environment.counts["acked"] += 1
             return False
         return bool(mine.index) and mine.index > applied.index
 
     def _compact(self) -> None:
         point = SnapshotPoint(self.applied, self.storage.term(self.applied), self.core.membership)
-        self.storage.compact(point, keep=self.world.rng.randrange(40))
+        self.storage.compact(point, keep=self.environment.rng.randrange(40))
         if not self._busy:
             self.disk.save_snapshot(point, self.digest, self.storage, self.storage.hard)
-            self.world.counts["snapshots"] += 1
+            self.environment.counts["snapshots"] += 1
 
     def _send(self, messages: list[Message]) -> None:
         for message in messages:
             if message.snapshot is not None:
-                self.world.counts["snapshots_sent"] += 1
+                self.environment.counts["snapshots_sent"] += 1
                 self._give_up_later(message.to, self._lives)
             if message.kind == Kind.VOTE_REPLY and not message.reject:
-                self.world.truth.vote(self.number, message.term, message.to)
-            self.world.send(message, self.disk.state)
+                self.environment.invariants.vote(self.number, message.term, message.to)
+            self.environment.send(message, self.disk.state)
 
     def _give_up_later(self, to: int, life: int) -> None:
         """Report a snapshot that was not answered in time as lost, as the real transport does."""
@@ -256,26 +247,18 @@ class SimNode:
                 self.core.report_snapshot(to, sent=False)
                 self._drive()
 
-        self.world.after(500_000, give_up)
+        self.environment.after(500_000, give_up)
 
     # --- invariants ---------------------------------------------------------------------------------------
 
-    def _stored(self) -> list[Entry]:
-        storage = self.storage
-        return list(storage.entries(storage.first_index, storage.last_index + 1, 1 << 40))
-
-    def has_durably(self, index: int, term: int) -> bool:
-        """Whether an entry is on this disk for good, itself or in a snapshot."""
-        return index <= self.disk.point.index or self._durable.get(index) == term
-
     def _check_commit(self) -> None:
-        core, truth = self.core, self.world.truth
-        low = max(core.first_index, min(truth.highest, self.applied) + 1)
+        core, invariants = self.core, self.environment.invariants
+        low = max(core.first_index, min(invariants.highest, self.applied) + 1)
         for entry in core.entries(low, core.commit_index + 1):
-            first = truth.committed(self.number, entry)
+            first = invariants.committed(self.number, entry)
             if first and core.leads and not core.membership.outgoing:
                 voters = core.membership.voters
-                holders = self.world.stored_by(entry.index, entry.term, voters)
+                holders = self.environment.durable_copies(entry.index, entry.term, voters)
                 if holders * 2 <= len(voters):
                     raise Violation(
                         f"durability: {entry.term}/{entry.index} was committed on {holders} of "
@@ -283,13 +266,15 @@ class SimNode:
                     )
 
     def _check_roles(self) -> None:
-        core, truth = self.core, self.world.truth
-        truth.term(self.number, self.storage.hard.term)  # what was synced; a later term may yet be forgotten
-        if not core.leads or truth.leaders.get(core.term) == self.number:
+        core, invariants = self.core, self.environment.invariants
+        invariants.term(
+            self.number, self.storage.hard.term
+        )  # what was synced; a later term may yet be forgotten
+        if not core.leads or invariants.leaders.get(core.term) == self.number:
             return
-        truth.leader(self.number, core.term)
-        self.world.counts["elections"] += 1
-        for index, entry in truth.chosen.items():
+        invariants.leader(self.number, core.term)
+        self.environment.counts["elections"] += 1
+        for index, entry in invariants.chosen.items():
             if index > self.disk.point.index and core.term_at(index) != entry.term:
                 raise Violation(
                     f"leader completeness: node {self.number} leads term {core.term} "
