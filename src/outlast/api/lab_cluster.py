@@ -316,7 +316,7 @@ class OwnCluster(ClusterHandle):
             settle_s=self.limits.ready_s,
             recovery_s=self.limits.ready_s,
         )
-        running = lifecycle.as_it_is_now(self.running)
+        running = lifecycle.reload(self.running)
         injections = self._injections
         assert injections is not None, "the cluster is up"
         if any(one.is_running for one in self.recordings):
@@ -363,7 +363,7 @@ class OwnCluster(ClusterHandle):
     # for the base
 
     async def _view(self) -> ClusterView:
-        return await with_services(lifecycle.as_it_is_now(self.running))
+        return await with_services(lifecycle.reload(self.running))
 
     async def _connect(self) -> Connection:
         running = self.running

@@ -67,7 +67,7 @@ def _faults() -> list[dict[str, JSON]]:
 
     async def ask() -> list[dict[str, JSON]]:
         try:
-            async with lifecycle.imagined(load_cluster("patroni", ["disks=on"])) as cluster:
+            async with lifecycle.dry_lab(load_cluster("patroni", ["disks=on"])) as cluster:
                 return [_fault(fault, fault.available(cluster)) for fault in faults()]
         except UnavailableError as error:
             return [_fault(fault, error.message) for fault in faults()]

@@ -113,7 +113,7 @@ async def soak(
     if attached is not None:
         _check_able(attached)
     elif spec is not None:  # before a lab is made for nothing
-        async with lifecycle.imagined(spec) as cluster:
+        async with lifecycle.dry_lab(spec) as cluster:
             _check_able(cluster)
     with _Progress() as progress, Diary(log_dir, nodes, progress.above) as diary:
 

@@ -215,7 +215,7 @@ def attach(name: str | None) -> Cluster:
     return found
 
 
-def as_it_is_now(cluster: Cluster) -> Cluster:
+def reload(cluster: Cluster) -> Cluster:
     """Return a cluster with the nodes it has now: the same, unless an operator has changed it meanwhile."""
     path = cluster.lab.folder / SPEC_NAME
     if not path.exists() or load_cluster(str(path)) == cluster.spec:
@@ -224,7 +224,7 @@ def as_it_is_now(cluster: Cluster) -> Cluster:
 
 
 @contextlib.asynccontextmanager
-async def imagined(spec: ClusterSpec) -> AsyncIterator[Cluster]:
+async def dry_lab(spec: ClusterSpec) -> AsyncIterator[Cluster]:
     """Yield a cluster that is not up, on a lab without hosts, to ask what could be done to it here.
 
     The lab is real, because what the kernel lets this user do is tried, not guessed. Raises UnavailableError when it

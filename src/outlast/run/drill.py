@@ -180,7 +180,7 @@ async def _run_drill(
             feed.end(end_ns)
             await asyncio.shield(load.stop())
         say("waiting for every node to be back")
-        cluster = lifecycle.as_it_is_now(cluster)  # a node may have been added, or removed, under load
+        cluster = lifecycle.reload(cluster)  # a node may have been added, or removed, under load
         rejoin_s, trouble = await recover(cluster, drill.recovery_s, nemesis.records)
     seen = Seen(
         tuple(nemesis.records),

@@ -44,7 +44,7 @@ def test_the_primary_moves_and_no_two_nodes_ever_take_writes(
         await wait_until_ready(cluster, 20)
         # A lost primary that comes back does so as a standby, with what only it had written taken back.
         await cluster.lab.hosts["pg-node-2"].plug(False)
-        alone = cluster.told("pg-node-2").server
+        alone = cluster.server_config("pg-node-2").server
         await alone.ask("127.0.0.1", "SET synchronous_commit = local; CREATE TABLE only_here (x int)", 10)
         new = await moves.failover(cluster, None, comes_back=False)
         assert await writable(cluster) == [new]
@@ -70,7 +70,7 @@ def test_a_server_that_cannot_be_rewound_is_copied_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(cluster: StreamingCluster) -> None:
-        old = cluster.told("pg-node-1").server
+        old = cluster.server_config("pg-node-1").server
         await cluster.lab.hosts["pg-node-1"].power_off()
         await moves.failover(cluster, "pg-node-3", comes_back=False)
         (old.data / "global/pg_control").unlink()

@@ -20,7 +20,7 @@ from outlast.errors import ClusterError, OutlastError
 from outlast.hosts.netns.host import NetnsHost
 from outlast.systems.pgpool.settings import AGENT_PORT
 from outlast.systems.postgres import following
-from outlast.systems.postgres.following import Told
+from outlast.systems.postgres.following import ServerConfig
 from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.server import PostgresServer
 
@@ -73,33 +73,33 @@ class Agent:
         await writer.drain()
         writer.close()
 
-    async def _obey(self, order: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, object]:
+    async def _obey(self, order: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, object]:
         host = NetnsHost(
-            self._folder.parent.parent, config["name"], config["address"], config["prefix"], is_on=True
+            self._folder.parent.parent, document["name"], document["address"], document["prefix"], is_on=True
         )
-        install = PostgresInstall(config["version"], Path(config["bin_dir"]), config["source"])
-        parameters = dict(config["parameters"])
+        install = PostgresInstall(document["version"], Path(document["bin_dir"]), document["source"])
+        parameters = dict(document["parameters"])
         if "standby_names" in order:
             parameters["synchronous_standby_names"] = str(order["standby_names"])
-        told = Told(PostgresServer(host, install), parameters, config["hba"])
+        config = ServerConfig(PostgresServer(host, install), parameters, document["hba"])
         what = order.get("do")
         if what == "state":
-            return await state(told.server)
+            return await state(config.server)
         async with self._lock:
             match what:
                 case "fence":
-                    await fence(told.server)
+                    await fence(config.server)
                 case "promote":
-                    await following.configure(told, str(order["old"]))
-                    await told.server.reload()
-                    await told.server.promote(PROMOTE_TIMEOUT_S)
+                    await following.configure(config, str(order["old"]))
+                    await config.server.reload()
+                    await config.server.promote(PROMOTE_TIMEOUT_S)
                 case "follow":
-                    await follow(told, str(order["primary"]))
+                    await follow(config, str(order["primary"]))
                 case "repoint":
-                    await following.repoint(told, str(order["primary"]))
+                    await following.repoint(config, str(order["primary"]))
                 case "waits":
-                    await following.configure(told, None)
-                    await told.server.reload()
+                    await following.configure(config, None)
+                    await config.server.reload()
                 case _:
                     raise ValueError(f"there is no order {what!r}")
         return {"done": what}
@@ -128,17 +128,17 @@ async def fence(server: PostgresServer) -> None:
     print("the server is stopped: it is no primary any more", flush=True)
 
 
-async def follow(told: Told, primary: str) -> None:
+async def follow(config: ServerConfig, primary: str) -> None:
     """Have the server follow the one at address primary: told anew when it is a running standby, else rejoined."""
-    server = told.server
+    server = config.server
     if await server.pids() and server.is_standby:
         try:
-            await following.repoint(told, primary)
-            await following.streams(told)
+            await following.repoint(config, primary)
+            await following.streams(config)
             return
         except ClusterError as error:
             print(f"it does not follow as it is: {error}", flush=True)
-    await following.rejoin(told, primary, lambda words: print(words, flush=True))
+    await following.rejoin(config, primary, lambda words: print(words, flush=True))
 
 
 def main() -> int:

@@ -156,7 +156,7 @@ class PgpoolCluster(FollowingCluster):
         if "failover_command" in self.spec.pgpool:
             # Somebody else's command moves the primary and keeps no record: a server starts as its files say.
             if not await self.server_pids(node):
-                await self.told(node).server.start(START_TIMEOUT_S)
+                await self.server_config(node).server.start(START_TIMEOUT_S)
             await self._attach(node)
             return
         async with self.leadership.held():
@@ -261,8 +261,8 @@ class PgpoolCluster(FollowingCluster):
             await self.host.put(name, text.encode())
         nodes = {}
         for node in spec.nodes:
-            told = self.told(node.name)
-            install = told.server.install
+            config = self.server_config(node.name)
+            install = config.server.install
             document = {
                 "name": node.name,
                 "address": node.address,
@@ -271,8 +271,8 @@ class PgpoolCluster(FollowingCluster):
                 "version": install.version,
                 "bin_dir": str(install.bin_dir),
                 "source": install.source,
-                "parameters": dict(told.parameters),
-                "hba": list(told.hba),
+                "parameters": dict(config.parameters),
+                "hba": list(config.hba),
             }
             await self.lab.hosts[node.name].put(agent.CONFIG, json.dumps(document).encode())
             nodes[str(self.number(node.name))] = {

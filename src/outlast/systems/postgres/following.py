@@ -39,8 +39,8 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A server and what its files say: its parameters and its pg_hba.conf."""
+class ServerConfig:
+    """A server and what its configuration files say: its parameters and the lines of its pg_hba.conf."""
 
     server: PostgresServer
     parameters: Mapping[str, str]
@@ -57,28 +57,28 @@ def slot_name(node: str) -> str:
     return re.sub(r"[^a-z0-9_]", "_", node.lower())
 
 
-async def configure(told: Told, primary: str | None) -> None:
+async def configure(config: ServerConfig, primary: str | None) -> None:
     """Write a server's files: as the standby of the server at address primary, or as one on its own."""
-    await told.server.configure(told.parameters, told.hba)
+    await config.server.configure(config.parameters, config.hba)
     if primary is not None:
-        await told.server.become_standby_of(primary, REPLICATOR, slot_name(told.name))
+        await config.server.become_standby_of(primary, REPLICATOR, slot_name(config.name))
 
 
-async def repoint(told: Told, primary: str) -> None:
+async def repoint(config: ServerConfig, primary: str) -> None:
     """Have a running standby follow the server at address primary. Raises ClusterError."""
-    await prepare_primary(told, primary)
-    await configure(told, primary)
-    await told.server.reload()
+    await prepare_primary(config, primary)
+    await configure(config, primary)
+    await config.server.reload()
 
 
-async def prepare_primary(told: Told, primary: str) -> None:
+async def prepare_primary(config: ServerConfig, primary: str) -> None:
     """Have the server at address primary keep a slot for this one, and finish what its promotion left to do.
 
     The checkpoint lets pg_rewind see the new timeline, which before PostgreSQL 16 it took from the control file.
     Raises ClusterError when it does not answer this host, or is no primary.
     """
-    slot = slot_name(told.name)
-    answer = await told.server.ask(
+    slot = slot_name(config.name)
+    answer = await config.server.ask(
         primary,
         f"SELECT pg_create_physical_replication_slot('{slot}', true) WHERE NOT pg_is_in_recovery() "
         f"AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '{slot}'); "
@@ -86,115 +86,115 @@ async def prepare_primary(told: Told, primary: str) -> None:
         ASK_TIMEOUT_S,
     )
     if answer.splitlines()[-1:] != ["f"]:
-        raise ClusterError(f"the server at {primary}, which {told.name} is to follow, is no primary")
+        raise ClusterError(f"the server at {primary}, which {config.name} is to follow, is no primary")
 
 
-async def rejoin(told: Told, primary: str, say: Say) -> None:
+async def rejoin(config: ServerConfig, primary: str, say: Say) -> None:
     """Bring a server back as a standby of the one at address primary, whatever it was and wrote before.
 
     say: is told how. Its data are thrown away only when pg_rewind refuses, and then only for a whole copy. Somebody
     else's rejoin of the same server is waited for. Raises ClusterError when the primary does not answer or the server
     does not stream in the end.
     """
-    async with _alone(told):
-        await _reaches(told, primary)
-        if await _follows(told, primary):
+    async with _alone(config):
+        await _reaches(config, primary)
+        if await _follows(config, primary):
             return
-        await _rejoin(told, primary, say)
+        await _rejoin(config, primary, say)
 
 
-async def _rejoin(told: Told, primary: str, say: Say) -> None:
-    server = told.server
+async def _rejoin(config: ServerConfig, primary: str, say: Say) -> None:
+    server = config.server
     if await server.pids():
         await server.stop(STOP_TIMEOUT_S)
     if not server.is_standby:
-        await _take_back(told, primary, say)
-    await configure(told, primary)
+        await _take_back(config, primary, say)
+    await configure(config, primary)
     await asyncio.to_thread(_drop_slots, server)
     try:
         await server.start(START_TIMEOUT_S)
-        await streams(told)
+        await streams(config)
     except ClusterError as error:
         last = error.message.strip().splitlines()[-1]
-        say(f"{told.name} does not follow as it is ({last})")
+        say(f"{config.name} does not follow as it is ({last})")
         if await server.pids():
             await server.stop(STOP_TIMEOUT_S, "immediate")
-        await _take_back(told, primary, say)
-        await configure(told, primary)
+        await _take_back(config, primary, say)
+        await configure(config, primary)
         await server.start(START_TIMEOUT_S)
-        await streams(told)
-    say(f"{told.name} streams from {primary}")
+        await streams(config)
+    say(f"{config.name} streams from {primary}")
 
 
-async def reseed(told: Told, primary: str, say: Say) -> None:
+async def reseed(config: ServerConfig, primary: str, say: Say) -> None:
     """Throw a server's data away and have it follow a fresh copy of the one at address primary."""
-    server = told.server
-    async with _alone(told):
-        await _reaches(told, primary)
+    server = config.server
+    async with _alone(config):
+        await _reaches(config, primary)
         if await server.pids():
             await server.stop(STOP_TIMEOUT_S)
-        await _copy(told, primary, say)
-        await configure(told, primary)
+        await _copy(config, primary, say)
+        await configure(config, primary)
         await server.start(START_TIMEOUT_S)
-        await streams(told)
+        await streams(config)
 
 
-def _alone(told: Told) -> AbstractAsyncContextManager[None]:
+def _alone(config: ServerConfig) -> AbstractAsyncContextManager[None]:
     """Be the only one who rebuilds this server: its agent and the tool may be told to at the same time."""
-    place = told.server.host.folder / LOCK
-    return exclusive_lock(place, BACKUP_TIMEOUT_S, f"{told.name} is being rebuilt by somebody else")
+    place = config.server.host.folder / LOCK
+    return exclusive_lock(place, BACKUP_TIMEOUT_S, f"{config.name} is being rebuilt by somebody else")
 
 
-async def _follows(told: Told, primary: str) -> bool:
+async def _follows(config: ServerConfig, primary: str) -> bool:
     """Return whether a running server streams from the one at address primary already."""
-    if not await told.server.pids() or not told.server.is_standby:
+    if not await config.server.pids() or not config.server.is_standby:
         return False
     try:
-        return await told.server.ask("127.0.0.1", _SENDER, ASK_TIMEOUT_S) == primary
+        return await config.server.ask("127.0.0.1", _SENDER, ASK_TIMEOUT_S) == primary
     except (ClusterError, TimeoutError):
         return False
 
 
-async def _reaches(told: Told, primary: str) -> None:
+async def _reaches(config: ServerConfig, primary: str) -> None:
     """Wait until the primary answers this server's host and is ready for it: a cable just plugged in takes a moment."""
 
     async def unmet() -> str:
         try:
-            await prepare_primary(told, primary)
+            await prepare_primary(config, primary)
         except ClusterError as error:
             return error.message
         return ""
 
-    await wait_for(unmet, REACH_TIMEOUT_S, f"{told.name} to reach {primary}")
+    await wait_for(unmet, REACH_TIMEOUT_S, f"{config.name} to reach {primary}")
 
 
-async def _take_back(told: Told, primary: str, say: Say) -> None:
+async def _take_back(config: ServerConfig, primary: str, say: Say) -> None:
     """Rewind a stopped server to where its history left the primary's, else copy the primary."""
-    await told.server.ask(primary, "CHECKPOINT", REWIND_TIMEOUT_S)
+    await config.server.ask(primary, "CHECKPOINT", REWIND_TIMEOUT_S)
     try:
-        words = await told.server.rewind(primary, SUPERUSER, REWIND_TIMEOUT_S)
-        say(f"{told.name}: pg_rewind says: {words.splitlines()[-1] if words else 'done'}")
+        words = await config.server.rewind(primary, SUPERUSER, REWIND_TIMEOUT_S)
+        say(f"{config.name}: pg_rewind says: {words.splitlines()[-1] if words else 'done'}")
     except (ClusterError, TimeoutError) as error:
-        say(f"{told.name} cannot be rewound, so it is copied anew: {error}")
-        await _copy(told, primary, say)
+        say(f"{config.name} cannot be rewound, so it is copied anew: {error}")
+        await _copy(config, primary, say)
 
 
-async def _copy(told: Told, primary: str, say: Say) -> None:
-    await told.server.base_backup(primary, REPLICATOR, BACKUP_TIMEOUT_S)
-    say(f"{told.name} holds a fresh copy of {primary}")
+async def _copy(config: ServerConfig, primary: str, say: Say) -> None:
+    await config.server.base_backup(primary, REPLICATOR, BACKUP_TIMEOUT_S)
+    say(f"{config.name} holds a fresh copy of {primary}")
 
 
-async def streams(told: Told) -> None:
+async def streams(config: ServerConfig) -> None:
     """Wait until a server streams: its own word, over its own loopback. Raises ClusterError."""
 
     async def unmet() -> str:
         try:
-            answer = await told.server.ask("127.0.0.1", _STREAMS, ASK_TIMEOUT_S)
+            answer = await config.server.ask("127.0.0.1", _STREAMS, ASK_TIMEOUT_S)
         except ClusterError as error:
             return error.message
         return "" if answer == "1" else "it receives nothing"
 
-    await wait_for(unmet, STREAM_TIMEOUT_S, f"{told.name} to stream")
+    await wait_for(unmet, STREAM_TIMEOUT_S, f"{config.name} to stream")
 
 
 def _drop_slots(server: PostgresServer) -> None:

@@ -19,7 +19,7 @@ from outlast.systems import maintenance
 from outlast.systems.base import ClusterView, OutageModel, Progress, Role
 from outlast.systems.credentials import Credentials
 from outlast.systems.postgres import following, server
-from outlast.systems.postgres.following import Told
+from outlast.systems.postgres.following import ServerConfig
 from outlast.systems.postgres.group import POSTGRES, ServerGroup
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.server import PostgresServer
@@ -90,7 +90,7 @@ class FollowingCluster(ServerGroup):
     async def restart(self, node: str) -> None:
         """Restart a node's server in order, in the role it has. Raises ClusterError when that fails."""
         async with self.leadership.held():
-            one = self.told(node).server
+            one = self.server_config(node).server
             await one.stop(following.STOP_TIMEOUT_S)
             await one.start(START_TIMEOUT_S)
 
@@ -114,28 +114,28 @@ class FollowingCluster(ServerGroup):
         if maintenance.is_out(self.lab.hosts[node]):
             return
         record = self.leadership.read()
-        told = self.told(node)
-        runs = bool(await told.server.pids())
+        config = self.server_config(node)
+        runs = bool(await config.server.pids())
         if node == record.primary:
             if not runs:
                 self.say(f"{node} is started; it leads (term {record.term})")
-                await following.configure(self.told(node, record.waits_for), None)
-                await told.server.start(START_TIMEOUT_S)
-            if told.server.is_standby:  # whoever named it did not live to promote it
-                await told.server.promote(START_TIMEOUT_S)
+                await following.configure(self.server_config(node, record.waits_for), None)
+                await config.server.start(START_TIMEOUT_S)
+            if config.server.is_standby:  # whoever named it did not live to promote it
+                await config.server.promote(START_TIMEOUT_S)
             return
-        if runs and told.server.is_standby and await self._streams(node, record.primary):
+        if runs and config.server.is_standby and await self._streams(node, record.primary):
             return
         if (await self.look_inside(record.primary))[0] is not None:
             self.say(f"{node} is started as a standby of {record.primary}")
-            await following.rejoin(told, self.address(record.primary), self.say)
+            await following.rejoin(config, self.address(record.primary), self.say)
         elif not runs:
             # Nobody to follow yet. As a standby it cannot take writes, whatever it was before.
             self.say(
                 f"{node} is started as a standby; {record.primary}, which it is to follow, does not answer"
             )
-            await following.configure(told, self.address(record.primary))
-            await told.server.start(START_TIMEOUT_S)
+            await following.configure(config, self.address(record.primary))
+            await config.server.start(START_TIMEOUT_S)
 
     async def _streams(self, node: str, primary: str) -> bool:
         return any(one.name == node for one in (await self.look_inside(primary))[1])
@@ -185,10 +185,10 @@ class FollowingCluster(ServerGroup):
         """Return the address of a node."""
         return self.node(name).address
 
-    def told(self, name: str, waits_for: Iterable[str] | None = None) -> Told:
+    def server_config(self, name: str, waits_for: Iterable[str] | None = None) -> ServerConfig:
         """Return a node's server with its settings; waits_for: whom its commits wait for, all eligible by default."""
         waits_for = settings.eligible(self.spec, name) if waits_for is None else waits_for
-        return Told(
+        return ServerConfig(
             PostgresServer(self.lab.hosts[name], find(self.spec.version)),
             settings.parameters(self.spec, self.node(name), waits_for),
             hba_lines(self.spec),

@@ -85,7 +85,7 @@ async def switchover(cluster: FollowingCluster, target: str | None) -> str:
             target = next(iter(order), None)
         if target is None or target not in streaming:
             raise ClusterError(f"{target or 'no standby'} streams from {old}", hint="outlast status")
-        one = cluster.told(old).server
+        one = cluster.server_config(old).server
         await one.ask("127.0.0.1", "CHECKPOINT", following.REWIND_TIMEOUT_S)  # so that the stop is short
         cluster.say(f"switchover: {old} is stopped in order")
         await one.stop(following.STOP_TIMEOUT_S)
@@ -127,11 +127,11 @@ async def _promote(cluster: FollowingCluster, record: Record, new: str) -> None:
     waits_for = settings.eligible(cluster.spec, new) if cluster.spec.sync != "off" else ()
     cluster.leadership.write(Record(new, record.term + 1, waits_for))
     cluster.say(f"{new} leads from now on (term {record.term + 1})")
-    told = cluster.told(new)
+    config = cluster.server_config(new)
     # Its commits wait for a standby from the first one on: the setting is there before the promotion.
-    await following.configure(told, cluster.address(record.primary))
-    await told.server.reload()
-    await told.server.promote(PROMOTE_TIMEOUT_S)
+    await following.configure(config, cluster.address(record.primary))
+    await config.server.reload()
+    await config.server.promote(PROMOTE_TIMEOUT_S)
     others = [name for name in _names(cluster) if name not in (new, record.primary)]
     found = await asyncio.gather(*(_repoint(cluster, name, new) for name in others))
     for name, trouble in zip(others, found, strict=True):
@@ -143,10 +143,10 @@ async def _repoint(cluster: FollowingCluster, name: str, new: str) -> str:
     if not cluster.lab.hosts[name].is_on:
         return "its host is off"
     try:
-        told = cluster.told(name)
-        if not await told.server.pids():
+        config = cluster.server_config(name)
+        if not await config.server.pids():
             return "its server does not run"
-        await following.repoint(told, cluster.address(new))
+        await following.repoint(config, cluster.address(new))
     except (ClusterError, HostError, TimeoutError) as error:
         return str(error)
     return ""

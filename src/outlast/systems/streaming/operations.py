@@ -40,9 +40,9 @@ async def set_waits_for(cluster: FollowingCluster, wanted: Sequence[str]) -> Non
         return
     both = tuple(dict.fromkeys((*record.waits_for, *wanted)))
     cluster.leadership.write(Record(record.primary, record.term, both))
-    told = cluster.told(record.primary, wanted)
-    await following.configure(told, None)
-    await told.server.reload()
+    config = cluster.server_config(record.primary, wanted)
+    await following.configure(config, None)
+    await config.server.reload()
     setting = synchronous_standby_names(cluster.spec.sync, wanted)
 
     async def unmet() -> str:
@@ -67,11 +67,11 @@ async def set_parameters(cluster: FollowingCluster, parameters: Mapping[str, str
         record = cluster.leadership.read()
         for node in cluster.spec.nodes:
             leads = node.name == record.primary
-            told = cluster.told(node.name, record.waits_for if leads else None)
-            if not cluster.lab.hosts[node.name].is_on or not await told.server.pids():
+            config = cluster.server_config(node.name, record.waits_for if leads else None)
+            if not cluster.lab.hosts[node.name].is_on or not await config.server.pids():
                 continue  # it gets its files before it starts
-            await following.configure(told, None if leads else cluster.address(record.primary))
-            await told.server.reload()
+            await following.configure(config, None if leads else cluster.address(record.primary))
+            await config.server.reload()
 
 
 async def reseed(cluster: FollowingCluster, node: str) -> None:
@@ -80,7 +80,7 @@ async def reseed(cluster: FollowingCluster, node: str) -> None:
     if maintenance.is_out(host):
         raise ClusterError(f"{node} is in maintenance", hint=f"outlast maintenance {node} off")
     primary = cluster.leadership.read().primary
-    await following.reseed(cluster.told(node), cluster.address(primary), cluster.say)
+    await following.reseed(cluster.server_config(node), cluster.address(primary), cluster.say)
     await _until_streams(cluster, node)
 
 
@@ -94,7 +94,7 @@ async def add_node(cluster: FollowingCluster, node: NodeSpec) -> None:
     if node.name not in lab.published:
         await lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
     primary = cluster.leadership.read().primary
-    await following.reseed(cluster.told(node.name), cluster.address(primary), cluster.say)
+    await following.reseed(cluster.server_config(node.name), cluster.address(primary), cluster.say)
     await _until_streams(cluster, node.name)
     async with cluster.leadership.held():
         record = cluster.leadership.read()
@@ -116,9 +116,9 @@ async def remove_node(cluster: FollowingCluster, node: str) -> None:
                     hint="outlast add-node first",
                 )
             await set_waits_for(cluster, left)
-        told = cluster.told(node)
-        if host.is_on and await told.server.pids():
-            await told.server.stop(following.STOP_TIMEOUT_S)
+        config = cluster.server_config(node)
+        if host.is_on and await config.server.pids():
+            await config.server.stop(following.STOP_TIMEOUT_S)
         await cluster.lab.remove_host(node)
     primary = cluster.leadership.read().primary
     connection = await cluster.connect(primary)
@@ -133,9 +133,9 @@ async def set_maintenance(cluster: FollowingCluster, node: str, on: bool) -> Non
     if on:
         await _standby(cluster, node, "taken out")
         await maintenance.take_out(host)
-        told = cluster.told(node)
-        if await told.server.pids():
-            await told.server.stop(following.STOP_TIMEOUT_S)
+        config = cluster.server_config(node)
+        if await config.server.pids():
+            await config.server.stop(following.STOP_TIMEOUT_S)
         return
     if not host.is_on:
         raise ClusterError(f"the host of {node} is off", hint="outlast heal")

@@ -38,7 +38,7 @@ class Operator:
         self._silent: dict[str, int] = {}
 
     async def watch(self) -> None:
-        """Look and act until cancelled. An act that fails is told and tried again at the next look."""
+        """Look and act until cancelled. An act that fails is config and tried again at the next look."""
         while True:
             await asyncio.sleep(self._pace.look_s)
             try:
@@ -104,7 +104,9 @@ class Operator:
             if node.name == record.primary or node.lsn is not None or not cluster.lab.hosts[node.name].is_on:
                 continue
             with contextlib.suppress(OutlastError, TimeoutError):
-                await cluster.told(node.name).server.ask(cluster.address(record.primary), "SELECT 1", TOLD_S)
+                await cluster.server_config(node.name).server.ask(
+                    cluster.address(record.primary), "SELECT 1", TOLD_S
+                )
                 await self._act(cluster.start_node(node.name))
 
 

@@ -1,4 +1,4 @@
-"""What the servers of a cluster without a manager are told, and what its operator keeps to."""
+"""What the servers of a cluster without a manager are config, and what its operator keeps to."""
 
 from __future__ import annotations
 

@@ -77,20 +77,20 @@ async def start_servers(cluster: FollowingCluster, progress: Progress, preload: 
     for node in spec.nodes:
         host = await lab.add_host(node.name, node.address, power=False)
         await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
-    told = {node.name: cluster.told(node.name) for node in spec.nodes}
-    servers = {name: one.server for name, one in told.items()}
+    configs = {node.name: cluster.server_config(node.name) for node in spec.nodes}
+    servers = {name: config.server for name, config in configs.items()}
     await asyncio.gather(
         _switch_on(cluster, preload), make_data(lab, spec, cluster.credentials, servers, PRIMARY_TIMEOUT_S)
     )
-    others = [name for name in told if name != primary.name]
-    await following.configure(told[primary.name], None)
+    others = [name for name in configs if name != primary.name]
+    await following.configure(configs[primary.name], None)
     await servers[primary.name].start(PRIMARY_TIMEOUT_S)
     connection = await cluster.connect(primary.name, timeout_s=10.0)
     async with connection:
         for name in others:
             slot = following.slot_name(name)
             await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
-            await following.configure(told[name], primary.address)
+            await following.configure(configs[name], primary.address)
         await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in others))
         await wait_for(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
 
