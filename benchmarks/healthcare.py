@@ -17,7 +17,7 @@ import psycopg
 from benchmarks.bare_postgres import Server, pgbench_tps, running
 from benchmarks.case import Case
 from outlast.clock import now_ns, seconds_between
-from outlast.datasets.healthcare import Healthcare
+from outlast.datasets.healthcare import HealthcareDataset
 from outlast.history.op import Outcome
 from outlast.history.reading import read_ops
 from outlast.units import NS_PER_S
@@ -33,7 +33,7 @@ _CASES = {"patients-read": "read, last_name LIKE 'S%'", "patients": "insert, one
 
 def load(server: Server) -> float:
     """Make the clinic's schema and rows; returns rows a second, constraints and indexes included."""
-    dataset, rows, start = Healthcare(), 0, now_ns()
+    dataset, rows, start = HealthcareDataset(), 0, now_ns()
     with psycopg.connect(server.dsn) as connection:
         for statement in dataset.schema:
             connection.execute(statement.encode())

@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.case import Case
 from outlast.clock import deadline_ns, now_ns
 from outlast.clusters import lifecycle
-from outlast.clusters.services import start_member
-from outlast.clusters.systems import system
+from outlast.clusters.service_registry import start_member
+from outlast.clusters.system_registry import system
 from outlast.config import ClusterSpec, WorkloadSpec, load_cluster
 from outlast.errors import OutlastError, UnavailableError
 from outlast.history.op import Outcome

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outlast.clusters import examine as examinations
-from outlast.clusters.diagnosis import Diagnosis, State
-from outlast.clusters.examine import examine
+from outlast.clusters import cluster_checks as examinations
+from outlast.clusters.cluster_checks import examine
+from outlast.clusters.diagnosis import CheckState, Diagnosis
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.systems.base import Cluster
 from outlast.systems.patroni.cluster import PatroniCluster
@@ -38,7 +38,7 @@ async def trouble(cluster: Cluster, check: str, words: str) -> Diagnosis:
     found: list[Diagnosis] = []
 
     async def missing() -> str:
-        found[:] = [one for one in await examine(cluster) if one.state is not State.OK]
+        found[:] = [one for one in await examine(cluster) if one.state is not CheckState.OK]
         return "" if any(one.check == check and words in one.said for one in found) else str(found)
 
     await wait_for(missing, 40, f"{check}: {words}")
@@ -54,7 +54,7 @@ async def standby_of(cluster: Cluster) -> str:
 
 async def test_a_healthy_cluster_has_nothing(cluster: Cluster) -> None:
     async with restored(cluster):
-        assert [one for one in await examine(cluster) if one.state is not State.OK] == []
+        assert [one for one in await examine(cluster) if one.state is not CheckState.OK] == []
 
 
 async def test_a_node_that_does_not_run_is_named_with_its_last_words(cluster: Cluster) -> None:

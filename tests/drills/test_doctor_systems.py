@@ -10,9 +10,9 @@ import pytest
 from labs import lab_up
 
 from outlast.clusters import lifecycle
-from outlast.clusters.diagnosis import State
-from outlast.clusters.examine import examine
-from outlast.clusters.services import start_member
+from outlast.clusters.cluster_checks import examine
+from outlast.clusters.diagnosis import CheckState
+from outlast.clusters.service_registry import start_member
 from outlast.config import load_cluster
 from outlast.monitoring.services import with_monitoring
 from outlast.systems.base import Cluster, Role
@@ -35,14 +35,14 @@ def watched(_session_state: Path) -> Iterator[str]:
 
 
 async def troubles(cluster: Cluster) -> list[str]:
-    return [f"{one.check}: {one.said}" for one in await examine(cluster) if one.state is State.BAD]
+    return [f"{one.check}: {one.said}" for one in await examine(cluster) if one.state is CheckState.BAD]
 
 
 async def found(cluster: Cluster, check: str, words: str) -> None:
     """Wait until the doctor finds it, with a remedy."""
 
     async def lacking() -> str:
-        seen = [one for one in await examine(cluster) if one.state is State.BAD]
+        seen = [one for one in await examine(cluster) if one.state is CheckState.BAD]
         named = [one for one in seen if one.check == check and words in one.said and one.remedy]
         return "" if named else str([one.said for one in seen])
 

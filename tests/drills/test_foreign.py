@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from outlast.clusters.foreign import look
+from outlast.clusters.foreign_cluster import look
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_until_ready
 

@@ -106,7 +106,7 @@ def test_registers_are_linearizable_while_the_leader_is_cut_off(lab: str, tmp_pa
 @pytest.mark.parametrize("choice", ["embedded", "machine"])
 @pytest.mark.parametrize("text", [MINORITIES, REGISTERS], ids=["minorities", "registers"])
 def test_the_same_holds_for_etcd(text: str, choice: str, tmp_path: Path) -> None:
-    from outlast.clusters.systems import system
+    from outlast.clusters.system_registry import system
 
     if reason := system("etcd").available(load_cluster("etcd", [f"etcd={choice}"])):
         pytest.skip(reason)

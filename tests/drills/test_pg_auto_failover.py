@@ -11,7 +11,7 @@ from labs import lab_up
 from tests.drills.conftest import Runner
 
 from outlast.checkers.base import Verdict
-from outlast.clusters.examine import examine
+from outlast.clusters.cluster_checks import examine
 from outlast.config import load_cluster
 from outlast.errors import ClusterError, UnavailableError
 from outlast.run.drill import Outcome

@@ -23,11 +23,11 @@ from outlast.hosts.base import Host
 from outlast.hosts.state import labs_folder, state_folder
 from outlast.systems.etcd import member as etcd
 from outlast.systems.patroni import system as patroni
-from outlast.systems.patroni.system import Patience, PatroniSystem
+from outlast.systems.patroni.system import PatroniSystem, PatroniTimeouts
 
 pytestmark = pytest.mark.lab
 
-SHORT = Patience(dcs_s=1.0, primary_s=15.0, replica_s=15.0)
+SHORT = PatroniTimeouts(dcs_s=1.0, primary_s=15.0, replica_s=15.0)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Final
 from outlast.alerts.cases import CASES, AlertCase, Stage
 from outlast.checkers.base import Verdict, worst
 from outlast.clock import deadline_ns, now_ns, seconds_between
-from outlast.clusters.services import start_member
+from outlast.clusters.service_registry import start_member
 from outlast.config import ClientsSpec, WorkloadSpec
 from outlast.errors import ClusterError, UnavailableError
 from outlast.history.history import JSON

@@ -13,7 +13,7 @@ from outlast.api.acked_writes import READ_TIMEOUT_S
 from outlast.api.base import ClusterHandle, Limits
 from outlast.api.connection_info import ConnectionInfo
 from outlast.api.loop_thread import LoopThread
-from outlast.clusters.foreign import HIDDEN, Foreign, look
+from outlast.clusters.foreign_cluster import HIDDEN, ForeignCluster, look
 from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.systems.base import ClusterView
 from outlast.systems.postgres.dsn import per_host
@@ -90,7 +90,7 @@ class ExternalCluster(ClusterHandle):
     inject = switchover = failover = restart = history = logs = _refuse
 
 
-def _to_view(found: Foreign) -> ClusterView:
+def _to_view(found: ForeignCluster) -> ClusterView:
     """Return what a look amounts to for an application's own user, to whom servers may not tell how they replicate.
 
     A standby that was asked and answers is well as far as can be seen. One of which a primary only says that there is

@@ -24,7 +24,7 @@ from outlast.api.recording import LONGEST_S, SEED_BITS, Recorded, Recording
 from outlast.clock import deadline_ns, now_ns
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
-from outlast.clusters.services import log_files, start_member, with_services
+from outlast.clusters.service_registry import log_files, start_member, with_services
 from outlast.config import ClusterSpec, DrillSpec, WorkloadSpec
 from outlast.errors import ClusterError, ConfigError, FaultError, UnavailableError
 from outlast.faults import journal

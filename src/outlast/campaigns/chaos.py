@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from outlast.clusters.systems import system
+from outlast.clusters.system_registry import system
 from outlast.config import ClientsSpec, ClusterSpec, DrillSpec, TimelineEntry, WorkloadSpec
 from outlast.errors import ConfigError, UnavailableError
 from outlast.faults.registry import fault

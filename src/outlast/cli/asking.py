@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from outlast.cli.output import ERR, write_file
 from outlast.clusters.lifecycle import free_name, lab_folder
-from outlast.clusters.systems import system, system_names
+from outlast.clusters.system_registry import system, system_names
 from outlast.config import ClusterSpec, load_cluster, preset_names, to_document
 from outlast.config.loader import load_clusters
 from outlast.config.overrides import parse_override

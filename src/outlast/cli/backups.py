@@ -13,7 +13,7 @@ from outlast.cli.output import OUT, Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters import backups as cluster_backups
 from outlast.clusters import lifecycle
-from outlast.systems.postgres.backup import Kind, Target
+from outlast.systems.postgres.backup import Kind, RecoveryTarget
 from outlast.units import format_lsn
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ async def restore(
     """Restore a server of its own from the backups of LAB and its archive; the cluster goes on as it is."""
     if sum((to is not None, point is not None, latest)) > 1:
         raise click.UsageError("--to, --name and --latest exclude each other")
-    target = Target("latest")
+    target = RecoveryTarget("latest")
     if to is not None:
-        target = Target("time", to.astimezone(UTC).isoformat())
+        target = RecoveryTarget("time", to.astimezone(UTC).isoformat())
     elif point is not None:
-        target = Target("name", point)
+        target = RecoveryTarget("name", point)
     cluster = lifecycle.attach(_one(lab, lab_too))
     with Reporter("restore") as progress:
         found = await cluster_backups.restore(cluster, target, progress, name=node, port=port)

@@ -23,7 +23,7 @@ from outlast.cli.options import json_option
 from outlast.cli.output import ERR, asynchronous, print_json, say
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
-from outlast.clusters.services import BalancerView, balancer_views, with_services
+from outlast.clusters.service_registry import BalancerView, balancer_views, with_services
 from outlast.config import BalancerCluster, ClusterSpec, load_balancers
 from outlast.config.loader import load_clusters
 from outlast.errors import ConfigError

@@ -29,7 +29,7 @@ from outlast.cli.options import (
 from outlast.cli.output import ERR, EXIT_CODES, OUT, Reporter, asynchronous, print_json, say
 from outlast.clock import timestamp
 from outlast.clusters import lifecycle
-from outlast.clusters.services import start_member
+from outlast.clusters.service_registry import start_member
 from outlast.config import load_cluster
 from outlast.config.document import parse_value
 from outlast.errors import ConfigError, HostError, UnavailableError

@@ -10,15 +10,20 @@ import click
 from outlast.cli.options import json_option
 from outlast.cli.output import OUT, asynchronous, print_json
 from outlast.clusters import lifecycle
-from outlast.clusters.diagnosis import State, is_well
-from outlast.clusters.examine import examine
-from outlast.clusters.machine import examine_machine
+from outlast.clusters.cluster_checks import examine
+from outlast.clusters.diagnosis import CheckState, is_well
+from outlast.clusters.machine_checks import examine_machine
 from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
     from outlast.history.history import JSON
 
-_STYLES: Final = {State.OK: "green", State.NOTE: "yellow", State.MISSING: "yellow", State.BAD: "bold red"}
+_STYLES: Final = {
+    CheckState.OK: "green",
+    CheckState.NOTE: "yellow",
+    CheckState.MISSING: "yellow",
+    CheckState.BAD: "bold red",
+}
 
 
 @click.command()

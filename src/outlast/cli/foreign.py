@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from outlast.cli.output import OUT, print_json, say, table
-from outlast.clusters.failover_cost import Loss
-from outlast.clusters.foreign import Foreign, look
+from outlast.clusters.failover_cost import ExpectedLoss
+from outlast.clusters.foreign_cluster import ForeignCluster, look
 from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def status_of(dsn: str, *, as_json: bool) -> int:
     return 0 if found.ready else 1
 
 
-def document(found: Foreign) -> dict[str, JSON]:
+def document(found: ForeignCluster) -> dict[str, JSON]:
     """Return it in the shape of ``status --json``, with fields of its own after."""
     nodes: list[JSON] = [asdict(node) for node in found.nodes]
     losses: list[JSON] = [_loss(loss) for loss in found.failovers]
@@ -53,7 +53,7 @@ def document(found: Foreign) -> dict[str, JSON]:
     }
 
 
-def _loss(loss: Loss) -> dict[str, JSON]:
+def _loss(loss: ExpectedLoss) -> dict[str, JSON]:
     return {
         "to": loss.to,
         "loses_bytes": loss.bytes,
@@ -63,7 +63,7 @@ def _loss(loss: Loss) -> dict[str, JSON]:
     }
 
 
-def _tell(found: Foreign) -> None:
+def _tell(found: ForeignCluster) -> None:
     say(f"{', '.join(found.asked)}: {'well' if found.ready else found.missing}")
     nodes = table("node", "role", "state", "timeline", "lag", "sync", "address")
     for node in found.nodes:
@@ -93,7 +93,7 @@ def _tell(found: Foreign) -> None:
         say(f"note: {remark}")
 
 
-def _words(loss: Loss) -> str:
+def _words(loss: ExpectedLoss) -> str:
     if loss.to is None:
         return loss.why
     amount = "an unknown amount" if loss.bytes is None else f"{loss.bytes} B when looked at"

@@ -19,7 +19,7 @@ from outlast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_
 from outlast.clock import deadline_ns
 from outlast.clusters import lifecycle
 from outlast.clusters.backups import is_restored
-from outlast.clusters.services import balancer_views, log_files, with_services
+from outlast.clusters.service_registry import balancer_views, log_files, with_services
 from outlast.config import ClusterSpec, load_env_file
 from outlast.config.loader import load_clusters
 from outlast.errors import ClusterError, ConfigError
@@ -82,7 +82,7 @@ async def _up_all(
     env_file: str | None,
     as_json: bool,
 ) -> None:
-    made: list[tuple[lifecycle.BroughtUp, ClusterView]] = []
+    made: list[tuple[lifecycle.BringUp, ClusterView]] = []
     try:
         for spec in specs:
             made.append(await _up(spec, name, extras, env_file))
@@ -107,7 +107,7 @@ async def _up_all(
 
 async def _up(
     spec: ClusterSpec, name: str | None, extras: Sequence[str], env_file: str | None
-) -> tuple[lifecycle.BroughtUp, ClusterView]:
+) -> tuple[lifecycle.BringUp, ClusterView]:
     passwords: dict[str, str] = {}
     if env_file is not None:
         env = load_env_file(env_file)
@@ -121,7 +121,7 @@ async def _up(
         return found, await with_services(found.cluster)
 
 
-def _up_document(found: lifecycle.BroughtUp, view: ClusterView) -> JSON:
+def _up_document(found: lifecycle.BringUp, view: ClusterView) -> JSON:
     return {
         "lab": found.cluster.lab.name,
         "system": found.cluster.spec.system,

@@ -27,7 +27,7 @@ def _presets() -> list[dict[str, JSON]]:
 
 
 def _systems() -> list[dict[str, JSON]]:
-    from outlast.clusters.systems import system_names
+    from outlast.clusters.system_registry import system_names
 
     return [{"name": name} for name in system_names()]
 

@@ -14,7 +14,7 @@ from outlast.cli.output import Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
-from outlast.clusters.systems import system
+from outlast.clusters.system_registry import system
 from outlast.config import DrillSpec, load_any, load_cluster
 from outlast.errors import ConfigError, HostError, UnavailableError
 from outlast.hosts.base import Program

@@ -25,7 +25,7 @@ from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.hosts.base import Host, Lab
 from outlast.systems.base import Cluster, HasPrimary, HasServers, Progress
 from outlast.systems.credentials import PASSFILE
-from outlast.systems.postgres.backup import Backup, Kind, Repository, Target, primary_server
+from outlast.systems.postgres.backup import Backup, Kind, RecoveryTarget, Repository, primary_server
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.server import LOG, PostgresServer, last_lines
 from outlast.systems.postgres.settings import POSTGRES_PORT, hba_lines, own_parameters
@@ -56,7 +56,7 @@ SELECT coalesce(last_archived_wal, 'none'), coalesce(last_failed_wal, '') FROM p
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class Restoration:
     """A server that was restored. port: in the lab; published_port: on 127.0.0.1. lsn: where the recovery ended and its
     own timeline begins, bytes. took_s: from nothing until it took writes."""
 
@@ -88,8 +88,13 @@ async def backups(cluster: Cluster) -> tuple[tuple[Backup, ...], tuple[str, str]
 
 
 async def restore(
-    cluster: Cluster, target: Target, progress: Progress, *, name: str | None = None, port: int | None = None
-) -> Restored:
+    cluster: Cluster,
+    target: RecoveryTarget,
+    progress: Progress,
+    *,
+    name: str | None = None,
+    port: int | None = None,
+) -> Restoration:
     """Restore a server of its own to target and return it once it takes writes.
 
     name: of its host, the next free one by default; port: published on 127.0.0.1. On a failure nothing of it stays.
@@ -112,7 +117,9 @@ async def restore(
 
 
 @asynccontextmanager
-async def restored(cluster: Cluster, target: Target, progress: Progress) -> AsyncIterator[Restored]:
+async def restored(
+    cluster: Cluster, target: RecoveryTarget, progress: Progress
+) -> AsyncIterator[Restoration]:
     """Restore as restore does, for the length of a with block."""
     found = await restore(cluster, target, progress)
     try:
@@ -158,12 +165,12 @@ async def _restore(
     cluster: Cluster,
     repository: Repository,
     backup: Backup,
-    target: Target,
+    target: RecoveryTarget,
     end: int | None,
     progress: Progress,
     name: str | None,
     port: int | None,
-) -> Restored:
+) -> Restoration:
     lab = cluster.lab
     began = now_ns()
     host = await _new_host(cluster, name)
@@ -189,7 +196,7 @@ async def _restore(
                 hint="outlast logs; is archive_command what it should be?",
             )
         took_s = round(seconds_between(began, now_ns()), 3)
-        found = Restored(
+        found = Restoration(
             host.name,
             host.address,
             POSTGRES_PORT,
@@ -212,7 +219,7 @@ def is_restored(lab: Lab, name: str) -> bool:
     return name in lab.hosts and (lab.hosts[name].folder / MARK).exists()
 
 
-async def _recover(cluster: Cluster, server: PostgresServer, target: Target) -> tuple[int, int]:
+async def _recover(cluster: Cluster, server: PostgresServer, target: RecoveryTarget) -> tuple[int, int]:
     """Start a restored server and wait until it takes writes; returns its timeline and where that begins."""
     assert isinstance(cluster, HasServers)
     name, found = server.host.name, (0, 0)
@@ -275,7 +282,7 @@ async def _new_host(cluster: Cluster, name: str | None) -> Host:
     return host
 
 
-def _choose(there: tuple[Backup, ...], target: Target) -> list[Backup]:
+def _choose(there: tuple[Backup, ...], target: RecoveryTarget) -> list[Backup]:
     """Return the backups to try, in turn. Raises ConfigError when there is none that leads to the target."""
     if not there:
         raise ConfigError("there is no backup yet", hint="outlast backup makes one")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """ok; note: works, with something to know; missing: optional and not there; bad: in the way."""
 
     OK = "ok"
@@ -21,11 +21,11 @@ class Diagnosis:
     """check: what was looked at. said: what was found. remedy: what to do about it, as a command where one exists."""
 
     check: str
-    state: State
+    state: CheckState
     said: str
     remedy: str | None = None
 
 
 def is_well(found: Iterable[Diagnosis]) -> bool:
     """Whether nothing is in the way."""
-    return all(one.state is not State.BAD for one in found)
+    return all(one.state is not CheckState.BAD for one in found)

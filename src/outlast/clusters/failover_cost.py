@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outlast.systems.postgres.survey import SeenStandby, Survey
+from outlast.systems.postgres.inspection import SeenStandby, Survey
 
 WAITED_FOR: Final = ("sync", "quorum")
 """States of a standby that commits wait for, alone or with others."""
@@ -19,7 +19,7 @@ _WAITING: Final = ("on", "remote_write", "remote_apply")
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class ExpectedLoss:
     """What would be lost if the primary died now and ``to`` were promoted.
 
     bytes: of WAL that it has not received; seconds: how far back that is, 0.0 for nothing, None when it cannot be
@@ -33,9 +33,9 @@ class Loss:
     why: str
 
 
-def failovers(looks: Sequence[Survey], wal_bytes_per_s: float | None) -> tuple[Loss, ...]:
+def failovers(looks: Sequence[Survey], wal_bytes_per_s: float | None) -> tuple[ExpectedLoss, ...]:
     """Return what promoting each standby of a primary would lose, the least first: the worst of several looks."""
-    worst: dict[str, Loss] = {}
+    worst: dict[str, ExpectedLoss] = {}
     for primary in looks:
         for standby in primary.standbys:
             if standby.state is None:
@@ -52,7 +52,7 @@ def failovers(looks: Sequence[Survey], wal_bytes_per_s: float | None) -> tuple[L
     )
 
 
-def best(primary: Survey, losses: Sequence[Loss]) -> Loss:
+def best(primary: Survey, losses: Sequence[ExpectedLoss]) -> ExpectedLoss:
     """Return the least loss that a failover now could have, with the reason when there is nowhere to go."""
     if losses:
         return losses[0]
@@ -60,10 +60,10 @@ def best(primary: Survey, losses: Sequence[Loss]) -> Loss:
         why = "this user is not shown the standbys' positions: GRANT pg_monitor TO it"
     else:
         why = "no standby is connected: without the primary there is only what backups hold"
-    return Loss(None, None, None, False, why)
+    return ExpectedLoss(None, None, None, False, why)
 
 
-def _loss(primary: Survey, standby: SeenStandby, rate: float | None) -> Loss:
+def _loss(primary: Survey, standby: SeenStandby, rate: float | None) -> ExpectedLoss:
     missing = None if standby.flushed is None else max(0, primary.received - standby.flushed)
     if missing == 0:
         seconds: float | None = 0.0
@@ -72,7 +72,7 @@ def _loss(primary: Survey, standby: SeenStandby, rate: float | None) -> Loss:
     else:
         seconds = round(missing / rate, 3) if missing is not None and rate else None
     safe, why = _safety(primary, standby)
-    return Loss(standby.name, missing, seconds, safe, why)
+    return ExpectedLoss(standby.name, missing, seconds, safe, why)
 
 
 def _safety(primary: Survey, standby: SeenStandby) -> tuple[bool, str]:

@@ -19,8 +19,8 @@ from typing import Final
 
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters.residue import find_residue, take_census
-from outlast.clusters.services import SERVICES, start_services
-from outlast.clusters.systems import system
+from outlast.clusters.service_registry import SERVICES, start_services
+from outlast.clusters.system_registry import system
 from outlast.config import ClusterSpec, load_cluster, to_document
 from outlast.datasets.load import check_dataset, load_dataset
 from outlast.errors import ClusterError, ConfigError, HostError, UnavailableError
@@ -40,7 +40,7 @@ _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,40}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtUp:
+class BringUp:
     """A cluster that has come up. writable_s, ready_s: seconds from nothing to the first write, to whole."""
 
     cluster: Cluster
@@ -49,7 +49,7 @@ class BroughtUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class Removal:
     """A lab that was taken down. removed: what it was made of; residue: what is left, [] as it should be."""
 
     lab: str
@@ -90,7 +90,7 @@ async def bring_up(
     *,
     keep: bool,
     passwords: Mapping[str, str] | None = None,
-) -> BroughtUp:
+) -> BringUp:
     """Bring a cluster up on a new lab. keep: it outlives this process once it is up; without, it ends with it.
     passwords: a person's own, by user; the others are generated.
 
@@ -142,7 +142,7 @@ async def bring_up(
                 )  # it was brought up in haste; from here on what is lost is the system's doing
         if keep:
             await lab.release()
-        return BroughtUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
+        return BringUp(cluster, seconds_between(start, writable), seconds_between(start, now_ns()))
     except BaseException:
         await asyncio.shield(take_down(name))
         raise
@@ -239,7 +239,7 @@ async def dry_lab(spec: ClusterSpec) -> AsyncIterator[Cluster]:
         await asyncio.shield(take_down(lab.name))
 
 
-async def take_down(name: str) -> Removed:
+async def take_down(name: str) -> Removal:
     """Remove a lab, whatever state it is in, and look for what it left. Raises HostError when it won't end."""
     folder = lab_folder(name)
     if not folder.exists():
@@ -263,15 +263,15 @@ async def take_down(name: str) -> Removed:
     while residue and now_ns() < deadline:  # the kernel takes namespaces apart after their last process
         await asyncio.sleep(0.01)
         residue = find_residue(census)
-    return Removed(name, tuple(removed), tuple(residue))
+    return Removal(name, tuple(removed), tuple(residue))
 
 
-async def sweep() -> list[Removed]:
+async def sweep() -> list[Removal]:
     """Remove labs that were tied to a tool which has died: their init is gone, their folder is not.
 
     Where another process sweeps at this moment nothing is done.
     """
-    swept: list[Removed] = []
+    swept: list[Removal] = []
     with (state_folder() / "sweep.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -289,7 +289,7 @@ async def sweep() -> list[Removed]:
 @contextlib.asynccontextmanager
 async def temporary(
     spec: ClusterSpec, name: str, progress: Progress, *, keep: bool
-) -> AsyncIterator[BroughtUp]:
+) -> AsyncIterator[BringUp]:
     """Bring a cluster up for the length of a with block, and remove it after, unless keep.
 
     Raises ClusterError when something of it is left behind.

@@ -18,7 +18,7 @@ import psycopg
 from pydantic import ValidationError
 
 from outlast.clusters.lifecycle import keep_spec
-from outlast.clusters.services import refresh_services
+from outlast.clusters.service_registry import refresh_services
 from outlast.config.cluster import ClusterSpec, NodeSpec, Role, with_node
 from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.hosts.base import Program

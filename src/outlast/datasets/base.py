@@ -11,7 +11,7 @@ _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RowBatch:
     """Rows of one table in COPY's text format. columns: those that data holds, others take their defaults."""
 
     table: str
@@ -43,11 +43,11 @@ class Dataset(Protocol):
         """The statements that add references and indexes, run after the rows: many times quicker than before."""
         ...
 
-    def sample(self) -> Iterator[Batch]:
+    def sample(self) -> Iterator[RowBatch]:
         """Yield the sample rows, tables in order; the same ones always."""
         ...
 
-    def generated(self, rows: int, seed: int) -> Iterator[Batch]:
+    def generated(self, rows: int, seed: int) -> Iterator[RowBatch]:
         """Yield that many further rows in all, tables in order; the same ones for the same seed.
 
         Raises ConfigError when the dataset has none to make.
@@ -55,10 +55,10 @@ class Dataset(Protocol):
         ...
 
 
-def batch(table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Batch:
+def batch(table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RowBatch:
     """Return rows as a batch; None becomes a null, everything else its text."""
     lines = ["\t".join(map(_field, row)) for row in rows]
-    return Batch(table, tuple(columns), "".join(f"{line}\n" for line in lines).encode(), len(lines))
+    return RowBatch(table, tuple(columns), "".join(f"{line}\n" for line in lines).encode(), len(lines))
 
 
 def _field(value: object) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.datasets.base import Batch
+from outlast.datasets.base import RowBatch
 from outlast.errors import ConfigError
 
 
-class HaTest:
+class HaTestDataset:
     """One empty table."""
 
     name = "ha-test"
@@ -20,11 +20,11 @@ class HaTest:
     )
     constraints: tuple[str, ...] = ()
 
-    def sample(self) -> Iterator[Batch]:
+    def sample(self) -> Iterator[RowBatch]:
         """Yield nothing: tests count what they write."""
         yield from ()
 
-    def generated(self, rows: int, seed: int) -> Iterator[Batch]:
+    def generated(self, rows: int, seed: int) -> Iterator[RowBatch]:
         """Refuse: tests count what they write."""
         raise ConfigError(
             "the dataset ha-test makes no rows", key="dataset_rows", hint="dataset=healthcare does"

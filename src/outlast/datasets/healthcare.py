@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 from uuid import UUID, uuid5
 
-from outlast.datasets.base import Batch, batch
+from outlast.datasets.base import RowBatch, batch
 
 _KEY: Final = "uuid PRIMARY KEY DEFAULT gen_random_uuid()"
 _NAMESPACE: Final = UUID("6f6c6466-6173-5468-8561-6c7468636172")
@@ -147,7 +147,7 @@ _LAB_RESULTS: Final = (
 )
 
 
-class Healthcare:
+class HealthcareDataset:
     """Eight tables of a clinic; seven have sample rows."""
 
     name = "healthcare"
@@ -155,7 +155,7 @@ class Healthcare:
     schema: tuple[str, ...] = _SCHEMA
     constraints: tuple[str, ...] = _CONSTRAINTS
 
-    def sample(self) -> Iterator[Batch]:
+    def sample(self) -> Iterator[RowBatch]:
         """Yield 3 facilities, 5 providers, 15 patients, 10 appointments, 3 records, 3 prescriptions, 4 results."""
         facility, provider, patient = (_keys(what) for what in ("facility", "provider", "patient"))
         yield _batch("medical_facilities", ((facility(n), *row) for n, row in enumerate(_FACILITIES)))
@@ -196,7 +196,7 @@ class Healthcare:
                 table, ((key(n), patient(row[0]), provider(row[1]), *row[2:]) for n, row in enumerate(found))
             )
 
-    def generated(self, rows: int, seed: int) -> Iterator[Batch]:
+    def generated(self, rows: int, seed: int) -> Iterator[RowBatch]:
         """Yield made rows for all eight tables."""
         from outlast.datasets.healthcare_rows import (
             made,
@@ -209,5 +209,5 @@ def _keys(what: str) -> Callable[[int], UUID]:
     return lambda n: uuid5(_NAMESPACE, f"{what}-{n}")
 
 
-def _batch(table: str, rows: Iterable[Sequence[object]]) -> Batch:
+def _batch(table: str, rows: Iterable[Sequence[object]]) -> RowBatch:
     return batch(table, COLUMNS[table], rows)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from outlast.datasets.base import Batch
+from outlast.datasets.base import RowBatch
 from outlast.datasets.healthcare import COLUMNS
 
 U64 = npt.NDArray[np.uint64]
@@ -109,7 +109,7 @@ def row_counts(rows: int) -> dict[str, int]:
     return {**counts, "audit_log": rows - sum(counts.values())}
 
 
-def made(rows: int, seed: int) -> Iterator[Batch]:
+def made(rows: int, seed: int) -> Iterator[RowBatch]:
     """Yield rows in all, tables in the order of their references. O(rows) time, O(BATCH_ROWS) memory."""
     counts = row_counts(rows)
     for table, count in counts.items():
@@ -117,7 +117,7 @@ def made(rows: int, seed: int) -> Iterator[Batch]:
             length = min(BATCH_ROWS, count - start)
             columns = _MAKERS[table](_Rows(seed, table, start, length, counts))
             data = "".join(f"{line}\n" for line in map("\t".join, zip(*columns, strict=True)))
-            yield Batch(table, COLUMNS[table], data.encode(), length)
+            yield RowBatch(table, COLUMNS[table], data.encode(), length)
 
 
 def _mixed(words: U64) -> U64:

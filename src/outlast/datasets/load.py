@@ -10,15 +10,17 @@ import psycopg
 
 from outlast.clock import now_ns, seconds_between
 from outlast.config.cluster import ClusterSpec
-from outlast.datasets.base import Batch, Dataset
-from outlast.datasets.ha_test import HaTest
-from outlast.datasets.healthcare import Healthcare
-from outlast.datasets.shop import Shop
+from outlast.datasets.base import Dataset, RowBatch
+from outlast.datasets.ha_test import HaTestDataset
+from outlast.datasets.healthcare import HealthcareDataset
+from outlast.datasets.shop import ShopDataset
 from outlast.errors import ClusterError, ConfigError
 from outlast.systems.base import Cluster, HasServers, Progress
 from outlast.systems.postgres.views import Connection
 
-DATASETS: Final[dict[str, Dataset]] = {one.name: one for one in (Healthcare(), Shop(), HaTest())}
+DATASETS: Final[dict[str, Dataset]] = {
+    one.name: one for one in (HealthcareDataset(), ShopDataset(), HaTestDataset())
+}
 """The datasets there are. A new one is a file in this folder, a line here, and its name in the spec."""
 
 SEED: Final = 1
@@ -85,10 +87,10 @@ async def _load(connection: Connection, dataset: Dataset, spec: ClusterSpec) -> 
     return rows
 
 
-async def _copy(connection: Connection, batches: Iterator[Batch]) -> int:
+async def _copy(connection: Connection, batches: Iterator[RowBatch]) -> int:
     rows = 0
     # Rows are made on a thread while the server takes those before.
-    upcoming: asyncio.Future[Batch | None] = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+    upcoming: asyncio.Future[RowBatch | None] = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
     while (batch := await upcoming) is not None:
         upcoming = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
         # FREEZE: the tables are of this transaction, so no later reader has to write hint bits.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from outlast.datasets.base import Batch, batch
+from outlast.datasets.base import RowBatch, batch
 from outlast.errors import ConfigError
 
 _USERS: Final = (
@@ -20,7 +20,7 @@ _ORDERS: Final = (
 )
 
 
-class Shop:
+class ShopDataset:
     """Three users with an order each."""
 
     name = "shop"
@@ -42,12 +42,12 @@ class Shop:
         "EXISTS (SELECT FROM orders))",
     )
 
-    def sample(self) -> Iterator[Batch]:
+    def sample(self) -> Iterator[RowBatch]:
         """Yield the three users and their orders."""
         yield batch("users", ("id", "username", "email"), _USERS)
         yield batch("orders", ("id", "user_id", "product", "quantity", "price"), _ORDERS)
 
-    def generated(self, rows: int, seed: int) -> Iterator[Batch]:
+    def generated(self, rows: int, seed: int) -> Iterator[RowBatch]:
         """Refuse: it is a handful of rows to look at."""
         raise ConfigError(
             "the dataset shop makes no further rows", key="dataset_rows", hint="dataset=healthcare does"

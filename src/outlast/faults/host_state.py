@@ -8,7 +8,7 @@ import signal
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from outlast.clusters.services import start_member
+from outlast.clusters.service_registry import start_member
 from outlast.errors import HostError
 from outlast.hosts.base import Host, Program
 from outlast.systems.base import Cluster

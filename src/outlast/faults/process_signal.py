@@ -11,7 +11,7 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from outlast.clusters.services import process_ids, process_names
+from outlast.clusters.service_registry import process_ids, process_names
 from outlast.errors import ConfigError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, pids_of
 from outlast.faults.host_state import bring_back, end_in_order

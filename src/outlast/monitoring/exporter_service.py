@@ -10,7 +10,7 @@ from outlast.history.live import POINTER
 from outlast.hosts.base import Host, Program
 from outlast.monitoring import postgres_exporter
 from outlast.monitoring.exporter import config
-from outlast.monitoring.exporter.config import ExporterConfig, Target
+from outlast.monitoring.exporter.config import ExporterConfig, ExporterTarget
 from outlast.monitoring.jobs import WITHOUT_SERVERS
 from outlast.systems import credentials
 from outlast.systems.base import Cluster, HasPrimary, HasServers
@@ -66,15 +66,15 @@ def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> Exporte
         scope=spec.name,
         address=host.address,
         port=PORT,
-        nodes=tuple(Target(node.name, node.address, POSTGRES_PORT) for node in spec.nodes)
+        nodes=tuple(ExporterTarget(node.name, node.address, POSTGRES_PORT) for node in spec.nodes)
         if has_servers
         else (),
         candidates=tuple(node.name for node in spec.nodes if node.role != "read-only" and node.priority != 0),
-        dcs=tuple(Target(one.name, one.address, port) for one in members),
-        monitor=Target(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
+        dcs=tuple(ExporterTarget(one.name, one.address, port) for one in members),
+        monitor=ExporterTarget(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
         monitor_database=MONITOR_DATABASE,
         monitor_user=MONITOR_USER,
-        balancer=Target(pool.name, pool.address, MAIN_PORT) if pool else None,
+        balancer=ExporterTarget(pool.name, pool.address, MAIN_PORT) if pool else None,
         balancer_user=spec.user,
         database=spec.database,
         user=ROLE,

@@ -7,7 +7,7 @@ from typing import Final
 from outlast.config.cluster import ClusterSpec
 from outlast.monitoring import postgres_exporter
 from outlast.monitoring.exporter.config import PORT as EXPORTER_PORT
-from outlast.monitoring.prometheus import SLOW_SCRAPE_S, Job
+from outlast.monitoring.prometheus import SLOW_SCRAPE_S, ScrapeJob
 from outlast.routes.haproxy import STATS_PORT, has_metrics
 from outlast.systems.etcd.member import CLIENT_PORT
 from outlast.systems.programs import missing
@@ -23,18 +23,18 @@ _ETCD_METRICS: Final = (
 )
 
 
-def jobs(spec: ClusterSpec) -> list[Job]:
+def jobs(spec: ClusterSpec) -> list[ScrapeJob]:
     """Return what Prometheus asks: the exporters, and what has metrics of its own."""
     found = []
     addresses = [one.address for one in spec.services if one.kind == "exporter"][:1]
     for address in addresses:
-        found.append(Job("outlast", {f"{address}:{EXPORTER_PORT}": {"lab": spec.name}}))
+        found.append(ScrapeJob("outlast", {f"{address}:{EXPORTER_PORT}": {"lab": spec.name}}))
         if spec.system not in WITHOUT_SERVERS and missing(postgres_exporter.PROGRAM) is None:
             targets = {
                 f"{address}:{postgres_exporter.FIRST_PORT + number}": {"node": node.name}
                 for number, node in enumerate(spec.nodes)
             }
-            found.append(Job("postgres", targets, SLOW_SCRAPE_S, _POSTGRES_METRICS))
+            found.append(ScrapeJob("postgres", targets, SLOW_SCRAPE_S, _POSTGRES_METRICS))
     if has_metrics():
         balancers = {
             f"{one.address}:{STATS_PORT}": {"balancer": one.name}
@@ -42,14 +42,14 @@ def jobs(spec: ClusterSpec) -> list[Job]:
             if one.kind == "haproxy"
         }
         if balancers:
-            found.append(Job("haproxy", balancers, keep=_HAPROXY_METRICS))
+            found.append(ScrapeJob("haproxy", balancers, keep=_HAPROXY_METRICS))
     members = spec.nodes if spec.system == "etcd" else spec.dcs
     if members:
         targets = {f"{one.address}:{CLIENT_PORT}": {"member": one.name} for one in members}
-        found.append(Job("etcd", targets, SLOW_SCRAPE_S, _ETCD_METRICS))
+        found.append(ScrapeJob("etcd", targets, SLOW_SCRAPE_S, _ETCD_METRICS))
     if spec.system == "raftlog":
         found.append(
-            Job("raftlog", {f"{node.address}:{ADMIN_PORT}": {"node": node.name} for node in spec.nodes})
+            ScrapeJob("raftlog", {f"{node.address}:{ADMIN_PORT}": {"node": node.name} for node in spec.nodes})
         )
     return found
 

@@ -29,7 +29,7 @@ GO_ENV: Final = {"GOMAXPROCS": "2", "GOGC": "25", "GOMEMLIMIT": "28MiB"}
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ScrapeJob:
     """What Prometheus asks. targets: address:port → labels; keep: a regular expression of metric names, "" for all."""
 
     name: str
@@ -83,7 +83,7 @@ def alerts() -> tuple[Alert, ...]:
     )
 
 
-def configuration(jobs: Sequence[Job], alertmanager: str | None) -> str:
+def configuration(jobs: Sequence[ScrapeJob], alertmanager: str | None) -> str:
     """Return prometheus.yml, as JSON, which is YAML too. alertmanager: its address:port."""
     document: dict[str, object] = {
         "global": {

@@ -15,7 +15,7 @@ from typing import Final
 
 from outlast.checkers.base import Finding, Verdict, run_checker, worst
 from outlast.clock import now_ns, seconds_between
-from outlast.clusters.services import start_member
+from outlast.clusters.service_registry import start_member
 from outlast.clusters.versions import versions
 from outlast.config import DrillSpec, to_document
 from outlast.errors import ClusterError

@@ -38,7 +38,7 @@ from outlast.systems.wait import wait_until_ready
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import Workload, with_defaults
-from outlast.workloads.transport import Routed
+from outlast.workloads.protocol_client import Routed
 
 
 def check_words(drill: DrillSpec, spec: ClusterSpec | None) -> tuple[Step, ...]:

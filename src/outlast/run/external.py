@@ -27,9 +27,9 @@ from outlast.systems.postgres.server import last_lines
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import with_defaults
 from outlast.workloads.config import WorkerConfig
+from outlast.workloads.protocol_client import Contents
+from outlast.workloads.protocol_registry import CLIENTS, client_for
 from outlast.workloads.read_back import read_back
-from outlast.workloads.transport import Contents
-from outlast.workloads.transports import CLIENTS, client_for
 
 PROTOCOLS: Final = tuple(dict.fromkeys(kind for _, kind in CLIENTS))
 DEFAULT_PROTOCOL: Final = {"log": "kafka", "kv": "etcd"}

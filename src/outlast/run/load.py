@@ -31,7 +31,7 @@ from outlast.systems.postgres.views import Connection
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import NeedsSuperuser, OnReadOnly, OwnProgram, Paced, Workload, with_defaults
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.transport import Routed
+from outlast.workloads.protocol_client import Routed
 
 CLIENT_HOST: Final = "client-1"
 FIRST_ACK_TIMEOUT_S: Final = 20.0

@@ -16,7 +16,7 @@ from outlast.faults.mistake import NAME as MISTAKE
 from outlast.history.history import JSON, FaultRecord, RestoredRead
 from outlast.run.final_read import READ_TIMEOUT_S, values_of
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.postgres.backup import Target
+from outlast.systems.postgres.backup import RecoveryTarget
 from outlast.workloads import WORKLOADS
 
 CHECK = "restorable"
@@ -46,7 +46,7 @@ async def restored_read(
     if not drill.checks.get(CHECK, False):
         return None
     details = next((one.details for one in faults if one.fault == MISTAKE and "instant" in one.details), {})
-    target = Target("time", str(details["instant"])) if details else Target("latest")
+    target = RecoveryTarget("time", str(details["instant"])) if details else RecoveryTarget("latest")
     before, after = _ns(details, "before_ns"), _ns(details, "after_ns")
     try:
         async with backups.restored(cluster, target, say) as found:

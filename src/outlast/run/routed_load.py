@@ -20,8 +20,8 @@ from outlast.hosts.base import Host, Program
 from outlast.systems.base import Cluster, HasContents, HasPrimary, HasRoutes, RouteView
 from outlast.workloads.base import Workload
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.transport import Routed
-from outlast.workloads.transports import READERS
+from outlast.workloads.protocol_client import Routed
+from outlast.workloads.protocol_registry import READERS
 
 READ_TIMEOUT_S: Final = 120.0
 READ_ATTEMPTS: Final = 3

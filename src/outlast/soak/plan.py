@@ -12,7 +12,7 @@ from outlast.config.drill import ENTRIES_MAX
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
 from outlast.run.checks import make_checkers
-from outlast.workloads.soak_writer import SoakWriter
+from outlast.workloads.soak_writer import SoakWriterWorkload
 
 NAME: Final = "soak"
 DURATION_MIN_S: Final = 60.0
@@ -125,7 +125,7 @@ def soak_drill(times: SoakTimes, targets: Sequence[str], overrides: Sequence[str
 def _writer(pace: float) -> dict[str, JSON]:
     if pace == 1:
         return {"clients": 1}
-    return {"clients": math.ceil(pace / PACE_A_CLIENT), "rate": f"{pace * SoakWriter.rate_per_s:g}/s"}
+    return {"clients": math.ceil(pace / PACE_A_CLIENT), "rate": f"{pace * SoakWriterWorkload.rate_per_s:g}/s"}
 
 
 def check_settings(times: SoakTimes, overrides: Sequence[str]) -> None:

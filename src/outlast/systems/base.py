@@ -1,4 +1,4 @@
-"""What a running cluster of a system is; ``kind.py`` says what a system is that makes one.
+"""What a running cluster of a system is; ``system.py`` says what a system is that makes one.
 
 ``Cluster`` is small; what only some systems can do is a capability, a Protocol of its own. A drill that needs
 a capability asks for it by name (``CAPABILITIES``) and is skipped, with that reason, where it lacks.

@@ -1,7 +1,7 @@
 """What runs beside the nodes on a host of its own: a balancer, a pooler, an exporter.
 
 A cluster's spec lists its services. Kinds that belong to a system (a monitor, a Pgpool-II) are that system's own
-business; any other kind is a Service, found by name in ``clusters/services.py``, and works beside every system.
+business; any other kind is a Service, found by name in ``clusters/service_registry.py``, and works beside every system.
 """
 
 from __future__ import annotations

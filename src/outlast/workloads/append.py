@@ -16,7 +16,7 @@ from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Call, Options
 
 
 @dataclass(frozen=True, slots=True)
-class Append:
+class AppendWorkload:
     """Inserts unique numbers into ``outlast_append``; their upper bits name the process that wrote them."""
 
     name: ClassVar[str] = "append"

@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Step, Txn
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 ACCOUNTS: Final = 8
@@ -31,7 +31,7 @@ _READ: Final = f"SELECT {READ_BY}, (SELECT json_object_agg(account, balance) FRO
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class BankWorkload:
     """Moves money between the accounts in ``outlast_bank``."""
 
     name: ClassVar[str] = "bank"
@@ -50,7 +50,7 @@ class Bank:
         """Yield transfers and reads, evenly."""
         while True:
             if options.reads_only or rng.random() < 0.5:
-                yield Call(NONE, [], None, Txn("read", (Step(_READ, ()),), None, _read))
+                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 source, target = rng.sample(range(1, ACCOUNTS + 1), 2)
                 yield _transfer(source, target, rng.randint(1, AMOUNT_MAX))
@@ -59,8 +59,8 @@ class Bank:
 def _transfer(source: int, target: int, amount: int) -> Call:
     """An overdraft gives the transfer up. The lower account comes first, so that no two transfers deadlock."""
     steps = [
-        Step(_TAKE, (number(source), number(amount)), needed=True),
-        Step(_GIVE, (number(target), number(amount)), needed=True),
+        TxnStep(_TAKE, (number(source), number(amount)), needed=True),
+        TxnStep(_GIVE, (number(target), number(amount)), needed=True),
     ]
     value = json.dumps({"from": source, "to": target, "amount": amount})
     return Call(NONE, [], None, Txn("transfer", steps if source < target else steps[::-1], value))

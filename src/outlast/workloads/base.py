@@ -53,7 +53,7 @@ def small_number(process: int, n: int) -> int:
     return n << _SMALL_SHIFT | process
 
 
-class Step(NamedTuple):
+class TxnStep(NamedTuple):
     """One statement of a transaction, its parameters as text.
 
     Its result's first two columns are ``SERVED_BY`` or ``READ_BY``, a third one is what it read. needed: whether
@@ -77,7 +77,7 @@ class Txn(NamedTuple):
     """
 
     f: str
-    steps: Sequence[Step]
+    steps: Sequence[TxnStep]
     payload: str | None = None
     told: Callable[[Answers], int | str | None] = lambda _answers: None
 

@@ -20,7 +20,7 @@ from outlast.workloads.base import Call, Options
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandWorkload:
     """Runs any program."""
 
     name: ClassVar[str] = "command"

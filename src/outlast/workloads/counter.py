@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Step, Txn
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 AMOUNT_MAX: Final = 5
@@ -18,7 +18,7 @@ _READ: Final = f"SELECT {READ_BY}, (SELECT value FROM outlast_counter)".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class CounterWorkload:
     """Adds to the only row of ``outlast_counter``."""
 
     name: ClassVar[str] = "counter"
@@ -37,10 +37,10 @@ class Counter:
         """Yield adds and reads, evenly."""
         while True:
             if options.reads_only or rng.random() < 0.5:
-                yield Call(NONE, [], None, Txn("read", (Step(_READ, ()),), None, _read))
+                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 amount = rng.randint(1, AMOUNT_MAX)
-                yield Call(amount, [], None, Txn("add", (Step(_ADD, (number(amount),), needed=True),)))
+                yield Call(amount, [], None, Txn("add", (TxnStep(_ADD, (number(amount),), needed=True),)))
 
 
 def _read(answers: Answers) -> int:

@@ -20,7 +20,7 @@ _FOLLOWING = ("read-write", "primary")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServerEndpoint:
     """One server to try. name: for errors, as host:port. conninfo: libpq's, of that server alone."""
 
     name: str
@@ -28,14 +28,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class ServerEndpoints:
     """Where a worker's clients may connect. follows: whether they want the primary, wherever it is."""
 
-    hosts: tuple[Endpoint, ...]
+    hosts: tuple[ServerEndpoint, ...]
     follows: bool
 
 
-def endpoints(config: WorkerConfig) -> Endpoints:
+def endpoints(config: WorkerConfig) -> ServerEndpoints:
     """Return the servers in config.dsn, in order. Raises ConfigError when it is no connection string."""
     try:
         given = {key: str(value) for key, value in conninfo_to_dict(config.dsn).items() if value is not None}
@@ -58,5 +58,5 @@ def endpoints(config: WorkerConfig) -> Endpoints:
     found = []
     for one in hosts:
         name = f"{one.get('host') or one.get('hostaddr') or 'local'}:{one.get('port', '5432')}"
-        found.append(Endpoint(name, make_conninfo("", **{**common, **one}).encode()))
-    return Endpoints(tuple(found), given.get("target_session_attrs") in _FOLLOWING)
+        found.append(ServerEndpoint(name, make_conninfo("", **{**common, **one}).encode()))
+    return ServerEndpoints(tuple(found), given.get("target_session_attrs") in _FOLLOWING)

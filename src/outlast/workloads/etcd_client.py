@@ -17,7 +17,7 @@ from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.http_client import HttpConnection
 from outlast.workloads.log import contents_of
-from outlast.workloads.transport import Contents, Reply, addresses_of
+from outlast.workloads.protocol_client import Contents, Reply, addresses_of
 
 PAGE: Final = 5_000
 _NOT_DONE: Final = ("too many requests", "request is too large", "mvcc: database space exceeded")

@@ -13,13 +13,13 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Step, Txn, unique_number
+from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Txn, TxnStep, unique_number
 
 READ: Final = "healthcare-read"
 ACTION: Final = "outlast_appointment"
 TYPE: Final = "outlast"
 
-_APPOINT: Final = Step(
+_APPOINT: Final = TxnStep(
     (
         "INSERT INTO appointments (patient_id, provider_id, facility_id, appointment_date, appointment_time, "
         f"appointment_type, chief_complaint) SELECT p.patient_id, v.provider_id, v.facility_id, current_date, "
@@ -34,13 +34,13 @@ _LOG: Final = (
     "INSERT INTO audit_log (actor, action, context) "
     f"VALUES ('outlast', '{ACTION}', jsonb_build_object('number', $1::bigint)) RETURNING {SERVED_BY}"
 ).encode()
-_READ: Final = Step(
+_READ: Final = TxnStep(
     f"SELECT {READ_BY}, (SELECT count(*) FROM patients WHERE last_name LIKE 'S%')::text".encode(), ()
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Healthcare:
+class HealthcareWorkload:
     """Writes ``appointments`` and ``audit_log`` together and reads ``patients``."""
 
     name: ClassVar[str] = "healthcare"
@@ -69,6 +69,6 @@ class Healthcare:
                 continue
             number = unique_number(process, n)
             text = str(number).encode()
-            steps = (_APPOINT._replace(params=(text,)), Step(_LOG, (text,), needed=True))
+            steps = (_APPOINT._replace(params=(text,)), TxnStep(_LOG, (text,), needed=True))
             yield Call(number, [], None, Txn(self.name, steps))
             n += 1

@@ -19,7 +19,7 @@ from outlast.workloads import kafka_wire as wire
 from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.log import contents_of
-from outlast.workloads.transport import Contents, Reply, addresses_of
+from outlast.workloads.protocol_client import Contents, Reply, addresses_of
 
 ASK_TIMEOUT_S: Final = 1.0
 FETCH_BYTES: Final = 4 << 20

@@ -16,7 +16,7 @@ _NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kv:
+class KvWorkload:
     """As ``register`` does on tables: a new register takes an old one's place every so often (key_ms), which keeps the
     search for a linearization short."""
 

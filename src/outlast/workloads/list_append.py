@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Final
 
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Step
+from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, TxnStep
 from outlast.workloads.micro_ops import PARAMS, micro_op_calls, number
 
 _APPEND: Final = (
@@ -22,7 +22,7 @@ _READ: Final = f"SELECT {READ_BY}, (SELECT elements FROM outlast_list_append WHE
 
 
 @dataclass(frozen=True, slots=True)
-class ListAppend:
+class ListAppendWorkload:
     """Appends unique elements to lists in ``outlast_list_append``, one row a list."""
 
     name: ClassVar[str] = "list-append"
@@ -41,9 +41,11 @@ class ListAppend:
         return micro_op_calls(process, rng, options, "append", _step, _elements)
 
 
-def _step(f: str, key: int, value: int) -> Step:
+def _step(f: str, key: int, value: int) -> TxnStep:
     return (
-        Step(_READ, (number(key),)) if f == "r" else Step(_APPEND, (number(key), number(value)), needed=True)
+        TxnStep(_READ, (number(key),))
+        if f == "r"
+        else TxnStep(_APPEND, (number(key), number(value)), needed=True)
     )
 
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from outlast.history.op import I64
 from outlast.workloads.base import Call, Options, unique_number
-from outlast.workloads.transport import Contents
+from outlast.workloads.protocol_client import Contents
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogWorkload:
     """Appends unique numbers. partitions: how many; a process keeps to one. bytes: of a message, at least."""
 
     name: ClassVar[str] = "log"

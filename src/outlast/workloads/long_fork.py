@@ -21,7 +21,7 @@ from typing import ClassVar, Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Step, Txn
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 _NS_PER_MS: Final = 1_000_000
@@ -32,11 +32,11 @@ _WRITE: Final = (
 _READ: Final = (
     f"SELECT {READ_BY}, (SELECT array_agg(writer) FROM outlast_long_fork WHERE slice = $1::bigint)".encode()
 )
-_LOCAL: Final = Step(b"SET LOCAL synchronous_commit = local", ())
+_LOCAL: Final = TxnStep(b"SET LOCAL synchronous_commit = local", ())
 
 
 @dataclass(frozen=True, slots=True)
-class LongFork:
+class LongForkWorkload:
     """Writes each key of ``outlast_long_fork`` once, and reads the keys of a slice together."""
 
     name: ClassVar[str] = "long-fork"
@@ -66,7 +66,7 @@ class LongFork:
 
 def _write(slice_: int, writer: int, writers: int, *, local: bool) -> Call:
     key = slice_ * writers + writer
-    step = Step(_WRITE, (number(slice_), number(writer), number(key)), needed=True)
+    step = TxnStep(_WRITE, (number(slice_), number(writer), number(key)), needed=True)
     return Call(NONE, [], None, Txn("txn", (_LOCAL, step) if local else (step,), _text([["w", key, key]])))
 
 
@@ -78,7 +78,7 @@ def _read(slice_: int, writers: int) -> Call:
         return _text([["r", key, key if key - keys.start in seen else None] for key in keys])
 
     asked = _text([["r", key, None] for key in keys])
-    return Call(NONE, [], None, Txn("txn", (Step(_READ, (number(slice_),)),), asked, told))
+    return Call(NONE, [], None, Txn("txn", (TxnStep(_READ, (number(slice_),)),), asked, told))
 
 
 def _text(mops: list[list[object]]) -> str:

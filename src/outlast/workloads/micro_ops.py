@@ -15,7 +15,7 @@ from typing import Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import Answers, Call, Options, Step, Txn, small_number
+from outlast.workloads.base import Answers, Call, Options, Txn, TxnStep, small_number
 
 PARAMS: Final[Mapping[str, int]] = {"keys": 5, "key_ms": 40, "mops_max": 4, "readers": 0}
 """keys: live at a time. key_ms: how often one of them is replaced. mops_max: micro-operations of a transaction.
@@ -29,7 +29,7 @@ def micro_op_calls(
     rng: Random,
     options: Options,
     write: str,
-    step: Callable[[str, int, int], Step],
+    step: Callable[[str, int, int], TxnStep],
     read: Callable[[bytes | None], object],
 ) -> Iterator[Call]:
     """Yield transactions of micro-operations for ever.
@@ -46,7 +46,7 @@ def micro_op_calls(
         writes = [not options.reads_only and rng.random() < 0.5 for _ in range(length)]
         in_order = iter(sorted(key for key, is_write in zip(chosen, writes, strict=True) if is_write))
         mops: list[list[object]] = []
-        steps: list[Step] = []
+        steps: list[TxnStep] = []
         for key, is_write in zip(chosen, writes, strict=True):
             if is_write:
                 key, number = next(in_order), number + 1

@@ -65,7 +65,7 @@ def environment(config: WorkerConfig) -> dict[str, str]:
     return found
 
 
-class Runner:
+class ProgramWorker:
     """Runs one config's program to its end, or until it is told to stop."""
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -171,7 +171,7 @@ class Runner:
 def main(arguments: list[str]) -> int:
     """Run the program of one config file; SIGTERM and SIGINT end it in good order."""
     config = WorkerConfig.read(Path(arguments[0]))
-    runner = Runner(config)
+    runner = ProgramWorker(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stop())
     runner.run()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Final
 
-from outlast.datasets.healthcare import Healthcare
+from outlast.datasets.healthcare import HealthcareDataset
 from outlast.workloads.base import PROCESS_SHIFT, READ_BY, SERVED_BY, Call, Options
 
 _PREFIX: Final = "BENCH-"
 _OURS: Final = f"medical_record_number LIKE '{_PREFIX}%'"
-_TABLE: Final = next(one for one in Healthcare.schema if one.startswith("CREATE TABLE patients "))
+_TABLE: Final = next(one for one in HealthcareDataset.schema if one.startswith("CREATE TABLE patients "))
 _SETUP: Final = (
     _TABLE.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS "),
     f"DELETE FROM patients WHERE {_OURS}",
@@ -24,7 +24,7 @@ _SETUP: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Patients:
+class PatientsWorkload:
     """Inserts one patient an op; the record number holds the op's number, so a lost one is found by name."""
 
     name: ClassVar[str] = "patients"
@@ -49,7 +49,7 @@ class Patients:
 
 
 @dataclass(frozen=True, slots=True)
-class PatientsRead:
+class PatientsReadWorkload:
     """Reads all patients whose last name starts with S, every column; the op's value is its number."""
 
     name: ClassVar[str] = "patients-read"

@@ -35,7 +35,7 @@ _TABLES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pgbench:
+class PgbenchWorkload:
     """Runs pgbench."""
 
     name: ClassVar[str] = "pgbench"

@@ -15,7 +15,7 @@ from outlast.history.op import Outcome
 from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.http_client import HttpConnection
-from outlast.workloads.transport import Reply, addresses_of
+from outlast.workloads.protocol_client import Reply, addresses_of
 
 ASK_TIMEOUT_S: Final = 0.7
 _NOT_DONE: Final = (421, 429, 413)

@@ -13,8 +13,8 @@ import numpy as np
 
 from outlast.errors import ConfigError, OutlastError
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.transport import Contents
-from outlast.workloads.transports import READERS
+from outlast.workloads.protocol_client import Contents
+from outlast.workloads.protocol_registry import READERS
 
 
 async def read_back(config: WorkerConfig) -> Contents:

@@ -12,7 +12,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, Call, Options, Step, Txn
+from outlast.workloads.base import READ_BY, Call, Options, Txn, TxnStep
 from outlast.workloads.soak_writer import COLUMNS, TABLE
 
 FUNCTION: Final = "read-load"
@@ -27,11 +27,13 @@ _QUESTIONS: Final = (
     "SELECT json_build_array(count(DISTINCT operation_type), avg(length(test_value)), min(insert_timestamp), "
     "max(update_timestamp)) FROM test_data",
 )
-_STEPS: Final = tuple(Step(f"SELECT {READ_BY}, ({question})::text".encode(), ()) for question in _QUESTIONS)
+_STEPS: Final = tuple(
+    TxnStep(f"SELECT {READ_BY}, ({question})::text".encode(), ()) for question in _QUESTIONS
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLoad:
+class ReadLoadWorkload:
     """Reads ``test_data`` on each read-only node; the table is the soak writer's."""
 
     name: ClassVar[str] = FUNCTION

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import SERVED_BY, Answers, Call, Options, Step, Txn
+from outlast.workloads.base import SERVED_BY, Answers, Call, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 from outlast.workloads.rw_register import READ, WRITE
 
@@ -26,7 +26,7 @@ _CAS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class RegisterWorkload:
     """Uses registers in ``outlast_register``; a new one takes an old one's place every so often, which keeps the
     search for a linearization short."""
 
@@ -48,10 +48,10 @@ class Register:
             key = max(0, now_ns() - options.epoch_ns) // period_ns + rng.randrange(keys)
             choice = 0 if options.reads_only else rng.randrange(3)
             if choice == 0:
-                yield Call(NONE, [], key, Txn("read", (Step(_READ, (number(key),)),), None, _read))
+                yield Call(NONE, [], key, Txn("read", (TxnStep(_READ, (number(key),)),), None, _read))
             elif choice == 1:
                 value = rng.randrange(VALUES)
-                step = Step(_WRITE, (number(key), number(value)), needed=True)
+                step = TxnStep(_WRITE, (number(key), number(value)), needed=True)
                 yield Call(value, [], key, Txn("write", (step,)))
             else:
                 yield _cas(key, rng.randrange(VALUES), rng.randrange(VALUES))
@@ -68,5 +68,5 @@ def _cas(key: int, expected: int, new: int) -> Call:
     def told(answers: Answers) -> str | None:
         return f"[{expected}]" if answers[0] is None else None
 
-    step = Step(_CAS, (number(key), number(expected), number(new)))
+    step = TxnStep(_CAS, (number(key), number(expected), number(new)))
     return Call(NONE, [], key, Txn("cas", (step,), f"[{expected},{new}]", told))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Final
 
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Step
+from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, TxnStep
 from outlast.workloads.micro_ops import PARAMS, micro_op_calls, number
 
 WRITE: Final = (
@@ -24,7 +24,7 @@ _READ: Final = READ.format(table="outlast_rw_register").encode()
 
 
 @dataclass(frozen=True, slots=True)
-class RwRegister:
+class RwRegisterWorkload:
     """Writes unique values to registers in ``outlast_rw_register``, one row a register."""
 
     name: ClassVar[str] = "rw-register"
@@ -43,9 +43,11 @@ class RwRegister:
         return micro_op_calls(process, rng, options, "w", _step, _value)
 
 
-def _step(f: str, key: int, value: int) -> Step:
+def _step(f: str, key: int, value: int) -> TxnStep:
     return (
-        Step(_READ, (number(key),)) if f == "r" else Step(_WRITE, (number(key), number(value)), needed=True)
+        TxnStep(_READ, (number(key),))
+        if f == "r"
+        else TxnStep(_WRITE, (number(key), number(value)), needed=True)
     )
 
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Step, Txn, small_number
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep, small_number
 from outlast.workloads.micro_ops import number
 
 READ_SHARE: Final = 0.05
@@ -19,7 +19,7 @@ _READ: Final = f"SELECT {READ_BY}, (SELECT array_agg(element) FROM outlast_set)"
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class SetWorkload:
     """Adds elements to ``outlast_set``, one row each."""
 
     name: ClassVar[str] = "set"
@@ -38,11 +38,11 @@ class Set:
         n = 0
         while True:
             if options.reads_only or rng.random() < READ_SHARE:
-                yield Call(NONE, [], None, Txn("read", (Step(_READ, ()),), None, _read))
+                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 n += 1
                 value = small_number(process, n)
-                yield Call(value, [], None, Txn("add", (Step(_ADD, (number(value),), needed=True),)))
+                yield Call(value, [], None, Txn("add", (TxnStep(_ADD, (number(value),), needed=True),)))
 
 
 def _read(answers: Answers) -> str:

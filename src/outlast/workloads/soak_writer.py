@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 
 from outlast.history.op import NONE
 from outlast.history.soak_rows import BATCH_ROWS, INSERT, UPDATE, UPDATE_ROWS, row_name
-from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Call, Options, Step, Txn
+from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Call, Options, Txn, TxnStep
 
 TABLE: Final = "test_data"
 BATCHES_PER_UPDATE: Final = 5
@@ -64,7 +64,7 @@ _UPDATE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class SoakWriter:
+class SoakWriterWorkload:
     """Writes ``test_data`` for as long as it is let, and knows what each row must hold."""
 
     name: ClassVar[str] = INSERT
@@ -101,13 +101,13 @@ class SoakWriter:
                 if turn < options.clients:
                     value = row_name(number).encode()
                     yield Call(
-                        number, [], None, Txn(INSERT, (Step(_INSERT, (value,), needed=True),), None, _told)
+                        number, [], None, Txn(INSERT, (TxnStep(_INSERT, (value,), needed=True),), None, _told)
                     )
                 else:  # stands for what nobody sent: never in the table, so never a number of its rows
                     yield Call(process << PROCESS_SHIFT | number, [], None, Txn(INSERT, ()))
             batch += options.clients
             if (batch - turn - 1) // options.clients % BATCHES_PER_UPDATE == 0:
-                yield Call(NONE, [], None, Txn(UPDATE, (Step(_UPDATE, ()),), None, _told))
+                yield Call(NONE, [], None, Txn(UPDATE, (TxnStep(_UPDATE, ()),), None, _told))
 
 
 def _told(answers: Answers) -> str | None:

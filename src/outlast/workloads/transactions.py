@@ -18,7 +18,7 @@ _DATA: Final = "x" * 100
 
 
 @dataclass(frozen=True, slots=True)
-class Transactions:
+class TransactionsWorkload:
     """Inserts rows with unique ids into ``ha_test_transactions``."""
 
     name: ClassVar[str] = "transactions"

@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Step, Txn, unique_number
+from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Txn, TxnStep, unique_number
 
 DIMENSIONS: Final = 1536
 READ: Final = "vectors-read"
@@ -28,7 +28,7 @@ _STEPS: Final = tuple(str(step / 64) for step in range(-64, 65))
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class VectorsWorkload:
     """Inserts into ``outlast_vectors`` and asks for neighbours."""
 
     name: ClassVar[str] = "vectors"
@@ -50,9 +50,9 @@ class Vectors:
         while True:
             vector = f"[{','.join(rng.choices(_STEPS, k=DIMENSIONS))}]".encode()
             if rng.random() * 100 < options.params.get("reads_percent", 50):
-                yield Call(NONE, [], None, Txn(READ, (Step(_NEAREST, (vector,)),)))
+                yield Call(NONE, [], None, Txn(READ, (TxnStep(_NEAREST, (vector,)),)))
                 continue
             number = unique_number(process, n)
-            step = Step(_INSERT, (str(number).encode(), vector), needed=True)
+            step = TxnStep(_INSERT, (str(number).encode(), vector), needed=True)
             yield Call(number, [], None, Txn(self.name, (step,)))
             n += 1

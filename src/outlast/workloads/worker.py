@@ -35,11 +35,11 @@ from outlast.history.recorder import Recorder
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import Call, Options, Paced, Workload
-from outlast.workloads.client import STATEMENT_NAME, Client, Sockets, State
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.endpoints import endpoints
 from outlast.workloads.outcome import READ_ONLY, error_text, outcome_of_error
-from outlast.workloads.transport import LIBPQ
+from outlast.workloads.protocol_client import LIBPQ
+from outlast.workloads.sql_client import STATEMENT_NAME, ClientState, Sockets, SqlClient
 
 TICK_NS: Final = 10_000_000
 """How often deadlines are looked at: time-outs and pauses are exact to this, and ops pay nothing for them."""
@@ -49,10 +49,10 @@ _BINARY: Final = 1
 _EVENTS_MAX: Final = 64
 # Looked up once: finding a member of an enum costs as much as half a system call.
 _TUPLES_OK: Final = int(pq.ExecStatus.TUPLES_OK)
-_IDLE, _BUSY, _PAUSED, _WAITING = State.IDLE, State.BUSY, State.PAUSED, State.WAITING
+_IDLE, _BUSY, _PAUSED, _WAITING = ClientState.IDLE, ClientState.BUSY, ClientState.PAUSED, ClientState.WAITING
 
 
-class Worker:
+class SqlWorker:
     """Drives the clients of one config. Raises ConfigError or HistoryError when it cannot start."""
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -76,10 +76,10 @@ class Worker:
         self._tags: dict[tuple[bool, bytes], int] = {}
         *streams, self._unsent = (self._calls(workload, i) for i in range(config.processes))
         self._clients = [
-            Client(i, calls, targets, config, self._statement, self._sockets)
+            SqlClient(i, calls, targets, config, self._statement, self._sockets)
             for i, calls in enumerate(streams)
         ]
-        self._idle: deque[Client] = deque()
+        self._idle: deque[SqlClient] = deque()
         self._sending = False
         self._stopped = False
         self._due_count = 0
@@ -182,7 +182,7 @@ class Worker:
 
     # One op: sent, answered, next. This is the hot path of a closed loop.
 
-    def _send(self, client: Client, at_ns: int) -> None:
+    def _send(self, client: SqlClient, at_ns: int) -> None:
         call = next(client.calls)
         self._recorder.invoke(client.index, self._f, call.value, at_ns, call.key)
         client.state = _BUSY
@@ -199,7 +199,7 @@ class Worker:
         except OperationalError as error:
             self._lose(client, str(error))
 
-    def _on_reply(self, client: Client) -> None:
+    def _on_reply(self, client: SqlClient) -> None:
         pgconn = client.pgconn
         assert pgconn is not None
         try:
@@ -217,7 +217,7 @@ class Worker:
             else:
                 client.error = result
 
-    def _on_answered(self, client: Client, at_ns: int) -> None:
+    def _on_answered(self, client: SqlClient, at_ns: int) -> None:
         rows = client.rows
         if client.error is not None or rows is None:
             self._on_error(client, at_ns)
@@ -245,7 +245,7 @@ class Worker:
         )
         return tag
 
-    def _on_idle(self, client: Client) -> None:
+    def _on_idle(self, client: SqlClient) -> None:
         client.state = _IDLE
         client.deadline_ns = NEVER
         if self._sending and self._config.rate_per_s is None:
@@ -255,7 +255,7 @@ class Worker:
 
     # What goes wrong.
 
-    def _on_error(self, client: Client, at_ns: int) -> None:
+    def _on_error(self, client: SqlClient, at_ns: int) -> None:
         """Complete an op that the server answered with an error; the connection may still be good."""
         if client.error is None:
             self._lose(client, "an answer without rows")
@@ -272,22 +272,22 @@ class Worker:
         else:
             self._on_idle(client)
 
-    def _lose(self, client: Client, reason: str) -> None:
+    def _lose(self, client: SqlClient, reason: str) -> None:
         """Complete an op whose connection is lost or given up, and turn to the next host."""
         reason = self._complete_lost(client, reason)
         client.give_up(now_ns(), reason)
 
-    def _complete_lost(self, client: Client, reason: str) -> str:
+    def _complete_lost(self, client: SqlClient, reason: str) -> str:
         reason = error_text(client.error)[2] if client.error is not None else " ".join(reason.split())
         outcome = self._outcome_of_loss(client)
         self._recorder.complete(client.index, self._recorder.tag(outcome, error=reason), 0, now_ns())
         return reason
 
-    def _outcome_of_loss(self, client: Client) -> Outcome:
+    def _outcome_of_loss(self, client: SqlClient) -> Outcome:
         """Return how an op ended whose end was never told."""
         return Outcome.LOCAL if client.committed_locally else Outcome.INFO
 
-    def _on_unasked(self, client: Client) -> None:
+    def _on_unasked(self, client: SqlClient) -> None:
         """Take what a server says while no op is open; mostly that it is going away."""
         assert client.pgconn is not None
         try:
@@ -347,13 +347,13 @@ class Worker:
             index, self._recorder.tag(Outcome.FAIL, error=f"not sent: {reason}"), 0, due_ns + 1
         )
 
-    def _record_refused(self, client: Client, now: int) -> None:
+    def _record_refused(self, client: SqlClient, now: int) -> None:
         self._invoke(client.index, next(client.calls), now)
         tag = self._recorder.tag(Outcome.FAIL, error=f"not sent: {client.last_error}")
         self._recorder.complete(client.index, tag, 0, now + 1)
 
 
-class Runs(Protocol):
+class Worker(Protocol):
     """What a worker process does with its worker."""
 
     def run(self) -> None:
@@ -365,17 +365,19 @@ class Runs(Protocol):
         ...
 
 
-def make_worker(config: WorkerConfig) -> Runs:
+def make_worker(config: WorkerConfig) -> Worker:
     """Return the worker for a config's workload: of single statements, of transactions, or of another protocol."""
     if config.transport != LIBPQ:
-        from outlast.workloads.driver import Driver
+        from outlast.workloads.protocol_worker import ProtocolWorker
 
-        return Driver(config)
+        return ProtocolWorker(config)
     if config.workload in WORKLOADS and not WORKLOADS[config.workload].statement:
-        from outlast.workloads.transactor import Transactor  # a kind of Worker, so it imports this module
+        from outlast.workloads.transaction_worker import (
+            TransactionWorker,  # a kind of Worker, so it imports this module
+        )
 
-        return Transactor(config)
-    return Worker(config)
+        return TransactionWorker(config)
+    return SqlWorker(config)
 
 
 def main(arguments: list[str]) -> int:

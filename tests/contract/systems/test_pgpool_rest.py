@@ -15,7 +15,7 @@ import pytest
 from labs import lab_up
 
 from outlast.clusters import lifecycle
-from outlast.clusters.services import start_member
+from outlast.clusters.service_registry import start_member
 from outlast.config import load_cluster
 from outlast.systems.base import Cluster
 from outlast.systems.pgpool.cluster import PgpoolCluster

@@ -9,7 +9,7 @@ import pytest
 from labs import lab_up
 
 from outlast.clusters import lifecycle
-from outlast.clusters.systems import system
+from outlast.clusters.system_registry import system
 from outlast.config import ClusterSpec, load_cluster
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.monitoring.services import with_monitoring

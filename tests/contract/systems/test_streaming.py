@@ -12,7 +12,7 @@ from outlast.clusters import lifecycle
 from outlast.config import load_cluster
 from outlast.errors import ClusterError
 from outlast.systems.base import Role
-from outlast.systems.streaming import moves
+from outlast.systems.streaming import failover
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.wait import wait_for, wait_until_ready
 
@@ -46,7 +46,7 @@ def test_the_primary_moves_and_no_two_nodes_ever_take_writes(
         await cluster.lab.hosts["pg-node-2"].plug(False)
         alone = cluster.server_config("pg-node-2").server
         await alone.ask("127.0.0.1", "SET synchronous_commit = local; CREATE TABLE only_here (x int)", 10)
-        new = await moves.failover(cluster, None, comes_back=False)
+        new = await failover.failover(cluster, None, comes_back=False)
         assert await writable(cluster) == [new]
         await cluster.lab.hosts["pg-node-2"].plug(True)
         await cluster.start_node("pg-node-2")
@@ -72,7 +72,7 @@ def test_a_server_that_cannot_be_rewound_is_copied_anew(
     async def work(cluster: StreamingCluster) -> None:
         old = cluster.server_config("pg-node-1").server
         await cluster.lab.hosts["pg-node-1"].power_off()
-        await moves.failover(cluster, "pg-node-3", comes_back=False)
+        await failover.failover(cluster, "pg-node-3", comes_back=False)
         (old.data / "global/pg_control").unlink()
         await cluster.lab.hosts["pg-node-1"].power_on()
         await cluster.start_node("pg-node-1")

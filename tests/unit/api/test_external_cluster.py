@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from outlast.api.external_cluster import _to_view
-from outlast.clusters.failover_cost import Loss
-from outlast.clusters.foreign import HIDDEN, Foreign
+from outlast.clusters.failover_cost import ExpectedLoss
+from outlast.clusters.foreign_cluster import HIDDEN, ForeignCluster
 from outlast.systems.base import NodeView, Role
 
 PRIMARY = NodeView("a:1", Role.PRIMARY, "a", 1, None, "running", True)
@@ -14,9 +14,9 @@ STANDBY = NodeView("b:1", Role.STANDBY, "b", 1, None, "streaming", True)
 UNTOLD = NodeView("walreceiver", Role.STANDBY, "", 0, None, HIDDEN, False)
 
 
-def look(*nodes: NodeView, missing: str) -> Foreign:
-    loss = Loss(None, None, None, False, "")
-    return Foreign((), not missing, missing, "a:1", nodes, {}, (), {}, None, loss, (), ())
+def look(*nodes: NodeView, missing: str) -> ForeignCluster:
+    loss = ExpectedLoss(None, None, None, False, "")
+    return ForeignCluster((), not missing, missing, "a:1", nodes, {}, (), {}, None, loss, (), ())
 
 
 def test_a_standby_that_is_not_shown_to_the_user_is_not_waited_for() -> None:

@@ -16,7 +16,7 @@ import pytest
 import raftlog.cli
 from outlast.cli import balancers
 from outlast.cli.main import OUR_FAULT, READER_GONE, USAGE, run
-from outlast.clusters import examine
+from outlast.clusters import cluster_checks
 from outlast.clusters.lifecycle import _check_ports
 from outlast.config import load_cluster
 from outlast.errors import UnavailableError
@@ -156,7 +156,7 @@ class _Followers:
 
 async def test_a_follower_of_a_consensus_group_is_no_stalled_standby() -> None:
     now = NodeView("n2", Role.STANDBY, "172.28.0.12", 9092, None, "follower", True)
-    assert await examine._stall(_Followers(), now, now) is None  # type: ignore[arg-type]
+    assert await cluster_checks._stall(_Followers(), now, now) is None  # type: ignore[arg-type]
 
 
 def _never(_path: Path) -> None:

@@ -7,14 +7,14 @@ from collections import Counter, defaultdict
 import pytest
 
 from outlast.config import load_cluster
-from outlast.datasets.base import Batch, batch
+from outlast.datasets.base import RowBatch, batch
 from outlast.datasets.healthcare import COLUMNS
 from outlast.datasets.healthcare_rows import made, row_counts
 from outlast.datasets.load import DATASETS, check_dataset
 from outlast.errors import ConfigError
 
 
-def counted(batches: list[Batch]) -> dict[str, int]:
+def counted(batches: list[RowBatch]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for one in batches:
         assert one.data.count(b"\n") == one.rows
@@ -22,7 +22,7 @@ def counted(batches: list[Batch]) -> dict[str, int]:
     return dict(counts)
 
 
-def column(batches: list[Batch], table: str, name: str) -> list[str]:
+def column(batches: list[RowBatch], table: str, name: str) -> list[str]:
     place = COLUMNS[table].index(name)
     lines = b"".join(one.data for one in batches if one.table == table).decode().splitlines()
     return [line.split("\t")[place] for line in lines]

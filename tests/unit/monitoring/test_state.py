@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from outlast.history.live import Live, LiveFault
-from outlast.monitoring.exporter.config import ExporterConfig, Target
+from outlast.monitoring.exporter.config import ExporterConfig, ExporterTarget
 from outlast.monitoring.exporter.main import note_alerts
 from outlast.monitoring.exporter.managers.pg_auto_failover import STATE_CODES, manager_sample
 from outlast.monitoring.exporter.metrics import exposition
-from outlast.monitoring.exporter.sample import NodeSample, Standby
+from outlast.monitoring.exporter.sample import NodeSample, StandbySample
 from outlast.monitoring.exporter.state import LabState, ManagerSample, MemberSample, StoreSample
 
 S = 1_000_000_000
@@ -20,7 +20,9 @@ SAMPLE = NodeSample(False, 1, 1000, False, (), (), 3, 0, 0, 0, 10, 0, 0, 5, 0, 0
 
 
 def config(system: str = "patroni") -> ExporterConfig:
-    nodes = tuple(Target(name, f"10.0.0.{number}", 5432) for number, name in enumerate("abc", start=1))
+    nodes = tuple(
+        ExporterTarget(name, f"10.0.0.{number}", 5432) for number, name in enumerate("abc", start=1)
+    )
     return ExporterConfig(
         "lab",
         system,
@@ -45,7 +47,7 @@ def config(system: str = "patroni") -> ExporterConfig:
 def state(system: str = "patroni") -> LabState:
     """a is the primary, b and c follow it; b is a little behind."""
     made = LabState(config(system))
-    put(made, "a", replace(SAMPLE, standbys=(Standby("b", "10.0.0.2", "streaming", "sync", 200),)))
+    put(made, "a", replace(SAMPLE, standbys=(StandbySample("b", "10.0.0.2", "streaming", "sync", 200),)))
     put(made, "b", replace(SAMPLE, in_recovery=True, lsn=800, is_streaming=True))
     put(made, "c", replace(SAMPLE, in_recovery=True, lsn=1000, is_streaming=True))
     made.follow(10 * S)
@@ -60,7 +62,11 @@ def put(made: LabState, node: str, sample: NodeSample | None) -> None:
 
 def test_the_lag_is_what_the_primary_says_and_as_old_as_what_is_missing() -> None:
     made = state()
-    put(made, "a", replace(SAMPLE, lsn=5000, standbys=(Standby("b", "10.0.0.2", "streaming", "sync", 4200),)))
+    put(
+        made,
+        "a",
+        replace(SAMPLE, lsn=5000, standbys=(StandbySample("b", "10.0.0.2", "streaming", "sync", 4200),)),
+    )
     made.follow(20 * S)
     lag = made.lag("b", 30 * S)
     assert lag is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 from histories import fault, ops, steady
 
 from outlast.checkers.base import Finding, Verdict
-from outlast.clusters.services import BalancerView
+from outlast.clusters.service_registry import BalancerView
 from outlast.history.history import History
 from outlast.history.store import RunDocument
 from outlast.report.findings import finding_document

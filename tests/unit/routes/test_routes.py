@@ -17,7 +17,7 @@ from outlast.routes.pgbouncer import PgbouncerService, pgbouncer_config, userlis
 from outlast.systems import programs
 from outlast.systems.credentials import Credentials
 from outlast.systems.patroni.cluster import PatroniCluster
-from outlast.systems.postgres.group import ServerGroup
+from outlast.systems.postgres.server_group import ServerGroup
 from outlast.testing.fake_host import FakeLab
 from outlast.units import NS_PER_S
 

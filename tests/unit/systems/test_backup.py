@@ -12,7 +12,7 @@ from outlast.clusters import backups
 from outlast.config import load_cluster
 from outlast.errors import ConfigError, UnavailableError
 from outlast.systems.postgres import backup
-from outlast.systems.postgres.backup import Backup, Target
+from outlast.systems.postgres.backup import Backup, RecoveryTarget
 from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.settings import server_parameters
 
@@ -72,15 +72,15 @@ def test_a_time_is_restored_from_the_last_backup_that_had_ended_by_then() -> Non
     there = (made("one", 30), made("two", 10))
 
     def at(minutes_ago: int) -> list[str]:
-        target = Target("time", (NOW - timedelta(minutes=minutes_ago)).isoformat())
+        target = RecoveryTarget("time", (NOW - timedelta(minutes=minutes_ago)).isoformat())
         return [one.label for one in backups._choose(there, target)]
 
     assert (at(20), at(5)) == (["one"], ["two"])
-    assert [one.label for one in backups._choose(there, Target("latest"))] == ["two"]
-    assert [one.label for one in backups._choose(there, Target("name", "p"))] == ["two", "one"]
+    assert [one.label for one in backups._choose(there, RecoveryTarget("latest"))] == ["two"]
+    assert [one.label for one in backups._choose(there, RecoveryTarget("name", "p"))] == ["two", "one"]
     with pytest.raises(ConfigError, match="before the end of the first backup"):
         at(40)
     with pytest.raises(ConfigError, match="has not come yet"):
-        backups._choose(there, Target("time", "2999-01-01T00:00:00+00:00"))
+        backups._choose(there, RecoveryTarget("time", "2999-01-01T00:00:00+00:00"))
     with pytest.raises(ConfigError, match="no backup yet"):
-        backups._choose((), Target("latest"))
+        backups._choose((), RecoveryTarget("latest"))

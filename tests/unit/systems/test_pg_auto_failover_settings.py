@@ -9,7 +9,7 @@ import pytest
 
 from outlast.config import load_cluster
 from outlast.systems.base import CAPABILITIES, HasConsensus
-from outlast.systems.pg_auto_failover import keeper, mend, settings
+from outlast.systems.pg_auto_failover import fast_forward_fix, keeper, settings
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 
 PRESET = "pg_auto_failover"
@@ -129,7 +129,7 @@ def test_pg_ctl_puts_the_signal_file_back_before_it_promotes_a_standby(tmp_path:
     state = tmp_path / "state"
     _script(real / "pg_controldata", f"cat {state}")
     _script(real / "pg_ctl", 'echo "$@"')
-    _script(tmp_path / "pg_ctl", mend.PG_CTL.removeprefix("#!/bin/sh\n") % real)
+    _script(tmp_path / "pg_ctl", fast_forward_fix.PG_CTL.removeprefix("#!/bin/sh\n") % real)
 
     def promoted_with_signal(word: str) -> bool:
         (data / "standby.signal").unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def test_a_candidate_that_fetches_wal_is_started_without_a_recovery_target(tmp_p
     real = tmp_path / "real"
     real.mkdir()
     (tmp_path / "real-postgres").rename(real / "postgres")
-    _script(tmp_path / "postgres", mend.POSTGRES.removeprefix("#!/bin/sh\n") % real)
+    _script(tmp_path / "postgres", fast_forward_fix.POSTGRES.removeprefix("#!/bin/sh\n") % real)
     conf = tmp_path / "postgresql-auto-failover-standby.conf"
     argv = [str(tmp_path / "postgres"), "-D", str(tmp_path), "-h", "*"]
 

@@ -11,10 +11,10 @@ from outlast.config import ClusterSpec, load_cluster
 from outlast.errors import ClusterError, HostError
 from outlast.systems.base import ClusterView, NodeView, OperatedByHand, Role
 from outlast.systems.streaming import settings
-from outlast.systems.streaming.choice import Held, choose, synchronous_standby_names
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.streaming.leadership import Leadership, Record
 from outlast.systems.streaming.operator import trouble
+from outlast.systems.streaming.promotion import Held, choose, synchronous_standby_names
 
 
 def test_the_standby_that_holds_most_is_promoted_and_priority_decides_between_equals() -> None:

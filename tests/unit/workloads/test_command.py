@@ -18,7 +18,7 @@ from outlast.history.op import Outcome
 from outlast.history.reading import read_ops
 from outlast.workloads import WORKLOADS, WorkerConfig
 from outlast.workloads.base import OwnProgram, with_defaults
-from outlast.workloads.own_program import Runner, environment
+from outlast.workloads.own_program import ProgramWorker, environment
 
 DSN = "host=10.0.0.1,10.0.0.2 port=5432,5433 dbname=appdb user=app target_session_attrs=read-write"
 
@@ -30,7 +30,7 @@ def config(tmp_path: Path, *argv: str, workload: str = "command") -> WorkerConfi
 
 
 def ran(tmp_path: Path, script: str, *, stop_after_s: float | None = None) -> History:
-    runner = Runner(config(tmp_path, sys.executable, "-u", "-c", script))
+    runner = ProgramWorker(config(tmp_path, sys.executable, "-u", "-c", script))
     timer = threading.Timer(stop_after_s, runner.stop) if stop_after_s is not None else None
     if timer is not None:
         timer.start()
@@ -70,7 +70,7 @@ def test_a_program_that_fails_fails_with_its_last_words(tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there_fails(tmp_path: Path) -> None:
-    Runner(config(tmp_path, "/nowhere/load")).run()
+    ProgramWorker(config(tmp_path, "/nowhere/load")).run()
     verdict, summary = ended(History(read_ops(tmp_path / "ops")))
     assert verdict is Verdict.FAIL
     assert "/nowhere/load" in summary

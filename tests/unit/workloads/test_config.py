@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from outlast.errors import ConfigError
-from outlast.workloads import WORKLOADS, Append, WorkerConfig, split
+from outlast.workloads import WORKLOADS, AppendWorkload, WorkerConfig, split
 from outlast.workloads.endpoints import endpoints
 
 
@@ -69,7 +69,9 @@ def test_a_dsn_that_cannot_be_used_is_an_error(dsn: str) -> None:
 
 
 def test_appended_numbers_are_unique_across_processes() -> None:
-    calls = [call for process in range(9) for call in islice(Append().generator(process, Random(0)), 100)]
+    calls = [
+        call for process in range(9) for call in islice(AppendWorkload().generator(process, Random(0)), 100)
+    ]
     assert len({call.value for call in calls}) == 900
     assert all(int.from_bytes(call.params[0], "big") == call.value for call in calls)
 

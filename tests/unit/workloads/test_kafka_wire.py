@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from outlast.workloads import kafka_wire as wire
-from outlast.workloads.transport import addresses_of
+from outlast.workloads.protocol_client import addresses_of
 
 records = pytest.importorskip("aiokafka.record.memory_records", reason="the extra raftlog is not installed")
 default_records = pytest.importorskip("aiokafka.record.default_records", reason="the same")

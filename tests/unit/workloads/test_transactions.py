@@ -16,7 +16,7 @@ from outlast.history.op import NONE
 from outlast.run.checks import make_checkers
 from outlast.workloads import WORKLOADS, Call, Options
 from outlast.workloads.base import with_defaults
-from outlast.workloads.transport import Routed
+from outlast.workloads.protocol_client import Routed
 
 TRANSACTIONS = {
     name: workload

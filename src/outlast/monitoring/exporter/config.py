@@ -14,7 +14,7 @@ SAMPLE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ExporterTarget:
     """A node, a member of the consensus store or a monitor, where the exporter finds it in the lab."""
 
     name: str
@@ -37,13 +37,13 @@ class ExporterConfig:
     scope: str
     address: str
     port: int
-    nodes: tuple[Target, ...]
+    nodes: tuple[ExporterTarget, ...]
     candidates: tuple[str, ...]
-    dcs: tuple[Target, ...]
-    monitor: Target | None
+    dcs: tuple[ExporterTarget, ...]
+    monitor: ExporterTarget | None
     monitor_database: str
     monitor_user: str
-    balancer: Target | None
+    balancer: ExporterTarget | None
     balancer_user: str
     database: str
     user: str
@@ -67,5 +67,5 @@ class ExporterConfig:
         return cls(**raw)
 
 
-def _target(raw: Mapping[str, object]) -> Target:
-    return Target(str(raw["name"]), str(raw["address"]), int(str(raw["port"])))
+def _target(raw: Mapping[str, object]) -> ExporterTarget:
+    return ExporterTarget(str(raw["name"]), str(raw["address"]), int(str(raw["port"])))

@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from outlast.monitoring.exporter.config import Target
+from outlast.monitoring.exporter.config import ExporterTarget
 from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.state import MemberSample, StoreSample
 
@@ -15,7 +15,7 @@ LOOK_TIMEOUT_S: Final = 1.0
 _NOBODY: Final = MemberSample(is_up=False)
 
 
-async def look(members: Sequence[Target]) -> StoreSample:
+async def look(members: Sequence[ExporterTarget]) -> StoreSample:
     """Return what every member says, and whether a read that needs a majority is answered; all asked at once."""
     answers, read = await asyncio.gather(
         asyncio.gather(*(_status(member) for member in members)),
@@ -25,7 +25,9 @@ async def look(members: Sequence[Target]) -> StoreSample:
     return StoreSample(found, read is not None)
 
 
-async def get_prefix(members: Sequence[Target], prefix: str, timeout_s: float) -> Mapping[str, str] | None:
+async def get_prefix(
+    members: Sequence[ExporterTarget], prefix: str, timeout_s: float
+) -> Mapping[str, str] | None:
     """Return all keys below prefix (without it) and their values, read linearizably from whichever member answers
     first; None when none does."""
     start = prefix.encode()
@@ -34,7 +36,7 @@ async def get_prefix(members: Sequence[Target], prefix: str, timeout_s: float) -
         "range_end": base64.b64encode(start[:-1] + bytes([start[-1] + 1])).decode(),
     }
 
-    async def ask(member: Target) -> Mapping[str, str]:
+    async def ask(member: ExporterTarget) -> Mapping[str, str]:
         status, body = await fetch(
             member.address, member.port, "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
         )
@@ -61,7 +63,7 @@ async def get_prefix(members: Sequence[Target], prefix: str, timeout_s: float) -
     return None
 
 
-async def _status(member: Target) -> MemberSample:
+async def _status(member: ExporterTarget) -> MemberSample:
     try:
         status, body = await fetch(
             member.address,

@@ -48,7 +48,7 @@ FROM (SELECT count(*) AS total,
 
 
 @dataclass(frozen=True, slots=True)
-class Standby:
+class StandbySample:
     """A row of pg_stat_replication. lag_bytes: not yet replayed; None when the standby has not said."""
 
     name: str
@@ -59,7 +59,7 @@ class Standby:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class SlotSample:
     """A replication slot. retained_bytes: WAL that it keeps; None when it keeps none."""
 
     name: str
@@ -75,8 +75,8 @@ class NodeSample:
     timeline: int
     lsn: int
     is_streaming: bool
-    standbys: tuple[Standby, ...]
-    slots: tuple[Slot, ...]
+    standbys: tuple[StandbySample, ...]
+    slots: tuple[SlotSample, ...]
     connections: int
     reading: int
     writing: int
@@ -94,7 +94,7 @@ class NodeSample:
 def sample_of(row: tuple[Any, ...]) -> NodeSample:
     """Return the sample in a row of QUERY."""
     standbys = tuple(
-        Standby(name, address or "", state, sync, lag) for name, address, state, sync, lag in row[4]
+        StandbySample(name, address or "", state, sync, lag) for name, address, state, sync, lag in row[4]
     )
-    slots = tuple(Slot(name, active, retained) for name, active, retained in row[5])
+    slots = tuple(SlotSample(name, active, retained) for name, active, retained in row[5])
     return NodeSample(row[0], row[1], row[2], row[3] > 0, standbys, slots, *row[6:])

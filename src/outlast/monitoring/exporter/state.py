@@ -9,8 +9,8 @@ from typing import Final
 
 from outlast.clock import seconds_between
 from outlast.history.live import Live
-from outlast.monitoring.exporter.config import ExporterConfig, Target
-from outlast.monitoring.exporter.sample import NodeSample, Standby
+from outlast.monitoring.exporter.config import ExporterConfig, ExporterTarget
+from outlast.monitoring.exporter.sample import NodeSample, StandbySample
 
 POSITIONS_MAX: Final = 900
 """How many of the writable node's positions are remembered; at one a second the lag is known up to 15 minutes."""
@@ -21,7 +21,7 @@ class NodeState:
     """One server. is_up: it answered the newest look. sample: its newest answer, kept while it is down. why: the
     newest error's first line."""
 
-    target: Target
+    target: ExporterTarget
     is_up: bool = False
     sample: NodeSample | None = None
     sampled_ns: int = 0
@@ -67,7 +67,7 @@ class StoreSample:
 
 
 @dataclass(frozen=True, slots=True)
-class Lag:
+class LagSample:
     """How far a standby is behind the writable node. bytes: of WAL not replayed; seconds: the age of the oldest."""
 
     bytes: int
@@ -117,7 +117,7 @@ class LabState:
         if not self._positions or sample.lsn > self._positions[-1][1]:
             self._positions.append((at_ns, sample.lsn))
 
-    def lag(self, node: str, at_ns: int) -> Lag | None:
+    def lag(self, node: str, at_ns: int) -> LagSample | None:
         """Return a standby's lag; None for the writable node and for one that was never seen.
 
         It goes on while there is no primary, and grows while the standby is away: what it was known to have replayed.
@@ -132,19 +132,19 @@ class LabState:
         if said is not None and said.lag_bytes is not None and state.is_up:
             behind = said.lag_bytes
         if behind <= 0:
-            return Lag(0, 0.0)
+            return LagSample(0, 0.0)
         since = next((when for when, lsn in self._positions if lsn > state.sample.lsn), at_ns)
         # Two looks are never at the same instant: what is younger than a round of looks is no lag.
         age_s = max(0.0, seconds_between(since, at_ns) - self.config.sample_s)
-        return Lag(behind, age_s)
+        return LagSample(behind, age_s)
 
-    def standby_row(self, node: str) -> Standby | None:
+    def standby_row(self, node: str) -> StandbySample | None:
         """Return what the writable node says of a standby now, None when it says nothing."""
         primary = self.nodes[self.writable].sample if self.writable else None
         if primary is None:
             return None
         address = self.nodes[node].target.address
-        rows: Sequence[Standby] = primary.standbys
+        rows: Sequence[StandbySample] = primary.standbys
         return next((row for row in rows if row.address == address or row.name == node), None)
 
     def ready_for_failover(self) -> list[str]:

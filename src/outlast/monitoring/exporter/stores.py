@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from outlast.monitoring.exporter import etcd
-from outlast.monitoring.exporter.config import Target
+from outlast.monitoring.exporter.config import ExporterTarget
 from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.state import MemberSample, StoreSample
 
 LOOK_TIMEOUT_S: Final = 1.0
 
-Look = Callable[[Sequence[Target]], Awaitable[StoreSample]]
+Look = Callable[[Sequence[ExporterTarget]], Awaitable[StoreSample]]
 
 
-async def look_at_raftlog(members: Sequence[Target]) -> StoreSample:
+async def look_at_raftlog(members: Sequence[ExporterTarget]) -> StoreSample:
     """Return what every member of a raftlog says of itself, and whether one of them answers a linearizable read."""
     answers, reads = await asyncio.gather(
         asyncio.gather(*(_status(member) for member in members)),
@@ -25,7 +25,7 @@ async def look_at_raftlog(members: Sequence[Target]) -> StoreSample:
     return StoreSample({member.name: one for member, one in zip(members, answers, strict=True)}, any(reads))
 
 
-async def _status(member: Target) -> MemberSample:
+async def _status(member: ExporterTarget) -> MemberSample:
     try:
         status, body = await fetch(member.address, member.port, "GET", "/status", timeout_s=LOOK_TIMEOUT_S)
     except OSError:
@@ -41,7 +41,7 @@ async def _status(member: Target) -> MemberSample:
     )
 
 
-async def _can_read(member: Target) -> bool:
+async def _can_read(member: ExporterTarget) -> bool:
     try:
         status, _body = await fetch(
             member.address, member.port, "GET", "/kv/outlast", timeout_s=LOOK_TIMEOUT_S

@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from outlast.monitoring.grafana.catalogue import DASHBOARDS, FAULT_QUERY
-from outlast.monitoring.grafana.model import Dashboard, Panel
+from outlast.monitoring.grafana.model import Dashboard, DashboardPanel
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -55,7 +55,7 @@ def grafana_json(dashboard: Dashboard) -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def _panel(panel: Panel) -> Any:
+def _panel(panel: DashboardPanel) -> Any:
     builder = _BUILDERS[panel.kind]().title(panel.title).description(panel.about).unit(panel.unit)
     builder = builder.datasource(SOURCE).span(panel.width).height(HEIGHTS[panel.kind])
     for letter, query in zip("ABCDEF", panel.queries, strict=False):

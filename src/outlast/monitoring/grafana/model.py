@@ -17,7 +17,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class DashboardPanel:
     """One panel. unit: Grafana's name for it. width: of 24 columns. sparse: on a healthy, idle cluster it is empty."""
 
     title: str
@@ -30,11 +30,11 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DashboardRow:
     """Panels below one title."""
 
     title: str
-    panels: tuple[Panel, ...]
+    panels: tuple[DashboardPanel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +46,24 @@ class Dashboard:
     title: str
     about: str
     system: str
-    rows: tuple[Row, ...]
+    rows: tuple[DashboardRow, ...]
     faults: bool = True
 
-    def panels(self) -> tuple[Panel, ...]:
+    def panels(self) -> tuple[DashboardPanel, ...]:
         """Return all panels in order."""
         return tuple(panel for row in self.rows for panel in row.panels)
 
 
 def one(
     title: str, about: str, expr: str, legend: str = "{{node}}", unit: str = "short", **more: object
-) -> Panel:
+) -> DashboardPanel:
     """Return a panel of one query."""
-    return Panel(title, about, (Query(expr, legend),), unit, **more)  # type: ignore[arg-type]
+    return DashboardPanel(title, about, (Query(expr, legend),), unit, **more)  # type: ignore[arg-type]
 
 
-def stat(title: str, about: str, expr: str, unit: str = "short", legend: str = "") -> Panel:
+def stat(title: str, about: str, expr: str, unit: str = "short", legend: str = "") -> DashboardPanel:
     """Return a small panel that shows the newest value."""
-    return Panel(title, about, (Query(expr, legend),), unit, "stat", 4)
+    return DashboardPanel(title, about, (Query(expr, legend),), unit, "stat", 4)
 
 
 SUMMARY: Final = (

@@ -13,7 +13,7 @@ from outlast.systems.base import Progress
 from outlast.systems.consensus import come_up
 from outlast.systems.etcd import member
 from outlast.systems.etcd.cluster import EtcdCluster
-from outlast.systems.kind import no_tls
+from outlast.systems.system import no_tls
 
 
 class EtcdSystem:

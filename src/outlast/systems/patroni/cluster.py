@@ -19,8 +19,8 @@ from outlast.systems.credentials import Credentials
 from outlast.systems.etcd import member as etcd
 from outlast.systems.patroni import operations, settings
 from outlast.systems.postgres import server, views
-from outlast.systems.postgres.group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
 from outlast.systems.postgres.seed import POSTGRES_UID
+from outlast.systems.postgres.server_group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
 from outlast.systems.wait import wait_for
 
 PROCESS: Final = "patroni"

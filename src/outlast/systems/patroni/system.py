@@ -23,7 +23,6 @@ from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.etcd import member as etcd
-from outlast.systems.kind import no_tls
 from outlast.systems.patroni import settings
 from outlast.systems.patroni.cluster import PatroniCluster
 from outlast.systems.postgres.bootstrap import make_data, not_streaming
@@ -31,11 +30,12 @@ from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, hba_lines, own_parameters
+from outlast.systems.system import no_tls
 from outlast.systems.wait import wait_for_with_logs
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class PatroniTimeouts:
     """How long each part of a bring-up may take, seconds. Generous: what comes up in two may take thirty on a busy
     machine, and a wait ends as soon as it may."""
 
@@ -44,7 +44,7 @@ class Patience:
     replica_s: float = 90.0
 
 
-PATIENCE: Final = Patience()
+PATIENCE: Final = PatroniTimeouts()
 
 # All that Patroni imports while it starts, without patroni.__main__ itself, which runs as the program.
 PRELOAD: Final = (
@@ -67,7 +67,7 @@ class PatroniSystem:
     name = "patroni"
     cluster_type = PatroniCluster
 
-    def __init__(self, patience: Patience = PATIENCE) -> None:
+    def __init__(self, patience: PatroniTimeouts = PATIENCE) -> None:
         self._patience = patience
 
     def illegal(self, spec: ClusterSpec) -> str | None:

@@ -18,7 +18,7 @@ from outlast.systems.credentials import Credentials
 from outlast.systems.pg_auto_failover import keeper, operations, settings
 from outlast.systems.pg_auto_failover.monitor import WRITES, Monitor, MonitorRow
 from outlast.systems.postgres import views
-from outlast.systems.postgres.group import POSTGRES, ServerGroup
+from outlast.systems.postgres.server_group import POSTGRES, ServerGroup
 from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.wait import wait_for
 

@@ -12,7 +12,7 @@ from outlast.errors import ClusterError, UnavailableError
 from outlast.hosts.base import Completed, Host, Program
 from outlast.systems import programs
 from outlast.systems.credentials import PASSFILE
-from outlast.systems.pg_auto_failover import mend, settings
+from outlast.systems.pg_auto_failover import fast_forward_fix, settings
 from outlast.systems.postgres.install import PostgresInstall, installed
 from outlast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
 from outlast.systems.postgres.settings import POSTGRES_PORT
@@ -163,7 +163,7 @@ def rejoined_by(log: Path) -> list[str]:
 async def _environment(spec: ClusterSpec, host: Host, install: PostgresInstall) -> dict[str, str]:
     return {
         **dict(spec.environment),
-        "PATH": f"{await mend.programs(spec, host, install)}:/usr/bin:/bin",
+        "PATH": f"{await fast_forward_fix.programs(spec, host, install)}:/usr/bin:/bin",
         "HOME": str(host.folder / "home"),
         "XDG_RUNTIME_DIR": settings.SOCKET_DIR,  # emptied by a boot, as pid files must be
         "PGPASSFILE": str(host.folder / PASSFILE),

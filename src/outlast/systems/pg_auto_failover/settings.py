@@ -53,7 +53,7 @@ KEEPER_DEFAULTS: Final[Mapping[str, int]] = {
 """The keepers' settings with their own defaults: seconds, a count."""
 
 OUR_DEFAULTS: Final[Mapping[str, int]] = {"mend_fast_forward": 1}
-"""What is ours to set. mend_fast_forward: 0 leaves pg_autoctl as it is, see mend.py."""
+"""What is ours to set. mend_fast_forward: 0 leaves pg_autoctl as it is, see fast_forward_fix.py."""
 
 FAST: Final[Mapping[str, int]] = {
     "health_check_period": 500,

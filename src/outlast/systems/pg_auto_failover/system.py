@@ -30,7 +30,7 @@ from outlast.systems.wait import wait_for_with_logs
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class KeeperTimeouts:
     """How long each part of a bring-up may take, seconds."""
 
     monitor_s: float = 60.0
@@ -39,7 +39,7 @@ class Patience:
     settings_s: float = 60.0
 
 
-PATIENCE: Final = Patience()
+PATIENCE: Final = KeeperTimeouts()
 
 
 class PgAutoFailoverSystem:
@@ -48,7 +48,7 @@ class PgAutoFailoverSystem:
     name = "pg_auto_failover"
     cluster_type = PgAutoFailoverCluster
 
-    def __init__(self, patience: Patience = PATIENCE) -> None:
+    def __init__(self, patience: KeeperTimeouts = PATIENCE) -> None:
         self._patience = patience
 
     def illegal(self, spec: ClusterSpec) -> str | None:

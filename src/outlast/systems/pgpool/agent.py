@@ -19,10 +19,10 @@ from typing import Any, Final
 from outlast.errors import ClusterError, OutlastError
 from outlast.hosts.netns.host import NetnsHost
 from outlast.systems.pgpool.settings import AGENT_PORT
-from outlast.systems.postgres import following
-from outlast.systems.postgres.following import ServerConfig
+from outlast.systems.postgres import standby_server
 from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.server import PostgresServer
+from outlast.systems.postgres.standby_server import ServerConfig
 
 CONFIG: Final = "agent.json"
 PROCESS: Final = "agent"
@@ -90,15 +90,15 @@ class Agent:
                 case "fence":
                     await fence(config.server)
                 case "promote":
-                    await following.configure(config, str(order["old"]))
+                    await standby_server.configure(config, str(order["old"]))
                     await config.server.reload()
                     await config.server.promote(PROMOTE_TIMEOUT_S)
                 case "follow":
                     await follow(config, str(order["primary"]))
                 case "repoint":
-                    await following.repoint(config, str(order["primary"]))
+                    await standby_server.repoint(config, str(order["primary"]))
                 case "waits":
-                    await following.configure(config, None)
+                    await standby_server.configure(config, None)
                     await config.server.reload()
                 case _:
                     raise ValueError(f"there is no order {what!r}")
@@ -133,12 +133,12 @@ async def follow(config: ServerConfig, primary: str) -> None:
     server = config.server
     if await server.pids() and server.is_standby:
         try:
-            await following.repoint(config, primary)
-            await following.streams(config)
+            await standby_server.repoint(config, primary)
+            await standby_server.streams(config)
             return
         except ClusterError as error:
             print(f"it does not follow as it is: {error}", flush=True)
-    await following.rejoin(config, primary, lambda words: print(words, flush=True))
+    await standby_server.rejoin(config, primary, lambda words: print(words, flush=True))
 
 
 def main() -> int:

@@ -23,9 +23,9 @@ from outlast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.postgres import server
 from outlast.systems.postgres.dsn import multi_host_dsn
-from outlast.systems.postgres.group import POSTGRES
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
+from outlast.systems.postgres.server_group import POSTGRES
 from outlast.systems.programs import program
 from outlast.systems.streaming import settings as servers
 from outlast.systems.streaming.cluster import START_TIMEOUT_S, FollowingCluster

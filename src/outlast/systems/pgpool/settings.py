@@ -40,7 +40,7 @@ would. For showing what that costs: docs/track-record.md."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class HealthCheckPace:
     """Health checks: every period_s, given up after timeout_s and tried retries times more, delay_s apart."""
 
     period_s: int
@@ -49,7 +49,10 @@ class Pace:
     delay_s: int
 
 
-PACES: Final[Mapping[str, Pace]] = {"default": Pace(5, 4, 2, 1), "fast": Pace(1, 2, 1, 1)}
+PACES: Final[Mapping[str, HealthCheckPace]] = {
+    "default": HealthCheckPace(5, 4, 2, 1),
+    "fast": HealthCheckPace(1, 2, 1, 1),
+}
 """Pgpool-II's own default is not to check at all, and then nothing fails over; these are what its examples use, and
 the fastest that whole seconds allow."""
 
@@ -74,14 +77,14 @@ def unknown(spec: ClusterSpec) -> str:
     return ""
 
 
-def pace(spec: ClusterSpec) -> Pace:
+def pace(spec: ClusterSpec) -> HealthCheckPace:
     """Return the health checks of a cluster: the person's own settings over the profile's."""
     own = PACES[spec.profile]
 
     def given(name: str, default: int) -> int:
         return int(str(spec.pgpool.get(f"health_check_{name}", default)))
 
-    return Pace(
+    return HealthCheckPace(
         given("period", own.period_s),
         given("timeout", own.timeout_s),
         given("max_retries", own.retries),

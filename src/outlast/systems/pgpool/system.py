@@ -9,13 +9,13 @@ from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
-from outlast.systems.kind import no_tls
 from outlast.systems.pgpool import settings
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from outlast.systems.streaming.system import StreamingSystem, start_servers, users
+from outlast.systems.system import no_tls
 from outlast.systems.wait import wait_for_with_logs, wait_until_ready
 
 WHOLE_TIMEOUT_S: Final = 90.0

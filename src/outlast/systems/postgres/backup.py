@@ -66,7 +66,7 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RecoveryTarget:
     """What to restore to. kind: ``latest``, the archive's end; ``time``, value as ISO 8601 with its zone: whatever was
     committed by then; ``name``, a restore point's."""
 
@@ -166,7 +166,7 @@ class Repository:
         )
         return (await self.backups())[-1]
 
-    async def restore(self, server: PostgresServer, backup: Backup, target: Target) -> None:
+    async def restore(self, server: PostgresServer, backup: Backup, target: RecoveryTarget) -> None:
         """Put a backup in place of a stopped server's data, to be recovered to target at its start.
 
         Raises ClusterError. Nothing of what the server then writes is archived.

@@ -11,9 +11,9 @@ from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
 from outlast.systems.consensus import come_up
-from outlast.systems.kind import no_tls
 from outlast.systems.raftlog import settings
 from outlast.systems.raftlog.cluster import RaftlogCluster
+from outlast.systems.system import no_tls
 
 PACKAGES: Final = ("aiokafka", "boto3", "kio", "uvloop", "zstandard")
 """What the optional extra ``raftlog`` brings."""

@@ -18,13 +18,13 @@ from outlast.hosts.base import Lab
 from outlast.systems import maintenance
 from outlast.systems.base import ClusterView, OutageModel, Progress, Role
 from outlast.systems.credentials import Credentials
-from outlast.systems.postgres import following, server
-from outlast.systems.postgres.following import ServerConfig
-from outlast.systems.postgres.group import POSTGRES, ServerGroup
+from outlast.systems.postgres import server, standby_server
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.server import PostgresServer
+from outlast.systems.postgres.server_group import POSTGRES, ServerGroup
 from outlast.systems.postgres.settings import hba_lines
-from outlast.systems.streaming import moves, operations, settings
+from outlast.systems.postgres.standby_server import ServerConfig
+from outlast.systems.streaming import failover, operations, settings
 from outlast.systems.streaming.leadership import Leadership
 from outlast.systems.streaming.operator import Operator
 
@@ -91,7 +91,7 @@ class FollowingCluster(ServerGroup):
         """Restart a node's server in order, in the role it has. Raises ClusterError when that fails."""
         async with self.leadership.held():
             one = self.server_config(node).server
-            await one.stop(following.STOP_TIMEOUT_S)
+            await one.stop(standby_server.STOP_TIMEOUT_S)
             await one.start(START_TIMEOUT_S)
 
     async def started_at(self, node: str) -> str | None:
@@ -119,7 +119,7 @@ class FollowingCluster(ServerGroup):
         if node == record.primary:
             if not runs:
                 self.say(f"{node} is started; it leads (term {record.term})")
-                await following.configure(self.server_config(node, record.waits_for), None)
+                await standby_server.configure(self.server_config(node, record.waits_for), None)
                 await config.server.start(START_TIMEOUT_S)
             if config.server.is_standby:  # whoever named it did not live to promote it
                 await config.server.promote(START_TIMEOUT_S)
@@ -128,13 +128,13 @@ class FollowingCluster(ServerGroup):
             return
         if (await self.look_inside(record.primary))[0] is not None:
             self.say(f"{node} is started as a standby of {record.primary}")
-            await following.rejoin(config, self.address(record.primary), self.say)
+            await standby_server.rejoin(config, self.address(record.primary), self.say)
         elif not runs:
             # Nobody to follow yet. As a standby it cannot take writes, whatever it was before.
             self.say(
                 f"{node} is started as a standby; {record.primary}, which it is to follow, does not answer"
             )
-            await following.configure(config, self.address(record.primary))
+            await standby_server.configure(config, self.address(record.primary))
             await config.server.start(START_TIMEOUT_S)
 
     async def _streams(self, node: str, primary: str) -> bool:
@@ -204,11 +204,11 @@ class StreamingCluster(FollowingCluster):
 
     async def switchover(self, target: str | None) -> str:
         """Stop the primary in order, have target take over with all it wrote, and return the new primary."""
-        return await moves.switchover(self, target)
+        return await failover.switchover(self, target)
 
     async def failover(self, target: str | None) -> str:
         """Fence the primary, have target (None: the standby that holds most) take over; returns it."""
-        return await moves.failover(self, target, comes_back=True)
+        return await failover.failover(self, target, comes_back=True)
 
     async def operate(self, say: Progress) -> None:
         """Be the operator until cancelled: look at the cluster, and act when its primary is lost."""

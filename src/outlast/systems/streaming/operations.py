@@ -12,11 +12,11 @@ from outlast.config.cluster import NodeSpec, without_node
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
 from outlast.systems import credentials, maintenance
-from outlast.systems.postgres import following
+from outlast.systems.postgres import standby_server
 from outlast.systems.postgres.settings import POSTGRES_PORT
 from outlast.systems.streaming import settings
-from outlast.systems.streaming.choice import synchronous_standby_names
 from outlast.systems.streaming.leadership import Record
+from outlast.systems.streaming.promotion import synchronous_standby_names
 from outlast.systems.wait import wait_for
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def set_waits_for(cluster: FollowingCluster, wanted: Sequence[str]) -> Non
     both = tuple(dict.fromkeys((*record.waits_for, *wanted)))
     cluster.leadership.write(Record(record.primary, record.term, both))
     config = cluster.server_config(record.primary, wanted)
-    await following.configure(config, None)
+    await standby_server.configure(config, None)
     await config.server.reload()
     setting = synchronous_standby_names(cluster.spec.sync, wanted)
 
@@ -70,7 +70,7 @@ async def set_parameters(cluster: FollowingCluster, parameters: Mapping[str, str
             config = cluster.server_config(node.name, record.waits_for if leads else None)
             if not cluster.lab.hosts[node.name].is_on or not await config.server.pids():
                 continue  # it gets its files before it starts
-            await following.configure(config, None if leads else cluster.address(record.primary))
+            await standby_server.configure(config, None if leads else cluster.address(record.primary))
             await config.server.reload()
 
 
@@ -80,7 +80,7 @@ async def reseed(cluster: FollowingCluster, node: str) -> None:
     if maintenance.is_out(host):
         raise ClusterError(f"{node} is in maintenance", hint=f"outlast maintenance {node} off")
     primary = cluster.leadership.read().primary
-    await following.reseed(cluster.server_config(node), cluster.address(primary), cluster.say)
+    await standby_server.reseed(cluster.server_config(node), cluster.address(primary), cluster.say)
     await _until_streams(cluster, node)
 
 
@@ -94,7 +94,7 @@ async def add_node(cluster: FollowingCluster, node: NodeSpec) -> None:
     if node.name not in lab.published:
         await lab.publish(node.name, node.address, POSTGRES_PORT, node.port)
     primary = cluster.leadership.read().primary
-    await following.reseed(cluster.server_config(node.name), cluster.address(primary), cluster.say)
+    await standby_server.reseed(cluster.server_config(node.name), cluster.address(primary), cluster.say)
     await _until_streams(cluster, node.name)
     async with cluster.leadership.held():
         record = cluster.leadership.read()
@@ -118,12 +118,12 @@ async def remove_node(cluster: FollowingCluster, node: str) -> None:
             await set_waits_for(cluster, left)
         config = cluster.server_config(node)
         if host.is_on and await config.server.pids():
-            await config.server.stop(following.STOP_TIMEOUT_S)
+            await config.server.stop(standby_server.STOP_TIMEOUT_S)
         await cluster.lab.remove_host(node)
     primary = cluster.leadership.read().primary
     connection = await cluster.connect(primary)
     async with connection:
-        await connection.execute(_DROP_SLOT, (following.slot_name(node),))
+        await connection.execute(_DROP_SLOT, (standby_server.slot_name(node),))
     cluster.spec = without_node(spec, node, primary)
 
 
@@ -135,7 +135,7 @@ async def set_maintenance(cluster: FollowingCluster, node: str, on: bool) -> Non
         await maintenance.take_out(host)
         config = cluster.server_config(node)
         if await config.server.pids():
-            await config.server.stop(following.STOP_TIMEOUT_S)
+            await config.server.stop(standby_server.STOP_TIMEOUT_S)
         return
     if not host.is_on:
         raise ClusterError(f"the host of {node} is off", hint="outlast heal")

@@ -2,7 +2,7 @@
 
 Plain streaming replication has nobody in charge: when its primary dies, a person must see it and act. In a drill this
 program is that person. It sees and acts over each host's console, as a person with a management network would, so no
-fault of the lab's wires blinds it; that it takes its time is what ``Pace`` says.
+fault of the lab's wires blinds it; that it takes its time is what ``OperatorPace`` says.
 
 It acts on two signs, each in several looks in a row: the primary's server takes no writes, or servers of standbys are
 up and none of them streams. It keeps the list of standbys that commits wait for to those that stream, and brings a
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from outlast.errors import OutlastError
 from outlast.systems.base import ClusterView, Role
-from outlast.systems.streaming import moves, operations, settings
+from outlast.systems.streaming import failover, operations, settings
 from outlast.systems.streaming.leadership import Record
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Operator:
         if self._bad >= self._pace.bad_looks:
             self._say(f"the operator sees that {sign} and has a standby promoted")
             cluster.say(f"seen in {self._bad} looks: {sign}")
-            await self._act(moves.failover(cluster, None, comes_back=False, seen=record))
+            await self._act(failover.failover(cluster, None, comes_back=False, seen=record))
             self._bad = 0
             self._silent.clear()
             self._say(f"the operator has promoted {cluster.leadership.read().primary}")

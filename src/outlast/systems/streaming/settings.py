@@ -9,14 +9,14 @@ from typing import Final
 from outlast.config.cluster import ClusterSpec, NodeSpec
 from outlast.systems.base import OutageModel
 from outlast.systems.postgres import settings as servers
-from outlast.systems.streaming.choice import synchronous_standby_names
+from outlast.systems.streaming.promotion import synchronous_standby_names
 
 MARGIN_S: Final = 5.0
 """For the fencing, the promotion and the clients, on top of the operator's looks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class OperatorPace:
     """How an operator watches: a look every look_s seconds, an act after that many bad looks in a row.
 
     silence_s: after so long without a word a server drops a peer, so that its view is never older.
@@ -27,7 +27,10 @@ class Pace:
     silence_s: float
 
 
-PACES: Final[Mapping[str, Pace]] = {"default": Pace(5.0, 2, 5.0), "fast": Pace(1.0, 2, 2.0)}
+PACES: Final[Mapping[str, OperatorPace]] = {
+    "default": OperatorPace(5.0, 2, 5.0),
+    "fast": OperatorPace(1.0, 2, 2.0),
+}
 
 
 def outage_model(spec: ClusterSpec) -> OutageModel:

@@ -11,8 +11,7 @@ from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
-from outlast.systems.kind import no_tls
-from outlast.systems.postgres import following
+from outlast.systems.postgres import standby_server
 from outlast.systems.postgres.bootstrap import make_data, not_streaming
 from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import SUPERUSER
@@ -20,6 +19,7 @@ from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
 from outlast.systems.streaming.leadership import Record
+from outlast.systems.system import no_tls
 from outlast.systems.wait import wait_for, wait_until_ready
 
 PRIMARY_TIMEOUT_S: Final = 120.0
@@ -83,14 +83,14 @@ async def start_servers(cluster: FollowingCluster, progress: Progress, preload: 
         _switch_on(cluster, preload), make_data(lab, spec, cluster.credentials, servers, PRIMARY_TIMEOUT_S)
     )
     others = [name for name in configs if name != primary.name]
-    await following.configure(configs[primary.name], None)
+    await standby_server.configure(configs[primary.name], None)
     await servers[primary.name].start(PRIMARY_TIMEOUT_S)
     connection = await cluster.connect(primary.name, timeout_s=10.0)
     async with connection:
         for name in others:
-            slot = following.slot_name(name)
+            slot = standby_server.slot_name(name)
             await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
-            await following.configure(configs[name], primary.address)
+            await standby_server.configure(configs[name], primary.address)
         await asyncio.gather(*(servers[name].start(REPLICA_TIMEOUT_S) for name in others))
         await wait_for(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.monitoring.exporter import etcd
-from outlast.monitoring.exporter.config import ExporterConfig, Target
+from outlast.monitoring.exporter.config import ExporterConfig, ExporterTarget
 from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.managers.base import LOOK_TIMEOUT_S
 from outlast.monitoring.exporter.state import ManagerSample
@@ -45,7 +45,7 @@ class PatroniProbe:
         return found
 
 
-async def _is_alive(node: Target) -> bool:
+async def _is_alive(node: ExporterTarget) -> bool:
     """Ask the agent's liveness check: the cheapest of its answers, no query behind it."""
     try:
         status, _body = await fetch(node.address, REST_PORT, "GET", "/liveness", timeout_s=LOOK_TIMEOUT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.monitoring.grafana.model import Dashboard, Row, one
+from outlast.monitoring.grafana.model import Dashboard, DashboardRow, one
 
 BOARD: Final = Dashboard(
     "balancer",
@@ -13,7 +13,7 @@ BOARD: Final = Dashboard(
     "What a balancer thinks of each server, and what it sends where.",
     "haproxy",
     (
-        Row(
+        DashboardRow(
             "Servers",
             (
                 one(
@@ -45,7 +45,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Traffic",
             (
                 one(

@@ -11,7 +11,7 @@ from outlast.monitoring.grafana.model import (
     SYNC_STATE,
     TIMELINE,
     Dashboard,
-    Row,
+    DashboardRow,
     one,
 )
 
@@ -22,8 +22,8 @@ BOARD: Final = Dashboard(
     "Who leads, who follows and how far behind, and what keeps a failover from happening.",
     "patroni",
     (
-        Row("Summary", SUMMARY),
-        Row(
+        DashboardRow("Summary", SUMMARY),
+        DashboardRow(
             "Nodes",
             (
                 one("Up", "1 while a server answers.", "outlast_node_up", kind="state-timeline"),
@@ -37,7 +37,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Replication",
             (
                 REPLAY_LAG,
@@ -64,7 +64,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Manager and consensus store",
             (
                 one(
@@ -85,7 +85,7 @@ BOARD: Final = Dashboard(
                 one("Quorum", "1 while the store answers reads.", "outlast_dcs_quorum", "quorum"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Load",
             (
                 one("Transactions", "Commits a second.", "rate(outlast_node_commits_total[10s])", unit="ops"),

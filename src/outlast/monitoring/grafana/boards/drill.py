@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.monitoring.grafana.model import REPLAY_LAG, Dashboard, Row, one, stat
+from outlast.monitoring.grafana.model import REPLAY_LAG, Dashboard, DashboardRow, one, stat
 
 BOARD: Final = Dashboard(
     "drill",
@@ -13,7 +13,7 @@ BOARD: Final = Dashboard(
     "A running drill: what its clients get while faults come and go.",
     "patroni",
     (
-        Row(
+        DashboardRow(
             "Now",
             (
                 stat("Running", "1 while a drill runs.", "outlast_drill_running"),
@@ -29,7 +29,7 @@ BOARD: Final = Dashboard(
                 stat("Waiting", "Operations without an answer yet.", "outlast_drill_open_operations"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Clients",
             (
                 one(
@@ -71,7 +71,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Cluster",
             (
                 REPLAY_LAG,

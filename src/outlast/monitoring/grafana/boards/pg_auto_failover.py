@@ -11,7 +11,7 @@ from outlast.monitoring.grafana.model import (
     SYNC_STATE,
     TIMELINE,
     Dashboard,
-    Row,
+    DashboardRow,
     one,
 )
 
@@ -22,8 +22,8 @@ BOARD: Final = Dashboard(
     "The monitor's view: health and state of each node, and how far standbys are behind.",
     "pg_auto_failover",
     (
-        Row("Summary", SUMMARY),
-        Row(
+        DashboardRow("Summary", SUMMARY),
+        DashboardRow(
             "Monitor's view",
             (
                 one(
@@ -52,7 +52,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Replication",
             (
                 REPLAY_LAG,

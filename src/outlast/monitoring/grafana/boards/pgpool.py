@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.monitoring.grafana.model import REPLAY_LAG, SUMMARY, Dashboard, Row, one
+from outlast.monitoring.grafana.model import REPLAY_LAG, SUMMARY, Dashboard, DashboardRow, one
 
 BOARD: Final = Dashboard(
     "pgpool",
@@ -13,8 +13,8 @@ BOARD: Final = Dashboard(
     "What Pgpool-II thinks of its backends, and what it sends to each.",
     "pgpool",
     (
-        Row("Summary", SUMMARY),
-        Row(
+        DashboardRow("Summary", SUMMARY),
+        DashboardRow(
             "Backends",
             (
                 one(
@@ -33,7 +33,7 @@ BOARD: Final = Dashboard(
                 one("Role", "1 while a node takes writes.", "outlast_node_writable", kind="state-timeline"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Servers",
             (
                 REPLAY_LAG,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.monitoring.grafana.model import Dashboard, Row, one
+from outlast.monitoring.grafana.model import Dashboard, DashboardRow, one
 
 BOARD: Final = Dashboard(
     "raft",
@@ -13,7 +13,7 @@ BOARD: Final = Dashboard(
     "A Raft-replicated log: health, lag, elections, commits, snapshots, requests.",
     "raftlog",
     (
-        Row(
+        DashboardRow(
             "Health",
             (
                 one(
@@ -35,7 +35,7 @@ BOARD: Final = Dashboard(
                 one("Quorum", "1 while reads are answered.", "outlast_dcs_quorum", "quorum"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Elections",
             (
                 one("Term", "Each node's term.", "raft_current_term", "node {{node_id}}"),
@@ -56,7 +56,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Commit",
             (
                 one("Commit index", "Highest committed entry.", "raft_commit_index", "node {{node_id}}"),
@@ -91,7 +91,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Snapshots and log",
             (
                 one("Snapshots taken", "By each node.", "raft_snapshots_total", "node {{node_id}}"),
@@ -110,7 +110,7 @@ BOARD: Final = Dashboard(
                 one("Log on disk", "Bytes.", "raft_wal_bytes", "node {{node_id}}", "bytes"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Requests",
             (
                 one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from outlast.monitoring.grafana.model import Dashboard, Panel, Query, Row, one
+from outlast.monitoring.grafana.model import Dashboard, DashboardPanel, DashboardRow, Query, one
 
 BOARD: Final = Dashboard(
     "read-write-load",
@@ -13,7 +13,7 @@ BOARD: Final = Dashboard(
     "Where reads and writes go: connections, queries at work, rows inserted, scans.",
     "patroni",
     (
-        Row(
+        DashboardRow(
             "Connections and queries",
             (
                 one("Connections per node", "Client connections.", "outlast_node_connections"),
@@ -32,7 +32,7 @@ BOARD: Final = Dashboard(
                 ),
             ),
         ),
-        Row(
+        DashboardRow(
             "Work done",
             (
                 one(
@@ -53,10 +53,10 @@ BOARD: Final = Dashboard(
                 one("Commits", "Transactions a second.", "rate(outlast_node_commits_total[10s])", unit="ops"),
             ),
         ),
-        Row(
+        DashboardRow(
             "Read against write",
             (
-                Panel(
+                DashboardPanel(
                     "Rows read and written",
                     "A second, in the whole cluster.",
                     (
@@ -69,7 +69,7 @@ BOARD: Final = Dashboard(
                     ),
                     "ops",
                 ),
-                Panel(
+                DashboardPanel(
                     "Rows read, by role",
                     "A second: whether the primary reads, or its standbys.",
                     (

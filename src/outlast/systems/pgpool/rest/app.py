@@ -42,7 +42,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Credentials(_Strict):
+class LoginCredentials(_Strict):
     """Of a login."""
 
     username: str = Field(max_length=128)
@@ -70,7 +70,7 @@ class Error(BaseModel):
     hint: str | None = None
 
 
-class Node(BaseModel):
+class BackendNode(BaseModel):
     """A node. status, role: Pgpool-II's word; running, writable, timeline, lsn: its server's own."""
 
     id: int
@@ -94,7 +94,7 @@ class Status(BaseModel):
     balancer: str
     running: bool
     primary: int | None
-    nodes: list[Node]
+    nodes: list[BackendNode]
     processes: int | None
     load_balance_mode: str | None
 
@@ -106,13 +106,13 @@ class Done(BaseModel):
     changed: bool
     primary: int | None = None
     took_s: float | None = None
-    node: Node | None = None
+    node: BackendNode | None = None
 
 
 class Nodes(BaseModel):
     """All nodes."""
 
-    nodes: list[Node]
+    nodes: list[BackendNode]
 
 
 class HealthStats(BaseModel):
@@ -212,7 +212,7 @@ def _balancer(request: Request) -> Balancer:
 Asked = Annotated[Balancer, Depends(_balancer)]
 
 
-async def sign_in(request: Request, given: Credentials) -> Token:
+async def sign_in(request: Request, given: LoginCredentials) -> Token:
     """Return a token for the balancer's user and password (``outlast credentials``)."""
     login: Login = request.app.state.login
     right_user = hmac.compare_digest(given.username.encode(), login.user.encode())
@@ -261,7 +261,7 @@ async def nodes(_user: SignedIn, balancer: Asked) -> Nodes:
     return Nodes(nodes=[_node(one) for one in await balancer.backends()])
 
 
-async def node(_user: SignedIn, balancer: Asked, node_id: NodeId) -> Node:
+async def node(_user: SignedIn, balancer: Asked, node_id: NodeId) -> BackendNode:
     """Return one node."""
     return _node(await balancer.backend(node_id))
 
@@ -391,9 +391,9 @@ def _primary(backends: tuple[Backend, ...]) -> int | None:
     return writable[0] if len(writable) == 1 else None
 
 
-def _node(one: Backend) -> Node:
+def _node(one: Backend) -> BackendNode:
     pool = one.pool
-    return Node(
+    return BackendNode(
         id=pool.number,
         name=one.name,
         address=pool.address,

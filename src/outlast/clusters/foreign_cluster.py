@@ -16,11 +16,11 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from outlast.clusters.failover_cost import WAITED_FOR, Loss, best, failovers
+from outlast.clusters.failover_cost import WAITED_FOR, ExpectedLoss, best, failovers
 from outlast.errors import ClusterError, ConfigError
 from outlast.systems.base import NodeView, Role
 from outlast.systems.postgres.dsn import per_host
-from outlast.systems.postgres.survey import SeenSlot, SeenStandby, Survey, survey
+from outlast.systems.postgres.inspection import SeenSlot, SeenStandby, Survey, survey
 
 CONNECT_TIMEOUT_S: Final = 3
 LOOK_TIMEOUT_S: Final = 10.0
@@ -31,7 +31,7 @@ HIDDEN: Final = "not shown to this user"
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignCluster:
     """A cluster that is not ours. asked: host:port of each server of the connection string.
 
     failover: the best that could happen; failovers: what each standby would lose. remarks: what is or will be trouble.
@@ -46,13 +46,13 @@ class Foreign:
     slots: tuple[SeenSlot, ...]
     settings: Mapping[str, str]
     wal_bytes_per_s: float | None
-    failover: Loss
-    failovers: tuple[Loss, ...]
+    failover: ExpectedLoss
+    failovers: tuple[ExpectedLoss, ...]
     remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerSighting:
     """A server that was asked: where, and what it showed, or why it did not."""
 
     host: str
@@ -66,7 +66,7 @@ class Seen:
         return f"{self.host}:{self.port}"
 
 
-async def look(dsn: str) -> Foreign:
+async def look(dsn: str) -> ForeignCluster:
     """Look at the cluster behind a libpq connection string, which may name several hosts.
 
     Bounded: some seconds a server, all at once. Raises ConfigError for a string that is none or holds a password,
@@ -84,7 +84,7 @@ async def look(dsn: str) -> Foreign:
     return describe(tuple(f"{one['host']}:{one['port']}" for one in hosts), seen, later)
 
 
-def describe(asked: tuple[str, ...], seen: Sequence[Seen], later: Survey | None) -> Foreign:
+def describe(asked: tuple[str, ...], seen: Sequence[ServerSighting], later: Survey | None) -> ForeignCluster:
     """Return what the servers' own words amount to. later: the primary, RATE_LOOK_S after. Pure."""
     answered = [(one, one.survey) for one in seen if one.survey is not None]
     primaries = [(one, found) for one, found in answered if not found.view.in_recovery]
@@ -97,8 +97,8 @@ def describe(asked: tuple[str, ...], seen: Sequence[Seen], later: Survey | None)
         follows = {found.upstream for _one, found in answered if found.upstream}
         where = ", ".join(f"{host}:{port}" for host, port in sorted(follows))
         why = "no primary was reached" + (f"; the standbys follow {where}" if where else "")
-        losses: tuple[Loss, ...] = ()
-        loss, missing = Loss(None, None, None, False, why), why
+        losses: tuple[ExpectedLoss, ...] = ()
+        loss, missing = ExpectedLoss(None, None, None, False, why), why
     else:
         now = newest[1]
         if later is not None:
@@ -107,7 +107,7 @@ def describe(asked: tuple[str, ...], seen: Sequence[Seen], later: Survey | None)
         loss = best(newest[1], losses)
         missing = _missing(nodes, [one.place for one, _found in primaries])
     source = newest[1] if newest else answered[0][1]
-    return Foreign(
+    return ForeignCluster(
         asked=asked,
         ready=not missing,
         missing=missing,
@@ -132,7 +132,9 @@ def _missing(nodes: Sequence[NodeView], primaries: Sequence[str]) -> str:
     return ""
 
 
-def _nodes(seen: Sequence[Seen], newest: tuple[Seen, Survey] | None) -> tuple[NodeView, ...]:
+def _nodes(
+    seen: Sequence[ServerSighting], newest: tuple[ServerSighting, Survey] | None
+) -> tuple[NodeView, ...]:
     """Return every server that was asked, and every standby that only its primary shows."""
     left = list(newest[1].standbys) if newest else []
     nodes: dict[str, NodeView] = {}
@@ -154,7 +156,7 @@ def _nodes(seen: Sequence[Seen], newest: tuple[Seen, Survey] | None) -> tuple[No
     return tuple(nodes.values())
 
 
-def _told_of(one: Seen, found: Survey, told: Sequence[SeenStandby]) -> SeenStandby | None:
+def _told_of(one: ServerSighting, found: Survey, told: Sequence[SeenStandby]) -> SeenStandby | None:
     """Return what its primary says of a server: known by its slot, else by its name or address when only one has it."""
     if not found.view.in_recovery:
         return None
@@ -169,7 +171,11 @@ def _told_of(one: Seen, found: Survey, told: Sequence[SeenStandby]) -> SeenStand
 
 
 def _reached(
-    name: str, one: Seen, found: Survey, told: SeenStandby | None, newest: tuple[Seen, Survey] | None
+    name: str,
+    one: ServerSighting,
+    found: Survey,
+    told: SeenStandby | None,
+    newest: tuple[ServerSighting, Survey] | None,
 ) -> NodeView:
     if not found.view.in_recovery:
         state, healthy = "running", newest is not None and found is newest[1]
@@ -200,7 +206,7 @@ def _reached(
     )
 
 
-def _only_told(standby: SeenStandby, newest: tuple[Seen, Survey] | None) -> NodeView:
+def _only_told(standby: SeenStandby, newest: tuple[ServerSighting, Survey] | None) -> NodeView:
     lag = newest[1].view.lsn - standby.replayed if newest and standby.replayed is not None else None
     return NodeView(
         standby.name,
@@ -220,12 +226,14 @@ def _only_told(standby: SeenStandby, newest: tuple[Seen, Survey] | None) -> Node
     )
 
 
-def _name(one: Seen, found: Survey) -> str:
+def _name(one: ServerSighting, found: Survey) -> str:
     """Return what a server is called: a standby by the name it gives its primary, a primary by its place."""
     return found.calls_itself if found.view.in_recovery and found.calls_itself else one.place
 
 
-def _remarks(answered: Sequence[tuple[Seen, Survey]], primaries: Sequence[tuple[Seen, Survey]]) -> list[str]:
+def _remarks(
+    answered: Sequence[tuple[ServerSighting, Survey]], primaries: Sequence[tuple[ServerSighting, Survey]]
+) -> list[str]:
     remarks = []
     if len({found.system_id for _one, found in answered}) > 1:
         remarks.append("the servers belong to different clusters: their system identifiers differ")
@@ -313,7 +321,7 @@ def _hosts(dsn: str) -> list[dict[str, str]]:
     return hosts
 
 
-async def _ask(params: Mapping[str, str]) -> Seen:
+async def _ask(params: Mapping[str, str]) -> ServerSighting:
     host, port = params["host"], int(params["port"])
     settings = {
         "application_name": "outlast",
@@ -327,16 +335,16 @@ async def _ask(params: Mapping[str, str]) -> Seen:
                 make_conninfo("", **settings), prepare_threshold=None
             )
             try:
-                return Seen(host, port, await survey(connection))
+                return ServerSighting(host, port, await survey(connection))
             finally:
                 await connection.close()
     except TimeoutError:
-        return Seen(host, port, None, f"no answer in {LOOK_TIMEOUT_S:g} s")
+        return ServerSighting(host, port, None, f"no answer in {LOOK_TIMEOUT_S:g} s")
     except (psycopg.Error, OSError) as error:
-        return Seen(host, port, None, _line(error))
+        return ServerSighting(host, port, None, _line(error))
 
 
-async def _follow(seen: Sequence[Seen], hosts: Sequence[Mapping[str, str]]) -> list[Seen]:
+async def _follow(seen: Sequence[ServerSighting], hosts: Sequence[Mapping[str, str]]) -> list[ServerSighting]:
     """Ask the servers that replication leads to, where their addresses can mean the same here as there.
 
     A cluster reached over this machine's own loopback is behind a forwarded port: its addresses are not ours to call.
@@ -364,7 +372,7 @@ async def _follow(seen: Sequence[Seen], hosts: Sequence[Mapping[str, str]]) -> l
     return [one for one in found if one.survey is not None and one.survey.system_id in systems]
 
 
-async def _later(seen: Sequence[Seen], hosts: Sequence[Mapping[str, str]]) -> Survey | None:
+async def _later(seen: Sequence[ServerSighting], hosts: Sequence[Mapping[str, str]]) -> Survey | None:
     """Return the primary a moment later: how fast it writes, and whether a standby was only caught at a good time."""
     primary = next((one for one in seen if one.survey and not one.survey.view.in_recovery), None)
     params = next((one for one in hosts if primary and f"{one['host']}:{one['port']}" == primary.place), None)

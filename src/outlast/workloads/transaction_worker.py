@@ -21,11 +21,11 @@ from psycopg import OperationalError, pq
 
 from outlast.history.op import Outcome
 from outlast.units import parse_lsn
-from outlast.workloads.base import Call, Step, Txn
-from outlast.workloads.client import Client, State
+from outlast.workloads.base import Call, Txn, TxnStep
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.outcome import error_text, outcome_of_error
-from outlast.workloads.worker import Worker
+from outlast.workloads.sql_client import ClientState, SqlClient
+from outlast.workloads.worker import SqlWorker
 
 CONFLICTS: Final = ("40001", "40P01")
 """Serialization failure and deadlock: the database keeping its promise, not trouble, so nobody pauses for it."""
@@ -64,7 +64,7 @@ class _Open:
         return True
 
 
-class Transactor(Worker):
+class TransactionWorker(SqlWorker):
     """Drives the clients of one config through transactions. Raises as Worker does."""
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -73,7 +73,7 @@ class Transactor(Worker):
         if config.reads_only and level == "serializable":
             level = "repeatable-read"
         mode = " READ ONLY" if config.reads_only else ""
-        self._begin = Step(f"BEGIN ISOLATION LEVEL {level.replace('-', ' ')}{mode}".encode(), ())
+        self._begin = TxnStep(f"BEGIN ISOLATION LEVEL {level.replace('-', ' ')}{mode}".encode(), ())
         self._open: dict[int, _Open] = {}
 
     def _invoke(self, index: int, call: Call, at_ns: int) -> None:
@@ -83,23 +83,23 @@ class Transactor(Worker):
         if call.txn.payload is not None:
             self._recorder.attach(index, call.txn.payload)
 
-    def _send(self, client: Client, at_ns: int) -> None:
+    def _send(self, client: SqlClient, at_ns: int) -> None:
         call = next(client.calls)
         self._invoke(client.index, call, at_ns)
         assert call.txn is not None
         self._open[client.index] = _Open(call.txn)
-        client.state = State.BUSY
+        client.state = ClientState.BUSY
         client.deadline_ns = at_ns + self._timeout_ns
         self._execute(client, self._begin)
 
-    def _execute(self, client: Client, step: Step) -> None:
+    def _execute(self, client: SqlClient, step: TxnStep) -> None:
         assert client.pgconn is not None
         try:
             client.pgconn.send_query_params(step.sql, list(step.params))
         except OperationalError as error:
             self._lose(client, str(error))
 
-    def _on_answered(self, client: Client, at_ns: int) -> None:
+    def _on_answered(self, client: SqlClient, at_ns: int) -> None:
         result, client.rows, client.error = client.error or client.rows, None, None
         one = self._open[client.index]
         if result is None or one.refusal is not None:  # the end of ROLLBACK
@@ -118,7 +118,7 @@ class Transactor(Worker):
         else:
             self._end(client, at_ns, Outcome.FAIL, "COMMIT was answered with ROLLBACK")
 
-    def _acknowledge(self, client: Client, one: _Open, at_ns: int) -> None:
+    def _acknowledge(self, client: SqlClient, one: _Open, at_ns: int) -> None:
         told = one.txn.told(one.answers)
         if isinstance(told, int):
             self._recorder.answer(client.index, told)
@@ -135,7 +135,7 @@ class Transactor(Worker):
         else:
             self._on_idle(client)
 
-    def _on_error(self, client: Client, at_ns: int) -> None:
+    def _on_error(self, client: SqlClient, at_ns: int) -> None:
         """Take an error of the server: before COMMIT it is a failure, whatever it says."""
         assert client.error is not None
         sqlstate, severity, text = error_text(client.error)
@@ -149,11 +149,11 @@ class Transactor(Worker):
             client.error = None
             self._roll_back(client, text)
 
-    def _roll_back(self, client: Client, refusal: str) -> None:
+    def _roll_back(self, client: SqlClient, refusal: str) -> None:
         self._open[client.index].refusal = refusal
         self._execute(client, _ROLLBACK)
 
-    def _end(self, client: Client, at_ns: int, outcome: Outcome, text: str) -> None:
+    def _end(self, client: SqlClient, at_ns: int, outcome: Outcome, text: str) -> None:
         """Complete an op that was not acknowledged; the connection is good."""
         self._recorder.complete(client.index, self._recorder.tag(outcome, error=text), 0, at_ns)
         client.committed_locally = False
@@ -164,13 +164,13 @@ class Transactor(Worker):
         else:
             self._on_idle(client)
 
-    def _outcome_of_loss(self, client: Client) -> Outcome:
+    def _outcome_of_loss(self, client: SqlClient) -> Outcome:
         return super()._outcome_of_loss(client) if self._open[client.index].committing else Outcome.FAIL
 
-    def _on_idle(self, client: Client) -> None:
+    def _on_idle(self, client: SqlClient) -> None:
         self._open.pop(client.index, None)
         super()._on_idle(client)
 
 
-_COMMIT: Final = Step(b"COMMIT", ())
-_ROLLBACK: Final = Step(b"ROLLBACK", ())
+_COMMIT: Final = TxnStep(b"COMMIT", ())
+_ROLLBACK: Final = TxnStep(b"ROLLBACK", ())

@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from outlast.clusters.diagnosis import State
+from outlast.clusters.diagnosis import CheckState
 from outlast.errors import OutlastError
 from outlast.systems.base import Cluster, ClusterView, HasServers
 from outlast.systems.postgres.backup import Repository
@@ -21,7 +21,7 @@ FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'
 _SEGMENT: Final = re.compile("[0-9A-F]{24}")
 """Not the history of a timeline, a part of a segment or the note of a backup, which are archived too."""
 
-Wrong = tuple[State, str, str | None]
+Wrong = tuple[CheckState, str, str | None]
 
 
 async def archive(cluster: Cluster, view: ClusterView) -> list[Wrong]:
@@ -38,15 +38,15 @@ async def archive(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     archived, failed, failing = row
     if failing:
         said = f"{view.primary} cannot archive {failed}: its WAL piles up, and no backup can be made"
-        return [(State.BAD, said, f"outlast logs {view.primary}")]
+        return [(CheckState.BAD, said, f"outlast logs {view.primary}")]
     if not cluster.spec.backup:
         return []
     repository = Repository(cluster.lab)
     if archived and _SEGMENT.fullmatch(archived) and not repository.files_of(archived):
         said = f"{view.primary} believes that {archived} is archived, and the repository has it not"
-        return [(State.BAD, said, "outlast backup: what came before the gap cannot be restored past it")]
+        return [(CheckState.BAD, said, "outlast backup: what came before the gap cannot be restored past it")]
     try:
         there = await repository.backups()
     except OutlastError as error:
-        return [(State.BAD, error.message, None)]
-    return [] if there else [(State.NOTE, "there is no backup yet", "outlast backup")]
+        return [(CheckState.BAD, error.message, None)]
+    return [] if there else [(CheckState.NOTE, "there is no backup yet", "outlast backup")]

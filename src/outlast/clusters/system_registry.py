@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from outlast.config.cluster import System as Name
 from outlast.errors import UnavailableError
-from outlast.systems.kind import System
+from outlast.systems.system import System
 
 _NAMES: Final[tuple[str, ...]] = get_args(Name)
 

@@ -9,10 +9,10 @@ from outlast.errors import ConfigError
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.etcd_client import EtcdLog, EtcdRegisters, read_etcd_log
 from outlast.workloads.kafka_client import KafkaLog, read_kafka_log
+from outlast.workloads.protocol_client import Contents, ProtocolClient
 from outlast.workloads.raftlog_client import RaftlogRegisters
-from outlast.workloads.transport import Client, Contents
 
-CLIENTS: Final[Mapping[tuple[str, str], Callable[[WorkerConfig, int], Client]]] = {
+CLIENTS: Final[Mapping[tuple[str, str], Callable[[WorkerConfig, int], ProtocolClient]]] = {
     ("log", "kafka"): KafkaLog,
     ("log", "etcd"): EtcdLog,
     ("kv", "etcd"): EtcdRegisters,
@@ -27,7 +27,7 @@ READERS: Final[Mapping[tuple[str, str], Callable[[WorkerConfig], Awaitable[Conte
 """How the final read is made; a load without one is judged by its ops alone."""
 
 
-def client_for(config: WorkerConfig, number: int) -> Client:
+def client_for(config: WorkerConfig, number: int) -> ProtocolClient:
     """Return a worker's client of that number. Raises ConfigError when its protocol is not spoken here."""
     make = CLIENTS.get((config.workload, config.transport))
     if make is None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from outlast.clusters.failover_cost import failovers
-from outlast.clusters.foreign import Seen, describe
-from outlast.systems.postgres.survey import SeenSlot, SeenStandby, Survey
+from outlast.clusters.foreign_cluster import ServerSighting, describe
+from outlast.systems.postgres.inspection import SeenSlot, SeenStandby, Survey
 from outlast.systems.postgres.views import ServerView
 
 MIB = 1024**2
@@ -106,23 +106,29 @@ def test_the_worse_of_two_looks_counts() -> None:
 
 
 def test_no_standby_no_primary_and_two_primaries_are_told() -> None:
-    alone = describe(("a:1",), [Seen("a", 1, primary())], None)
+    alone = describe(("a:1",), [ServerSighting("a", 1, primary())], None)
     assert (alone.ready, alone.failover.to) == (True, None)
     assert "backups" in alone.failover.why
-    headless = describe(("b:1",), [Seen("b", 1, follower())], None)
+    headless = describe(("b:1",), [ServerSighting("b", 1, follower())], None)
     assert (headless.ready, headless.primary) == (False, None)
     assert "follow 10.0.0.1:5432" in headless.missing
-    split = describe(("a:1", "c:1"), [Seen("a", 1, primary()), Seen("c", 1, primary())], None)
+    split = describe(
+        ("a:1", "c:1"), [ServerSighting("a", 1, primary()), ServerSighting("c", 1, primary())], None
+    )
     assert not split.ready
     assert "several servers accept writes" in split.missing
     other = replace(follower(), system_id="8")
-    strangers = describe(("a:1", "b:1"), [Seen("a", 1, primary()), Seen("b", 1, other)], None)
+    strangers = describe(
+        ("a:1", "b:1"), [ServerSighting("a", 1, primary()), ServerSighting("b", 1, other)], None
+    )
     assert any("different clusters" in remark for remark in strangers.remarks)
 
 
 def test_a_standby_that_does_not_answer_is_shown_as_its_primary_sees_it() -> None:
     found = describe(
-        ("a:1", "b:1"), [Seen("a", 1, primary(standby("b", MIB))), Seen("b", 1, None, "refused")], None
+        ("a:1", "b:1"),
+        [ServerSighting("a", 1, primary(standby("b", MIB))), ServerSighting("b", 1, None, "refused")],
+        None,
     )
     assert {node.name: (node.state, node.healthy) for node in found.nodes} == {
         "a:1": ("running", True),
@@ -145,4 +151,6 @@ def test_a_standby_that_does_not_answer_is_shown_as_its_primary_sees_it() -> Non
     ],
 )
 def test_trouble_to_come_is_remarked(found: Survey, words: str) -> None:
-    assert any(words in remark for remark in describe(("a:1",), [Seen("a", 1, found)], None).remarks)
+    assert any(
+        words in remark for remark in describe(("a:1",), [ServerSighting("a", 1, found)], None).remarks
+    )

@@ -1,8 +1,8 @@
 """Clients that are no libpq: what one is, and which there are.
 
-A workload that names a ``route`` instead of sending SQL is driven by ``driver.py``, whose clients speak the protocol of
-that route's kind. A new protocol is one file with a ``Client`` (and a reader, where the load is read back at the end)
-and a line in ``transports.py``.
+A workload that names a ``route`` instead of sending SQL is driven by ``protocol_worker.py``, whose clients speak the
+protocol of that route's kind. A new protocol is one file with a ``ProtocolClient`` (and a reader, where the load is
+read back at the end) and a line in ``protocol_registry.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
     keep: bool = True
 
 
-class Client(Protocol):
+class ProtocolClient(Protocol):
     """One client: one op at a time."""
 
     async def connect(self) -> None:

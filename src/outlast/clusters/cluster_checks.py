@@ -13,9 +13,9 @@ from typing import Final
 
 import psycopg
 
-from outlast.clusters import examine_services
-from outlast.clusters.diagnosis import Diagnosis, State
-from outlast.clusters.examine_archive import archive
+from outlast.clusters import service_checks
+from outlast.clusters.archive_checks import archive
+from outlast.clusters.diagnosis import CheckState, Diagnosis
 from outlast.clusters.residue import take_census
 from outlast.systems.base import (
     Cluster,
@@ -49,11 +49,13 @@ async def examine(cluster: Cluster) -> list[Diagnosis]:
     found: list[Diagnosis] = []
     for name, look in EXAMINATIONS.items():
         wrong = await look(cluster, view)
-        found += [Diagnosis(name, *one) for one in wrong] or [Diagnosis(name, State.OK, "nothing is wrong")]
+        found += [Diagnosis(name, *one) for one in wrong] or [
+            Diagnosis(name, CheckState.OK, "nothing is wrong")
+        ]
     return found
 
 
-Wrong = tuple[State, str, str | None]
+Wrong = tuple[CheckState, str, str | None]
 
 
 async def _ports(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
@@ -67,7 +69,9 @@ async def _ports(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
             continue
         who = ", ".join(f"{_program(pid)} (pid {pid})" for pid in sorted(pids)) or "nobody"
         remedy = f"stop it, or restart the lab with --set ports.{port.name}=PORT"
-        wrong.append((State.BAD, f"port {port.port} of {port.name} is held by {who}, not by the lab", remedy))
+        wrong.append(
+            (CheckState.BAD, f"port {port.port} of {port.name} is held by {who}, not by the lab", remedy)
+        )
     return wrong
 
 
@@ -76,7 +80,9 @@ async def _consensus(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     away = [node.name for node in view.nodes if node.role is Role.MONITOR and not node.healthy]
     if away:
         said = f"the monitor {away[0]} does not answer: writes go on, and nobody can be promoted"
-        return [(State.BAD, said, f"outlast logs {away[0]}; outlast heal brings back what a fault stopped")]
+        return [
+            (CheckState.BAD, said, f"outlast logs {away[0]}; outlast heal brings back what a fault stopped")
+        ]
     members = [node for node in view.nodes if node.role is Role.DCS]
     down = [node.name for node in members if not node.healthy]
     if not down:
@@ -85,10 +91,12 @@ async def _consensus(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     names = ", ".join(down)
     if alive * 2 <= len(members):
         said = f"no quorum: {alive} of {len(members)} members answer, {names} not; nobody can be promoted"
-        return [(State.BAD, said, f"outlast logs {down[0]}; outlast heal brings back what a fault stopped")]
+        return [
+            (CheckState.BAD, said, f"outlast logs {down[0]}; outlast heal brings back what a fault stopped")
+        ]
     return [
         (
-            State.NOTE,
+            CheckState.NOTE,
             f"{names} does not answer; {alive} of {len(members)} are a majority",
             f"outlast logs {down[0]}",
         )
@@ -104,13 +112,13 @@ async def _leader(cluster: Cluster, view: ClusterView) -> list[Wrong]:
         holder = await _lock_holder(cluster)
         return [
             (
-                State.BAD,
+                CheckState.BAD,
                 f"no node accepts writes; {holder}; {why}",
                 "outlast failover --to NODE, once a node is healthy",
             )
         ]
     if standbys and all(name in obstacles for name in standbys):
-        return [(State.BAD, f"a failover is not possible: {why}", "outlast status; outlast logs NODE")]
+        return [(CheckState.BAD, f"a failover is not possible: {why}", "outlast status; outlast logs NODE")]
     return []
 
 
@@ -132,17 +140,21 @@ async def _nodes(cluster: Cluster, view: ClusterView) -> list[Wrong]:
             continue
         if node.state == MAINTENANCE:
             wrong.append(
-                (State.NOTE, f"{node.name} is out for maintenance", f"outlast maintenance {node.name} off")
+                (
+                    CheckState.NOTE,
+                    f"{node.name} is out for maintenance",
+                    f"outlast maintenance {node.name} off",
+                )
             )
             continue
         host = cluster.lab.hosts.get(node.name)  # none: a node that is being added or removed
         if host is None or not host.is_on:
-            wrong.append((State.BAD, f"the host of {node.name} is off", "outlast heal"))
+            wrong.append((CheckState.BAD, f"the host of {node.name} is off", "outlast heal"))
             continue
         logs = cluster.log_files(node.name) if isinstance(cluster, HasLogs) else {}
         words = "".join(f"\n--- {name} on {node.name}\n{last_lines(path, 4)}" for name, path in logs.items())
         wrong.append(
-            (State.BAD, f"{node.name} does not run: {node.state}{words}", f"outlast logs {node.name}")
+            (CheckState.BAD, f"{node.name} does not run: {node.state}{words}", f"outlast logs {node.name}")
         )
     return wrong
 
@@ -157,7 +169,7 @@ async def _replication(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     wrong: list[Wrong] = []
     for node in running:
         if reason := await _stall(cluster, node, later.node(node.name)):
-            wrong.append((State.BAD, f"{node.name}: {reason[0]}", reason[1]))
+            wrong.append((CheckState.BAD, f"{node.name}: {reason[0]}", reason[1]))
     return wrong
 
 
@@ -200,13 +212,13 @@ async def _data(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     except (psycopg.Error, OSError, TimeoutError) as error:
         return [
             (
-                State.NOTE,
+                CheckState.NOTE,
                 f"the tables could not be compared: {str(error).strip()}",
                 "try again while nobody writes",
             )
         ]
     return [
-        (State.BAD, f"{one.node} holds other rows than {view.primary}: {one.database}.{table}",
+        (CheckState.BAD, f"{one.node} holds other rows than {view.primary}: {one.database}.{table}",
          f"outlast reseed {one.node}")
         for one in compared
         for table in one.tables
@@ -219,7 +231,7 @@ async def _disk(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
     if usage.free >= DISK_BYTES_MIN:
         return []
     said = f"the disk of {cluster.lab.folder} is full: {usage.free // 1024**2} of {usage.total // 1024**2} MiB free"
-    return [(State.BAD, said, "free some; outlast ls runs lists what could go")]
+    return [(CheckState.BAD, said, "free some; outlast ls runs lists what could go")]
 
 
 EXAMINATIONS: Final[dict[str, Callable[[Cluster, ClusterView], Awaitable[Sequence[Wrong]]]]] = {
@@ -231,7 +243,7 @@ EXAMINATIONS: Final[dict[str, Callable[[Cluster, ClusterView], Awaitable[Sequenc
     "same data": _data,
     "disk full": _disk,
     "archive": archive,
-    **examine_services.EXAMINATIONS,
+    **service_checks.EXAMINATIONS,
 }
 
 

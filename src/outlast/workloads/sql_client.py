@@ -23,13 +23,13 @@ from outlast.history.op import NEVER
 from outlast.units import NS_PER_S
 from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.endpoints import Endpoints
+from outlast.workloads.endpoints import ServerEndpoints
 from outlast.workloads.outcome import error_text, is_local_commit
 
 STATEMENT_NAME: Final = b"op"
 
 
-class State(IntEnum):
+class ClientState(IntEnum):
     """Where a client is."""
 
     WAITING = 0
@@ -48,9 +48,9 @@ class Sockets:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self.poll = self._epoll.poll
-        self.clients: dict[int, Client] = {}
+        self.clients: dict[int, SqlClient] = {}
 
-    def watch(self, fd: int, events: int, client: Client) -> None:
+    def watch(self, fd: int, events: int, client: SqlClient) -> None:
         """Wait for events of fd from now on, in place of any other."""
         try:
             self._epoll.modify(fd, events)
@@ -69,7 +69,7 @@ class Sockets:
         self._epoll.close()
 
 
-class Client:
+class SqlClient:
     """One client: at most one connection, at most one op open.
 
     index: its number in the recorder. deadline_ns: when WAITING or PAUSED ends and CONNECTING, PREPARING and
@@ -104,14 +104,14 @@ class Client:
         self,
         index: int,
         calls: Iterator[Call],
-        endpoints: Endpoints,
+        endpoints: ServerEndpoints,
         config: WorkerConfig,
         statement: bytes,
         sockets: Sockets,
     ) -> None:
         self.index = index
         self.calls = calls
-        self.state = State.WAITING
+        self.state = ClientState.WAITING
         self.deadline_ns = 0
         self.pgconn: pq.abc.PGconn | None = None
         self._fd = -1
@@ -134,7 +134,7 @@ class Client:
     def connect(self, now_ns: int) -> None:
         """Start to connect to the host whose turn it is."""
         endpoint = self._endpoints.hosts[self._turn % len(self._endpoints.hosts)]
-        self.state = State.CONNECTING
+        self.state = ClientState.CONNECTING
         self.refused = False
         self.deadline_ns = now_ns + int(self._config.connect_timeout_s * NS_PER_S)
         try:
@@ -148,7 +148,7 @@ class Client:
 
     def on_setup_event(self, now_ns: int) -> bool:
         """Go on with connecting or preparing; return True once the client has become idle."""
-        if self.state == State.CONNECTING:
+        if self.state == ClientState.CONNECTING:
             return self._go_on_connecting(now_ns)
         return self._go_on_preparing(now_ns)
 
@@ -161,7 +161,7 @@ class Client:
             self.pgconn.notice_handler = self._on_notice
             if not self._config.prepared:
                 return self._become_idle()
-            self.state = State.PREPARING
+            self.state = ClientState.PREPARING
             self.pgconn.send_prepare(STATEMENT_NAME, self._statement)
             return False
         if status == pq.PollingStatus.FAILED:
@@ -187,7 +187,7 @@ class Client:
         return False
 
     def _become_idle(self) -> bool:
-        self.state = State.IDLE
+        self.state = ClientState.IDLE
         self.deadline_ns = NEVER
         self._tried = 0
         return True
@@ -195,7 +195,7 @@ class Client:
     def give_up(self, now_ns: int, reason: str) -> None:
         """Drop the connection and turn to the next host, after a pause once all hosts were tried."""
         self.last_error = " ".join(reason.split())
-        was_connecting = self.state in (State.CONNECTING, State.PREPARING)
+        was_connecting = self.state in (ClientState.CONNECTING, ClientState.PREPARING)
         self.drop()
         self._turn += 1
         self._tried += 1
@@ -207,12 +207,12 @@ class Client:
 
     def pause(self, now_ns: int) -> None:
         """Keep the connection but send nothing for a while: the server refused the op."""
-        self.state = State.PAUSED
+        self.state = ClientState.PAUSED
         self.deadline_ns = now_ns + self._pause_ns()
 
     def rest(self, until_ns: int) -> None:
         """Keep the connection and send nothing until then: the workload's own pause between ops."""
-        self.state = State.PAUSED
+        self.state = ClientState.PAUSED
         self.deadline_ns = until_ns
 
     def _pause_ns(self) -> int:
@@ -230,11 +230,11 @@ class Client:
             self.pgconn = None
         self.rows = self.error = None
         self.committed_locally = False
-        self.state = State.WAITING
+        self.state = ClientState.WAITING
         self.deadline_ns = 0
 
     def _on_notice(self, notice: pq.abc.PGresult) -> None:
-        if self.state == State.BUSY and is_local_commit(notice):
+        if self.state == ClientState.BUSY and is_local_commit(notice):
             self.committed_locally = True
 
     def _message(self) -> str:

@@ -1,4 +1,4 @@
-"""A worker whose clients are no libpq: the same two loops as ``worker.py`` in asyncio, over any ``Client``.
+"""A worker whose clients are no libpq: the same two loops as ``worker.py`` in asyncio, over any ``ProtocolClient``.
 
 What is recorded, when, and as what is as there: an op due that no client could take in time is recorded as not sent, a
 time-out leaves an op unknown and ends its connection, and in a closed loop each vain attempt to connect is a failed op.
@@ -21,21 +21,21 @@ from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import Call, Options
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.transport import Client, Reply
-from outlast.workloads.transports import client_for
+from outlast.workloads.protocol_client import ProtocolClient, Reply
+from outlast.workloads.protocol_registry import client_for
 
 STOP_POLL_S: Final = 0.05
 _TICK_S: Final = 0.01
 
 
-class Driver:
+class ProtocolWorker:
     """Drives the clients of one config. Raises ConfigError or HistoryError when it cannot start."""
 
     def __init__(self, config: WorkerConfig) -> None:
         if config.workload not in WORKLOADS:
             raise ConfigError(f"no such workload: {config.workload}", key="workload")
         self._config = config
-        self._clients: list[Client] = [client_for(config, number) for number in range(config.clients)]
+        self._clients: list[ProtocolClient] = [client_for(config, number) for number in range(config.clients)]
         self._recorder = Recorder(
             Path(config.ops_folder) / config.name,
             clients=config.processes,
@@ -137,7 +137,7 @@ class Driver:
                 raise
         return not self._over()
 
-    async def _op(self, number: int, client: Client) -> Reply:
+    async def _op(self, number: int, client: ProtocolClient) -> Reply:
         self._busy += 1
         try:
             call = next(self._calls[number])

@@ -1,6 +1,6 @@
 """What is wrong with what stands beside a cluster: proxies, balancers, exporters, and dashboards that stay empty.
 
-Parts of ``doctor --lab``; see clusters/examine.py.
+Parts of ``doctor --lab``; see clusters/cluster_checks.py.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from outlast.clusters import services
-from outlast.clusters.diagnosis import State
+from outlast.clusters import service_registry
+from outlast.clusters.diagnosis import CheckState
 from outlast.config.cluster import ServiceSpec
 from outlast.monitoring import prometheus
 from outlast.systems import http
 from outlast.systems.base import Cluster, ClusterView, Role
 from outlast.systems.postgres.server import last_lines
 
-Wrong = tuple[State, str, str | None]
+Wrong = tuple[CheckState, str, str | None]
 
 LOOK_TIMEOUT_S: Final = 3.0
 _SAMPLES: Final = 'count by (job) ({job!="", __name__!~"up|scrape_.*"})'
@@ -26,19 +26,19 @@ _SAMPLES: Final = 'count by (job) ({job!="", __name__!~"up|scrape_.*"})'
 
 async def beside(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     """A proxy, balancer or exporter that has a host and does not serve: with its own last words."""
-    shown = {one.name: one for one in await services.service_views(cluster)}
+    shown = {one.name: one for one in await service_registry.service_views(cluster)}
     shown |= {one.name: one for one in view.nodes if one.role is Role.BALANCER}
     wrong: list[Wrong] = []
     for name, one in shown.items():
         if one.healthy:
             continue
         if not cluster.lab.hosts[name].is_on:
-            wrong.append((State.BAD, f"the host of {name} is off", "outlast heal"))
+            wrong.append((CheckState.BAD, f"the host of {name} is off", "outlast heal"))
             continue
-        logs = services.log_files(cluster, name)
+        logs = service_registry.log_files(cluster, name)
         words = "".join(f"\n--- {log} on {name}\n{last_lines(path, 4)}" for log, path in logs.items())
         wrong.append(
-            (State.BAD, f"{name} does not serve{words}", "outlast heal starts it where it has ended")
+            (CheckState.BAD, f"{name} does not serve{words}", "outlast heal starts it where it has ended")
         )
     return wrong
 
@@ -60,7 +60,11 @@ async def _prometheus(cluster: Cluster, service: ServiceSpec) -> list[Wrong]:
         samples = await _ask(cluster, service, f"/api/v1/query?query={quote(_SAMPLES)}")
     except (OSError, ValueError) as error:
         return [
-            (State.BAD, f"{service.name} does not answer, so dashboards are empty: {error}", "outlast heal")
+            (
+                CheckState.BAD,
+                f"{service.name} does not answer, so dashboards are empty: {error}",
+                "outlast heal",
+            )
         ]
     wrong: list[Wrong] = []
     jobs: dict[str, bool] = {}
@@ -70,13 +74,15 @@ async def _prometheus(cluster: Cluster, service: ServiceSpec) -> list[Wrong]:
         jobs[job] = jobs.get(job, False) or waits
         if target["health"] == "down":
             said = f"{service.name} gets nothing from {place}: {target.get('lastError', '')}"
-            wrong.append((State.BAD, f"{said}; its panels stay empty", f"{logs}; outlast heal"))
+            wrong.append((CheckState.BAD, f"{said}; its panels stay empty", f"{logs}; outlast heal"))
     if not jobs:
-        wrong.append((State.BAD, f"{service.name} has nothing to ask, so dashboards are empty", logs))
+        wrong.append((CheckState.BAD, f"{service.name} has nothing to ask, so dashboards are empty", logs))
     filled = {row["metric"].get("job") for row in samples.get("result", ())}
     for job, waits in jobs.items():
         if job not in filled and not waits and not wrong:
-            wrong.append((State.BAD, f"{service.name} has no figures of {job}: its panels stay empty", logs))
+            wrong.append(
+                (CheckState.BAD, f"{service.name} has no figures of {job}: its panels stay empty", logs)
+            )
     return wrong
 
 

@@ -25,7 +25,7 @@ FOLDER: Final = "pg-bin"
 
 PG_CTL: Final = """\
 #!/bin/sh
-# pg_ctl for pg_autoctl: before a server in recovery is promoted, its standby.signal is put back. See mend.py.
+# pg_ctl for pg_autoctl: before a server in recovery is promoted, its standby.signal is put back.
 real=%s
 for word in "$@"; do
     case $before in -D | --pgdata) data=$word ;; esac
@@ -42,7 +42,7 @@ exec "$real/pg_ctl" "$@"
 
 POSTGRES: Final = """\
 #!/bin/sh
-# postgres for pg_autoctl: a standby that fetches missing WAL is started without a recovery target. See mend.py.
+# postgres for pg_autoctl: a standby that fetches missing WAL is started without a recovery target.
 real=%s
 for word in "$@"; do
     case $before in -D) data=$word ;; esac
