@@ -6,14 +6,19 @@ function, node and error are dictionaries, what is unknown is null, and a comple
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import nanoarrow as na
 import numpy as np
-import pyarrow as pa
+from arro3.core import Array, Table
+from arro3.io import read_ipc, write_ipc
+from nanoarrow.c_array import CArray, CArrayView
 
 from outlast.errors import HistoryError
 from outlast.files import atomic_path
+from outlast.history import arrow
 from outlast.history.op import NEVER, NONE, Ops
 
 _BATCH_OPS: Final = 1 << 17
@@ -31,58 +36,54 @@ _NAMED: Final = {"f": np.int16, "node": np.int16, "error": np.int32}
 
 def write_ops(path: Path, ops: Ops) -> None:
     """Write ops to a file that is there whole or not at all. Raises HistoryError when that fails."""
-    columns: dict[str, pa.Array] = {name: pa.array(getattr(ops, name)) for name in _PLAIN}
-    for name, absent in _NULLABLE.items():
-        column = getattr(ops, name)
-        columns[name] = pa.array(column, mask=column == absent)
-    for name in _NAMED:
-        codes, names = getattr(ops, name), list(getattr(ops, f"{name}_names"))
-        columns[name] = pa.DictionaryArray.from_arrays(
-            pa.array(codes, mask=codes < 0), pa.array(names, pa.string())
-        )
-    columns["payload"] = (
-        pa.nulls(len(ops), pa.string()) if ops.payload is None else pa.array(ops.payload, pa.string())
-    )
-    batch = pa.record_batch(columns)
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    named = {name: arrow.labels(getattr(ops, name), getattr(ops, f"{name}_names")) for name in _NAMED}
+    starts = range(0, max(1, len(ops)), _BATCH_OPS)  # an empty batch too: it holds the names
+    batches = [arrow.record_batch(_columns(ops, named, slice(start, start + _BATCH_OPS))) for start in starts]
     try:
-        with (
-            atomic_path(path) as new,
-            pa.OSFile(str(new), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema, options=options) as writer,
-        ):
-            for start in range(0, max(1, len(ops)), _BATCH_OPS):  # an empty one too: it holds the names
-                writer.write_batch(batch.slice(start, _BATCH_OPS))
-    except OSError as error:
+        with atomic_path(path) as new:
+            write_ipc(Table.from_batches(batches), new, compression="zstd")
+    except Exception as error:  # arro3 raises no narrower class
         raise HistoryError(f"cannot be written: {error}", file=str(path)) from error
+
+
+def _columns(ops: Ops, named: dict[str, Array], rows: slice) -> dict[str, CArray | Array]:
+    columns: dict[str, CArray | Array] = {name: arrow.numbers(getattr(ops, name)[rows]) for name in _PLAIN}
+    for name, absent in _NULLABLE.items():
+        column = getattr(ops, name)[rows]
+        columns[name] = arrow.numbers(column, column == absent)
+    count = len(ops.process[rows])
+    columns |= {name: array.slice(rows.start, count) for name, array in named.items()}
+    columns["payload"] = arrow.null_texts(count) if ops.payload is None else arrow.texts(ops.payload[rows])
+    return columns
 
 
 def load_ops(path: Path) -> Ops:
     """Return the ops of a file that ``write_ops`` wrote. Raises HistoryError naming the file."""
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            table = reader.read_all().combine_chunks()
-        return _ops(table)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        batches = [na.c_array(batch) for batch in read_ipc(path)]
+        return _ops([arrow.fields(batch) for batch in batches])
+    except Exception as error:  # arro3 raises no narrower class
         raise HistoryError(f"cannot be read as stored ops: {error}", file=str(path)) from error
 
 
-def _ops(table: pa.Table) -> Ops:
+def _ops(batches: list[dict[str, CArrayView]]) -> Ops:
     columns: dict[str, Any] = {}  # numpy arrays; mypy cannot tell which field each of them fills
-    names: dict[str, tuple[str, ...]] = {}
     for name, dtype in _PLAIN.items():
-        columns[name] = table.column(name).chunk(0).to_numpy(zero_copy_only=False).astype(dtype)
+        columns[name] = np.concatenate([arrow.column_of(batch[name]) for batch in batches]).astype(dtype)
     for name, absent in _NULLABLE.items():
-        columns[name] = table.column(name).chunk(0).fill_null(absent).to_numpy(zero_copy_only=False).copy()
+        columns[name] = np.concatenate([arrow.column_of(batch[name], absent) for batch in batches])
     for name, dtype in _NAMED.items():
-        column = table.column(name).chunk(0)
-        columns[name] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(dtype)
-        names[name] = tuple(column.dictionary.to_pylist())
-    payload = table.column("payload").chunk(0)
+        columns[name] = np.concatenate([arrow.column_of(batch[name], -1) for batch in batches]).astype(dtype)
+    names = {
+        name: tuple(text or "" for text in arrow.texts_of(batches[0][name].dictionary)) for name in _NAMED
+    }
+    payloads = [batch["payload"] for batch in batches]
     return Ops(
         **columns,
         f_names=names["f"],
         node_names=names["node"],
         error_names=names["error"],
-        payload=None if payload.null_count == len(payload) else payload.to_pylist(),
+        payload=None
+        if all(arrow.all_null(payload) for payload in payloads)
+        else [*chain.from_iterable(arrow.texts_of(payload) for payload in payloads)],
     )

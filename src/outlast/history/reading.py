@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+from nanoarrow import c_array_stream
+from nanoarrow.c_array import CArray, CArrayView
+from nanoarrow.ipc import InputStream
 
 from outlast.errors import HistoryError
+from outlast.history import arrow
 from outlast.history.op import NEVER, Ops, Outcome, event_positions
 from outlast.history.recorder import COLUMNS, ROW_COLUMNS
 from outlast.history.tail import NAMES_FILE, OPS_FILE, TAIL_FILE, Half, Rows, Tail, open_tail
@@ -175,35 +178,35 @@ def _read(path: Path) -> _Recording:
     parts = [part for part in parts if part.generation > len(batches)]
     for part in parts:
         part.rows["client"] += tail.first_process
+    views = [arrow.fields(batch) for batch in batches]
     columns = {
         name: np.concatenate(
-            [batch.column(name).to_numpy() for batch in batches] + [part.rows[row_name] for part in parts]
+            [arrow.column_of(view[name]) for view in views] + [part.rows[row_name] for part in parts]
         )
         for name, row_name in zip(COLUMNS, ROW_COLUMNS, strict=True)
     }
-    return _Recording(_names(path / NAMES_FILE), columns, _payloads(batches, parts))
+    return _Recording(_names(path / NAMES_FILE), columns, _payloads(views, parts))
 
 
-def _batches(path: Path) -> list[pa.RecordBatch]:
+def _batches(path: Path) -> list[CArray]:
     """Return the whole batches of a stream; one that was cut off is still in the tail."""
-    batches: list[pa.RecordBatch] = []
-    if not path.exists() or path.stat().st_size == 0:
+    batches: list[CArray] = []
+    if not path.exists():
         return batches
-    try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+    with path.open("rb") as source:
+        try:
+            stream = c_array_stream(InputStream.from_readable(source))
             while True:
-                batches.append(stream.read_next_batch())
-    except (StopIteration, pa.ArrowInvalid, OSError):
-        return batches
+                batches.append(stream.get_next())
+        except (StopIteration, RuntimeError):  # nanoarrow's errors are RuntimeErrors
+            return batches
 
 
-def _payloads(batches: list[pa.RecordBatch], parts: list[_Part]) -> list[str | None] | None:
-    columns = [batch.column("payload") for batch in batches]
-    if all(part.payloads is None for part in parts) and all(
-        column.null_count == len(column) for column in columns
-    ):
+def _payloads(views: list[dict[str, CArrayView]], parts: list[_Part]) -> list[str | None] | None:
+    columns = [view["payload"] for view in views]
+    if all(part.payloads is None for part in parts) and all(arrow.all_null(column) for column in columns):
         return None
-    stored = chain.from_iterable(column.to_pylist() for column in columns)
+    stored = chain.from_iterable(arrow.texts_of(column) for column in columns)
     newer = chain.from_iterable(part.payloads or [None] * len(part.rows) for part in parts)
     return [*stored, *newer]
 

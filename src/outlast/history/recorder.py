@@ -14,14 +14,17 @@ from __future__ import annotations
 import json
 import os
 import struct
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import nanoarrow as na
 import numpy as np
-import pyarrow as pa
+from nanoarrow.ipc import StreamWriter
 
 from outlast.errors import HarnessError, HistoryError
+from outlast.history import arrow
 from outlast.history.op import Outcome
 from outlast.history.tail import (
     COMPLETION_AT,
@@ -42,9 +45,9 @@ from outlast.history.tail import (
 
 ROW_COLUMNS: Final = ("client", "f", "key", "value", "invoke_ns", "complete_ns", "lsn", "tag")
 COLUMNS: Final = ("process", *ROW_COLUMNS[1:])
-SCHEMA: Final = pa.schema(
-    [(name, pa.int32() if name in ("process", "f", "tag") else pa.int64()) for name in COLUMNS]
-    + [("payload", pa.string())]
+SCHEMA: Final = na.struct(
+    {name: arrow.TYPES["int32" if name in ("process", "f", "tag") else "int64"] for name in COLUMNS}
+    | {"payload": na.string()}
 )
 ERROR_CHARS_MAX: Final = 200
 TAGS_MAX: Final = 4096
@@ -96,8 +99,8 @@ class Recorder:
                 folder / NAMES_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
             )
             self._tail = create_tail(folder / TAIL_FILE, half_rows, heap_bytes, first_process)
-            self._sink = pa.OSFile(str(folder / OPS_FILE), "wb")
-            self._writer = pa.ipc.new_stream(self._sink, SCHEMA)
+            self._sink = (folder / OPS_FILE).open("wb")
+            self._writer = StreamWriter.from_writable(self._sink)
         except OSError as error:
             raise HistoryError(f"cannot record there: {error.strerror or error}", file=str(folder)) from error
         self._functions: dict[str, int] = {}
@@ -183,7 +186,8 @@ class Recorder:
         if not self._failed:
             self._seal()
             self._writer.close()
-        self._sink.close()
+        with suppress(OSError) if self._failed else nullcontext():  # it tries to write that batch again
+            self._sink.close()
         os.close(self._names_fd)
 
     def __enter__(self) -> Recorder:
@@ -225,13 +229,13 @@ class Recorder:
         rows = np.flatnonzero(used["tag"])
         columns = {name: used[name][rows] for name in ROW_COLUMNS}
         process = columns.pop("client") + self._tail.first_process
-        texts = pa.nulls(len(rows), pa.string())
-        if payloads:
-            texts = pa.array([payloads.get(row) for row in rows.tolist()], pa.binary()).cast(pa.string())
-        arrays = [pa.array(column) for column in (process.astype(np.int32), *columns.values())]
+        arrays = [arrow.numbers(column) for column in (process.astype(np.int32), *columns.values())]
+        texts = (payloads.get(row) for row in rows.tolist())
+        arrays.append(arrow.texts(texts) if payloads else arrow.null_texts(len(rows)))
         try:
-            self._writer.write_batch(pa.record_batch([*arrays, texts], schema=SCHEMA))
-        except OSError as error:
+            self._writer.write_array(na.c_array_from_buffers(SCHEMA, len(rows), [None], children=arrays))
+            self._sink.flush()
+        except (OSError, RuntimeError) as error:  # nanoarrow's are RuntimeErrors, also for a full disk
             # No batch may follow one that is missing, since its place is its generation; both halves stay
             # whole.
             self._failed = True

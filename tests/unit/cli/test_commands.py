@@ -24,7 +24,7 @@ def test_every_command_of_a_module_is_in_the_table() -> None:
         assert names == {name for name, place in COMMANDS.items() if place == module}
 
 
-LIBRARIES = {"numpy", "pyarrow", "psycopg", "pydantic", "scipy", "patroni", "fastapi"}
+LIBRARIES = {"numpy", "nanoarrow", "arro3", "psycopg", "pydantic", "scipy", "patroni", "fastapi"}
 
 
 @pytest.mark.parametrize(

@@ -185,5 +185,5 @@ def test_the_exporter_imports_little() -> None:
         check=True,
         timeout=60,
     )
-    heavy = {"numpy", "pyarrow", "pydantic", "click", "rich", "ruamel", "scipy", "patroni"}
+    heavy = {"numpy", "nanoarrow", "arro3", "pydantic", "click", "rich", "ruamel", "scipy", "patroni"}
     assert not heavy & {name.split(".")[0] for name in done.stdout.split()}

@@ -44,7 +44,7 @@ def read_history(path: str | Path, format: str) -> History:
 
 
 def _read_store(path: Path) -> History:
-    # The store needs pyarrow, which takes a tenth of a second to import; foreign histories do without.
+    # The store needs Arrow, which takes a twentieth of a second to import; foreign histories do without.
     from importlib import import_module
 
     load: Callable[[Path], tuple[History, object]] = import_module("outlast.history.store").load_run

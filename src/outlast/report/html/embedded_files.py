@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import csv
 import gzip
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import csv
+from arro3.core import Array
+from arro3.io import write_csv
+from nanoarrow.c_array import CArray
 
 from outlast.checkers.writes import seconds_in
-from outlast.history.history import History
+from outlast.history import arrow
+from outlast.history.history import History, NodeObservation
 from outlast.history.op import I64, NONE, Outcome
 from outlast.report.html.series import OpTimes
 
@@ -51,27 +54,29 @@ def ops_file(history: History, times: OpTimes, moments_s: list[float]) -> Embedd
     ops = history.ops
     total, kept = len(ops), len(chosen)
     fate = np.where(times.lost[chosen], "lost", "")
-    columns = {
-        "op": pa.array(chosen),
-        "client": pa.array(ops.process[chosen]),
-        "invoked_ms": pa.array(np.round(times.start_s[chosen] * 1000, 3)),
-        "took_ms": pa.array(np.round(times.latency_s[chosen] * 1000, 3), from_pandas=True),
+    key, value = ops.key[chosen], ops.value[chosen]
+    took_ms = np.round(times.latency_s[chosen] * 1000, 3)
+    columns: dict[str, CArray | Array] = {
+        "op": arrow.numbers(chosen),
+        "client": arrow.numbers(ops.process[chosen]),
+        "invoked_ms": arrow.numbers(np.round(times.start_s[chosen] * 1000, 3)),
+        "took_ms": arrow.numbers(took_ms, np.isnan(took_ms)),
         "outcome": _named(ops.outcome[chosen], _OUTCOMES),
         "node": _named(ops.node[chosen], ops.node_names),
-        "timeline": pa.array(ops.timeline[chosen]),
-        "fate": pa.array(fate),
+        "timeline": arrow.numbers(ops.timeline[chosen]),
+        "fate": arrow.texts(fate.tolist()),
         "f": _named(ops.f[chosen], ops.f_names),
-        "key": pa.array(ops.key[chosen], mask=ops.key[chosen] == NONE),
-        "value": pa.array(ops.value[chosen], mask=ops.value[chosen] == NONE),
-        "lsn": pa.array(ops.lsn[chosen]),
+        "key": arrow.numbers(key, key == NONE),
+        "value": arrow.numbers(value, value == NONE),
+        "lsn": arrow.numbers(ops.lsn[chosen]),
         "error": _named(ops.error[chosen], tuple(" ".join(text.split()) for text in ops.error_names)),
     }
     if ops.payload is not None:
-        columns["payload"] = pa.array(
-            [(ops.payload[index] or "")[:PAYLOAD_CHARS_MAX] for index in chosen.tolist()], pa.string()
+        columns["payload"] = arrow.texts(
+            (ops.payload[index] or "")[:PAYLOAD_CHARS_MAX] for index in chosen.tolist()
         )
     sink = io.BytesIO()
-    csv.write_csv(pa.table(columns), sink, csv.WriteOptions(quoting_style="needed"))
+    write_csv(arrow.record_batch(columns), sink)
     which = f"all {total:,} operations" if kept == total else (
         f"{kept:,} of {total:,} operations: those that did not succeed or were lost, those around faults, and evenly "
         f"spaced others; the store has all"
@@ -81,16 +86,16 @@ def ops_file(history: History, times: OpTimes, moments_s: list[float]) -> Embedd
 
 def observations_file(history: History) -> EmbeddedFile:
     """Return the observations as CSV."""
-    fields = list(asdict(history.observations[0])) if history.observations else []
-    columns = {name: [getattr(one, name) for one in history.observations] for name in fields}
-    if fields:
-        columns["at_ns"] = [round(seconds_in(history, one.at_ns), 6) for one in history.observations]
-        columns = {("at_s" if name == "at_ns" else name): values for name, values in columns.items()}
-    sink = io.BytesIO()
-    if columns:
-        csv.write_csv(pa.table(columns), sink)
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    if history.observations:
+        names = [field.name for field in fields(NodeObservation)]
+        writer.writerow("at_s" if name == "at_ns" else name for name in names)
+        for observation in history.observations:
+            values = {name: getattr(observation, name) for name in names}
+            writer.writerow((values | {"at_ns": round(seconds_in(history, observation.at_ns), 6)}).values())
     about = f"{len(history.observations):,} observations of nodes and consensus store"
-    return embed("observations", "observations.csv", about, sink.getvalue())
+    return embed("observations", "observations.csv", about, lines.getvalue().encode())
 
 
 def _chosen(times: OpTimes, moments_s: list[float]) -> I64:
@@ -112,6 +117,5 @@ def _chosen(times: OpTimes, moments_s: list[float]) -> I64:
     return np.flatnonzero(chosen)
 
 
-def _named(codes: np.ndarray[tuple[int], np.dtype[np.integer]], names: tuple[str, ...]) -> pa.Array:
-    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), pa.string())).dictionary_decode()
+def _named(codes: np.ndarray[tuple[int], np.dtype[np.integer]], names: tuple[str, ...]) -> CArray:
+    return arrow.texts(names[code] if code >= 0 else None for code in codes.tolist())
