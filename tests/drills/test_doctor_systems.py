@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from labs import lab_up
+from skips import require
 
 from outlast.clusters import lifecycle
 from outlast.clusters.cluster_checks import examine
@@ -27,8 +28,7 @@ LAB = "watched"
 def watched(_session_state: Path) -> Iterator[str]:
     """A pg_auto_failover with its monitor, an exporter and Prometheus."""
     for program in ("pg_autoctl", "prometheus"):
-        if reason := missing(program):
-            pytest.skip(reason)
+        require(missing(program))
     spec = with_monitoring(load_cluster("pg_auto_failover", ["profile=fast", "ports={}", "nodes=2"]))
     with lab_up(_session_state, LAB, spec) as name:
         yield name
@@ -86,8 +86,7 @@ async def test_a_dead_monitor_and_an_empty_dashboard_are_found_and_a_healthy_clu
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["streaming", "pgpool"])
 async def test_a_healthy_cluster_of_another_system_has_nothing(system: str) -> None:
-    if system == "pgpool" and (reason := missing("pgpool")):
-        pytest.skip(reason)
+    require(missing("pgpool") if system == "pgpool" else None)
     spec = load_cluster(system, ["profile=fast"])
     async with lifecycle.temporary(spec, f"well-{system}", lambda _words: None, keep=False) as up:
         await well(up.cluster)
@@ -95,8 +94,7 @@ async def test_a_healthy_cluster_of_another_system_has_nothing(system: str) -> N
 
 @pytest.mark.slow
 async def test_a_dead_balancer_is_found() -> None:
-    if reason := missing("pgpool"):
-        pytest.skip(reason)
+    require(missing("pgpool"))
     spec = load_cluster("pgpool", ["profile=fast"])
     async with lifecycle.temporary(spec, "dead-balancer", lambda _words: None, keep=False) as up:
         host = up.cluster.lab.hosts["pgpool"]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from labs import lab_up
-
-pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
+from skips import require, unless
 
 from outlast.checkers.base import Verdict
 from outlast.clusters import lifecycle
@@ -108,14 +107,13 @@ def test_registers_are_linearizable_while_the_leader_is_cut_off(lab: str, tmp_pa
 def test_the_same_holds_for_etcd(text: str, choice: str, tmp_path: Path) -> None:
     from outlast.clusters.system_registry import system
 
-    if reason := system("etcd").available(load_cluster("etcd", [f"etcd={choice}"])):
-        pytest.skip(reason)
+    require(system("etcd").available(load_cluster("etcd", [f"etcd={choice}"])))
     outcome = asyncio.run(_on_new_lab(text, "etcd", tmp_path / f"etcd-{choice}.yaml", f"etcd={choice}"))
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(disks.unavailable() is not None, reason=str(disks.unavailable()))
+@unless(disks.unavailable())
 @pytest.mark.parametrize("fsync", ["on", "off"])
 def test_power_loss_loses_messages_only_where_nothing_was_synced(fsync: str, tmp_path: Path) -> None:
     file = tmp_path / f"power-{fsync}.yaml"
@@ -129,7 +127,7 @@ def test_power_loss_loses_messages_only_where_nothing_was_synced(fsync: str, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(disks.unavailable() is not None, reason=str(disks.unavailable()))
+@unless(disks.unavailable())
 @pytest.mark.parametrize("fault", ["disk_full", "disk_read_only"])
 def test_a_member_whose_disk_takes_nothing_costs_no_message(fault: str, tmp_path: Path) -> None:
     text = POWER.replace("power_loss, on: all, heal: 1s", f"{fault}, on: one-standby, heal: 3s")

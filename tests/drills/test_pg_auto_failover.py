@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from labs import lab_up
+from skips import unless
 from tests.drills.conftest import Runner
 
 from outlast.checkers.base import Verdict
@@ -30,7 +31,7 @@ def _reason() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(_reason()), reason=_reason() or "never")
+pytestmark = unless(_reason())
 
 LOST_PRIMARY = """
 name: lost-primary

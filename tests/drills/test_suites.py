@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from program import outlast
+from skips import require
 
 from outlast.checkers.base import Verdict
 from outlast.errors import UnavailableError
@@ -95,8 +96,7 @@ def _missing(system: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "system"), SUITES)
 def test_a_suite_passes(name: str, system: str) -> None:
-    if reason := _missing(system):
-        pytest.skip(reason)
+    require(_missing(system))
     done = outlast("suite", name, "--system", system, "--profile", "fast", "--json", timeout_s=900)
     assert done.code == 0, done.out or done.err
 

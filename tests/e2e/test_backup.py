@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from program import USERS, Done, outlast
+from skips import needs
 
-from outlast.systems.programs import missing
-
-pytestmark = pytest.mark.skipif(missing("pgbackrest") is not None, reason=str(missing("pgbackrest")))
+pytestmark = needs("pgbackrest")
 
 BACKUP = ("--set", "backup=on")
 QUICK = ("--set", "duration=16s", "--set", "workload.append.rate=200/s", "--seed", "3", "--json")

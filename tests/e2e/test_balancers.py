@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from program import Done, outlast
+from skips import needs
 
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.pgpool.system import TOOLS
 from outlast.systems.postgres.install import find
-from outlast.systems.programs import missing
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SIMPLE, PRODUCTION = EXAMPLES / "pgbalancer_cluster_simple.json", EXAMPLES / "pgbalancer_cluster.json"
 
-needs_pgpool = pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missing(*TOOLS)))
+needs_pgpool = needs(*TOOLS)
 
 
 def manager(*words: str) -> Done:

@@ -39,7 +39,6 @@ def test_a_scenario_that_does_not_exist_is_bad_usage() -> None:
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("system", ["raftlog", "etcd"])
 def test_a_system_without_sql_gets_a_load_and_faults_of_its_own(system: str, tmp_path: Path) -> None:
-    pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
     words = ("chaos", "--system", system, "--duration", "30", "--seed", "7", "--log", str(tmp_path), "--json")
     ran = outlast(*words, timeout_s=180)
     assert ran.json["verdict"] == "pass", (ran.err, ran.json["drills"][0]["checks"])

@@ -64,7 +64,6 @@ either = pytest.mark.parametrize("system", ["raftlog", "etcd"])
 
 @either
 def test_members_come_up_hand_over_and_go_without_a_trace(system: str) -> None:
-    pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
     up = outlast("up", system, "--json")
     assert up.code == 0, up.err
     assert [node["role"] for node in up.json["nodes"]].count("primary") == 1

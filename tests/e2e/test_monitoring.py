@@ -18,16 +18,13 @@ from typing import Any
 
 import pytest
 from program import command, outlast
+from skips import needs
 
 from outlast.monitoring.grafana.catalogue import DASHBOARDS
-from outlast.systems.programs import missing
 
 pytestmark = [
     pytest.mark.timeout(280),
-    pytest.mark.skipif(
-        missing("prometheus", "prometheus-alertmanager") is not None,
-        reason=str(missing("prometheus", "prometheus-alertmanager")),
-    ),
+    needs("prometheus", "prometheus-alertmanager"),
 ]
 SCRAPE_S = 1.0
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from program import Done, command, outlast
-
-from outlast.systems.programs import missing
+from skips import needs
 
 
 @pytest.fixture
@@ -117,7 +116,7 @@ def test_settings_change_on_every_node_and_go_back_when_one_does_not_take_them(l
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(missing("pg_autoctl") is not None, reason=str(missing("pg_autoctl")))
+@needs("pg_autoctl")
 def test_pg_auto_failover_lets_nodes_go_whether_they_run_or_not() -> None:
     up = outlast("up", "pg_auto_failover", "--profile", "fast", "--set", "ports={}", "--set", "services=[]")
     assert up.code == 0, up.err

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 from program import outlast
 
-pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
-
 from raftlog.testing.local_cluster import LocalCluster
 
 

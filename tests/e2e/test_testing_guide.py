@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from program import outlast
 
-pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
-
 from raftlog.testing.local_cluster import LocalCluster
 
 GUIDE = Path(__file__).parents[2] / "docs" / "testing-guide.md"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from program import outlast
+from skips import needs, require
 
 from outlast.monitoring.grafana.catalogue import DASHBOARDS
 from outlast.monitoring.grafana.model import Dashboard
@@ -17,10 +18,7 @@ from outlast.systems.programs import missing
 
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        missing("prometheus", "prometheus-alertmanager") is not None,
-        reason=str(missing("prometheus", "prometheus-alertmanager")),
-    ),
+    needs("prometheus", "prometheus-alertmanager"),
 ]
 NEEDS = {"pg_auto_failover": "pg_autoctl", "haproxy": "haproxy", "pgpool": "pgpool"}
 LABS = {"haproxy": "services: [{name: haproxy, kind: haproxy}]"}
@@ -56,8 +54,7 @@ def ask(port: int, query: str) -> bool:
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.file)
 def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, tmp_path: Path) -> None:
-    if (lack := missing(*[NEEDS[board.system]] if board.system in NEEDS else [])) is not None:
-        pytest.skip(lack)
+    require(missing(*[NEEDS[board.system]] if board.system in NEEDS else []))
     what = lab_file(board.system, tmp_path)
     up = outlast("up", what, "--with", "monitoring", "--name", "panels", "--set", "ports={}", "--json")
     assert up.code == 0, up.err
@@ -83,8 +80,7 @@ def test_every_panel_shows_something_on_the_system_it_is_for(board: Dashboard, t
     "system", ["patroni-3dcs", "pg_auto_failover", "streaming", "pgpool", "etcd", "raftlog"]
 )
 def test_every_alert_fires_on_its_cause_in_time_and_none_without(system: str) -> None:
-    if (lack := missing(*[NEEDS[system]] if system in NEEDS else [])) is not None:
-        pytest.skip(lack)
+    require(missing(*[NEEDS[system]] if system in NEEDS else []))
     done = outlast("drill", "alerts", "--system", system, "--profile", "fast", "--json", timeout_s=600)
     assert done.code == 0, done.out or done.err
     rows = done.json["alerts"]

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from program import outlast
 
-pytest.importorskip("kio", reason="the optional extra raftlog is not installed")
-
 SEEDS = int(os.environ.get("OUTLAST_SEEDS", "50"))
 FIRST = int(os.environ.get("OUTLAST_FIRST_SEED", "1"))
 

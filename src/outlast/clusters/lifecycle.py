@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from outlast import pace
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters.residue import find_residue, take_census
 from outlast.clusters.service_registry import SERVICES, start_services
@@ -28,6 +29,7 @@ from outlast.files import write_atomic
 from outlast.hosts.netns import clocks, disks
 from outlast.hosts.netns.lab import NetnsLab, bound
 from outlast.hosts.state import labs_folder, state_folder
+from outlast.pace import scaled_deadline_ns
 from outlast.systems import credentials
 from outlast.systems.base import Cluster, Progress
 from outlast.systems.postgres.backup import FOLDER as ARCHIVE
@@ -114,6 +116,8 @@ async def bring_up(
             f"there is a lab {name} already", hint=f"outlast down --lab {name}, or choose another --name"
         )
     _check_ports(spec)
+    if pace.factor() > 1:
+        progress(pace.describe())
     start = now_ns()
     nodes = [node.name for node in spec.nodes]
     lab = await NetnsLab.create(
@@ -259,7 +263,7 @@ async def take_down(name: str) -> Removal:
     ]
     await lab.destroy()
     residue = find_residue(census)
-    deadline = now_ns() + int(GONE_TIMEOUT_S * 1e9)
+    deadline = scaled_deadline_ns(GONE_TIMEOUT_S)
     while residue and now_ns() < deadline:  # the kernel takes namespaces apart after their last process
         await asyncio.sleep(0.01)
         residue = find_residue(census)

@@ -22,6 +22,7 @@ from outlast.errors import ClusterError
 from outlast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from outlast.history.reading import read_ops
 from outlast.history.store import RECORDINGS, RunDocument, save_run
+from outlast.pace import scaled
 from outlast.report.findings import finding_document
 from outlast.routes.registry import own_route
 from outlast.run.checks import make_checkers
@@ -113,7 +114,8 @@ async def conclude(
     model = cluster.model
     checkers = make_checkers(drill, model.outage_s, len(about.plan), _priorities(shape), model.relink_s)
     findings = [
-        await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
+        await asyncio.to_thread(run_checker, checker, history, scaled(CHECK_TIMEOUT_S))
+        for checker in checkers
     ]
     if trouble:
         findings.append(Finding("recovery", Verdict.FAIL, trouble))
@@ -156,7 +158,7 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     relink_s = float(str(document.notes.get("relink_s", 0.0)))  # runs of older versions have none
     priorities = _priorities(document.cluster)
     checkers = make_checkers(drill, float(str(model_s)), len(document.plan), priorities, relink_s)
-    findings = [run_checker(checker, history, CHECK_TIMEOUT_S) for checker in checkers]
+    findings = [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in checkers]
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
     kept = [finding for finding in document.findings if finding["name"] not in made]

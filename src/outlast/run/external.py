@@ -20,6 +20,7 @@ from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON, FinalRead, History
 from outlast.history.reading import live_counts, read_ops
 from outlast.history.store import RECORDINGS, RunDocument, save_run
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.report.findings import finding_document
 from outlast.run.checks import make_checkers
 from outlast.run.conclude import CHECK_TIMEOUT_S, Outcome
@@ -93,7 +94,8 @@ async def load_external(
     )
     checkers = make_checkers(drill, duration_s, 0)
     findings = [
-        await asyncio.to_thread(run_checker, checker, history, CHECK_TIMEOUT_S) for checker in checkers
+        await asyncio.to_thread(run_checker, checker, history, scaled(CHECK_TIMEOUT_S))
+        for checker in checkers
     ]
     notes: dict[str, JSON] = {
         "title": drill.title,
@@ -151,10 +153,10 @@ async def _reach(config: WorkerConfig) -> None:
     except ConfigError as error:
         raise ConfigError(error.reason, key="--bootstrap", hint="HOST:PORT, several with commas") from error
     words = ""
-    deadline = now_ns() + int(CONNECT_TIMEOUT_S * 1e9)
+    deadline = scaled_deadline_ns(CONNECT_TIMEOUT_S)
     while now_ns() < deadline:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S / 2):
+            async with asyncio.timeout(scaled(CONNECT_TIMEOUT_S) / 2):
                 await client.connect()
         except (OSError, TimeoutError) as error:
             words = str(error) or "no answer"
@@ -175,11 +177,13 @@ async def _drive(config: WorkerConfig, folder: Path, duration_s: float) -> int:
             sys.executable, "-m", "outlast.workloads.worker", str(path), stdout=out, stderr=out
         )
     try:
-        deadline = now_ns() + int(FIRST_ACK_TIMEOUT_S * 1e9)
+        deadline = scaled_deadline_ns(FIRST_ACK_TIMEOUT_S)
         while not any(counts.ok for counts in live_counts(folder / RECORDINGS)):
             if now_ns() > deadline or process.returncode is not None:
                 raise ClusterError(
-                    f"nothing was acknowledged in {FIRST_ACK_TIMEOUT_S:g} s; {last_lines(log)}".rstrip("; ")
+                    f"nothing was acknowledged in {scaled(FIRST_ACK_TIMEOUT_S):g} s; {last_lines(log)}".rstrip(
+                        "; "
+                    )
                 )
             await asyncio.sleep(POLL_S)
         start_ns = now_ns()
@@ -189,7 +193,7 @@ async def _drive(config: WorkerConfig, folder: Path, duration_s: float) -> int:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(config.drain_s + STOP_MARGIN_S):
+                async with asyncio.timeout(config.drain_s + scaled(STOP_MARGIN_S)):
                     await process.wait()
             except TimeoutError:
                 process.kill()
@@ -200,7 +204,7 @@ async def _read(config: WorkerConfig) -> Contents:
     words = ""
     for _ in range(3):
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
+            async with asyncio.timeout(scaled(READ_TIMEOUT_S)):
                 return await read_back(replace(config, name="read"))
         except (OSError, TimeoutError) as error:
             words = str(error) or "no answer in time"

@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 import psycopg
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.errors import ClusterError
 from outlast.history.history import FinalRead, NodeContent
 from outlast.history.op import I64
 from outlast.history.soak_rows import ROWS
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.views import Connection, server_view, timeline_starts
 from outlast.workloads.base import Audited, Workload, content_sql, text_content_sql
@@ -91,7 +92,7 @@ async def _strays(
 
 async def _connect(cluster: Cluster, node: str) -> Connection:
     assert isinstance(cluster, HasServers)
-    return await cluster.connect(node, database=cluster.spec.database, timeout_s=READ_TIMEOUT_S)
+    return await cluster.connect(node, database=cluster.spec.database, timeout_s=scaled(READ_TIMEOUT_S))
 
 
 async def values_of(connection: Connection, query: str) -> I64:
@@ -110,7 +111,7 @@ async def _content(
     cluster: Cluster, node: str, lsn: int, timeline: int, tables: Sequence[str]
 ) -> NodeContent | None:
     """Return what a node holds once it has replayed up to lsn on timeline; None when it does not get there."""
-    deadline = deadline_ns(CATCH_UP_TIMEOUT_S)
+    deadline = scaled_deadline_ns(CATCH_UP_TIMEOUT_S)
     while now_ns() < deadline:
         try:
             connection = await _connect(cluster, node)

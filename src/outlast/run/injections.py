@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from outlast.clock import deadline_ns, now_ns, seconds_between, seconds_until
+from outlast.clock import now_ns, seconds_between, seconds_until
 from outlast.errors import ClusterError, OutlastError
 from outlast.faults import journal
 from outlast.faults.base import Fault, Injection
 from outlast.faults.targets import resolve
 from outlast.history.history import JSON, FaultRecord
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.base import Cluster
 
 POLL_S: Final = 0.1
@@ -124,7 +125,7 @@ class Injections:
             await asyncio.sleep(POLL_S)
 
     async def _prove(self, one: Open) -> None:
-        deadline = deadline_ns(EFFECT_TIMEOUT_S)
+        deadline = scaled_deadline_ns(EFFECT_TIMEOUT_S)
         while True:
             try:
                 effect = await one.fault.effective(self._cluster, one.injection)
@@ -141,7 +142,7 @@ class Injections:
     async def _heal_now(self, one: Open) -> None:
         self.records[one.place] = replace(self.records[one.place], healing_ns=now_ns())
         try:
-            async with asyncio.timeout(HEAL_TIMEOUT_S):
+            async with asyncio.timeout(scaled(HEAL_TIMEOUT_S)):
                 await journal.heal(one.fault, self._cluster, one.injection)
         except (OutlastError, OSError, TimeoutError) as error:
             record = self.records[one.place]

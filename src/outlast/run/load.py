@@ -13,12 +13,13 @@ from typing import Final
 
 import psycopg
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.config import ClusterSpec, NodeSpec, WorkloadSpec
 from outlast.errors import ClusterError, HarnessError, HostError, UnavailableError
 from outlast.history.reading import live_counts
 from outlast.hosts.base import Host, Process, Program
 from outlast.hosts.state import runs_folder
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.routes.registry import carries_prepared, route
 from outlast.run.program_files import bring
 from outlast.run.routed_load import routed_configs
@@ -107,10 +108,10 @@ class Load:
             await host.signal(signal.SIGTERM, pids=[worker.process.pid])
         for worker in self._workers:
             try:
-                await worker.process.wait(worker.config.drain_s + STOP_MARGIN_S)
+                await worker.process.wait(worker.config.drain_s + scaled(STOP_MARGIN_S))
             except TimeoutError:
                 await host.signal(signal.SIGKILL, pids=[worker.process.pid])
-                await worker.process.wait(STOP_MARGIN_S)
+                await worker.process.wait(scaled(STOP_MARGIN_S))
         self._workers.clear()
 
     async def usage(self) -> Mapping[str, Usage]:
@@ -149,11 +150,11 @@ class Load:
         database, user = cluster.spec.database, cluster.spec.user
         try:
             if isinstance(workload, NeedsSuperuser):
-                above = await cluster.connect(primary, database=database, timeout_s=SETUP_TIMEOUT_S)
+                above = await cluster.connect(primary, database=database, timeout_s=scaled(SETUP_TIMEOUT_S))
                 async with above:
                     await _execute(above, workload.superuser_setup)
             connection = await cluster.connect(
-                primary, database=database, user=user, timeout_s=SETUP_TIMEOUT_S
+                primary, database=database, user=user, timeout_s=scaled(SETUP_TIMEOUT_S)
             )
             async with connection:
                 await _execute(connection, workload.setup)
@@ -243,7 +244,7 @@ class Load:
         self._workers.append(_Worker(config, process))
 
     async def _first_acks(self, host: Host) -> None:
-        deadline = deadline_ns(FIRST_ACK_TIMEOUT_S)
+        deadline = scaled_deadline_ns(FIRST_ACK_TIMEOUT_S)
         following = [worker for worker in self._workers if "-at-" not in worker.config.name]
         while True:
             acked = {counts.worker for counts in live_counts(self._ops_folder) if counts.ok}
@@ -253,7 +254,7 @@ class Load:
             if now_ns() > deadline:
                 words = last_lines(host.folder / f"log/{late[0]}.log")
                 raise ClusterError(
-                    f"the load {late[0]} had no write acknowledged in {FIRST_ACK_TIMEOUT_S:g} s"
+                    f"the load {late[0]} had no write acknowledged in {scaled(FIRST_ACK_TIMEOUT_S):g} s"
                     + (f"; it says:\n{words}" if words else "")
                 )
             await asyncio.sleep(POLL_S)

@@ -14,6 +14,7 @@ from outlast.config import DrillSpec
 from outlast.errors import ConfigError, OutlastError, UnavailableError
 from outlast.faults.mistake import NAME as MISTAKE
 from outlast.history.history import JSON, FaultRecord, RestoredRead
+from outlast.pace import scaled
 from outlast.run.final_read import READ_TIMEOUT_S, values_of
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.backup import RecoveryTarget
@@ -53,7 +54,7 @@ async def restored_read(
             assert isinstance(cluster, HasServers)
             database = cluster.spec.database
             async with await cluster.connect(
-                found.name, database=database, timeout_s=READ_TIMEOUT_S
+                found.name, database=database, timeout_s=scaled(READ_TIMEOUT_S)
             ) as connection:
                 values = {name: await values_of(connection, query) for name, query in _queries(drill).items()}
     except (OutlastError, psycopg.Error, OSError, TimeoutError) as error:

@@ -11,12 +11,13 @@ from typing import Final
 
 import numpy as np
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.config import WorkloadSpec
 from outlast.errors import ClusterError, UnavailableError
 from outlast.history.history import FinalRead, NodeContent
 from outlast.history.op import I64
 from outlast.hosts.base import Host, Program
+from outlast.pace import scaled_deadline_ns
 from outlast.systems.base import Cluster, HasContents, HasPrimary, HasRoutes, RouteView
 from outlast.workloads.base import Workload
 from outlast.workloads.config import WorkerConfig
@@ -131,7 +132,7 @@ async def _read_back(config: WorkerConfig, host: Host, folder: Path) -> Mapping[
 
 
 async def _content(cluster: HasContents, node: str, position: int) -> NodeContent | None:
-    deadline = deadline_ns(CATCH_UP_TIMEOUT_S)
+    deadline = scaled_deadline_ns(CATCH_UP_TIMEOUT_S)
     while now_ns() < deadline:
         found = await cluster.content(node, position)
         if found is not None:

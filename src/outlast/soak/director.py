@@ -16,6 +16,7 @@ from outlast.config import DrillSpec, WorkloadSpec
 from outlast.errors import ClusterError, OutlastError
 from outlast.history.history import JSON, FaultRecord, History
 from outlast.history.store import RECORDINGS
+from outlast.pace import scaled
 from outlast.run.conclude import About, Outcome, Seen, conclude, recover
 from outlast.run.drill import check_drill, operated
 from outlast.run.live_feed import LiveFeed, announced
@@ -286,7 +287,7 @@ class Director:
             await asyncio.shield(self._load.stop())
         await self._validator.close()
         try:
-            async with asyncio.timeout(PUT_BACK_S):
+            async with asyncio.timeout(scaled(PUT_BACK_S)):
                 await self._rotation.put_back()
         except (ClusterError, TimeoutError) as error:
             left = ", ".join(self._rotation.borrowed)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.errors import ClusterError, OutlastError
 from outlast.history.history import FaultRecord
+from outlast.pace import scaled_deadline_ns
 from outlast.systems.base import Cluster, HasCandidates, HasPrimary, Switchable
 from outlast.systems.wait import wait_for
 
@@ -90,7 +91,7 @@ class Rotation:
         return record(promoted, now_ns(), True, words)
 
     async def _move(self, cluster: Switchable, target: str) -> None:
-        deadline = deadline_ns(MOVE_S)
+        deadline = scaled_deadline_ns(MOVE_S)
         for number in range(1, TRIES + 1):
             try:
                 await cluster.failover(target)

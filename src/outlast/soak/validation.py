@@ -18,8 +18,9 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from outlast.clock import deadline_ns, now_ns, seconds_between
+from outlast.clock import now_ns, seconds_between
 from outlast.history.soak_rows import row_name
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.views import Connection, server_view
 from outlast.units import parse_lsn
@@ -149,7 +150,7 @@ class Validator:
         return Counts(*row)
 
     async def _caught_up(self, name: str, lsn: int) -> None:
-        deadline = deadline_ns(CATCH_UP_S)
+        deadline = scaled_deadline_ns(CATCH_UP_S)
         while True:
             connection = await self._connection(name)
             shown = await self._bounded(name, server_view(connection))
@@ -229,7 +230,7 @@ class Validator:
 
     async def _bounded(self, name: str, work: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(QUERY_TIMEOUT_S):
+            async with asyncio.timeout(scaled(QUERY_TIMEOUT_S)):
                 return await work
         except BaseException:
             await self._drop(name)
@@ -241,7 +242,7 @@ class Validator:
         if kept is not None and not kept.closed:
             return kept
         made = await self.cluster.connect(
-            name, database=self.cluster.spec.database, timeout_s=QUERY_TIMEOUT_S
+            name, database=self.cluster.spec.database, timeout_s=scaled(QUERY_TIMEOUT_S)
         )
         self._connections[name] = made
         return made

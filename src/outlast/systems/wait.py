@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from outlast.clock import deadline_ns, now_ns, seconds_between
 from outlast.errors import ClusterError
+from outlast.pace import scaled
 from outlast.systems.base import Cluster, HasLogs
 from outlast.systems.postgres.server import last_lines
 
@@ -19,14 +20,15 @@ Unmet = Callable[[], Awaitable[str]]
 async def wait_for(unmet: Unmet, timeout_s: float, what: str) -> float:
     """Wait until unmet() returns "" and return the seconds it took.
 
-    unmet: says what is still missing. timeout_s: the longest wait, in seconds. what: what is waited for, as it reads
-    in the error. Raises ClusterError at the time-out, with what was missing last.
+    unmet: says what is still missing. timeout_s: the longest wait, in seconds on a quiet machine (outlast.pace). what:
+    what is waited for, as it reads in the error. Raises ClusterError at the time-out, with what was missing last.
     """
     start = now_ns()
-    deadline = deadline_ns(timeout_s)
+    bound_s = scaled(timeout_s)
+    deadline = deadline_ns(bound_s)
     while last := await unmet():
         if now_ns() > deadline:
-            raise ClusterError(f"waited {timeout_s:g} s for {what}; last seen: {last}")
+            raise ClusterError(f"waited {bound_s:g} s for {what}; last seen: {last}")
         await asyncio.sleep(POLL_S)
     return seconds_between(start, now_ns())
 

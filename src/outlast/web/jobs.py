@@ -20,6 +20,7 @@ from typing import Final
 from outlast.clock import wall_ms
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
+from outlast.pace import scaled
 
 RUNNING_MAX: Final = 8
 KEPT_MAX: Final = 50
@@ -107,7 +108,7 @@ class JobList:
         for ident in list(self._processes):
             self.stop(ident)
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=END_TIMEOUT_S)
+            await asyncio.wait(self._tasks, timeout=scaled(END_TIMEOUT_S))
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from raftlog.errors import RaftlogError
 
@@ -38,8 +38,13 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
+PACE: Final = float(os.environ.get("RAFTLOG_PACE", "1"))
+"""By how much every wait's bound is multiplied, on a machine that is slow or busy."""
+
+
 def wait_for(what: str, look: Callable[[], Any], timeout_s: float = 20.0, pause_s: float = 0.02) -> Any:
     """Return what look() returns once it is true. Raises WaitTimeout with what it returned or raised last."""
+    timeout_s *= PACE
     end = time.monotonic() + timeout_s
     last: object = None
     while time.monotonic() < end:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from labs import lab_up
+from skips import needs
 
 from outlast.clusters import lifecycle
 from outlast.config import load_cluster
@@ -17,12 +18,11 @@ from outlast.faults import journal
 from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.programs import missing
 from outlast.systems.wait import wait_for
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(missing("pgbackrest") is not None, reason=str(missing("pgbackrest"))),
+    needs("pgbackrest"),
 ]
 PRIMARY = ("pg-node-1",)
 

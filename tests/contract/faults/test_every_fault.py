@@ -10,12 +10,14 @@ import random
 from typing import Any
 
 import pytest
+from skips import cannot, require
 
 from outlast.clock import deadline_ns, now_ns
 from outlast.faults import journal
 from outlast.faults.base import Effect, Fault, Injection, with_defaults
 from outlast.faults.registry import fault, faults
 from outlast.faults.targets import resolve
+from outlast.hosts.netns import clocks, disks
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_until_ready
 
@@ -30,9 +32,8 @@ every_fault = pytest.mark.parametrize("name", [one.name for one in faults()])
 async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], dict[str, Any]]:
     """Return a fault, its usual targets and its parameters, or skip with the fault's own reason."""
     kind = fault(name)
-    reason = kind.available(cluster)
-    if reason is not None:
-        pytest.skip(reason)
+    require(disks.unavailable() or clocks.unavailable() if kind.available(cluster) else None)
+    cannot(kind.available(cluster))
     await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
     return kind, await resolve(kind.on, cluster, random.Random(7)), with_defaults(kind, {})
 

@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from skips import cannot
 
 from outlast.clusters import lifecycle
 from outlast.faults import journal
@@ -39,8 +40,7 @@ def inject_and_never_heal(name: str, targets: tuple[str, ...], cluster: Cluster)
 @pytest.mark.parametrize("name", [one.name for one in faults()])
 def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
     kind = fault(name)
-    if reason := kind.available(cluster):
-        pytest.skip(reason)
+    cannot(kind.available(cluster))
 
     async def targets() -> tuple[str, ...]:
         await wait_until_ready(cluster, WHOLE_TIMEOUT_S)

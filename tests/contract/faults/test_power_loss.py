@@ -6,6 +6,7 @@ import os
 import random
 
 import pytest
+from skips import require
 
 from outlast.faults import journal
 from outlast.faults.registry import fault
@@ -18,9 +19,7 @@ pytestmark = pytest.mark.lab
 
 async def test_a_synced_file_survives_and_an_unsynced_one_is_gone_or_empty(cluster: Cluster) -> None:
     kind = fault("power_loss")
-    reason = kind.available(cluster)
-    if reason is not None:
-        pytest.skip(reason)
+    require(kind.available(cluster))
     await wait_until_ready(cluster, 90)
     (target,) = await resolve("one-standby", cluster, random.Random(3))
     folder = cluster.lab.hosts[target].folder

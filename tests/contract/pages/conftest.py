@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from skips import cannot, require
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -27,9 +28,9 @@ AXE_TIMEOUT_S = 60
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One Chromium for a module's tests: while it is open, nothing else in this thread can run an event loop."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    require(None if Path(CHROMIUM).exists() else "Chromium (make systems)")
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield started
@@ -64,14 +65,14 @@ def axe(request: pytest.FixtureRequest) -> str:
     if not list(folder.glob("axe-core-*.tgz")):
         npm = shutil.which("npm")
         if npm is None:
-            pytest.skip("npm is not installed, so axe-core cannot be fetched")
+            cannot("npm is not installed, so axe-core cannot be fetched")
         try:
             subprocess.run(
                 [npm, "pack", "axe-core@4", "--silent"],
                 cwd=folder, capture_output=True, timeout=AXE_TIMEOUT_S, check=True,
             )  # fmt: skip
         except (subprocess.SubprocessError, OSError) as error:
-            pytest.skip(f"npm cannot fetch axe-core: {error}")
+            cannot(f"npm cannot fetch axe-core: {error}")
     with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as packed:
         file = packed.extractfile("package/axe.min.js")
         assert file is not None

@@ -19,8 +19,6 @@ from raftlog.errors import RaftlogError
 from raftlog.snapshot.bucket import Bucket
 from raftlog.testing.local_cluster import LocalCluster, free_ports, wait_for
 
-pytest.importorskip("moto.server")
-
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",

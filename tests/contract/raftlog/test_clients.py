@@ -12,6 +12,7 @@ import aiokafka
 import confluent_kafka
 import kafka
 import pytest
+from skips import cannot_mark
 
 from raftlog.testing.local_cluster import LocalCluster
 
@@ -149,7 +150,7 @@ def test_kafka_python(cluster: LocalCluster) -> None:
     assert list(dict.fromkeys(found)) == EXPECTED
 
 
-@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed: apt-get install kcat")
+@cannot_mark(shutil.which("kcat") is None, "kcat is not installed: apt-get install kcat")
 def test_kcat(cluster: LocalCluster, tmp_path: Path) -> None:
     text = b"\n".join(EXPECTED) + b"\n"
     half = len(b"\n".join(EXPECTED[: COUNT // 2])) + 1

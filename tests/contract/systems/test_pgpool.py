@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from labs import lab_up
+from skips import needs
 
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
@@ -17,7 +18,6 @@ from outlast.config import load_cluster
 from outlast.systems.base import Role
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.system import TOOLS
-from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.wait import wait_for, wait_until_ready
 
@@ -26,7 +26,7 @@ _COUNT = (
     "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'read_me'"
 )
 
-needs_pgpool = pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missing(*TOOLS)))
+needs_pgpool = needs(*TOOLS)
 
 
 @pytest.fixture(scope="module")

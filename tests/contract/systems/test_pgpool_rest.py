@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 from labs import lab_up
+from skips import needs
 
 from outlast.clusters import lifecycle
 from outlast.clusters.service_registry import start_member
@@ -21,12 +22,11 @@ from outlast.systems.base import Cluster
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.pgpool.system import TOOLS
-from outlast.systems.programs import missing
 from outlast.systems.wait import wait_until_ready
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(missing(*TOOLS) is not None, reason=str(missing(*TOOLS))),
+    needs(*TOOLS),
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from labs import lab_up
+from skips import require
 
 from outlast.clusters import lifecycle
 from outlast.clusters.system_registry import system
@@ -67,8 +68,7 @@ def test_passwords_are_in_files_of_their_owner_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(name)
-    if reason := system(name).available(spec):
-        pytest.skip(reason)
+    require(system(name).available(spec))
     state = tmp_path / "state"
     monkeypatch.setenv("OUTLAST_STATE", str(state))
     with lab_up(state, "secret", spec):

@@ -7,6 +7,7 @@ import sys
 import uuid
 
 import pytest
+import sqlalchemy
 from psycopg.conninfo import conninfo_to_dict
 
 import outlast
@@ -33,7 +34,7 @@ def test_a_connection_string_names_all_nodes_and_no_password() -> None:
 
 
 def test_a_url_is_what_sqlalchemy_reads() -> None:
-    url = pytest.importorskip("sqlalchemy").make_url(THREE.url("primary"))
+    url = sqlalchemy.make_url(THREE.url("primary"))
     assert (url.username, url.database, url.password) == ("appuser", "appdb", None)
     assert url.query["host"] == ("127.0.0.1:5001", "127.0.0.1:5002", "127.0.0.1:5003")
     assert url.query["passfile"] == "/state/my labs/pgpass"

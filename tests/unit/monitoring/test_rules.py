@@ -9,16 +9,16 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from skips import needs
 
 from outlast.config import load_cluster
 from outlast.monitoring import alertmanager, prometheus
 from outlast.monitoring.jobs import jobs, receiver
 from outlast.monitoring.services import with_monitoring
-from outlast.systems.programs import missing
 
 RULES = Path(str(files("outlast.monitoring") / "rules"))
-needs_promtool = pytest.mark.skipif(missing("promtool") is not None, reason=str(missing("promtool")))
-needs_amtool = pytest.mark.skipif(missing("amtool") is not None, reason=str(missing("amtool")))
+needs_promtool = needs("promtool")
+needs_amtool = needs("amtool")
 
 
 def _test_rules(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import pytest
+from skips import cannot_mark
 
 from raftlog.core.log import RaftLog
 from raftlog.testing import conformance
@@ -30,7 +31,7 @@ SCENARIOS = find_scenarios()
 FILES = sorted(SCENARIOS.rglob("*.txt")) if SCENARIOS else []
 
 
-@pytest.mark.skipif(not FILES, reason="no conformance scenarios: set RAFTLOG_CONFORMANCE to their folder")
+@cannot_mark(not FILES, "no conformance scenarios: set RAFTLOG_CONFORMANCE to their folder")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
 def test_core_agrees_with_etcd_scenario(path: Path) -> None:
     assert list(map(str, conformance.run_file(path))) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from skips import needs
 
 from outlast.config import ClusterSpec, load_cluster, load_drill
 from outlast.errors import ConfigError, UnavailableError
@@ -30,10 +31,6 @@ def patroni(spec: ClusterSpec, tmp_path: Path) -> PatroniCluster:
 @pytest.fixture
 def _all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs.shutil, "which", lambda name, path=None: f"/usr/bin/{name}")
-
-
-def installed(name: str) -> bool:
-    return programs.missing(name) is None
 
 
 @pytest.mark.usefixtures("_all_installed")
@@ -91,7 +88,7 @@ def test_routes_lead_clients_to_a_role_and_hold_no_password() -> None:
         assert all("password" not in one for one in asked)
 
 
-@pytest.mark.skipif(not installed("haproxy"), reason="haproxy is not installed: make systems")
+@needs("haproxy")
 @pytest.mark.parametrize("checked_by", [PatroniCluster, ServerGroup])
 def test_haproxy_takes_the_configuration_that_we_write(checked_by: type, tmp_path: Path) -> None:
     spec = load_cluster("patroni-3dcs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from skips import require
 
 from outlast.cli.balancers import spelled
 from outlast.config import ClusterSpec, load_cluster
@@ -131,8 +132,7 @@ def test_a_cluster_without_a_balancer_is_no_pgpool_cluster() -> None:
 
 
 def test_a_setting_that_pgpool_does_not_know_is_refused() -> None:
-    if missing(*TOOLS):
-        pytest.skip("Pgpool-II is not installed")
+    require(missing(*TOOLS))
     assert "no setting nosuch" in str(PgpoolSystem().available(load_cluster("pgpool", ["pgpool.nosuch=1"])))
     known = load_cluster(
         "pgpool", ["pgpool.health_check_period0=3", "pgpool.statement_level_load_balance=on"]

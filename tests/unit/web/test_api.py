@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("httpx", reason="pip install httpx")
 with warnings.catch_warnings():  # it would rather have a client that is not in every distribution yet
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient

@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from aiokafka.record import default_records
+from aiokafka.record import memory_records as records
 
 from outlast.workloads import kafka_wire as wire
 from outlast.workloads.protocol_client import addresses_of
-
-records = pytest.importorskip("aiokafka.record.memory_records", reason="the extra raftlog is not installed")
-default_records = pytest.importorskip("aiokafka.record.default_records", reason="the same")
 
 
 def test_crc32c_of_the_check_string() -> None:

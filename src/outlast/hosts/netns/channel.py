@@ -11,6 +11,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.hosts.netns import wire
+from outlast.pace import scaled
 
 REQUEST_TIMEOUT_S: Final = 15.0
 
@@ -21,7 +22,7 @@ class Channel:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._socket = wire.connect(path, REQUEST_TIMEOUT_S)
+            self._socket = wire.connect(path, scaled(REQUEST_TIMEOUT_S))
         except OSError as error:
             raise _ended(path, error) from error
         self._socket.setblocking(False)
@@ -43,6 +44,7 @@ class Channel:
 
         Raises HostError when the other end says no, goes away or does not answer in time.
         """
+        timeout_s = scaled(timeout_s)
         try:
             wire.send(self._socket, message, fds)
         except OSError as error:

@@ -22,6 +22,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.hosts.state import cache_folder
+from outlast.pace import scaled
 
 FILE: Final = "clock"
 SOURCE: Final = Path(__file__).with_name("clock.c")
@@ -44,9 +45,11 @@ def library() -> Path:
     new = place.with_suffix(f".{os.getpid()}")
     argv = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", str(new), str(SOURCE), "-ldl"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=scaled(COMPILE_TIMEOUT_S), check=False
+        )
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"{compiler} took over {COMPILE_TIMEOUT_S:g} s for {SOURCE.name}") from error
+        raise HostError(f"{compiler} took over {scaled(COMPILE_TIMEOUT_S):g} s for {SOURCE.name}") from error
     if done.returncode != 0:
         raise HostError(f"{compiler} failed on {SOURCE.name}: {done.stderr.strip().splitlines()[0:1]}")
     new.rename(place)

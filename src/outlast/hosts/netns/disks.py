@@ -26,6 +26,7 @@ from outlast.hosts.base import DiskPace, Program
 from outlast.hosts.netns import throttle
 from outlast.hosts.netns.launch import init_pid
 from outlast.hosts.netns.programs import Programs
+from outlast.pace import scaled
 
 FOLDER: Final = throttle.FOLDER
 SIZE_BYTES: Final = 2 * 1024**3
@@ -187,12 +188,14 @@ def remove(lab_folder: Path) -> None:
     below = str(lab_folder) + "/"
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(below)]):
-        subprocess.run(["umount", "--lazy", point], capture_output=True, timeout=TIMEOUT_S, check=False)
+        subprocess.run(
+            ["umount", "--lazy", point], capture_output=True, timeout=scaled(TIMEOUT_S), check=False
+        )
     for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
             if loop.read_text().startswith(below):
                 words = ["losetup", "--detach", f"/dev/{loop.parent.parent.name}"]
-                subprocess.run(words, capture_output=True, timeout=TIMEOUT_S, check=False)
+                subprocess.run(words, capture_output=True, timeout=scaled(TIMEOUT_S), check=False)
 
 
 async def _detach(device: str) -> None:
@@ -204,7 +207,7 @@ async def _run(*words: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(scaled(TIMEOUT_S)):
         out, err = await process.communicate()
     if process.returncode != 0:
         raise HostError(f"{' '.join(words)}: {err.decode(errors='replace').strip()}")

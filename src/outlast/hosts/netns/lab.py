@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypedDict
 
 import outlast
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.errors import HostError, UnavailableError
 from outlast.files import write_atomic
 from outlast.hosts.base import Completed, Program, PublishedPort
@@ -34,6 +34,7 @@ from outlast.hosts.netns.net import NetnsNet
 from outlast.hosts.netns.programs import Programs
 from outlast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 from outlast.hosts.state import cache_folder, runs_folder
+from outlast.pace import scaled, scaled_deadline_ns
 
 STATE_NAME: Final = "lab.json"
 LOCK_NAME: Final = "lab.lock"
@@ -302,11 +303,13 @@ class NetnsLab:
         os.close(reader)
         self._lifeline = writer
         try:
-            async with asyncio.timeout(LAUNCH_TIMEOUT_S):
+            async with asyncio.timeout(scaled(LAUNCH_TIMEOUT_S)):
                 out, err = await launcher.communicate()
         except TimeoutError as error:
             launcher.kill()
-            raise HostError(f"lab {self.name}: its init was not ready in {LAUNCH_TIMEOUT_S:g} s") from error
+            raise HostError(
+                f"lab {self.name}: its init was not ready in {scaled(LAUNCH_TIMEOUT_S):g} s"
+            ) from error
         said = out.decode().strip()
         if said == "ready":
             return
@@ -321,10 +324,10 @@ class NetnsLab:
         raise HostError(f"lab {self.name}: {said or err.decode().strip()} {words[-2000:]}".rstrip())
 
     async def _wait_for_socket(self, name: str) -> None:
-        deadline = deadline_ns(LAUNCH_TIMEOUT_S)
+        deadline = scaled_deadline_ns(LAUNCH_TIMEOUT_S)
         while not _answers(self.folder / name):
             if now_ns() > deadline:
-                raise HostError(f"lab {self.name}: {name} did not answer in {LAUNCH_TIMEOUT_S:g} s")
+                raise HostError(f"lab {self.name}: {name} did not answer in {scaled(LAUNCH_TIMEOUT_S):g} s")
             await asyncio.sleep(0.005)
 
     def _record(self, change: Callable[[_Saved], None]) -> None:
@@ -351,11 +354,13 @@ def _hosts_on(folder: Path) -> frozenset[str]:
     """Return which hosts are on, once what the lab's init is about has been done: it may be switching one off for a
     tool that has died since. None when the lab has ended. Raises HostError when it does not answer."""
     try:
-        with wire.connect(folder / INIT_SOCKET, LOOK_TIMEOUT_S) as connection:
+        with wire.connect(folder / INIT_SOCKET, scaled(LOOK_TIMEOUT_S)) as connection:
             wire.send(connection, {"op": "hosts"})
             reply, _fds = wire.receive(connection)
     except TimeoutError as error:
-        raise HostError(f"lab {folder.name}: its init did not answer in {LOOK_TIMEOUT_S:g} s") from error
+        raise HostError(
+            f"lab {folder.name}: its init did not answer in {scaled(LOOK_TIMEOUT_S):g} s"
+        ) from error
     except OSError:
         return frozenset()
     found = None if reply is None else reply.get("hosts")
@@ -375,8 +380,8 @@ def _wait_for_end(handle: int, name: str) -> None:
     namespace, has ended (pidfd_open(2), pid_namespaces(7))."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    if not poll.poll(END_TIMEOUT_S * 1000):
-        raise HostError(f"lab {name}: its processes did not end in {END_TIMEOUT_S:g} s after SIGKILL")
+    if not poll.poll(scaled(END_TIMEOUT_S) * 1000):
+        raise HostError(f"lab {name}: its processes did not end in {scaled(END_TIMEOUT_S):g} s after SIGKILL")
 
 
 def _remove_tree(folder: Path) -> None:

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
 from outlast.errors import HostError
 from outlast.files import write_atomic
 from outlast.hosts.base import Program
 from outlast.hosts.netns import cgroups
 from outlast.hosts.netns.programs import Programs
+from outlast.pace import scaled_deadline_ns
 
 CONTROLLER: Final = "memory"
 FOLDER: Final = "memory"
@@ -131,7 +132,7 @@ class Limited:
         if read is None:
             return
         group, back, _interface = read
-        deadline = deadline_ns(END_TIMEOUT_S)
+        deadline = scaled_deadline_ns(END_TIMEOUT_S)
         while group.exists():
             for pid in (group / "cgroup.procs").read_text().split():
                 with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ from outlast.hosts.netns import wire
 from outlast.hosts.netns.channel import Channel, ask
 from outlast.hosts.netns.clocks import NetnsClock
 from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from outlast.pace import scaled
 
 CALLED: Final = "outlast.hosts.netns.called"
 OUTPUT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -71,9 +72,11 @@ class Programs:
             given.seek(0)
             process = await self._start(program, (given.fileno(), out.fileno(), err.fileno()), keep=False)
             try:
-                code = await process.wait(timeout_s)
+                code = await process.wait(scaled(timeout_s))
             except TimeoutError as error:
-                raise TimeoutError(f"{program.name} on {self.name} took over {timeout_s:g} s") from error
+                raise TimeoutError(
+                    f"{program.name} on {self.name} took over {scaled(timeout_s):g} s"
+                ) from error
             finally:
                 process.forget()
             out.seek(0)

@@ -32,6 +32,7 @@ from outlast.net.ruleset import (
     remove_queue_table,
     silence_queue_table,
 )
+from outlast.pace import scaled
 
 _PROCESS: Final = "lab-queues"
 _ANSWER_TIMEOUT_S: Final = 1.0
@@ -179,7 +180,7 @@ class Queues:
 def _start_process(queues: Mapping[Job, Queue]) -> _Process:
     """Start a process that serves queues."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    here.settimeout(_ANSWER_TIMEOUT_S)
+    here.settimeout(scaled(_ANSWER_TIMEOUT_S))
     gc.freeze()  # keeps the collector from touching, and so copying, what is shared with the child
     pid = os.fork()
     if pid == 0:

@@ -13,7 +13,8 @@ from typing import Final
 
 from psycopg import sql
 
-from outlast.clock import deadline_ns, now_ns
+from outlast.clock import now_ns
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.postgres.views import Connection, server_view
 from outlast.units import parse_lsn
 
@@ -92,10 +93,10 @@ async def _standby_hashes(
 ) -> list[str]:
     connection = await connect(node, database)
     async with connection:
-        deadline = deadline_ns(timeout_s)
+        deadline = scaled_deadline_ns(timeout_s)
         while (await server_view(connection)).lsn < lsn:
             if now_ns() > deadline:
-                raise TimeoutError(f"{node} did not replay the primary's position in {timeout_s:g} s")
+                raise TimeoutError(f"{node} did not replay the primary's position in {scaled(timeout_s):g} s")
             await asyncio.sleep(POLL_S)
         return await _hashes(connection, names)
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from outlast.errors import ClusterError
 from outlast.hosts.base import Completed, Host, Program
+from outlast.pace import scaled
 from outlast.systems.credentials import PASSFILE
 from outlast.systems.postgres.install import PostgresInstall
 from outlast.systems.postgres.seed import POSTGRES_UID, SUPERUSER
@@ -80,26 +81,26 @@ class PostgresServer:
         """
         await self._forget_pid()
         done = await self._run("pg_ctl", "start", "-D", str(self.data), "-l", str(self.host.folder / LOG), "-w",
-                               "-t", str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+                               "-t", str(max(1, int(scaled(timeout_s)))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0:
             raise ClusterError(
-                f"PostgreSQL did not start on {self.host.name} in {timeout_s:g} s: "
+                f"PostgreSQL did not start on {self.host.name} in {scaled(timeout_s):g} s: "
                 f"{done.stderr.strip()}\n{last_lines(self.host.folder / LOG)}"
             )
 
     async def stop(self, timeout_s: float, mode: str = "fast") -> None:
         """Stop the server; mode as in pg_ctl: smart, fast or immediate. Raises ClusterError when it won't."""
         done = await self._run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, "-w", "-t",
-                               str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+                               str(max(1, int(scaled(timeout_s)))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0 and await self.pids():
             raise ClusterError(
-                f"PostgreSQL did not stop on {self.host.name} in {timeout_s:g} s: {done.stderr.strip()}"
+                f"PostgreSQL did not stop on {self.host.name} in {scaled(timeout_s):g} s: {done.stderr.strip()}"
             )
 
     async def promote(self, timeout_s: float) -> None:
         """Make a standby the primary of a new timeline. Raises ClusterError when it does not happen."""
         done = await self._run("pg_ctl", "promote", "-D", str(self.data), "-w", "-t",
-                               str(max(1, int(timeout_s))), timeout_s=timeout_s + 5)  # fmt: skip
+                               str(max(1, int(scaled(timeout_s)))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0:
             raise ClusterError(f"promotion failed on {self.host.name}: {done.stderr.strip()}")
 

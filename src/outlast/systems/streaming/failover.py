@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from outlast.errors import ClusterError, HostError
+from outlast.pace import scaled
 from outlast.systems.postgres import standby_server
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.leadership import Record
@@ -112,7 +113,7 @@ async def fence(cluster: FollowingCluster, node: str) -> None:
         cluster.say(f"{node} is fenced: its host is off")
         return
     try:
-        async with asyncio.timeout(FENCE_TIMEOUT_S):
+        async with asyncio.timeout(scaled(FENCE_TIMEOUT_S)):
             while pids := await cluster.server_pids(node):
                 await host.signal(signal.SIGKILL, pids=pids, tree=True)
                 await asyncio.sleep(0.01)

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from outlast.clock import deadline_ns, now_ns, seconds_between
+from outlast.clock import now_ns, seconds_between
 from outlast.errors import ClusterError, HostError
+from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.pgpool.pcp import NodeInfo
 
 MOVE_TIMEOUT_S: Final = 60.0
@@ -342,7 +343,7 @@ class Balancer:
             await self._until(unmet, SETTLE_TIMEOUT_S, "the others to follow")
 
     async def _until(self, unmet: Callable[[], Awaitable[str]], timeout_s: float, what: str) -> None:
-        deadline = deadline_ns(timeout_s)
+        deadline = scaled_deadline_ns(timeout_s)
         while True:
             try:
                 last = await unmet()
@@ -351,5 +352,7 @@ class Balancer:
             if not last:
                 return
             if now_ns() > deadline:
-                raise ApiError(504, f"asked, and waited {timeout_s:g} s for {what}; last seen: {last}")
+                raise ApiError(
+                    504, f"asked, and waited {scaled(timeout_s):g} s for {what}; last seen: {last}"
+                )
             await asyncio.sleep(POLL_S)
