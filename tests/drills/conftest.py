@@ -12,8 +12,10 @@ from labs import lab_up
 from outlast.clusters import lifecycle
 from outlast.config import load_cluster, load_drill
 from outlast.hosts.state import runs_folder
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.systems.base import Cluster
 
 QUICK = "\n".join(
@@ -27,7 +29,7 @@ QUICK = "\n".join(
 )
 """A drill of a few seconds: PostgreSQL alone is killed, Patroni starts it again."""
 
-Runner = Callable[..., Coroutine[Any, Any, Outcome]]
+Runner = Callable[..., Coroutine[Any, Any, RunResult]]
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +65,13 @@ def store(tmp_path: Path) -> Path:
 def run(cluster: Cluster, tmp_path: Path, store: Path) -> Runner:
     """Run a drill given as YAML text on the shared cluster."""
 
-    async def run_text(text: str = QUICK, **options: Any) -> Outcome:
+    async def run_text(text: str = QUICK, **options: Any) -> RunResult:
         file = tmp_path / "drill.yaml"
         file.write_text(text)
         drill = load_drill(str(file))
-        options = {"seed": 1, "folder": store, "replay": "", "say": print, **options}
-        return await run_drill(cluster, drill, **options)
+        say = options.pop("say", print)
+        request = RunRequest(seed=1, say=say, new_folder=lambda _name: store)
+        prepared = prepare_drill(plan_drill(drill, cluster.spec), cluster)
+        return await run_drill(cluster, prepared, request, **options)
 
     return run_text

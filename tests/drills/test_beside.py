@@ -24,8 +24,10 @@ from outlast.history.op import Outcome as Op
 from outlast.hosts.state import runs_folder
 from outlast.routes.base import services_of
 from outlast.routes.haproxy import server_states
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.systems.base import HasServers
 from outlast.systems.postgres.install import find
 from outlast.systems.wait import wait_for
@@ -55,7 +57,7 @@ async def run(
     timeline: str,
     workload: str = "append: {clients: 4, rate: 200/s}",
     duration: str = "7s",
-) -> Outcome:
+) -> RunResult:
     file = tmp_path / "drill.yaml"
     file.write_text(
         f"workload: {{{workload}}}\nroute: {route}\ntimeline:\n  - {timeline}\nduration: {duration}\n"
@@ -63,10 +65,14 @@ async def run(
     cluster = lifecycle.attach(LAB)
     drill = load_drill(str(file))
     folder = runs_folder() / f"{tmp_path.name}-{route}"
-    return await run_drill(cluster, drill, seed=1, folder=folder, replay="", say=print)
+    return await run_drill(
+        cluster,
+        prepare_drill(plan_drill(drill, cluster.spec), cluster),
+        RunRequest(seed=1, say=print, new_folder=lambda _name: folder),
+    )
 
 
-def served_by(outcome: Outcome) -> set[str]:
+def served_by(outcome: RunResult) -> set[str]:
     ops = outcome.history.ops
     return {str(ops.node_name(int(index))) for index in np.flatnonzero(ops.outcome_is(Op.OK))}
 

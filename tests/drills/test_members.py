@@ -12,11 +12,14 @@ from skips import require, unless
 
 from outlast.checkers.base import Verdict
 from outlast.clusters import lifecycle
-from outlast.config import load_cluster, load_drill
+from outlast.config import DrillSpec, load_cluster, load_drill
 from outlast.hosts.netns import disks
 from outlast.hosts.state import runs_folder
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
+from outlast.systems.base import Cluster
 
 LEADER_KILL = """
 workload: {log: {clients: 4, rate: 200/s}}
@@ -47,14 +50,17 @@ checks: {acked_lost: 0, outage_s: 10s}
 """
 
 
-async def _on_new_lab(text: str, system: str, file: Path, *overrides: str) -> Outcome:
+async def _on_new_lab(text: str, system: str, file: Path, *overrides: str) -> RunResult:
     file.write_text(text)
     drill = load_drill(str(file))
     spec = load_cluster(system, ["ports={}", *overrides])
     async with lifecycle.temporary(spec, f"members-{system}", lambda _words: None, keep=False) as up:
-        return await run_drill(
-            up.cluster, drill, seed=3, folder=runs_folder() / file.stem, replay="", say=print
-        )
+        return await _run(up.cluster, drill, runs_folder() / file.stem)
+
+
+async def _run(cluster: Cluster, drill: DrillSpec, folder: Path) -> RunResult:
+    prepared = prepare_drill(plan_drill(drill, cluster.spec), cluster)
+    return await run_drill(cluster, prepared, RunRequest(seed=3, say=print, new_folder=lambda _name: folder))
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +69,18 @@ def lab(_session_state: Path) -> Iterator[str]:
         yield name
 
 
-def run(lab: str, text: str, file: Path) -> Outcome:
+def run(lab: str, text: str, file: Path) -> RunResult:
     file.write_text(text)
     drill = load_drill(str(file))
 
-    async def go() -> Outcome:
+    async def go() -> RunResult:
         folder = runs_folder() / f"{file.parent.name}-{file.stem}"
-        return await run_drill(lifecycle.attach(lab), drill, seed=3, folder=folder, replay="", say=print)
+        return await _run(lifecycle.attach(lab), drill, folder)
 
     return asyncio.run(go())
 
 
-def findings(outcome: Outcome) -> dict[str, str]:
+def findings(outcome: RunResult) -> dict[str, str]:
     return {str(one["name"]): str(one["verdict"]) for one in outcome.document.findings}
 
 

@@ -15,7 +15,7 @@ from outlast.checkers.base import Verdict
 from outlast.clusters.cluster_checks import examine
 from outlast.config import load_cluster
 from outlast.errors import ClusterError, UnavailableError
-from outlast.run.drill import Outcome
+from outlast.run.conclude import RunResult
 from outlast.systems.base import Role
 from outlast.systems.pg_auto_failover import keeper
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
@@ -49,7 +49,7 @@ def _lab(_session_state: Path) -> Iterator[str]:
         yield name
 
 
-def findings(outcome: Outcome) -> dict[str, str]:
+def findings(outcome: RunResult) -> dict[str, str]:
     return {str(one["name"]): f"{one['verdict']}: {one['summary']}" for one in outcome.document.findings}
 
 

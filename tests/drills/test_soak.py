@@ -18,7 +18,8 @@ from outlast.clusters import lifecycle
 from outlast.config import load_cluster, stored_drill
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
-from outlast.run.conclude import Outcome, judge_again
+from outlast.run.conclude import RunResult, judge_again
+from outlast.run.request import RunRequest
 from outlast.soak.diary import Diary
 from outlast.soak.director import Director
 from outlast.soak.plan import SoakTimes
@@ -32,7 +33,7 @@ Act = Callable[[Cluster], Awaitable[None]]
 
 async def soaked(
     cluster: Cluster, folder: Path, logs: Path, times: SoakTimes, act: Act | None = None
-) -> Outcome:
+) -> RunResult:
     """Run a soak; act does something behind its back once there are some rows."""
 
     async def acting() -> None:
@@ -45,12 +46,18 @@ async def soaked(
             await act(cluster)
 
     with Diary(logs, len(cluster.spec.nodes), print) as diary:
-        director = Director(cluster, times, diary, lambda _words: None, seed=1, folder=folder, replay="again")
+        director = Director(
+            cluster,
+            times,
+            diary,
+            lambda _words: None,
+            RunRequest(seed=1, replay="again", new_folder=lambda _name: folder),
+        )
         outcome, _ = await asyncio.gather(director.run(), acting())
     return outcome
 
 
-def failed(outcome: Outcome) -> dict[str, str]:
+def failed(outcome: RunResult) -> dict[str, str]:
     return {
         str(one["name"]): f"{one['summary']} {one['evidence']}"
         for one in outcome.document.findings

@@ -16,14 +16,14 @@ from outlast.faults.registry import fault
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
 from outlast.report.json import run_document
-from outlast.run.conclude import Outcome, judge_again
+from outlast.run.conclude import RunResult, judge_again
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
 
-def finding(outcome: Outcome, name: str) -> Any:
+def finding(outcome: RunResult, name: str) -> Any:
     return next(one for one in outcome.document.findings if one["name"] == name)
 
 

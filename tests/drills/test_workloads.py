@@ -13,6 +13,8 @@ from outlast.config import load_cluster, load_drill
 from outlast.errors import ClusterError
 from outlast.report.json import run_document
 from outlast.run.drill import run_drill
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 
 pytestmark = pytest.mark.lab
 
@@ -59,7 +61,9 @@ async def test_appointments_and_their_log_lines_are_kept_together(store: Path, t
     file.write_text(drill("{healthcare: {clients: 4}}"))
     async with lifecycle.temporary(spec, "clinic", print, keep=False) as up:
         outcome = await run_drill(
-            up.cluster, load_drill(str(file)), seed=1, folder=store, replay="", say=print
+            up.cluster,
+            prepare_drill(plan_drill(load_drill(str(file)), spec), up.cluster),
+            RunRequest(seed=1, say=print, new_folder=lambda _name: store),
         )
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
     assert {"healthcare", "healthcare-read"} <= set(outcome.history.ops.f_names)

@@ -19,7 +19,7 @@ from outlast.cli.options import route_option
 from outlast.config import load_cluster, load_drill
 from outlast.config.drill import RouteName
 from outlast.routes.registry import ROUTES
-from outlast.run.checks import make_checkers
+from outlast.run.checks import Terms, make_checkers
 from outlast.run.plan import make_plan
 from outlast.suites.suite import Stage
 from outlast.systems.base import CAPABILITIES, ClusterView, NodeView, Role
@@ -80,7 +80,7 @@ def test_the_drill_of_the_page_can_be_planned_and_judged(tmp_path: Path) -> None
     path.write_text(block("new-drill.md", "yaml"))
     drill = load_drill(str(path))
     assert [step.at_s for step in make_plan(drill)] == [3.0, 12.0]
-    assert make_checkers(drill, 30.0, 2)
+    assert make_checkers(Terms(drill, 30.0, 2, {}))
 
 
 @pytest.mark.parametrize("primaries, verdict", [(1, Verdict.PASS), (2, Verdict.FAIL), (0, Verdict.FAIL)])

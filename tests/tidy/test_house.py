@@ -11,8 +11,8 @@ import pytest
 from outlast.cli.main import COMMANDS
 from outlast.config import drill_names, load_cluster, load_drill, preset_names
 from outlast.faults.registry import faults
-from outlast.run.checks import make_checkers
-from outlast.run.plan import make_plan
+from outlast.run.checks import Terms, make_checkers
+from outlast.run.prepare import plan_drill
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -22,9 +22,9 @@ LINES_MAX = 460
 @pytest.mark.parametrize("name", drill_names())
 def test_every_shipped_drill_can_be_planned_and_judged(name: str) -> None:
     drill = load_drill(name)
-    plan = make_plan(drill)
+    planned = plan_drill(drill, None)
     assert drill.title
-    assert make_checkers(drill, 30.0, len(plan))
+    assert make_checkers(Terms(drill, 30.0, len(planned.plan), {}))
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -35,7 +35,7 @@ def test_every_preset_loads(name: str) -> None:
 def test_every_example_can_be_run() -> None:
     assert load_cluster(str(ROOT / "examples/cluster.yaml")).nodes
     drill = load_drill(str(ROOT / "examples/drill.yaml"))
-    assert make_checkers(drill, 30.0, len(make_plan(drill)))
+    assert make_checkers(Terms(drill, 30.0, len(plan_drill(drill, None).plan), {}))
 
 
 def test_every_fault_says_what_it_does_and_each_parameter_too() -> None:

@@ -30,7 +30,7 @@ MENDS: Final = ("patroni",)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class AlertStage:
     """Where causes are made. inject: a fault by name on nodes, with parameters; healed by the drill."""
 
     cluster: Cluster
@@ -68,7 +68,7 @@ class Stage:
         return spec.dcs or (() if isinstance(self.cluster, HasServers) else spec.nodes)
 
 
-Cause = Callable[[Stage], Awaitable[int]]
+Cause = Callable[[AlertStage], Awaitable[int]]
 """Makes it happen; returns the monotonic ns from which an alert is due."""
 
 
@@ -84,30 +84,30 @@ class AlertCase:
     make: Cause
     expected: tuple[str, ...]
     allowed: tuple[str, ...]
-    needs: Callable[[Stage], str]
-    spoils: Callable[[Stage], bool] = lambda _stage: False
+    needs: Callable[[AlertStage], str]
+    spoils: Callable[[AlertStage], bool] = lambda _stage: False
 
 
-def _servers(stage: Stage) -> str:
+def _servers(stage: AlertStage) -> str:
     able = isinstance(stage.cluster, HasServers) and isinstance(stage.cluster, HasPrimary)
     if not able or len(stage.cluster.spec.nodes) < 2:
         return f"{stage.cluster.spec.system} has no standbys here"
     return ""
 
 
-def _managed(stage: Stage) -> str:
+def _managed(stage: AlertStage) -> str:
     if lack := _servers(stage):
         return lack
     has = stage.manager(stage.cluster.spec.nodes[0].name) is not None
     return "" if has else f"{stage.cluster.spec.system} has no manager that fails over"
 
 
-def _store(stage: Stage) -> str:
+def _store(stage: AlertStage) -> str:
     able = isinstance(stage.cluster, HasConsensus) and stage.members()
     return "" if able else f"{stage.cluster.spec.system} has no consensus store"
 
 
-async def _replay_stops(stage: Stage) -> int:
+async def _replay_stops(stage: AlertStage) -> int:
     """While the manager hangs: Patroni would have the standby replay again within a round of its loop."""
     node = await stage.one("one-standby")
     if (manager := stage.manager(node[0])) is not None:
@@ -115,7 +115,7 @@ async def _replay_stops(stage: Stage) -> int:
     return await stage.inject("replay_pause", node)
 
 
-async def _node_dies(stage: Stage) -> int:
+async def _node_dies(stage: AlertStage) -> int:
     """Manager first, so that nobody starts the server again."""
     node = await stage.one("one-standby")
     if (manager := stage.manager(node[0])) is not None:
@@ -123,21 +123,21 @@ async def _node_dies(stage: Stage) -> int:
     return await stage.inject("process_kill", node, process=POSTGRES)
 
 
-async def _managers_hang(stage: Stage) -> int:
+async def _managers_hang(stage: AlertStage) -> int:
     at_ns = now_ns()
     for node in await stage.standbys():
         at_ns = await stage.inject("process_pause", (node,), process=stage.manager(node))
     return at_ns
 
 
-async def _promoted_by_hand(stage: Stage) -> int:
+async def _promoted_by_hand(stage: AlertStage) -> int:
     node = await stage.one("one-standby")
     if (manager := stage.manager(node[0])) is not None:
         await stage.inject("process_pause", node, process=manager)
     return await stage.inject("promote_behind_manager", node)
 
 
-async def _primary_dies_for_good(stage: Stage) -> int:
+async def _primary_dies_for_good(stage: AlertStage) -> int:
     """With the standbys' managers hanging, or the balancer that promotes, nobody is, however quick the system is."""
     primary = await stage.one("primary")
     for service in stage.cluster.spec.services:
@@ -148,7 +148,7 @@ async def _primary_dies_for_good(stage: Stage) -> int:
     return await stage.inject("host_power_off", primary)
 
 
-async def _majority_dies(stage: Stage) -> int:
+async def _majority_dies(stage: AlertStage) -> int:
     members = stage.members()
     dead = stage.rng.sample([one.name for one in members], len(members) // 2 + 1)
     at_ns = now_ns()
@@ -157,7 +157,7 @@ async def _majority_dies(stage: Stage) -> int:
     return at_ns
 
 
-async def _leaders_fall(stage: Stage) -> int:
+async def _leaders_fall(stage: AlertStage) -> int:
     """The leader dies and comes back, as often as it takes."""
     cluster = stage.cluster
     assert isinstance(cluster, HasConsensus)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from outlast.alerts.cases import CASES, AlertCase, Stage
+from outlast.alerts.cases import CASES, AlertCase, AlertStage
 from outlast.checkers.base import Verdict, worst
 from outlast.clock import deadline_ns, now_ns, seconds_between
 from outlast.clusters.service_registry import start_member
@@ -30,6 +30,7 @@ from outlast.monitoring.services import watcher
 from outlast.notify.notifier import notifying
 from outlast.run.live_feed import LiveFeed, announced
 from outlast.run.load import CLIENT_HOST, Load
+from outlast.run.request import RunRequest
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for, wait_until_ready
 
@@ -166,25 +167,20 @@ def check_watched(cluster: Cluster) -> None:
 
 
 async def run_alert_drill(
-    cluster: Cluster,
-    *,
-    seed: int,
-    folder: Path,
-    say: Callable[[str], None],
-    throwaway: bool,
-    quiet_s: float = QUIET_S,
+    cluster: Cluster, request: RunRequest, *, throwaway: bool, quiet_s: float = QUIET_S
 ) -> AlertReport:
-    """Make every alert's cause happen on a cluster that is up and watched.
+    """Make every alert's cause happen on a cluster that is up and watched; alerts.json is written to the run's folder.
 
-    folder: the run's, below the folder of runs; alerts.json is written there. throwaway: the lab is removed afterwards,
-    so it may be left with two primaries where the system does not mend that. Raises UnavailableError when the lab is
-    not watched, ClusterError when it does not get whole again.
+    throwaway: the lab is removed afterwards, so it may be left with two primaries where the system does not mend that.
+    quiet_s: how long nothing is broken, seconds. Raises UnavailableError when the lab is not watched, ClusterError when
+    it does not get whole again.
     """
     check_watched(cluster)
     service = watcher(cluster.spec, "exporter")
     assert service is not None
+    seed, say, folder = request.seed, request.say, request.new_folder("alerts")
     log = AlertLog(cluster.lab.hosts[service.name].folder / ALERTS_FILE)
-    stage = Stage(cluster, random.Random(f"alerts/{seed}"))
+    stage = AlertStage(cluster, random.Random(f"alerts/{seed}"))
     skipped = [(case, why) for case in CASES if (why := _why_not(case, stage, throwaway))]
     # What the system never gets over comes last.
     tried = sorted(
@@ -230,7 +226,7 @@ async def run_alert_drill(
     return report
 
 
-def _why_not(case: AlertCase, stage: Stage, throwaway: bool) -> str:
+def _why_not(case: AlertCase, stage: AlertStage, throwaway: bool) -> str:
     """Return why a cause is not made here, "" when it is."""
     if why := case.needs(stage):
         return why
@@ -239,7 +235,7 @@ def _why_not(case: AlertCase, stage: Stage, throwaway: bool) -> str:
     return ""
 
 
-async def _episode(stage: Stage, case: AlertCase, log: AlertLog, say: Callable[[str], None]) -> Episode:
+async def _episode(stage: AlertStage, case: AlertCase, log: AlertLog, say: Callable[[str], None]) -> Episode:
     start = now_ns()
     say(case.cause)
     try:
@@ -283,7 +279,7 @@ async def _calm(cluster: Cluster, log: AlertLog, say: Callable[[str], None]) -> 
     await wait_for(missing, CALM_TIMEOUT_S, f"{cluster.lab.name} to have no alert")
 
 
-async def _clear(stage: Stage, load: Load, folder: Path) -> None:
+async def _clear(stage: AlertStage, load: Load, folder: Path) -> None:
     with contextlib.suppress(ClusterError):
         await stage.heal()
     if CLIENT_HOST in stage.cluster.lab.hosts:

@@ -32,9 +32,9 @@ from outlast.faults.base import Fault, with_defaults
 from outlast.faults.registry import fault as fault_named
 from outlast.history.history import JSON
 from outlast.routes.registry import route as route_to
-from outlast.run.drill import operated
-from outlast.run.injections import Injections, Open
+from outlast.run.injections import Injections, OpenInjection
 from outlast.run.nemesis import FAILOVER_GRACE_S
+from outlast.run.operator import operator
 from outlast.systems.base import Cluster, ClusterView, HasServers, Role, Switchable
 from outlast.systems.postgres.views import Connection
 from outlast.systems.wait import wait_until_ready
@@ -51,7 +51,7 @@ class Injected:
         self._kind = kind
         self._on = on
         self._params = params
-        self._open: Open | None = None
+        self._open: OpenInjection | None = None
         self.seed = seed
         self.targets: tuple[str, ...] = ()
         self.evidence = ""
@@ -120,7 +120,7 @@ class OwnCluster(ClusterHandle):
 
     async def _operate(self) -> None:
         """Have somebody in charge of a system without a manager for as long as the block lasts."""
-        async with operated(self.running, self._operator_acts):
+        async with operator(self.running, self._operator_acts):
             await asyncio.Event().wait()
 
     def _operator_acts(self, words: str) -> None:
@@ -204,10 +204,10 @@ class OwnCluster(ClusterHandle):
         injections = self._injections
         assert injections is not None, "the cluster is up"
 
-        async def strike() -> Open:
+        async def inject() -> OpenInjection:
             self._before_fault = (await self._view()).primary
             deadline = deadline_ns(self.failover_timeout_s)
-            found = await injections.strike(
+            found = await injections.inject(
                 one._kind,
                 one._on,
                 one._params,
@@ -223,7 +223,7 @@ class OwnCluster(ClusterHandle):
                 raise FaultError(f"{one._kind.name} on {', '.join(record.targets)} {verb}: {record.evidence}")
             return found
 
-        one._open = self._runner.run(strike())
+        one._open = self._runner.run(inject())
         self.injected.append(one)
 
     def _heal(self, one: Injected) -> None:

@@ -19,11 +19,13 @@ from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
 from outlast.report.json import Document, run_document
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
 from outlast.run.injections import Injections
 from outlast.run.load import CLIENT_HOST
-from outlast.run.manual_nemesis import ByHand
+from outlast.run.manual_nemesis import ManualNemesis
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.systems.base import Cluster
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import OwnProgram
@@ -83,7 +85,8 @@ class Recorded:
 class Recording:
     """A load that runs from ``start`` to ``stop``, or for the length of a with block, and is then judged.
 
-    ``result`` is there after that. The faults that are injected meanwhile are part of its history.
+    ``result`` is there after that. The faults that are injected meanwhile are part of its history. Raises
+    ConfigError and UnavailableError for a load that this cluster can't have.
     """
 
     def __init__(
@@ -93,8 +96,9 @@ class Recording:
         self._cluster = cluster
         self._injections = injections
         self._drill = drill
-        self._hand: ByHand | None = None
-        self._work: asyncio.Task[Outcome] | None = None
+        self._prepared = prepare_drill(plan_drill(drill, cluster.spec), cluster)
+        self._hand: ManualNemesis | None = None
+        self._work: asyncio.Task[RunResult] | None = None
         self._result: Recorded | None = None
         self._log_bytes = 0
         self.folder = new_run_folder(drill.name)
@@ -164,23 +168,24 @@ class Recording:
 
     def operator_acts(self, words: str) -> None:
         """Note what an operator does while it runs, where a system has no manager."""
-        if self.is_running and self._hand is not None and self._hand.told is not None:
-            self._hand.told(words)
+        if self.is_running and self._hand is not None and self._hand.operator_acted is not None:
+            self._hand.operator_acted(words)
 
     async def _begin(self) -> None:
         if self._work is not None:
             raise ConfigError("a recording is started once")
         self._log_bytes = self._logged()
-        self._hand = ByHand(self._injections)
+        self._hand = ManualNemesis(self._injections)
         work = asyncio.create_task(
             run_drill(
                 self._cluster,
-                self._drill,
-                seed=secrets.randbits(SEED_BITS),
-                folder=self.folder,
-                replay=shlex.join(sys.argv),
-                say=lambda _words: None,
-                by_hand=self._hand,
+                self._prepared,
+                RunRequest(
+                    seed=secrets.randbits(SEED_BITS),
+                    replay=shlex.join(sys.argv),
+                    new_folder=lambda _name: self.folder,
+                ),
+                nemesis=self._hand,
             )
         )
         begun = asyncio.create_task(self._hand.begun.wait())
@@ -208,7 +213,7 @@ class Recording:
         logs = [host.folder / f"log/{name}.log" for name in self._drill.workload] if host else []
         return sum(log.stat().st_size for log in logs if log.exists())
 
-    async def _end(self) -> Outcome:
+    async def _end(self) -> RunResult:
         if self._hand is None or self._work is None:
             raise ClusterError("the load was never started")
         self._hand.ending.set()
@@ -222,7 +227,7 @@ class Recording:
         return outcome
 
 
-def _recorded(outcome: Outcome) -> Recorded:
+def _recorded(outcome: RunResult) -> Recorded:
     document: dict[str, Any] = run_document(outcome.history, outcome.document, outcome.folder)
     return Recorded(
         verdict=str(document["verdict"]),

@@ -23,69 +23,73 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from outlast.checkers.base import Verdict, worst
 from outlast.clock import now_ns, seconds_between, timestamp
-from outlast.clusters import lifecycle
 from outlast.config import ClusterSpec, DrillSpec, load_cluster, load_drill
 from outlast.errors import ClusterError, HostError, UnavailableError
 from outlast.history.history import JSON
 from outlast.history.matrices import save_matrix
 from outlast.report.json import Document, run_document
-from outlast.run.drill import check_drill, check_words, run_drill
+from outlast.run.drill import run_drill
+from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.suites.suite import SKIPPED
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixRun:
-    """What is to be run. systems: presets or files; drills: names or files; runs: of each cell.
-
-    overrides_cluster, overrides_drill: ``key=value`` texts. new_folder: makes a run's folder from its name. say: is
-    told of progress. shown: is given each cell as soon as it is there.
-    """
+class MatrixPlan:
+    """What is set side by side. systems: presets or files; drills: names or files; runs: of each cell."""
 
     systems: Sequence[str]
     profiles: Sequence[str]
     drills: Sequence[str]
     runs: int
-    overrides_cluster: Sequence[str]
-    overrides_drill: Sequence[str]
-    seed: int
-    replay: str
-    new_folder: Callable[[str], Path]
-    say: Callable[[str], None]
-    shown: Callable[[Document], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     source: str
     name: str
-    drill: DrillSpec
+    planned: PlannedDrill
     spec: ClusterSpec
 
+    @property
+    def drill(self) -> DrillSpec:
+        """The cell's drill."""
+        return self.planned.drill
 
-async def run_matrix(run: MatrixRun) -> Document:
-    """Run all cells and return the document. Raises ConfigError, before anything is made, for what can't be read."""
+
+async def run_matrix(
+    plan: MatrixPlan, request: RunRequest, shown: Callable[[Document], None] = lambda _cell: None
+) -> Document:
+    """Run all cells and return the document. shown: is given each cell as soon as it is there.
+
+    Raises ConfigError, before anything is made, for what can't be read."""
     began, started = now_ns(), timestamp()
     cells = [
-        _cell(run, source, profile, name)
-        for name in run.drills
-        for source in run.systems
-        for profile in run.profiles
+        _cell(request, source, profile, name)
+        for name in plan.drills
+        for source in plan.systems
+        for profile in plan.profiles
     ]
-    folder = run.new_folder("matrix")
-    shown: list[Document] = []
+    folder = request.new_folder("matrix")
+    done: list[Document] = []
     drills: list[Document] = []
     for number, cell in enumerate(cells, start=1):
         place = f"{number}/{len(cells)} {cell.drill.name} on {cell.source}, {cell.spec.profile}"
-        document, runs = await _run_cell(cell, run, place)
-        shown.append(document)
+        document, runs = await _run_cell(cell, plan.runs, request, place)
+        done.append(document)
         drills += runs
-        run.shown(document)
-        whole = _document(run, folder, cells, shown, drills, started, seconds_between(began, now_ns()))
+        shown(document)
+        whole = _document(plan, request, cells, done, drills)
+        whole |= {
+            "matrix": folder.name,
+            "store": str(folder),
+            "started": started,
+            "duration_s": round(seconds_between(began, now_ns()), 3),
+        }
         save_matrix(folder, whole)
     return whole
 
@@ -126,15 +130,16 @@ def summarise(runs: Sequence[Document]) -> Document:
     }
 
 
-def _cell(run: MatrixRun, source: str, profile: str, name: str) -> _Cell:
-    drill = load_drill(name, run.overrides_drill)
-    overrides = ["ports={}", *run.overrides_cluster, f"profile={profile}"]
+def _cell(request: RunRequest, source: str, profile: str, name: str) -> _Cell:
+    drill = load_drill(name, request.drill_overrides)
+    overrides = ["ports={}", *request.cluster_overrides, f"profile={profile}"]
     spec = load_cluster(source, overrides, needs=drill.cluster)
-    check_words(drill, spec)
-    return _Cell(source, name, drill, spec)
+    return _Cell(source, name, plan_drill(drill, spec), spec)
 
 
-async def _run_cell(cell: _Cell, run: MatrixRun, place: str) -> tuple[Document, list[Document]]:
+async def _run_cell(
+    cell: _Cell, count: int, request: RunRequest, place: str
+) -> tuple[Document, list[Document]]:
     """Run a cell as often as asked; a reason to skip it shows before its first run has begun."""
     spec, drill = cell.spec, cell.drill
     about: Document = {
@@ -147,10 +152,10 @@ async def _run_cell(cell: _Cell, run: MatrixRun, place: str) -> tuple[Document, 
     runs: list[Document] = []
     reason: str | None = None
     ended: list[Verdict] = []
-    for index in range(run.runs):
-        run.say(f"{place}, run {index + 1} of {run.runs}")
+    for index in range(count):
+        request.say(f"{place}, run {index + 1} of {count}")
         try:
-            runs.append(await _once(cell, run, run.seed + index, place))
+            runs.append(await _once(cell, replace(request, seed=request.seed + index), place))
         except UnavailableError as error:
             reason = error.message
             break
@@ -165,57 +170,47 @@ async def _run_cell(cell: _Cell, run: MatrixRun, place: str) -> tuple[Document, 
     return {**about, "verdict": verdict, "reason": reason, **summarise(runs)}, runs
 
 
-async def _once(cell: _Cell, run: MatrixRun, seed: int, place: str) -> Document:
-    sets = [word for text in (*run.overrides_cluster, *run.overrides_drill) for word in ("--set", text)]
-    words = ["outlast", "drill", cell.name, "--system", cell.source, "--profile", cell.spec.profile]
-    name = lifecycle.free_name(f"matrix-{cell.drill.name}"[:37])
-
-    def say(text: str) -> None:
-        run.say(f"{place}: {text}")
-
-    async with lifecycle.temporary(cell.spec, name, say, keep=False) as up:
-        check_drill(cell.drill, up.cluster)
-        outcome = await run_drill(
-            up.cluster,
-            cell.drill,
-            seed=seed,
-            folder=run.new_folder(cell.drill.name),
-            replay=shlex.join([*words, *sets, "--seed", str(seed)]),
-            say=say,
-        )
-    return run_document(outcome.history, outcome.document, outcome.folder)
+async def _once(cell: _Cell, request: RunRequest, place: str) -> Document:
+    replay = ["outlast", "drill", cell.name, "--system", cell.source, "--profile", cell.spec.profile]
+    replay += [word for text in request.overrides for word in ("--set", text)]
+    own = replace(
+        request,
+        replay=shlex.join([*replay, "--seed", str(request.seed)]),
+        say=lambda text: request.say(f"{place}: {text}"),
+    )
+    async with own.cluster(cell.spec, f"matrix-{cell.drill.name}"[:37]) as cluster:
+        result = await run_drill(cluster, prepare_drill(cell.planned, cluster), own)
+    return run_document(result.history, result.document, result.folder)
 
 
 def _document(
-    run: MatrixRun,
-    folder: Path,
+    plan: MatrixPlan,
+    request: RunRequest,
     cells: Sequence[_Cell],
     shown: Sequence[Document],
     drills: Sequence[Document],
-    started: str,
-    duration_s: float,
 ) -> Document:
     ran = [Verdict(str(one["verdict"])) for one in shown if one["verdict"] != SKIPPED]
     lists: dict[str, list[JSON]] = {
-        "systems": list(run.systems),
-        "profiles": list(run.profiles),
-        "names": [cell.drill.name for cell in cells[:: len(run.systems) * len(run.profiles)]],
+        "systems": list(plan.systems),
+        "profiles": list(plan.profiles),
+        "names": [cell.drill.name for cell in cells[:: len(plan.systems) * len(plan.profiles)]],
         "cells": list(shown),
         "drills": list(drills),
     }
     return {
-        "matrix": folder.name,
+        "matrix": None,
         "verdict": str(worst(ran)) if ran else str(Verdict.INVALID),
         "complete": len(shown) == len(cells),
         "systems": lists["systems"],
         "profiles": lists["profiles"],
         "names": lists["names"],
-        "runs": run.runs,
-        "seed": run.seed,
-        "replay": run.replay,
-        "store": str(folder),
-        "started": started,
-        "duration_s": round(duration_s, 3),
+        "runs": plan.runs,
+        "seed": request.seed,
+        "replay": request.replay,
+        "store": None,
+        "started": None,
+        "duration_s": None,
         "cells": lists["cells"],
         "drills": lists["drills"],
     }

@@ -5,27 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from outlast.alerts.drill import AlertReport, check_watched, run_alert_drill
-from outlast.cli.output import OUT, Reporter, say, table
-from outlast.clusters import lifecycle
+from outlast.cli.output import OUT, say, table
 from outlast.report.literal import literal_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from outlast.config import ClusterSpec
+    from outlast.run.request import RunRequest
 
 
-async def drill_alerts(
-    spec: ClusterSpec, lab: str | None, seed: int, keep: bool, folder: Path, progress: Reporter
-) -> AlertReport:
-    """Run the drill on a lab that is up and watched, or on a fresh one."""
-    if lab is not None:
-        return await run_alert_drill(
-            lifecycle.attach(lab), seed=seed, folder=folder, say=progress, throwaway=False
-        )
-    async with lifecycle.temporary(spec, lifecycle.free_name("alerts"), progress, keep=keep) as up:
-        check_watched(up.cluster)
-        return await run_alert_drill(up.cluster, seed=seed, folder=folder, say=progress, throwaway=not keep)
+async def drill_alerts(spec: ClusterSpec, request: RunRequest) -> AlertReport:
+    """Run the drill on a lab that is up and watched, or on a fresh one. Raises as run_alert_drill does."""
+    async with request.cluster(spec, "alerts") as cluster:
+        check_watched(cluster)
+        throwaway = request.lab is None and not request.keep
+        return await run_alert_drill(cluster, request, throwaway=throwaway)
 
 
 def print_alerts(report: AlertReport) -> None:

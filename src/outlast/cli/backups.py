@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
 import click
 from rich.table import Table
 
-from outlast.cli.options import json_option
+from outlast.cli.options import collect, json_option
 from outlast.cli.output import OUT, Reporter, asynchronous, print_json, say
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters import backups as cluster_backups
@@ -96,40 +97,53 @@ async def backups(lab: str | None, lab_too: str | None, as_json: bool) -> None:
     say("the archive is empty" if archive is None else f"archived WAL: {archive[0]} to {archive[1]}")
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """What a person said of a restore. to: a time; point: the name of a restore point. lab_too: LAB, as an option."""
+
+    lab_too: str | None
+    to: datetime | None
+    point: str | None
+    latest: bool
+    node: str | None
+    port: int | None
+    as_json: bool
+
+    def target(self) -> RecoveryTarget:
+        """Return where to stop. Raises UsageError for two of them."""
+        if sum((self.to is not None, self.point is not None, self.latest)) > 1:
+            raise click.UsageError("--to, --name and --latest exclude each other")
+        if self.to is not None:
+            return RecoveryTarget("time", self.to.astimezone(UTC).isoformat())
+        return RecoveryTarget("latest") if self.point is None else RecoveryTarget("name", self.point)
+
+
 @click.command()
 @lab_argument
-@also_lab_option
-@click.option("--to", "to", type=Moment(), metavar="TIME", help="To what was committed by then; ISO 8601.")
-@click.option("--name", "point", metavar="POINT", help="To a restore point (pg_create_restore_point).")
-@click.option("--latest", is_flag=True, help="To the end of the archive: the default.")
-@click.option("--node", metavar="N", help="Name of the server that is made; restored-1, -2, … by default.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Publish it there on 127.0.0.1; at a free port without."
+@collect(
+    RestoreOptions,
+    also_lab_option,
+    click.option(
+        "--to", "to", type=Moment(), metavar="TIME", help="To what was committed by then; ISO 8601."
+    ),
+    click.option("--name", "point", metavar="POINT", help="To a restore point (pg_create_restore_point)."),
+    click.option("--latest", is_flag=True, help="To the end of the archive: the default."),
+    click.option(
+        "--node", metavar="N", help="Name of the server that is made; restored-1, -2, … by default."
+    ),
+    click.option(
+        "--port", type=click.IntRange(1, 65535), help="Publish it there on 127.0.0.1; at a free port without."
+    ),
+    json_option,
 )
-@json_option
 @asynchronous
-async def restore(
-    lab: str | None,
-    lab_too: str | None,
-    to: datetime | None,
-    point: str | None,
-    latest: bool,
-    node: str | None,
-    port: int | None,
-    as_json: bool,
-) -> None:
+async def restore(lab: str | None, options: RestoreOptions) -> None:
     """Restore a server of its own from the backups of LAB and its archive; the cluster goes on as it is."""
-    if sum((to is not None, point is not None, latest)) > 1:
-        raise click.UsageError("--to, --name and --latest exclude each other")
-    target = RecoveryTarget("latest")
-    if to is not None:
-        target = RecoveryTarget("time", to.astimezone(UTC).isoformat())
-    elif point is not None:
-        target = RecoveryTarget("name", point)
-    cluster = lifecycle.attach(_one(lab, lab_too))
+    target = options.target()
+    cluster = lifecycle.attach(_one(lab, options.lab_too))
     with Reporter("restore") as progress:
-        found = await cluster_backups.restore(cluster, target, progress, name=node, port=port)
-    if as_json:
+        found = await cluster_backups.restore(cluster, target, progress, name=options.node, port=options.port)
+    if options.as_json:
         print_json(
             {
                 "lab": cluster.lab.name,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -15,7 +14,9 @@ from outlast.campaigns.chaos import SCENARIOS, chaos_drill
 from outlast.checkers.base import Verdict
 from outlast.cli.options import (
     Duration,
+    RunOptions,
     as_it_is,
+    collect,
     given,
     json_option,
     lab_option,
@@ -38,14 +39,13 @@ from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault
 from outlast.faults.targets import resolve
 from outlast.history.history import JSON, means
-from outlast.hosts.state import new_run_folder
 from outlast.report.json import run_document
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
-from outlast.run.plan import make_plan
-from outlast.systems.base import Cluster
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.systems.wait import wait_for, wait_until_ready
 
 USUAL: Final = "patroni-3dcs"
@@ -64,87 +64,62 @@ def _log(folder: Path) -> TextIO:
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class ChaosOptions(RunOptions):
+    """RunOptions, and those of chaos alone. duration_s: of the load, seconds."""
+
+    duration_s: float = 300.0
+    log_folder: Path = Path()
+
+
 @click.command()
 @click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
-@click.option("--duration", type=Duration(), default="300s", show_default=True, help="Of the load.")
-@seed_option("Repeat the plan of an earlier run.")
-@click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file.")
-@profile_option
-@click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
-              help="Folder for chaos_test_<time>.log; this one by default.")  # fmt: skip
-@route_option
-@lab_option
-@webhook_option
-@set_option
-@json_option
+@collect(
+    ChaosOptions,
+    click.option(
+        "--duration", "duration_s", type=Duration(), default="300s", show_default=True, help="Of the load."
+    ),
+    seed_option("Repeat the plan of an earlier run."),
+    click.option("--system", metavar="S", show_default=USUAL, help="Preset or cluster file."),
+    profile_option,
+    click.option(
+        "--log",
+        "log_folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        help="Folder for chaos_test_<time>.log; this one by default.",
+    ),
+    route_option,
+    lab_option,
+    webhook_option,
+    set_option,
+    json_option,
+)
 @asynchronous
-async def chaos(
-    scenario: str,
-    duration: float,
-    seed: int,
-    system: str | None,
-    profile: str | None,
-    log_folder: Path,
-    route: str | None,
-    lab: str | None,
-    sets: Sequence[str],
-    as_json: bool,
-) -> int:
+async def chaos(scenario: str, options: ChaosOptions) -> int:
     """Inject faults drawn from a seed while clients write; heal all of them and judge what came of it.
 
     SCENARIO is all, or one of its kinds alone; health and sustained-load inject nothing.
     """
-    words = ["outlast", "chaos", scenario, "--duration", f"{duration:g}s", "--seed", str(seed)]
-    as_it_is(lab, system is not None, profile, sets)
-    system = USUAL if system is None else system
-    words += given(
-        ("--lab", lab), ("--system", None if lab else system), ("--profile", profile), ("--route", route)
-    )
-    words += set_words(sets)
-    with (
-        _log(log_folder) as log,
-        Reporter(f"chaos {scenario}") as reporter,
-    ):
+    as_it_is(options.lab, options.system is not None, options.profile, options.sets)
+    with _log(options.log_folder) as log, Reporter(f"chaos {scenario}") as reporter:
 
         def progress(text: str) -> None:
             log.write(f"{timestamp()} {text}\n")
             reporter(text)
 
-        progress(f"repeat: {shlex.join(words)}")
-
-        async def on(cluster: Cluster) -> Outcome:
-            drill = chaos_drill(scenario, duration, seed, cluster.spec)
-            drill = replace(drill, route=route)  # type: ignore[arg-type]
-            for step in make_plan(drill):
-                progress(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
-            return await run_drill(
-                cluster,
-                drill,
-                seed=seed,
-                folder=new_run_folder(drill.name),
-                replay=shlex.join(words),
-                say=progress,
-            )
-
-        if lab is not None:
-            outcome = await on(lifecycle.attach(lab))
-        else:
-            # Free ports: chaos may run beside a cluster that has the preset's.
-            overrides = ["ports={}", *sets, *([f"profile={profile}"] if profile else [])]
-            spec = with_route(load_cluster(system, overrides), route)
-            chaos_drill(scenario, duration, seed, spec)  # refuses before a lab is made
-            name = lifecycle.free_name(f"chaos-{scenario}")
-            async with lifecycle.temporary(spec, name, progress, keep=False) as up:
-                outcome = await on(up.cluster)
-        progress(f"verdict: {outcome.verdict}")
-    document = run_document(outcome.history, outcome.document, outcome.folder)
-    if as_json:
+        request = options.request(_replay(scenario, options), progress, options.overrides())
+        progress(f"repeat: {request.replay}")
+        result = await _run(scenario, options, request)
+        progress(f"verdict: {result.verdict}")
+    document = run_document(result.history, result.document, result.folder)
+    if options.as_json:
         drills: list[JSON] = [document]
         print_json(
             {
-                "verdict": outcome.verdict,
+                "verdict": result.verdict,
                 "scenario": scenario,
-                "seed": seed,
+                "seed": options.seed,
                 "plan": document["plan"],
                 "log": log.name,
                 "drills": drills,
@@ -153,7 +128,46 @@ async def chaos(
     else:
         print_run(OUT, document)
         say(f"  log    {log.name}")
-    return EXIT_CODES[outcome.verdict]
+    return EXIT_CODES[result.verdict]
+
+
+def _replay(scenario: str, options: ChaosOptions) -> list[str]:
+    """Return the words that repeat a run of chaos."""
+    system = None if options.lab else options.system or USUAL
+    return [
+        *(
+            "outlast",
+            "chaos",
+            scenario,
+            "--duration",
+            f"{options.duration_s:g}s",
+            "--seed",
+            str(options.seed),
+        ),
+        *given(
+            ("--lab", options.lab),
+            ("--system", system),
+            ("--profile", options.profile),
+            ("--route", options.route),
+        ),
+        *set_words(options.sets),
+    ]
+
+
+async def _run(scenario: str, options: ChaosOptions, request: RunRequest) -> RunResult:
+    """Draw the drill, tell its plan, and run it; what cannot be drawn is refused before a lab is made."""
+    if options.lab is not None:
+        spec = lifecycle.attach(options.lab).spec
+    else:
+        # Free ports: chaos may run beside a cluster that has the preset's.
+        overrides = ["ports={}", *request.overrides]
+        spec = with_route(load_cluster(options.system or USUAL, overrides), options.route)
+    drill = chaos_drill(scenario, options.duration_s, options.seed, spec)
+    planned = plan_drill(replace(drill, route=options.route), spec)  # type: ignore[arg-type]
+    for step in planned.plan:
+        request.say(f"plan: {step.at_s:g} s {step.fault} on {step.on}, healed {step.heal}")
+    async with request.cluster(spec, f"chaos-{scenario}") as cluster:
+        return await run_drill(cluster, prepare_drill(planned, cluster), request)
 
 
 @click.command()

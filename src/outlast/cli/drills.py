@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +10,9 @@ import click
 from outlast.checkers.base import worst
 from outlast.cli import watching
 from outlast.cli.options import (
+    RunOptions,
     as_it_is,
+    collect,
     given,
     json_option,
     junit_option,
@@ -26,108 +27,96 @@ from outlast.cli.options import (
 )
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, write_file
 from outlast.clusters import lifecycle
-from outlast.config import ClusterSpec, DrillSpec, load_cluster, load_drill, preset_names, split_overrides
+from outlast.config import ClusterSpec, load_cluster, load_drill, preset_names, split_overrides
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
-from outlast.hosts.state import new_run_folder
 from outlast.monitoring.services import with_monitoring
 from outlast.report.json import run_document
 from outlast.report.junit import junit
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
-from outlast.run.conclude import Outcome
-from outlast.run.drill import check_words, run_drill
-from outlast.systems.base import Cluster
+from outlast.run.conclude import RunResult
+from outlast.run.drill import run_drill
+from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 
 ALERTS: Final = "alerts"
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
-@click.option(
-    "--system",
-    metavar="S",
-    help="The preset to run on, or a cluster file; the drill's own or patroni by default.",
+@collect(
+    RunOptions,
+    click.option(
+        "--system",
+        metavar="S",
+        help="The preset to run on, or a cluster file; the drill's own or patroni by default.",
+    ),
+    profile_option,
+    route_option,
+    seed_option(),
+    junit_option,
+    keep_option,
+    lab_option,
+    webhook_option,
+    set_option,
+    json_option,
 )
-@profile_option
-@route_option
-@seed_option()
-@junit_option
-@keep_option
-@lab_option
-@webhook_option
-@set_option
-@json_option
 @asynchronous
-async def drill(
-    names: Sequence[str],
-    system: str | None,
-    profile: str | None,
-    route: str | None,
-    seed: int,
-    junit_file: str | None,
-    keep: bool,
-    lab: str | None,
-    sets: Sequence[str],
-    as_json: bool,
-) -> int:
+async def drill(names: Sequence[str], options: RunOptions) -> int:
     """Run drills, each on a fresh lab of its own or, with --lab, on one that is up; print their verdicts."""
-    overrides = [*sets, *([f"profile={profile}"] if profile else []), *([f"route={route}"] if route else [])]
-    for_cluster, for_drill = split_overrides(overrides)
-    as_it_is(lab, system is not None, for_cluster)
+    overrides = options.overrides(route=options.route)
+    for_cluster, _ = split_overrides(overrides)
+    as_it_is(options.lab, options.system is not None, for_cluster)
     if ALERTS in names:
         if len(names) > 1:
             raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")
-        return await _alerts(system, for_cluster, seed, junit_file, keep, lab, as_json)
-    planned = [(name, load_drill(name, for_drill)) for name in names]
-    clusters = [
-        with_route(
-            load_cluster(system or one.cluster.preset or "patroni", for_cluster, needs=one.cluster), one.route
-        )
-        for _, one in planned
-    ]
-    for (_, one), spec in zip(planned, clusters, strict=True):
-        check_words(one, lifecycle.attach(lab).spec if lab is not None else spec)
+        return await _alerts(options, for_cluster)
+    planned = [_plan(name, options, overrides) for name in names]
     documents = []
     verdicts = []
-    for (name, one), spec in zip(planned, clusters, strict=True):
-        words = ["outlast", "drill", name, *given(("--lab", lab), ("--system", system))]
-        words += set_words(overrides)
-        words += ["--seed", str(seed)]
-        with Reporter(f"drill {one.name}") as progress:
-            outcome = await _run(one, spec, lab, seed, shlex.join(words), keep, progress)
-        verdicts.append(outcome.verdict)
-        document = run_document(outcome.history, outcome.document, outcome.folder)
+    for name, (ready, spec) in zip(names, planned, strict=True):
+        replay = ["outlast", "drill", name, *given(("--lab", options.lab), ("--system", options.system))]
+        replay += [*set_words(overrides), "--seed", str(options.seed)]
+        with Reporter(f"drill {ready.drill.name}") as progress:
+            result = await _run(ready, spec, options.request(replay, progress, overrides), progress)
+        verdicts.append(result.verdict)
+        document = run_document(result.history, result.document, result.folder)
         documents.append(document)
-        if not as_json:
+        if not options.as_json:
             print_run(OUT, document)
-    if junit_file is not None:
-        write_file(junit_file, junit(documents))
-    if as_json:
+    if options.junit_file is not None:
+        write_file(options.junit_file, junit(documents))
+    if options.as_json:
         whole: list[JSON] = list(documents)
         print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})
     return EXIT_CODES[worst(verdicts)]
 
 
-async def _alerts(
-    system: str | None,
-    overrides: Sequence[str],
-    seed: int,
-    junit_file: str | None,
-    keep: bool,
-    lab: str | None,
-    as_json: bool,
-) -> int:
+def _plan(name: str, options: RunOptions, overrides: Sequence[str]) -> tuple[PlannedDrill, ClusterSpec]:
+    """Return a drill with its plan, and the cluster it is to run on. Raises ConfigError, UnavailableError."""
+    for_cluster, for_drill = split_overrides(overrides)
+    found = load_drill(name, for_drill)
+    if options.lab is not None:
+        spec = lifecycle.attach(options.lab).spec
+    else:
+        source = options.system or found.cluster.preset or "patroni"
+        spec = with_route(load_cluster(source, for_cluster, needs=found.cluster), found.route)
+    return plan_drill(found, spec), spec
+
+
+async def _alerts(options: RunOptions, overrides: Sequence[str]) -> int:
     from outlast.cli.alerts import drill_alerts, print_alerts
 
-    if junit_file is not None:
+    if options.junit_file is not None:
         raise ConfigError(f"--junit does not go with {ALERTS}", hint="its findings are in --json")
+    system = options.system
     # Free ports: it may run beside a cluster that has the preset's.
     wanted = ["ports={}", *overrides] if system is None or system in preset_names() else overrides
     spec = with_monitoring(load_cluster(system or "patroni-3dcs", wanted))
     with Reporter("drill alerts") as progress:
-        report = await drill_alerts(spec, lab, seed, keep, new_run_folder(ALERTS), progress)
-    if as_json:
+        report = await drill_alerts(spec, options.request((), progress, overrides))
+    if options.as_json:
         print_json(report.to_document())
     else:
         print_alerts(report)
@@ -135,24 +124,12 @@ async def _alerts(
 
 
 async def _run(
-    drill: DrillSpec,
-    spec: ClusterSpec,
-    lab: str | None,
-    seed: int,
-    replay: str,
-    keep: bool,
-    progress: Reporter,
-) -> Outcome:
-    folder = new_run_folder(drill.name)
-
-    async def on(cluster: Cluster) -> Outcome:
+    planned: PlannedDrill, spec: ClusterSpec, request: RunRequest, progress: Reporter
+) -> RunResult:
+    async with request.cluster(spec, planned.drill.name) as cluster:
+        prepared = prepare_drill(planned, cluster)
         async with watching.shown_below(cluster, progress):
-            return await run_drill(cluster, drill, seed=seed, folder=folder, replay=replay, say=progress)
-
-    if lab is not None:
-        return await on(lifecycle.attach(lab))
-    async with lifecycle.temporary(spec, lifecycle.free_name(drill.name), progress, keep=keep) as up:
-        return await on(up.cluster)
+            return await run_drill(cluster, prepared, request)
 
 
 COMMANDS: Final = (drill,)

@@ -7,14 +7,14 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 from psycopg.conninfo import make_conninfo
 
 from outlast.cli import watching
-from outlast.cli.options import Duration, json_option, lab_option, profile_option, set_option
+from outlast.cli.options import Duration, collect, json_option, lab_option, profile_option, set_option
 from outlast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from outlast.clock import deadline_ns
 from outlast.clusters import lifecycle
@@ -34,45 +34,57 @@ if TYPE_CHECKING:
     from outlast.history.history import JSON
 
 
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What a person said of a cluster that is to come up. extras: what to start beside it."""
+
+    config: str | None
+    name: str | None
+    profile: str | None
+    extras: tuple[str, ...]
+    env_file: str | None
+    interactive: bool
+    sets: tuple[str, ...]
+    as_json: bool
+
+
 @click.command()
 @click.argument("what", default="patroni", metavar="[PRESET|FILE]")
-@click.option("--config", metavar="FILE", help="The same as FILE.")
-@click.option("--name", metavar="L", help="Name of the lab; the preset's name by default.")
-@profile_option
-@click.option(
-    "--with", "extras", multiple=True, type=click.Choice(["monitoring"]), help="What to start beside it."
+@collect(
+    UpOptions,
+    click.option("--config", metavar="FILE", help="The same as FILE."),
+    click.option("--name", metavar="L", help="Name of the lab; the preset's name by default."),
+    profile_option,
+    click.option(
+        "--with",
+        "extras",
+        multiple=True,
+        type=click.Choice(["monitoring"]),
+        help="What to start beside it.",
+    ),
+    click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines."),
+    click.option("-i", "interactive", is_flag=True, help="Ask on the terminal what it should be."),
+    set_option,
+    json_option,
 )
-@click.option("--env-file", metavar="F", help="Settings and passwords from a file of KEY=value lines.")
-@click.option("-i", "interactive", is_flag=True, help="Ask on the terminal what it should be.")
-@set_option
-@json_option
-def up(
-    what: str,
-    config: str | None,
-    name: str | None,
-    profile: str | None,
-    extras: Sequence[str],
-    env_file: str | None,
-    interactive: bool,
-    sets: Sequence[str],
-    as_json: bool,
-) -> None:
+def up(what: str, options: UpOptions) -> None:
     """Bring up a cluster on a lab of its own."""
-    overrides = [*sets, *([f"profile={profile}"] if profile else [])]
-    if interactive:
+    source = options.config or what
+    overrides = [*options.sets, *([f"profile={options.profile}"] if options.profile else [])]
+    if options.interactive:
         from outlast.cli.asking import ask  # here: whoever is not asked need not wait for it
 
-        answers = ask(config or what, overrides, name, extras)
+        answers = ask(source, overrides, options.name, options.extras)
         if answers.up:
-            run_async(_up_all((answers.spec,), answers.name, (), env_file, as_json))
+            run_async(_up_all((answers.spec,), answers.name, (), options.env_file, options.as_json))
         return
-    specs = load_clusters(config or what, overrides)
-    if name is not None and len(specs) > 1:
+    specs = load_clusters(source, overrides)
+    if options.name is not None and len(specs) > 1:
         raise ConfigError(
-            f"--name names one lab, and {config or what} describes {len(specs)} clusters",
+            f"--name names one lab, and {source} describes {len(specs)} clusters",
             hint="without it each lab is named after its cluster",
         )
-    run_async(_up_all(specs, name, extras, env_file, as_json))
+    run_async(_up_all(specs, options.name, options.extras, options.env_file, options.as_json))
 
 
 async def _up_all(

@@ -132,11 +132,11 @@ def validate(file: str, as_json: bool) -> None:
     if isinstance(found, DrillSpec):
         # Here: operating a cluster needs none of it.
         from outlast.routes.registry import with_route
-        from outlast.run.drill import check_words
+        from outlast.run.prepare import plan_drill
 
         own = found.cluster.preset
         cluster = with_route(load_cluster(own or "patroni", needs=found.cluster), found.route)
-        check_words(found, cluster if own else None)
+        plan_drill(found, cluster if own else None)
         described: JSON = {"kind": "drill", "name": found.name, "duration_s": found.duration_s}
         words = f"drill {found.name}: {len(found.timeline)} entries in {found.duration_s:g} s"
     else:

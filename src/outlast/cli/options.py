@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from outlast.units import parse_duration_s
+
+if TYPE_CHECKING:
+    from outlast.run.request import RunRequest
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -57,6 +63,65 @@ class OutputFile(click.ParamType[str]):
         except (OSError, ValueError) as error:  # a name too long, a NUL
             self.fail(f"cannot be a file: {getattr(error, 'strerror', None) or error}", param, context)
         return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a person said of a run, by the options that a command has of these.
+
+    sets: of --set. junit_file: where JUnit XML goes. as_json: whether one JSON document is printed.
+    """
+
+    seed: int
+    system: str | None = None
+    profile: str | None = None
+    route: str | None = None
+    lab: str | None = None
+    sets: tuple[str, ...] = ()
+    keep: bool = False
+    junit_file: str | None = None
+    as_json: bool = False
+
+    def overrides(self, **more: str | None) -> tuple[str, ...]:
+        """Return --set with the options that are settings, too. more: further ones, by key, where they were given."""
+        given = {"profile": self.profile, **more}
+        return (*self.sets, *(f"{key}={value}" for key, value in given.items() if value))
+
+    def request(
+        self, replay: Sequence[str], say: Callable[[str], None], overrides: Sequence[str]
+    ) -> RunRequest:
+        """Return what is to be run. replay: the command that repeats it, word by word. say: is told of progress."""
+        from outlast.run.request import RunRequest  # here: most commands run nothing
+
+        return RunRequest(
+            seed=self.seed,
+            replay=shlex.join(replay),
+            system=self.system,
+            lab=self.lab,
+            overrides=tuple(overrides),
+            keep=self.keep,
+            say=say,
+        )
+
+
+Decorator = Callable[[Callable[..., object]], Callable[..., object]]
+
+
+def collect(into: type, *options: Decorator) -> Decorator:
+    """Add options to a command that is given all of their values as one: ``options``, of the dataclass ``into``."""
+
+    def decorate(command: Callable[..., object]) -> Callable[..., object]:
+        @wraps(command)
+        def call(**values: Any) -> object:
+            names = [field.name for field in fields(into) if field.name in values]
+            return command(options=into(**{name: values.pop(name) for name in names}), **values)
+
+        decorated: Callable[..., object] = call
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
 
 
 json_option = click.option("as_json", "--json", is_flag=True, help="Print one JSON document.")

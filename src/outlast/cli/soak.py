@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,9 @@ import click
 from outlast.checkers.base import Verdict
 from outlast.cli.options import (
     Duration,
+    RunOptions,
     as_it_is,
+    collect,
     given,
     json_option,
     junit_option,
@@ -26,15 +28,13 @@ from outlast.cli.options import (
 )
 from outlast.cli.output import ERR, EXIT_CODES, OUT, asynchronous, print_json, say, write_file
 from outlast.clusters import lifecycle
-from outlast.config import load_cluster, split_overrides
+from outlast.config import ClusterSpec, load_cluster, split_overrides
 from outlast.errors import ClusterError, HistoryError, UnavailableError
 from outlast.history.history import JSON
-from outlast.hosts.state import new_run_folder
 from outlast.report.json import run_document
 from outlast.report.junit import junit
 from outlast.report.literal import literal_text
 from outlast.report.terminal import print_run
-from outlast.run.conclude import Outcome
 from outlast.soak.diary import Diary
 from outlast.soak.director import Director
 from outlast.soak.plan import NAME, SoakTimes, check_settings
@@ -44,113 +44,122 @@ PLAIN_EVERY: Final = 10
 """Where nothing can be overwritten, one progress line of so many is printed."""
 
 
+@dataclass(frozen=True, slots=True)
+class SoakOptions(RunOptions):
+    """RunOptions, and those of a soak alone. Times in seconds. config: the system, as a file."""
+
+    duration: float = 1800.0
+    failover_interval: float = 300.0
+    validation_interval: float = 60.0
+    log_dir: Path = Path("test-logs")
+    config: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The preset or file of the cluster."""
+        return next((source for source in (self.system, self.config) if source is not None), "six-node")
+
+    def replay(self) -> list[str]:
+        """Return the words that repeat the soak."""
+        return [
+            *("outlast", "soak", "--duration", f"{self.duration:g}"),
+            *("--failover-interval", f"{self.failover_interval:g}"),
+            *("--validation-interval", f"{self.validation_interval:g}"),
+            *given(
+                ("--lab", self.lab),
+                ("--system", None if self.lab else self.source),
+                ("--profile", self.profile),
+            ),
+            *(*set_words(self.sets), "--seed", str(self.seed)),
+        ]
+
+
 @click.command()
-@click.option(
-    "--duration", type=Duration(), default="1800", show_default=True, help="Of the load; 60 s or more."
+@collect(
+    SoakOptions,
+    click.option(
+        "--duration", type=Duration(), default="1800", show_default=True, help="Of the load; 60 s or more."
+    ),
+    click.option(
+        "--failover-interval",
+        type=Duration(),
+        default="300",
+        show_default=True,
+        help="Between two failovers.",
+    ),
+    click.option(
+        "--validation-interval", type=Duration(), default="60", show_default=True, help="Between two looks."
+    ),
+    click.option(
+        "--log-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("test-logs"),
+        show_default=True,
+        help="Folder for the logs, the counts and the summary.",
+    ),
+    click.option(
+        "--system", metavar="S", help="The preset to run on, or a cluster file; six-node by default."
+    ),
+    click.option("--config", metavar="FILE", help="The same, as a file."),
+    profile_option,
+    seed_option(),
+    junit_option,
+    keep_option,
+    lab_option,
+    set_option,
+    json_option,
 )
-@click.option(
-    "--failover-interval", type=Duration(), default="300", show_default=True, help="Between two failovers."
-)
-@click.option(
-    "--validation-interval", type=Duration(), default="60", show_default=True, help="Between two looks."
-)
-@click.option("--log-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("test-logs"),
-              show_default=True, help="Folder for the logs, the counts and the summary.")  # fmt: skip
-@click.option("--system", metavar="S", help="The preset to run on, or a cluster file; six-node by default.")
-@click.option("--config", metavar="FILE", help="The same, as a file.")
-@profile_option
-@seed_option()
-@junit_option
-@keep_option
-@lab_option
-@set_option
-@json_option
 @asynchronous
-async def soak(
-    duration: float,
-    failover_interval: float,
-    validation_interval: float,
-    log_dir: Path,
-    system: str | None,
-    config: str | None,
-    profile: str | None,
-    seed: int,
-    junit_file: str | None,
-    keep: bool,
-    lab: str | None,
-    sets: Sequence[str],
-    as_json: bool,
-) -> int:
+async def soak(options: SoakOptions) -> int:
     """Write and read for a long time, move the primary from node to node, and check every row on every node.
 
     The primary goes round all nodes, those included that only read. PASS needs every failover done, every validation
     equal, no acknowledged row lost or altered on any node, and standbys less than a second behind.
     """
-    if system is not None and config is not None:
+    if options.system is not None and options.config is not None:
         raise click.UsageError("--system and --config say the same: give one")
-    times = SoakTimes.asked(duration, failover_interval, validation_interval)
-    source = next((one for one in (system, config) if one is not None), "six-node")
-    for_cluster, for_drill = split_overrides([*sets, *([f"profile={profile}"] if profile else [])])
-    as_it_is(lab, system is not None, config is not None, for_cluster)
-    words = [
-        "outlast",
-        "soak",
-        "--duration",
-        f"{duration:g}",
-        "--failover-interval",
-        f"{failover_interval:g}",
-    ]
-    words += ["--validation-interval", f"{validation_interval:g}"]
-    words += given(("--lab", lab), ("--system", None if lab else source), ("--profile", profile))
-    words += [*set_words(sets), "--seed", str(seed)]
-    # Free ports unless asked for: a soak may run beside a cluster that has the preset's.
-    spec = (
-        None if lab else load_cluster(source, ["ports={}", *for_cluster] if config is None else for_cluster)
-    )
-    attached = lifecycle.attach(lab) if spec is None else None
-    nodes = len(spec.nodes if spec is not None else attached.spec.nodes if attached is not None else ())
-    check_settings(times, for_drill)
-    if attached is not None:
-        _check_able(attached)
-    elif spec is not None:  # before a lab is made for nothing
-        async with lifecycle.dry_lab(spec) as cluster:
-            _check_able(cluster)
-    with _Progress() as progress, Diary(log_dir, nodes, progress.above) as diary:
-
-        async def on(cluster: Cluster) -> Outcome:
-            return await Director(
-                cluster,
-                times,
-                diary,
-                progress,
-                seed=seed,
-                folder=new_run_folder(NAME),
-                replay=shlex.join(words),
-                overrides=for_drill,
-            ).run()
-
+    times = SoakTimes.asked(options.duration, options.failover_interval, options.validation_interval)
+    spec = await _cluster(options, times)
+    with _Progress() as progress, Diary(options.log_dir, len(spec.nodes), progress.above) as diary:
+        request = options.request(options.replay(), diary.line, options.overrides())
         try:
-            if attached is not None:
-                outcome = await on(attached)
-            else:
-                assert spec is not None
-                name = lifecycle.free_name(NAME)
-                async with lifecycle.temporary(spec, name, diary.line, keep=keep) as up:
-                    outcome = await on(up.cluster)
+            async with request.cluster(spec, NAME) as cluster:
+                result = await Director(cluster, times, diary, progress, request).run()
         except asyncio.CancelledError:
-            return _never_began(diary, "ended early: interrupted before its verdict", as_json)
+            return _never_began(diary, "ended early: interrupted before its verdict", options.as_json)
         except (ClusterError, HistoryError) as error:
-            return _never_began(diary, f"ended early: {error.message}", as_json)
-    document = run_document(outcome.history, outcome.document, outcome.folder)
-    if junit_file is not None:
-        write_file(junit_file, junit([document]))
-    if as_json:
-        print_json(_document(outcome.verdict, document, seed))
+            return _never_began(diary, f"ended early: {error.message}", options.as_json)
+    document = run_document(result.history, result.document, result.folder)
+    if options.junit_file is not None:
+        write_file(options.junit_file, junit([document]))
+    if options.as_json:
+        print_json(_document(result.verdict, document, options.seed))
     else:
         print_run(OUT, document)
         for kind, path in diary.files.items():
             say(f"  {kind:<10} {path}")
-    return EXIT_CODES[outcome.verdict]
+    return EXIT_CODES[result.verdict]
+
+
+async def _cluster(options: SoakOptions, times: SoakTimes) -> ClusterSpec:
+    """Return the cluster to soak, refused before a lab is made for nothing.
+
+    Raises ConfigError, and UnavailableError for a system that can't be soaked.
+    """
+    for_cluster, for_drill = split_overrides(options.overrides())
+    as_it_is(options.lab, options.system is not None, options.config is not None, for_cluster)
+    if options.lab is not None:
+        attached = lifecycle.attach(options.lab)
+        check_settings(times, for_drill)
+        _check_able(attached)
+        return attached.spec
+    # Free ports unless asked for: a soak may run beside a cluster that has the preset's.
+    ports = ["ports={}"] if options.config is None else []
+    spec = load_cluster(options.source, [*ports, *for_cluster])
+    check_settings(times, for_drill)
+    async with lifecycle.dry_lab(spec) as cluster:
+        _check_able(cluster)
+    return spec
 
 
 def _check_able(cluster: Cluster) -> None:

@@ -28,6 +28,7 @@ from outlast.config.loader import (
     load_clusters,
     load_drill,
     preset_names,
+    stored_cluster,
     stored_drill,
 )
 from outlast.config.overrides import split_overrides
@@ -64,6 +65,7 @@ __all__ = [
     "preset_names",
     "settings",
     "split_overrides",
+    "stored_cluster",
     "stored_drill",
     "to_document",
 ]

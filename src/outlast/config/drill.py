@@ -23,6 +23,7 @@ from outlast.config.fields import (
     problem,
     whole,
 )
+from outlast.config.limits import Limit, parse_limit
 from outlast.errors import ConfigError
 from outlast.units import parse_duration_s
 
@@ -56,33 +57,12 @@ Action = Literal[
 ]
 RouteName = Literal["libpq", "haproxy", "pgbouncer", "pgpool"]
 Level = Literal["read-committed", "repeatable-read", "serializable"]
-Limit = bool | int | float
 
 CLIENTS_MAX = 1000
 EVERY_S_MIN = 0.1
 ENTRIES_MAX = 1000
 OCCURRENCES_MAX = 10_000
 """How often one entry may repeat within a drill."""
-
-_COUNTS = frozenset(
-    {
-        "acked_lost",
-        "read_errors",
-        "write_errors",
-        "unplanned_promotions",
-        "altered_rows",
-        "accepted_without_majority",
-    }
-)
-_FIGURES = _COUNTS | {
-    "two_writers_s",
-    "outage_s",
-    "rejoin_s",
-    "replay_lag_s",
-    "availability",
-    "writable_again_s",
-}
-_FACTS = frozenset({"replicas_equal", "by_priority", "restorable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -232,28 +212,7 @@ def _needs_document(needs: ClusterNeeds) -> dict[str, JsonValue]:
 def _checks(value: object) -> dict[str, Limit]:
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping {{name: limit}}, got {kind_of(value)}")
-    return {str(name): _limit(str(name), limit) for name, limit in value.items()}
-
-
-def _limit(name: str, limit: object) -> Limit:
-    if name.endswith("_s") and isinstance(limit, str):
-        try:
-            limit = parse_duration_s(limit)
-        except ValueError as error:
-            raise problem(str(error), name) from None
-    if not isinstance(limit, bool | int | float):
-        raise problem(f"a limit is a number, true or false, got {kind_of(limit)}", name)
-    if isinstance(limit, bool) and name in _FIGURES:  # true would count as 1, and let a lost write pass
-        raise problem(f"must be a number, got {kind_of(limit)}", name)
-    if not isinstance(limit, bool) and name in _FACTS:
-        raise problem(f"must be true or false, got {kind_of(limit)}", name)
-    if not 0 <= limit < math.inf:
-        raise problem(f"a limit is not negative and finite, got {limit}", name)
-    if name in _COUNTS and limit != int(limit):
-        raise problem(f"is a whole number, got {limit}", name)
-    if name == "availability" and limit > 1:
-        raise problem(f"is a share of 1, got {limit}", name)
-    return limit
+    return {str(name): parse_limit(str(name), limit) for name, limit in value.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -97,6 +97,11 @@ def stored_drill(document: Mapping[str, JsonValue], file: str, overrides: Sequen
     return validate(DrillSpec, found)
 
 
+def stored_cluster(document: Mapping[str, JsonValue], file: str) -> ClusterSpec:
+    """Return the cluster of a stored document, as to_document wrote it. Raises ConfigError naming file."""
+    return validate(ClusterSpec, parse_document(json.dumps(document), file=file, suffix=".json"))
+
+
 def preset_names() -> tuple[str, ...]:
     """Return the names of the presets, sorted."""
     return tuple(sorted(_shipped(_PRESETS)))

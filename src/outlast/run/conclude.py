@@ -1,6 +1,6 @@
 """The end of a run, whatever drove it: recovery, the final read, the checks, the store.
 
-    seen ─▶ recovered ─▶ read back ─▶ judged ─▶ stored
+    record ─▶ recovered ─▶ read back ─▶ judged ─▶ stored
 
 A drill and a soak end alike, so that both are checked and reported again alike.
 """
@@ -13,34 +13,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from outlast.checkers.base import Finding, Verdict, run_checker, worst
-from outlast.clock import now_ns, seconds_between
+from outlast.checkers.base import Checker, Finding, Verdict, run_checker, worst
+from outlast.clock import now_ns, seconds_between, timestamp
 from outlast.clusters.service_registry import start_member
 from outlast.clusters.versions import versions
-from outlast.config import DrillSpec, to_document
+from outlast.config import DrillSpec, stored_cluster, to_document
 from outlast.errors import ClusterError
 from outlast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
 from outlast.history.reading import read_ops
 from outlast.history.store import RECORDINGS, RunDocument, save_run
 from outlast.pace import scaled
 from outlast.report.findings import finding_document
-from outlast.routes.registry import own_route
-from outlast.run.checks import make_checkers
-from outlast.run.final_read import final_read
-from outlast.run.load import CLIENT_HOST
-from outlast.run.plan import Step
-from outlast.run.restored_read import restored_read
-from outlast.run.routed_load import routed_final_read
-from outlast.systems.base import Cluster, HasServers
+from outlast.run.checks import Terms, make_checkers
+from outlast.run.final_read import final_reader
+from outlast.run.prepare import PreparedDrill, prepared_again, priorities
+from outlast.run.request import RunRequest
+from outlast.run.restored_final_read import restored_final_read
+from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_until_ready
-from outlast.workloads import WORKLOADS
 from outlast.workloads.config import WorkerConfig
 
 CHECK_TIMEOUT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """A run that has ended: what is stored of it, and where."""
 
     history: History
@@ -54,22 +51,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a run was asked to be. began_ns: monotonic, started: wall time of its beginning. Else see RunDocument."""
+class RunStart:
+    """Where and when a run began. began_ns: monotonic; started: wall time."""
 
-    seed: int
     folder: Path
-    replay: str
-    plan: tuple[Step, ...]
     began_ns: int
     started: str
 
+    @classmethod
+    def now(cls, folder: Path) -> RunStart:
+        """Return the start of a run that begins now and is stored in folder."""
+        return cls(folder, now_ns(), timestamp())
+
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunRecord:
     """What was done to a cluster and seen of it until the load had stopped and it was given time to recover.
 
-    rejoin_s, trouble: as ``recover`` returns them. routed: the loads over routes of the system's own.
+    start_ns, end_ns: of the load, monotonic. complete: whether it ran as long as it should. rejoin_s, trouble: as
+    ``recover`` returns them. routed: the loads over routes of the system's own.
     """
 
     faults: tuple[FaultRecord, ...]
@@ -88,96 +88,99 @@ More = Callable[[History], tuple[list[Finding], dict[str, JSON]]]
 
 async def conclude(
     cluster: Cluster,
-    drill: DrillSpec,
-    about: About,
-    seen: Seen,
-    say: Callable[[str], None],
+    prepared: PreparedDrill,
+    request: RunRequest,
+    start: RunStart,
+    record: RunRecord,
     more: More | None = None,
-) -> Outcome:
-    """Read everything back, judge the history, and store the run in about.folder."""
+) -> RunResult:
+    """Read everything back, judge the history, and store the run in start.folder."""
+    drill, say = prepared.drill, request.say
+    prepared = prepared_again(prepared, cluster)
     say("reading everything back")
-    final, trouble = await _read(cluster, drill, seen, about.folder)
-    restored = await restored_read(cluster, drill, seen.faults, say)
+    final, trouble = await _read(cluster, drill, record, start.folder)
+    restored = await restored_final_read(cluster, drill, record.faults, say)
     say("judging the history")
-    ops = await asyncio.to_thread(read_ops, about.folder / RECORDINGS)
     history = History(
-        ops,
-        seen.faults,
-        seen.observations,
+        await asyncio.to_thread(read_ops, start.folder / RECORDINGS),
+        record.faults,
+        record.observations,
         final,
-        seen.start_ns,
-        seen.end_ns,
-        seen.complete,
+        record.start_ns,
+        record.end_ns,
+        record.complete,
         restored,
     )
-    shape = to_document(cluster.spec)
     model = cluster.model
-    checkers = make_checkers(drill, model.outage_s, len(about.plan), _priorities(shape), model.relink_s)
-    findings = [
-        await asyncio.to_thread(run_checker, checker, history, scaled(CHECK_TIMEOUT_S))
-        for checker in checkers
-    ]
-    if trouble:
-        findings.append(Finding("recovery", Verdict.FAIL, trouble))
-    notes: dict[str, JSON] = {
-        "title": drill.title,
-        "sync": cluster.spec.sync,
-        "route": drill.route or own_route(cluster),
-        "duration_s": round(seconds_between(about.began_ns, now_ns()), 3),
-        "rejoin_s": seen.rejoin_s,
-        "model_s": model.outage_s,
-        "model": model.reason,
-        "relink_s": model.relink_s,
-    }
-    if more is not None:
-        added, noted = more(history)
-        findings += added
-        notes |= noted
     document = RunDocument(
         name=drill.name,
         system=cluster.spec.system,
         profile=cluster.spec.profile,
-        seed=about.seed,
-        replay=about.replay,
-        started=about.started,
-        verdict=worst(finding.verdict for finding in findings),
-        cluster=shape,
+        seed=request.seed,
+        replay=request.replay,
+        started=start.started,
+        cluster=to_document(cluster.spec),
         drill=to_document(drill),
         versions=await versions(cluster),
-        plan=tuple(step.to_document() for step in about.plan),
+        plan=tuple(step.to_document() for step in prepared.plan),
+        notes={
+            "title": drill.title,
+            "sync": cluster.spec.sync,
+            "route": prepared.route,
+            "duration_s": None,
+            "rejoin_s": record.rejoin_s,
+            "model_s": model.outage_s,
+            "model": model.reason,
+            "relink_s": model.relink_s,
+        },
+    )
+    findings = [Finding("recovery", Verdict.FAIL, trouble)] if trouble else []
+    return await judge_and_store(
+        history, document, prepared.checkers, start, lambda told: (findings, {}), more
+    )
+
+
+async def judge_and_store(
+    history: History, document: RunDocument, checkers: Sequence[Checker], start: RunStart, *more: More | None
+) -> RunResult:
+    """Run the checkers on a history and store both in start.folder. document: without its findings and verdict."""
+    findings = [
+        await asyncio.to_thread(run_checker, checker, history, scaled(CHECK_TIMEOUT_S))
+        for checker in checkers
+    ]
+    notes = {**document.notes, "duration_s": round(seconds_between(start.began_ns, now_ns()), 3)}
+    for add in filter(None, more):
+        added, noted = add(history)
+        findings += added
+        notes |= noted
+    document = replace(
+        document,
+        verdict=worst(finding.verdict for finding in findings),
         findings=tuple(finding_document(finding) for finding in findings),
         notes=notes,
     )
-    await asyncio.to_thread(save_run, about.folder, history, document)
-    return Outcome(history, document, about.folder)
+    await asyncio.to_thread(save_run, start.folder, history, document)
+    return RunResult(history, document, start.folder)
 
 
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
     """Return the document of a stored run with its findings made anew from its history."""
-    model_s = document.notes.get("model_s")
+    model_s = float(str(document.notes.get("model_s")))
     relink_s = float(str(document.notes.get("relink_s", 0.0)))  # runs of older versions have none
-    priorities = _priorities(document.cluster)
-    checkers = make_checkers(drill, float(str(model_s)), len(document.plan), priorities, relink_s)
-    findings = [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in checkers]
+    ranks: Mapping[str, int] = {}
+    if drill.checks.get("by_priority", False):
+        ranks = priorities(stored_cluster(document.cluster, f"the cluster of {document.name}"))
+    terms = Terms(drill, model_s, len(document.plan), ranks, relink_s)
+    findings = [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in make_checkers(terms)]
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
     kept = [finding for finding in document.findings if finding["name"] not in made]
     verdict = worst(
-        [finding.verdict for finding in findings] + [Verdict(str(one["verdict"])) for one in kept]
+        [finding.verdict for finding in findings] + [Verdict(str(finding["verdict"])) for finding in kept]
     )
     return replace(
         document, verdict=verdict, findings=(*(finding_document(finding) for finding in findings), *kept)
     )
-
-
-def _priorities(cluster: Mapping[str, JSON]) -> dict[str, int]:
-    """Return the priorities that a cluster's document gives its nodes; read-only nodes are never promoted."""
-    nodes = cluster.get("nodes")
-    found = {}
-    for node in nodes if isinstance(nodes, list) else []:
-        if isinstance(node, dict) and isinstance(node.get("priority"), int) and node["role"] != "read-only":
-            found[str(node["name"])] = int(str(node["priority"]))
-    return found
 
 
 async def recover(
@@ -200,12 +203,11 @@ async def recover(
     return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""
 
 
-async def _read(cluster: Cluster, drill: DrillSpec, seen: Seen, folder: Path) -> tuple[FinalRead | None, str]:
-    trouble = seen.trouble
+async def _read(
+    cluster: Cluster, drill: DrillSpec, record: RunRecord, folder: Path
+) -> tuple[FinalRead | None, str]:
+    """Return the final read, and what is wrong with the cluster: "" when nothing is."""
     try:
-        if not isinstance(cluster, HasServers):
-            host = cluster.lab.hosts[CLIENT_HOST]
-            return await routed_final_read(cluster, seen.routed, host, folder), trouble
-        return await final_read(cluster, [WORKLOADS[name] for name in drill.workload]), trouble
+        return await final_reader(cluster, drill, record.routed, folder).read(), record.trouble
     except ClusterError as error:
-        return None, trouble or error.message
+        return None, record.trouble or error.message

@@ -1,142 +1,49 @@
-"""The final read: what the surviving timeline holds, and whether every node holds the same."""
+"""The final read: what the surviving timeline holds, and whether every node holds the same.
+
+There is one way for each kind of cluster, all with the same interface:
+
+    SqlFinalRead        PostgreSQL's tables, each node asked itself        sql_final_read.py
+    RoutedFinalRead     over the loads' own routes, in their own protocol  routed_final_read.py
+    ExternalFinalRead   a cluster that is not ours, likewise               external_final_read.py
+
+A drill on backups also reads what was restored: restored_final_read.py.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-import psycopg
-
-from outlast.clock import now_ns
-from outlast.errors import ClusterError
-from outlast.history.history import FinalRead, NodeContent
-from outlast.history.op import I64
-from outlast.history.soak_rows import ROWS
-from outlast.pace import scaled, scaled_deadline_ns
+from outlast.config import DrillSpec
+from outlast.history.history import FinalRead
+from outlast.run.load import CLIENT_HOST
+from outlast.run.routed_final_read import RoutedFinalRead
+from outlast.run.sql_final_read import SqlFinalRead
 from outlast.systems.base import Cluster, HasServers
-from outlast.systems.postgres.views import Connection, server_view, timeline_starts
-from outlast.workloads.base import Audited, Workload, content_sql, text_content_sql
-
-READ_TIMEOUT_S: Final = 60.0
-CATCH_UP_TIMEOUT_S: Final = 60.0
-POLL_S: Final = 0.05
+from outlast.workloads import WORKLOADS
+from outlast.workloads.config import WorkerConfig
 
 
-async def final_read(cluster: Cluster, workloads: Sequence[Workload]) -> FinalRead:
-    """Read everything, once all is healed and the writers have stopped.
+class FinalReader(Protocol):
+    """Reads back everything that a run has left behind."""
 
-    The values come from the primary on the newest timeline; each node is compared once it has replayed that primary's
-    last LSN. A node that does not get there in time is named as missing. Raises ClusterError without a primary.
+    async def read(self) -> FinalRead:
+        """Read everything, once all is healed and the writers have stopped.
+
+        Each node is compared once it has what had been committed by then; one that does not get there in time is named
+        as missing. Raises ClusterError when nothing can be read.
+        """
+        ...
+
+
+def final_reader(
+    cluster: Cluster, drill: DrillSpec, routed: Sequence[WorkerConfig], folder: Path
+) -> FinalReader:
+    """Return what reads a drill's writes back from its cluster.
+
+    routed: the loads over routes of the system's own. folder: for what is read, below the folder of runs.
     """
-    assert isinstance(cluster, HasServers)
-    primary = (await cluster.view()).primary
-    if primary is None:
-        raise ClusterError("no node accepts writes after everything was healed, so nothing can be read back")
-    try:
-        connection = await _connect(cluster, primary)
-    except (psycopg.Error, OSError, TimeoutError) as error:
-        raise ClusterError(f"{primary} cannot be read back: {error}") from error
-    try:
-        shown = await server_view(connection)
-        queries = {workload.name: workload.values_sql for workload in workloads if workload.values_sql}
-        queries |= {
-            f"{workload.name}{ROWS}": workload.rows_sql
-            for workload in workloads
-            if isinstance(workload, Audited)
-        }
-        values = {name: await values_of(connection, query) for name, query in queries.items()}
-        starts = await timeline_starts(connection, shown.timeline)
-    except (psycopg.Error, OSError) as error:
-        # A damaged page, say. What it means is the drill's business.
-        raise ClusterError(f"{primary} cannot be read back: {str(error).strip()}") from error
-    finally:
-        await connection.close()
-    tables = [table for workload in workloads for table in workload.tables]
-    names = [node.name for node in cluster.spec.nodes]
-    found = await asyncio.gather(
-        *(_content(cluster, name, shown.lsn, shown.timeline, tables) for name in names)
-    )
-    return FinalRead(
-        primary=primary,
-        timeline=shown.timeline,
-        lsn=shown.lsn,
-        at_ns=now_ns(),
-        values=values,
-        contents=tuple(content for content in found if content is not None),
-        missing=tuple(name for name, content in zip(names, found, strict=True) if content is None),
-        timeline_starts=starts,
-        strays=await _strays(cluster, primary, dict(zip(names, found, strict=True)), queries),
-    )
-
-
-async def _strays(
-    cluster: Cluster, primary: str, contents: Mapping[str, NodeContent | None], queries: Mapping[str, str]
-) -> dict[str, dict[str, I64]]:
-    """Return what those nodes hold that answer and do not hold what the primary does."""
-    held = contents[primary]
-    strays = {}
-    for node, content in contents.items():
-        if node == primary or (content and held and content.table_hashes == held.table_hashes):
-            continue
-        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
-            connection = await _connect(cluster, node)
-            try:
-                strays[node] = {name: await values_of(connection, query) for name, query in queries.items()}
-            finally:
-                await connection.close()
-    return strays
-
-
-async def _connect(cluster: Cluster, node: str) -> Connection:
-    assert isinstance(cluster, HasServers)
-    return await cluster.connect(node, database=cluster.spec.database, timeout_s=scaled(READ_TIMEOUT_S))
-
-
-async def values_of(connection: Connection, query: str) -> I64:
-    """Return a query's one bigint column as an array, streamed. A table that is gone holds nothing."""
-    chunks = []
-    try:
-        async with connection.cursor().copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
-            async for chunk in copy:
-                chunks.append(bytes(chunk))
-    except psycopg.errors.UndefinedTable:
-        return np.array([], dtype=np.int64)
-    return np.array(b"".join(chunks).split(), dtype=np.int64)
-
-
-async def _content(
-    cluster: Cluster, node: str, lsn: int, timeline: int, tables: Sequence[str]
-) -> NodeContent | None:
-    """Return what a node holds once it has replayed up to lsn on timeline; None when it does not get there."""
-    deadline = scaled_deadline_ns(CATCH_UP_TIMEOUT_S)
-    while now_ns() < deadline:
-        try:
-            connection = await _connect(cluster, node)
-            try:
-                shown = await server_view(connection)
-                if shown.timeline == timeline and shown.lsn >= lsn:
-                    return await _hashes(connection, node, shown.lsn, tables)
-            finally:
-                await connection.close()
-        except (psycopg.Error, OSError, TimeoutError):
-            pass  # not up yet: what matters is whether it is up at the deadline
-        await asyncio.sleep(POLL_S)
-    return None
-
-
-async def _hashes(connection: Connection, node: str, lsn: int, tables: Sequence[str]) -> NodeContent:
-    counts: dict[str, int] = {}
-    hashes: dict[str, str] = {}
-    for table in tables:
-        try:
-            row = await (await connection.execute(content_sql(table).encode())).fetchone()
-        except psycopg.errors.UndefinedTable:
-            row = (0, "no such table")
-        except psycopg.errors.UndefinedFunction:  # some extension's type has no hash; all have a text
-            row = await (await connection.execute(text_content_sql(table).encode())).fetchone()
-        assert row is not None
-        counts[table], hashes[table] = row
-    return NodeContent(node, lsn, hashes, counts)
+    if isinstance(cluster, HasServers):
+        return SqlFinalRead(cluster, [WORKLOADS[name] for name in drill.workload])
+    return RoutedFinalRead(cluster, routed, cluster.lab.hosts[CLIENT_HOST], folder)

@@ -28,7 +28,7 @@ EFFECT_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(slots=True)
-class Open:
+class OpenInjection:
     """An injection that is not healed yet. place: of its record; it stays valid after the healing."""
 
     fault: Fault
@@ -48,19 +48,19 @@ class Injections:
     def __init__(self, cluster: Cluster, start_ns: int, say: Callable[[str], None]) -> None:
         self._cluster = cluster
         self._say = say
-        self._open: list[Open] = []
+        self._open: list[OpenInjection] = []
         self.start_ns = start_ns
         self.records: list[FaultRecord] = []
 
     def begin(self, start_ns: int) -> None:
         """Start the records anew, with those of the injections that are still open."""
         self.start_ns = start_ns
-        kept = [self.records[one.place] for one in self._open]
-        for place, one in enumerate(self._open):
-            one.place = place
+        kept = [self.records[opened.place] for opened in self._open]
+        for place, opened in enumerate(self._open):
+            opened.place = place
         self.records = kept
 
-    async def strike(
+    async def inject(
         self,
         kind: Fault,
         on: str,
@@ -69,7 +69,7 @@ class Injections:
         *,
         planned_ns: int,
         deadline: int,
-    ) -> Open:
+    ) -> OpenInjection:
         """Inject a fault at planned_ns into whatever ``on`` means then, and return once its effect was looked for.
 
         deadline: monotonic ns until which a target is waited for. What came of it, and whether it bit, is its
@@ -88,31 +88,31 @@ class Injections:
             raise
         except OutlastError as error:
             # Nothing of it stays: there is nothing to heal.
-            words = f"not injected: {error.message}"
-            self.records.append(replace(record, healed_ns=now_ns(), evidence=words))
+            evidence = f"not injected: {error.message}"
+            self.records.append(replace(record, healed_ns=now_ns(), evidence=evidence))
             self._say(f"{kind.name} on {on}: {error.message}")
             raise
-        one = Open(kind, entry, len(self.records))
-        self._open.append(one)
+        opened = OpenInjection(kind, entry, len(self.records))
+        self._open.append(opened)
         targets = entry.injection.targets
         details = entry.injection.details
         self.records.append(
             replace(record, targets=targets, started_ns=started, at_ns=now_ns(), details=details)
         )
         self._say(f"{kind.name} on {', '.join(targets)}")
-        await self._prove(one)
-        return one
+        await self._prove(opened)
+        return opened
 
-    async def heal(self, one: Open) -> None:
+    async def heal(self, opened: OpenInjection) -> None:
         """Heal once, however often it is asked for, to the end even when whoever asks is cancelled."""
-        if one.healing is None:
-            one.healing = asyncio.create_task(self._heal_now(one))
-        await asyncio.shield(one.healing)
+        if opened.healing is None:
+            opened.healing = asyncio.create_task(self._heal_now(opened))
+        await asyncio.shield(opened.healing)
 
     async def heal_all(self) -> None:
         """Heal every open injection, the newest first."""
-        for one in reversed(list(self._open)):
-            await self.heal(one)
+        for opened in reversed(list(self._open)):
+            await self.heal(opened)
 
     async def _targets(self, on: str, rng: random.Random, deadline: int) -> tuple[str, ...]:
         """Return the targets, once there are any: during a failover there is no primary for a while."""
@@ -124,34 +124,34 @@ class Injections:
                     raise
             await asyncio.sleep(POLL_S)
 
-    async def _prove(self, one: Open) -> None:
+    async def _prove(self, opened: OpenInjection) -> None:
         deadline = scaled_deadline_ns(EFFECT_TIMEOUT_S)
         while True:
             try:
-                effect = await one.fault.effective(self._cluster, one.injection)
-                bit, words = effect.bit, effect.words
+                effect = await opened.fault.effective(self._cluster, opened.injection)
+                bit, evidence = effect.bit, effect.words
             except OutlastError as error:
-                bit, words = None, f"its effect could not be seen: {error.message}"
+                bit, evidence = None, f"its effect could not be seen: {error.message}"
             if bit or now_ns() > deadline:
                 break
             await asyncio.sleep(POLL_S / 10)
-        self.records[one.place] = replace(self.records[one.place], effective=bit, evidence=words)
+        self.records[opened.place] = replace(self.records[opened.place], effective=bit, evidence=evidence)
         if bit is False:
-            self._say(f"{one.injection.fault} did not bite: {words}")
+            self._say(f"{opened.injection.fault} did not bite: {evidence}")
 
-    async def _heal_now(self, one: Open) -> None:
-        self.records[one.place] = replace(self.records[one.place], healing_ns=now_ns())
+    async def _heal_now(self, opened: OpenInjection) -> None:
+        self.records[opened.place] = replace(self.records[opened.place], healing_ns=now_ns())
         try:
             async with asyncio.timeout(scaled(HEAL_TIMEOUT_S)):
-                await journal.heal(one.fault, self._cluster, one.injection)
+                await journal.heal(opened.fault, self._cluster, opened.injection)
         except (OutlastError, OSError, TimeoutError) as error:
-            record = self.records[one.place]
-            self.records[one.place] = replace(record, evidence=f"{record.evidence}; NOT HEALED: {error}")
-            self._say(f"{one.injection.fault} could not be healed: {error}")
+            record = self.records[opened.place]
+            self.records[opened.place] = replace(record, evidence=f"{record.evidence}; NOT HEALED: {error}")
+            self._say(f"{opened.injection.fault} could not be healed: {error}")
             return
         healed = now_ns()
-        self.records[one.place] = replace(self.records[one.place], healed_ns=healed)
-        one.entry.remove()
-        self._open.remove(one)
+        self.records[opened.place] = replace(self.records[opened.place], healed_ns=healed)
+        opened.entry.remove()
+        self._open.remove(opened)
         at_s = seconds_between(self.start_ns, healed)
-        self._say(f"{one.injection.fault} on {', '.join(one.injection.targets)} healed at {at_s:.1f} s")
+        self._say(f"{opened.injection.fault} on {', '.join(opened.injection.targets)} healed at {at_s:.1f} s")

@@ -21,7 +21,7 @@ from outlast.hosts.base import Host, Process, Program
 from outlast.hosts.state import runs_folder
 from outlast.pace import scaled, scaled_deadline_ns
 from outlast.routes.registry import carries_prepared, route
-from outlast.run.program_files import bring
+from outlast.run.program_files import stage_program
 from outlast.run.routed_load import routed_configs
 from outlast.systems.base import Cluster, HasServers, Role
 from outlast.systems.credentials import PASSFILE
@@ -197,7 +197,7 @@ class Load:
             base = replace(base, rate_per_s=paced, late_max_s=PACED_LATE_MAX_S)
         if isinstance(workload, OwnProgram):
             words = workload.argv(spec.params, spec.clients.follow)
-            argv, folder = bring(words, Path.cwd(), host.folder / f"{spec.name}-belongings")
+            argv, folder = stage_program(words, Path.cwd(), host.folder / f"{spec.name}-files")
             return self._numbered([replace(base, argv=argv, folder=str(folder), clients=1)])
         if isinstance(workload, OnReadOnly):
             return self._numbered([self._pinned(base, node, "on") for node in read_only_nodes(cluster.spec)])

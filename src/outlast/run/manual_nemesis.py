@@ -10,7 +10,7 @@ from outlast.history.history import FaultRecord
 from outlast.run.injections import Injections
 
 
-class ByHand:
+class ManualNemesis:
     """Stands where a drill has its nemesis. begun: set once the load runs; ending: set it to end the load.
 
     injections: what somebody injects meanwhile; when the load ends everything is healed, because only a whole cluster
@@ -21,7 +21,7 @@ class ByHand:
         self._injections = injections
         self.begun = asyncio.Event()
         self.ending = asyncio.Event()
-        self.told: Callable[[str], None] | None = None
+        self.operator_acted: Callable[[str], None] | None = None
         """Told of what an operator does meanwhile, where a system has no manager; somebody else sees to one."""
 
     @property
@@ -29,8 +29,8 @@ class ByHand:
         """What was injected since the load began, and what was open then."""
         return self._injections.records
 
-    def start(self, start_ns: int) -> None:
-        """The load runs since start_ns."""
+    def begin(self, start_ns: int) -> None:
+        """Note that the load has been running since start_ns, monotonic."""
         self._injections.begin(start_ns)
         self.begun.set()
 

@@ -15,7 +15,7 @@ from outlast.errors import OutlastError
 from outlast.faults.base import Fault
 from outlast.faults.registry import fault
 from outlast.run.injections import POLL_S, Injections
-from outlast.run.plan import Step, step_rng
+from outlast.run.plan import PlannedInjection, step_rng
 from outlast.systems.base import Cluster, HasPrimary
 from outlast.units import NS_PER_S
 
@@ -26,18 +26,21 @@ AIM_NS: Final = 150_000_000
 
 
 class Nemesis(Injections):
-    """Runs a plan against a cluster. records: one a step that came to its time, in order of injection."""
+    """Runs a plan against a cluster, from the ``begin`` of its load on.
+
+    seed: behind every choice. injector: finds a fault by name. records: one a step that came to its time, in order of
+    injection.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
-        plan: tuple[Step, ...],
+        plan: tuple[PlannedInjection, ...],
         seed: int,
-        start_ns: int,
         say: Callable[[str], None],
         injector: Callable[[str], Fault] = fault,
     ) -> None:
-        super().__init__(cluster, start_ns, say)
+        super().__init__(cluster, 0, say)
         self._plan = plan
         self._seed = seed
         self._fault = injector
@@ -58,11 +61,11 @@ class Nemesis(Injections):
             if isinstance(result, Exception):
                 raise result
 
-    async def _step(self, step: Step, place: int, end_ns: int) -> None:
+    async def _step(self, step: PlannedInjection, place: int, end_ns: int) -> None:
         planned = self.start_ns + int(step.at_s * NS_PER_S)
         await asyncio.sleep(seconds_until(planned - AIM_NS))
         try:
-            one = await self.strike(
+            opened = await self.inject(
                 self._fault(step.fault),
                 step.on,
                 step.params,
@@ -74,12 +77,12 @@ class Nemesis(Injections):
             return  # it is in the records, which make the run invalid
         if step.heal == "end":
             return
-        done = self.records[one.place].at_ns
+        done = self.records[opened.place].at_ns
         if step.heal == "after_failover":
-            await self._failed_over(one.injection.targets, min(end_ns, done + self._patience_ns()))
+            await self._failed_over(opened.injection.targets, min(end_ns, done + self._patience_ns()))
         else:
             await asyncio.sleep(seconds_until(done + int(float(step.heal) * NS_PER_S)))
-        await self.heal(one)
+        await self.heal(opened)
 
     def _patience_ns(self) -> int:
         return int((self._cluster.model.outage_s + FAILOVER_GRACE_S) * NS_PER_S)

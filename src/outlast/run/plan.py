@@ -14,7 +14,7 @@ from outlast.history.history import JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedInjection:
     """One planned injection. at_s: seconds from the start of the load. on: a symbolic target or a node's name.
     heal: ``after_failover``, ``end`` or seconds after the injection."""
 
@@ -29,7 +29,7 @@ class Step:
         return {"at_s": self.at_s, "fault": self.fault, "on": self.on, "params": dict(self.params)}
 
 
-def make_plan(drill: DrillSpec) -> tuple[Step, ...]:
+def make_plan(drill: DrillSpec) -> tuple[PlannedInjection, ...]:
     """Return a drill's steps in order of time, repeated ones written out.
 
     Raises ConfigError, with the entry's place, for an unknown fault or parameter. The same drill gives the
@@ -45,7 +45,7 @@ def make_plan(drill: DrillSpec) -> tuple[Step, ...]:
                 error.reason, file=f"drill {drill.name}", key=f"timeline.{place}", hint=error.hint
             ) from error
         steps += [
-            Step(at_s, name, entry.on or "primary", params, entry.heal if entry.fault else 0.0)
+            PlannedInjection(at_s, name, entry.on or "primary", params, entry.heal if entry.fault else 0.0)
             for at_s in entry.times_s(drill.duration_s)
         ]
     return tuple(sorted(steps, key=lambda step: step.at_s))

@@ -20,7 +20,7 @@ FILES_MAX: Final = 1000
 BYTES_MAX: Final = 32 << 20
 
 
-def bring(argv: Sequence[str], folder: Path, into: Path) -> tuple[tuple[str, ...], Path]:
+def stage_program(argv: Sequence[str], folder: Path, into: Path) -> tuple[tuple[str, ...], Path]:
     """Return a command and its folder as a host sees them, with what it would not see copied to into.
 
     folder: where the person stands. Raises ConfigError when something can't be read.

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 from outlast.checkers.base import Finding
-from outlast.clock import now_ns, seconds_between, seconds_until, timestamp
+from outlast.clock import now_ns, seconds_between, seconds_until
 from outlast.clusters.observation import Observer
 from outlast.config import DrillSpec, WorkloadSpec
 from outlast.errors import ClusterError, OutlastError
 from outlast.history.history import JSON, FaultRecord, History
 from outlast.history.store import RECORDINGS
 from outlast.pace import scaled
-from outlast.run.conclude import About, Outcome, Seen, conclude, recover
-from outlast.run.drill import check_drill, operated
+from outlast.run.conclude import RunRecord, RunResult, RunStart, conclude, recover
 from outlast.run.live_feed import LiveFeed, announced
 from outlast.run.load import Load
+from outlast.run.operator import operator
+from outlast.run.prepare import plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.soak import figures
 from outlast.soak.cost import Meter
 from outlast.soak.diary import RULE, TITLE, Diary, node_line, progress_line
@@ -70,31 +71,27 @@ class Director:
         times: SoakTimes,
         diary: Diary,
         progress: Progress,
-        *,
-        seed: int,
-        folder: Path,
-        replay: str,
-        overrides: Sequence[str] = (),
+        request: RunRequest,
     ) -> None:
         self._cluster = cluster
         self._times = times
         self._diary = diary
         self._progress = progress
-        self._seed = seed
-        self._folder = folder
-        self._replay = replay
-        self._overrides = overrides
+        self._request = replace(
+            request, say=lambda _text: None
+        )  # what is said goes to the diary, in its own words
         self._rotation = Rotation(cluster, diary.line, diary.promoted)
         self._validator = Validator(cluster)
         self._observer = Observer(cluster, max(1.0, times.duration_s / OBSERVATIONS_A_NODE))
-        self._load = Load(cluster, folder / RECORDINGS, seed)
+        self._folder = request.new_folder(NAME)
+        self._load = Load(cluster, self._folder / RECORDINGS, request.seed)
         self._faults: list[FaultRecord] = []
         self._looks: list[tuple[float, Validation]] = []
         self._start_ns = 0
         self._readers_ns = 0
         self._meter = Meter()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RunResult:
         """Run it to its end, or to where it was stopped, and store it; the verdict then is ``fail``.
 
         Raises ConfigError and UnavailableError, before anything is touched, when it can't be run here; ClusterError
@@ -116,18 +113,18 @@ class Director:
         close(self._diary, outcome, cluster, ended)
         return outcome
 
-    async def _run(self, feed: LiveFeed) -> tuple[Outcome, str]:
+    async def _run(self, feed: LiveFeed) -> tuple[RunResult, str]:
         cluster, say = self._cluster, self._diary.line
         await wait_until_ready(cluster, SETTLE_S)
         primary = (await cluster.view()).primary or cluster.spec.primary().name
         nodes = promotable(cluster.spec, isinstance(cluster, HasCandidates))
         targets = rotation(nodes, primary, len(self._times.failovers()))
-        drill = soak_drill(self._times, targets, self._overrides)
-        plan = check_drill(drill, cluster)
-        about = About(self._seed, self._folder, self._replay, plan, now_ns(), timestamp())
+        drill = soak_drill(self._times, targets, self._request.drill_overrides)
+        prepared = prepare_drill(plan_drill(drill, cluster.spec), cluster)
+        start = RunStart.now(self._folder)
         self._open(primary, targets)
         ended = ""
-        async with self._observer.running(), operated(cluster, self._diary.line):
+        async with self._observer.running(), operator(cluster, self._diary.line):
             try:
                 await self._drive(drill, targets, feed)
             except asyncio.CancelledError:
@@ -157,7 +154,7 @@ class Director:
             ran_s,
             ended,
         )
-        seen = Seen(
+        record = RunRecord(
             tuple(self._faults),
             tuple(self._observer.observations),
             self._start_ns or end_ns,
@@ -167,7 +164,7 @@ class Director:
             trouble,
         )
         outcome = await conclude(
-            cluster, drill, about, seen, lambda words: None, lambda history: self._more(history, counted)
+            cluster, prepared, self._request, start, record, lambda history: self._more(history, counted)
         )
         return outcome, ended
 
@@ -308,7 +305,7 @@ class Director:
         say(f"Failover Interval: {times.failover_interval_s:g} seconds")
         say(f"Validation Interval: {times.validation_interval_s:g} seconds")
         say(f"Current Primary: {primary}; rotation: {' '.join(targets) or 'none'}")
-        say(f"repeat: {self._replay}")
+        say(f"repeat: {self._request.replay}")
         left_out = [
             node.name
             for node in self._cluster.spec.nodes

@@ -11,7 +11,7 @@ from outlast.config import ClusterSpec, DrillSpec, stored_drill
 from outlast.config.drill import ENTRIES_MAX
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
-from outlast.run.checks import make_checkers
+from outlast.run.checks import validate_checks
 from outlast.workloads.soak_writer import SoakWriterWorkload
 
 NAME: Final = "soak"
@@ -130,8 +130,7 @@ def _writer(pace: float) -> dict[str, JSON]:
 
 def check_settings(times: SoakTimes, overrides: Sequence[str]) -> None:
     """Raise ConfigError, before there is a lab, for a drill's settings that a soak can't have."""
-    count = len(times.failovers())
-    make_checkers(soak_drill(times, ("",) * count, overrides), 1.0, count)
+    validate_checks(soak_drill(times, ("",) * len(times.failovers()), overrides))
 
 
 def promotable(spec: ClusterSpec, can_change: bool) -> tuple[str, ...]:

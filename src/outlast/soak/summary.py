@@ -8,7 +8,7 @@ from typing import Final
 
 from outlast.checkers.base import Verdict
 from outlast.history.history import JSON
-from outlast.run.conclude import Outcome
+from outlast.run.conclude import RunResult
 from outlast.soak.diary import RULE, TITLE, Diary
 from outlast.systems.base import Cluster
 from outlast.workloads.soak_writer import TABLE
@@ -17,7 +17,7 @@ WIDTH: Final = 60
 _ROLES: Final = {"primary": "Primary", "standby": "Standby", "read-only": "Read-Only"}
 
 
-def close(diary: Diary, outcome: Outcome, cluster: Cluster, ended: str) -> None:
+def close(diary: Diary, outcome: RunResult, cluster: Cluster, ended: str) -> None:
     """Say how it ended and write the summary report."""
     say = diary.line
     say(RULE)
@@ -74,7 +74,7 @@ def close(diary: Diary, outcome: Outcome, cluster: Cluster, ended: str) -> None:
     )
 
 
-def _final_lines(diary: Diary, outcome: Outcome, cluster: Cluster) -> list[str]:
+def _final_lines(diary: Diary, outcome: RunResult, cluster: Cluster) -> list[str]:
     """Say what each node held at the end, once all had replayed the same position."""
     diary.line("FINAL VALIDATION", "REPORT")
     final = outcome.history.final

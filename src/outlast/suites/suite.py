@@ -25,10 +25,9 @@ import json
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Final
 
@@ -51,7 +50,10 @@ from outlast.monitoring.services import with_monitoring
 from outlast.report.findings import finding_document
 from outlast.report.json import Document, run_document
 from outlast.routes.registry import with_route
-from outlast.run.drill import check_drill, check_words, operated, run_drill
+from outlast.run.drill import run_drill
+from outlast.run.operator import operator
+from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
+from outlast.run.request import RunRequest
 from outlast.suites.expected import Case, Expected, expected_of, judged
 from outlast.systems.base import CAPABILITIES, Cluster
 from outlast.systems.wait import wait_until_ready
@@ -100,26 +102,6 @@ class Suite:
     watched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SuiteRun:
-    """How a suite is to be run.
-
-    system: preset or file, None for the suite's own. lab: of one that is up, or None. overrides_cluster,
-    overrides_drill: ``key=value`` texts. new_folder: makes a run's folder from its name. replay: the command that
-    repeats it. say: is told of progress. shown: is given each document as soon as it is there.
-    """
-
-    system: str | None
-    lab: str | None
-    overrides_cluster: Sequence[str]
-    overrides_drill: Sequence[str]
-    seed: int
-    replay: str
-    new_folder: Callable[[str], Path]
-    say: Callable[[str], None]
-    shown: Callable[[Document], None]
-
-
 def expect(name: str, holds: bool, summary: str, value: JSON = None, limit: JSON = None) -> Finding:
     """Return the finding on something that must hold."""
     return Finding(name, Verdict.PASS if holds else Verdict.FAIL, summary, value=value, limit=limit)
@@ -150,26 +132,30 @@ def load_suite(name: str) -> Suite:
     )
 
 
-async def run_suite(suite: Suite, run: SuiteRun) -> Document:
+async def run_suite(
+    suite: Suite, request: RunRequest, shown: Callable[[Document], None] = lambda _document: None
+) -> Document:
     """Run a suite and return it as ``outlast suite --json`` prints it. Raises ConfigError before anything is made.
+
+    shown: is given each member's document as soon as it is there.
 
     One that is cancelled ends early: it returns what there is, with the verdict ``fail``, and its labs are removed.
     """
     began, started = now_ns(), timestamp()
-    spec = _cluster(run, suite, None)
-    members = [_member(name, suite, run) for name in suite.drills] + [
-        _of_case(case, run) for case in suite.cases
+    spec = _cluster(request, suite, None)
+    members = [_member(name, suite, request) for name in suite.drills] + [
+        _of_case(case, request) for case in suite.cases
     ]
     documents: list[Document] = []
     ended = ""
     async with AsyncExitStack() as stack:
-        labs = _Labs(stack, suite.name, run)
+        labs = _Labs(stack, suite.name, request)
 
         async def of_check(check: SuiteCheck) -> Document:
-            return await _check(check, spec, labs, run)
+            return await _check(check, spec, labs, request)
 
         async def of_member(member: _Member) -> Document:
-            return judged(await _drill(member, labs, run), member.expected)
+            return judged(await _drill(member, labs, request), member.expected)
 
         todo = [_Turn(one.name, one.title, partial(of_check, one)) for one in suite.checks]
         todo += [_Turn(one.name, one.title, partial(of_member, one)) for one in members]
@@ -183,9 +169,9 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
                 task.uncancel()
                 ended = f"ended early: interrupted in {turn.name}"
                 finding = expect("ended_early", False, "interrupted before its end")
-                document = _document(turn.name, turn.title, spec, [finding], begun, run, run.replay)
+                document = _document(turn.name, turn.title, spec, [finding], begun, request)
             documents.append(document)
-            run.shown(document)
+            shown(document)
     ran = [Verdict(str(one["verdict"])) for one in documents if one["verdict"] != SKIPPED]
     whole: list[JSON] = list(documents)
     return {
@@ -194,8 +180,8 @@ async def run_suite(suite: Suite, run: SuiteRun) -> Document:
         "system": spec.system,
         "verdict": worst(ran) if ran else Verdict.INVALID,
         "ended": ended or None,
-        "seed": run.seed,
-        "replay": run.replay,
+        "seed": request.seed,
+        "replay": request.replay,
         "started": started,
         "duration_s": round(seconds_between(began, now_ns()), 3),
         "ran": len(ran),
@@ -223,7 +209,7 @@ class _Member:
 
     name: str
     title: str
-    drill: DrillSpec
+    planned: PlannedDrill
     spec: ClusterSpec
     source: str
     sets: tuple[str, ...]
@@ -231,15 +217,15 @@ class _Member:
     elsewhere: str = ""
 
 
-def _member(name: str, suite: Suite, run: SuiteRun) -> _Member:
-    drill = load_drill(name, run.overrides_drill)
-    spec, elsewhere = _cluster(run, suite, drill), ""
-    if run.lab is None:
+def _member(name: str, suite: Suite, request: RunRequest) -> _Member:
+    drill = load_drill(name, request.drill_overrides)
+    spec, elsewhere = _cluster(request, suite, drill), ""
+    if request.lab is None:
         spec, elsewhere = _routed(spec, drill)
-    check_words(drill, spec)
-    sets = (*suite.settings, *run.overrides_cluster, *run.overrides_drill)
-    source = run.system or suite.system or spec.system
-    return _Member(name, drill.title, drill, spec, source, sets, expected_of(name, spec), elsewhere)
+    planned = plan_drill(drill, spec)
+    sets = (*suite.settings, *request.cluster_overrides, *request.drill_overrides)
+    source = request.system or suite.system or spec.system
+    return _Member(name, drill.title, planned, spec, source, sets, expected_of(name, spec), elsewhere)
 
 
 def _routed(spec: ClusterSpec, drill: DrillSpec) -> tuple[ClusterSpec, str]:
@@ -250,44 +236,46 @@ def _routed(spec: ClusterSpec, drill: DrillSpec) -> tuple[ClusterSpec, str]:
         return spec, error.message
 
 
-def _of_case(case: Case, run: SuiteRun) -> _Member:
+def _of_case(case: Case, request: RunRequest) -> _Member:
     for_cluster, for_drill = split_overrides(case.sets)
-    drill = load_drill(case.drill, [*for_drill, *run.overrides_drill])
-    spec = load_cluster(case.system, ["ports={}", *for_cluster, *run.overrides_cluster], needs=drill.cluster)
+    drill = load_drill(case.drill, [*for_drill, *request.drill_overrides])
+    spec = load_cluster(
+        case.system, ["ports={}", *for_cluster, *request.cluster_overrides], needs=drill.cluster
+    )
     spec, elsewhere = _routed(spec, drill)
-    check_words(drill, spec)
-    sets = (*case.sets, *run.overrides_cluster, *run.overrides_drill)
-    if run.lab is not None:
+    planned = plan_drill(drill, spec)
+    sets = (*case.sets, *request.cluster_overrides, *request.drill_overrides)
+    if request.lab is not None:
         elsewhere = "it needs a cluster with settings of its own, not a lab that is up"
-    elif run.system not in (None, case.system, spec.system):
+    elif request.system not in (None, case.system, spec.system):
         elsewhere = f"it is a weakness of {spec.system}"
-    return _Member(case.name, case.title, drill, spec, case.system, sets, case.expected, elsewhere)
+    return _Member(case.name, case.title, planned, spec, case.system, sets, case.expected, elsewhere)
 
 
-def _cluster(run: SuiteRun, suite: Suite, drill: DrillSpec | None) -> ClusterSpec:
+def _cluster(request: RunRequest, suite: Suite, drill: DrillSpec | None) -> ClusterSpec:
     """Return the cluster for a drill, or for checks: what the person says outranks the drill and the suite."""
-    if run.lab is not None:
-        return lifecycle.attach(run.lab).spec
+    if request.lab is not None:
+        return lifecycle.attach(request.lab).spec
     needs = drill.cluster if drill is not None else None
-    source = run.system or suite.system or (needs.preset if needs else None) or DEFAULT_SYSTEM
+    source = request.system or suite.system or (needs.preset if needs else None) or DEFAULT_SYSTEM
     # Free ports: a suite may run beside a cluster that has the preset's.
-    spec = load_cluster(source, ["ports={}", *suite.settings, *run.overrides_cluster], needs=needs)
+    spec = load_cluster(source, ["ports={}", *suite.settings, *request.cluster_overrides], needs=needs)
     return with_monitoring(spec) if suite.watched else spec
 
 
 class _Labs:
     """Keeps one lab up while those who come want the same cluster and those before have left it whole."""
 
-    def __init__(self, stack: AsyncExitStack, name: str, run: SuiteRun) -> None:
+    def __init__(self, stack: AsyncExitStack, name: str, request: RunRequest) -> None:
         self._outer = stack
         self._name = name
-        self._run = run
+        self._request = request
         self._held: tuple[str, Cluster, AsyncExitStack] | None = None
 
     async def cluster(self, spec: ClusterSpec) -> Cluster:
         """Return a whole cluster of spec. Raises UnavailableError, ClusterError."""
-        if self._run.lab is not None:
-            return lifecycle.attach(self._run.lab)
+        if self._request.lab is not None:
+            return lifecycle.attach(self._request.lab)
         wanted = json.dumps(to_document(spec), sort_keys=True)
         if self._held is not None and self._held[0] == wanted:
             return self._held[1]
@@ -295,7 +283,7 @@ class _Labs:
         inner = AsyncExitStack()
         up = await inner.enter_async_context(
             lifecycle.temporary(
-                spec, lifecycle.free_name(f"suite-{self._name}"[:37]), self._run.say, keep=False
+                spec, lifecycle.free_name(f"suite-{self._name}"[:37]), self._request.say, keep=False
             )
         )
         self._outer.push_async_exit(inner)
@@ -310,39 +298,46 @@ class _Labs:
             await inner.aclose()
 
 
-async def _drill(member: _Member, labs: _Labs, run: SuiteRun) -> Document:
+async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> Document:
     begun = now_ns()
     name, title = member.name, member.title
     sets = [word for text in member.sets for word in ("--set", text)]
-    words = shlex.join(
-        ["outlast", "drill", member.drill.name, "--system", member.source, *sets, "--seed", str(run.seed)]
+    replay = shlex.join(
+        [
+            "outlast",
+            "drill",
+            member.planned.drill.name,
+            "--system",
+            member.source,
+            *sets,
+            "--seed",
+            str(request.seed),
+        ]
     )
     try:
         if member.elsewhere:
             raise UnavailableError(member.elsewhere)
         cluster = await labs.cluster(member.spec)
-        check_drill(member.drill, cluster)
-        outcome = await run_drill(
-            cluster,
-            member.drill,
-            seed=run.seed,
-            folder=run.new_folder(name),
-            replay=words,
-            say=lambda text: run.say(f"{name}: {text}"),
+        own = replace(
+            request,
+            replay=replay,
+            say=lambda text: request.say(f"{name}: {text}"),
+            new_folder=lambda _name: request.new_folder(name),
         )
+        outcome = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
     except UnavailableError as error:
         return _skipped(name, title, error)
     except ClusterError as error:
         await labs.drop()
         finding = expect("experiment", False, error.message)
-        return _document(name, title, member.spec, [finding], begun, run, words)
+        return _document(name, title, member.spec, [finding], begun, replace(request, replay=replay))
     if outcome.verdict is not Verdict.PASS:
         await labs.drop()
     document = run_document(outcome.history, outcome.document, outcome.folder)
     return {**document, "drill": name, "title": title}
 
 
-async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRun) -> Document:
+async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: RunRequest) -> Document:
     begun = now_ns()
     try:
         cluster = await labs.cluster(spec)
@@ -351,16 +346,16 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, run: SuiteRu
                 raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
         await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         begun = now_ns()  # what a lab takes to come up is not the check's
-        run.say(f"{check.name}: {check.title}")
-        async with operated(cluster, run.say):
-            findings = list(await check.run(Stage(cluster, run.seed, run.say)))
+        request.say(f"{check.name}: {check.title}")
+        async with operator(cluster, request.say):
+            findings = list(await check.run(Stage(cluster, request.seed, request.say)))
     except UnavailableError as error:
         return _skipped(check.name, check.title, error)
     except ClusterError as error:
         findings = [expect("experiment", False, error.message)]
     if worst(finding.verdict for finding in findings) is not Verdict.PASS:
         await labs.drop()
-    return _document(check.name, check.title, spec, findings, begun, run, run.replay)
+    return _document(check.name, check.title, spec, findings, begun, request)
 
 
 def _skipped(name: str, title: str, error: UnavailableError) -> Document:
@@ -373,8 +368,7 @@ def _document(
     spec: ClusterSpec,
     findings: Sequence[Finding],
     begun: int,
-    run: SuiteRun,
-    replay: str,
+    request: RunRequest,
 ) -> Document:
     """Return what no recorded load stands behind in the shape of a run document, as far as that goes."""
     checks: list[JSON] = [finding_document(finding) for finding in findings]
@@ -385,8 +379,8 @@ def _document(
         "profile": spec.profile,
         "sync": spec.sync,
         "verdict": worst(finding.verdict for finding in findings),
-        "seed": run.seed,
-        "replay": replay,
+        "seed": request.seed,
+        "replay": request.replay,
         "store": None,
         "started": timestamp(),
         "duration_s": round(seconds_between(begun, now_ns()), 3),

@@ -9,7 +9,7 @@ import pytest
 from outlast.cli.main import USAGE, run
 from outlast.config import drill_names, load_drill, preset_names
 from outlast.hosts.state import labs_folder
-from outlast.run.drill import check_words
+from outlast.run.prepare import plan_drill
 
 DRILL = "duration: 3s\nworkload: {append: {}}\n"
 
@@ -74,7 +74,7 @@ def test_an_empty_name_is_no_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", drill_names())
 def test_every_drill_that_comes_along_means_something(name: str) -> None:
-    check_words(load_drill(name), None)
+    plan_drill(load_drill(name), None)
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -13,7 +13,7 @@ from outlast.clock import now_ns
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism
 from outlast.run.nemesis import Nemesis
-from outlast.run.plan import Step
+from outlast.run.plan import PlannedInjection
 from outlast.units import NS_PER_S
 
 
@@ -61,8 +61,9 @@ class ToyCluster:
 async def run(toy: Toy, heal: str | float = "end", at_s: float = 0.05, cluster: Any = None) -> Nemesis:
     start = now_ns()
     nemesis = Nemesis(
-        cluster or ToyCluster(), (Step(at_s, "toy", "n1", {}, heal),), 1, start, print, lambda _name: toy
+        cluster or ToyCluster(), (PlannedInjection(at_s, "toy", "n1", {}, heal),), 1, print, lambda _name: toy
     )
+    nemesis.begin(start)
     await nemesis.run(start + int(0.5 * NS_PER_S))
     return nemesis
 

@@ -15,11 +15,11 @@ from outlast.checkers.base import Finding
 from outlast.config import drill_suites, load_drill
 from outlast.errors import ConfigError
 from outlast.report.junit import junit
+from outlast.run.request import RunRequest
 from outlast.suites.suite import (
     Stage,
     Suite,
     SuiteCheck,
-    SuiteRun,
     expect,
     load_suite,
     run_suite,
@@ -58,14 +58,12 @@ async def test_a_suite_that_is_stopped_ends_early_with_what_there_is(tmp_path: P
         raise AssertionError("never reached")
 
     checks = tuple(SuiteCheck(name, name, act) for name, act in (("a", passes), ("b", hangs), ("c", passes)))
-    run = SuiteRun(
-        None, None, (), (), 1, "outlast suite x", lambda _name: tmp_path, lambda _words: None, shown.append
-    )
+    request = RunRequest(seed=1, replay="outlast suite x", new_folder=lambda _name: tmp_path)
     with (
         patch.object(suite_module._Labs, "cluster", AsyncMock(return_value=Mock(spec=["spec"]))),
         patch.object(suite_module, "wait_until_ready", AsyncMock()),
     ):
-        running = asyncio.create_task(run_suite(Suite("x", "X", None, (), checks), run))
+        running = asyncio.create_task(run_suite(Suite("x", "X", None, (), checks), request, shown.append))
         document = await running
     assert [one["verdict"] for one in shown] == ["pass", "fail", "skipped"]
     assert document["verdict"] == "fail"

@@ -13,7 +13,7 @@ from outlast.clock import now_ns
 from outlast.config.drill import DrillSpec
 from outlast.errors import ConfigError
 from outlast.history.op import NONE
-from outlast.run.checks import make_checkers
+from outlast.run.checks import Terms, make_checkers, validate_checks
 from outlast.workloads import WORKLOADS, Call, Options
 from outlast.workloads.base import with_defaults
 from outlast.workloads.protocol_client import Routed
@@ -36,7 +36,7 @@ def test_a_workload_has_a_table_ops_and_a_checker_that_can_be_made(name: str) ->
     workload = WORKLOADS[name]
     assert set(workload.tables) == {f"outlast_{name.replace('-', '_')}"}
     drill = DrillSpec(workload={name: {}})  # type: ignore[dict-item]
-    assert len(make_checkers(drill, 1.0, 0)) == 3 + len(workload.checkers)
+    assert len(make_checkers(Terms(drill, 1.0, 0, {}))) == 3 + len(workload.checkers)
     for call in calls(name, 50):
         assert call.txn is not None
         assert call.txn.steps
@@ -117,4 +117,4 @@ def test_a_setting_that_a_workload_does_not_know_is_named() -> None:
 def test_a_drill_of_transactions_has_one_workload() -> None:
     drill = DrillSpec(workload={"bank": {}, "append": {}})  # type: ignore[dict-item]
     with pytest.raises(ConfigError, match="a drill to themselves"):
-        make_checkers(drill, 1.0, 0)
+        validate_checks(drill)

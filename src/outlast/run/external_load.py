@@ -7,42 +7,38 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import outlast
-from outlast.checkers.base import run_checker, worst
-from outlast.clock import now_ns, seconds_between, timestamp
+from outlast.clock import now_ns, timestamp
 from outlast.config import DrillSpec, WorkloadSpec, to_document
 from outlast.errors import ClusterError, ConfigError
-from outlast.history.history import JSON, FinalRead, History
+from outlast.history.history import History
 from outlast.history.reading import live_counts, read_ops
-from outlast.history.store import RECORDINGS, RunDocument, save_run
+from outlast.history.store import RECORDINGS, RunDocument
 from outlast.pace import scaled, scaled_deadline_ns
-from outlast.report.findings import finding_document
-from outlast.run.checks import make_checkers
-from outlast.run.conclude import CHECK_TIMEOUT_S, Outcome
+from outlast.run.checks import Terms, make_checkers
+from outlast.run.conclude import RunResult, RunStart, judge_and_store
+from outlast.run.external_final_read import ExternalFinalRead
+from outlast.run.request import RunRequest
 from outlast.systems.postgres.server import last_lines
 from outlast.workloads import WORKLOADS
 from outlast.workloads.base import with_defaults
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.protocol_client import Contents
 from outlast.workloads.protocol_registry import CLIENTS, client_for
-from outlast.workloads.read_back import read_back
 
 PROTOCOLS: Final = tuple(dict.fromkeys(kind for _, kind in CLIENTS))
 DEFAULT_PROTOCOL: Final = {"log": "kafka", "kv": "etcd"}
 FIRST_ACK_TIMEOUT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5.0
-READ_TIMEOUT_S: Final = 600.0
 STOP_MARGIN_S: Final = 10.0
 POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ExternalCluster:
     """Where to. addresses: ``host:port,host:port``. protocol: one of PROTOCOLS. target: a topic or a prefix of keys,
     "" for one of the run's own."""
 
@@ -52,39 +48,31 @@ class Endpoint:
 
 
 async def load_external(
-    endpoint: Endpoint,
-    load: WorkloadSpec,
-    *,
-    duration_s: float,
-    seed: int,
-    new_folder: Callable[[], Path],
-    replay: str,
-    say: Callable[[str], None],
-) -> Outcome:
-    """Drive a load, read it back, judge and store it in new_folder(), which is made once the cluster has answered.
+    endpoint: ExternalCluster, load: WorkloadSpec, duration_s: float, request: RunRequest
+) -> RunResult:
+    """Drive a load for duration_s, read it back, judge and store it in a folder that is made once the cluster answered.
 
     Raises ConfigError for what cannot be loaded so and for a target that is not empty, ClusterError when the cluster
     is not reached, acknowledges nothing in time, or cannot be read back at all.
     """
-    config = _config(endpoint, load, seed)
-    began, started = now_ns(), timestamp()
-    say(f"connecting to {endpoint.addresses}")
+    config = _config(endpoint, load, request.seed)
+    began_ns, started = now_ns(), timestamp()
+    request.say(f"connecting to {endpoint.addresses}")
     await _reach(config)
-    if any(len(values) for values in (await _read(config)).values()):
+    if any(len(values) for values in (await ExternalFinalRead(config).read()).values.values()):
         raise ConfigError(
             f"{config.target} holds messages already", hint="name one that is new, or none", key="--topic"
         )
-    folder = new_folder()
+    start = RunStart(request.new_folder(f"load-{load.name}"), began_ns, started)
+    folder = start.folder
     config = replace(config, ops_folder=str(folder / RECORDINGS))
-    say(f"load for {duration_s:g} s")
+    request.say(f"load for {duration_s:g} s")
     start_ns = await _drive(config, folder, duration_s)
     end_ns = now_ns()
-    say("reading everything back")
-    values = await _read(config)
-    say("judging the history")
-    ops = await asyncio.to_thread(read_ops, folder / RECORDINGS)
-    final = FinalRead("", 0, 0, now_ns(), values, ())
-    history = History(ops, (), (), final, start_ns, end_ns)
+    request.say("reading everything back")
+    final = await ExternalFinalRead(config).read()
+    request.say("judging the history")
+    history = History(await asyncio.to_thread(read_ops, folder / RECORDINGS), (), (), final, start_ns, end_ns)
     drill = DrillSpec(
         name=f"load-{load.name}",
         title=f"Load: {load.name} on {endpoint.addresses}, and no fault",
@@ -92,45 +80,42 @@ async def load_external(
         duration_s=duration_s,
         checks={"acked_lost": 0, "outage_s": duration_s, "replicas_equal": False},
     )
-    checkers = make_checkers(drill, duration_s, 0)
-    findings = [
-        await asyncio.to_thread(run_checker, checker, history, scaled(CHECK_TIMEOUT_S))
-        for checker in checkers
-    ]
-    notes: dict[str, JSON] = {
-        "title": drill.title,
-        "sync": "acks=all" if endpoint.protocol == "kafka" else "majority",
-        "duration_s": round(seconds_between(began, now_ns()), 3),
-        "rejoin_s": None,
-        "model_s": duration_s,
-        "model": "no fault is injected",
-        "addresses": endpoint.addresses,
-        "target": config.target,
-    }
-    document = RunDocument(
+    checkers = make_checkers(Terms(drill, duration_s, 0, {}))
+    return await judge_and_store(history, _document(endpoint, config, drill, request, start), checkers, start)
+
+
+def _document(
+    endpoint: ExternalCluster, config: WorkerConfig, drill: DrillSpec, request: RunRequest, start: RunStart
+) -> RunDocument:
+    return RunDocument(
         name=drill.name,
         system=endpoint.protocol,
         profile="external",
-        seed=seed,
-        replay=replay,
-        started=started,
-        verdict=worst(finding.verdict for finding in findings),
-        cluster={},
+        seed=request.seed,
+        replay=request.replay,
+        started=start.started,
         drill=to_document(drill),
         versions={"outlast": outlast.__version__},
-        plan=(),
-        findings=tuple(finding_document(finding) for finding in findings),
-        notes=notes,
+        notes={
+            "title": drill.title,
+            "sync": "acks=all" if endpoint.protocol == "kafka" else "majority",
+            "duration_s": None,
+            "rejoin_s": None,
+            "model_s": drill.duration_s,
+            "model": "no fault is injected",
+            "addresses": endpoint.addresses,
+            "target": config.target,
+        },
     )
-    await asyncio.to_thread(save_run, folder, history, document)
-    return Outcome(history, document, folder)
 
 
-def _config(endpoint: Endpoint, load: WorkloadSpec, seed: int) -> WorkerConfig:
+def _config(endpoint: ExternalCluster, load: WorkloadSpec, seed: int) -> WorkerConfig:
     if (load.name, endpoint.protocol) not in CLIENTS:
-        there = ", ".join(f"{name} over {kind}" for name, kind in CLIENTS)
+        choices = ", ".join(f"{name} over {kind}" for name, kind in CLIENTS)
         raise ConfigError(
-            f"{load.name} does not speak {endpoint.protocol}", key="--bootstrap", hint=f"there is: {there}"
+            f"{load.name} does not speak {endpoint.protocol}",
+            key="--bootstrap",
+            hint=f"choose from: {choices}",
         )
     return WorkerConfig(
         name=load.name,
@@ -152,19 +137,19 @@ async def _reach(config: WorkerConfig) -> None:
         client = client_for(config, 0)
     except ConfigError as error:
         raise ConfigError(error.reason, key="--bootstrap", hint="HOST:PORT, several with commas") from error
-    words = ""
+    trouble = ""
     deadline = scaled_deadline_ns(CONNECT_TIMEOUT_S)
     while now_ns() < deadline:
         try:
             async with asyncio.timeout(scaled(CONNECT_TIMEOUT_S) / 2):
                 await client.connect()
         except (OSError, TimeoutError) as error:
-            words = str(error) or "no answer"
+            trouble = str(error) or "no answer"
             await asyncio.sleep(4 * POLL_S)
         else:
             client.close()
             return
-    raise ClusterError(f"{config.dsn} cannot be reached: {words}")
+    raise ClusterError(f"{config.dsn} cannot be reached: {trouble}")
 
 
 async def _drive(config: WorkerConfig, folder: Path, duration_s: float) -> int:
@@ -198,15 +183,3 @@ async def _drive(config: WorkerConfig, folder: Path, duration_s: float) -> int:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-
-
-async def _read(config: WorkerConfig) -> Contents:
-    words = ""
-    for _ in range(3):
-        try:
-            async with asyncio.timeout(scaled(READ_TIMEOUT_S)):
-                return await read_back(replace(config, name="read"))
-        except (OSError, TimeoutError) as error:
-            words = str(error) or "no answer in time"
-            await asyncio.sleep(4 * POLL_S)
-    raise ClusterError(f"{config.target} cannot be read back: {words}")

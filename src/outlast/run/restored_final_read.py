@@ -15,7 +15,7 @@ from outlast.errors import ConfigError, OutlastError, UnavailableError
 from outlast.faults.mistake import NAME as MISTAKE
 from outlast.history.history import JSON, FaultRecord, RestoredRead
 from outlast.pace import scaled
-from outlast.run.final_read import READ_TIMEOUT_S, values_of
+from outlast.run.sql_final_read import READ_TIMEOUT_S, values_of
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.backup import RecoveryTarget
 from outlast.workloads import WORKLOADS
@@ -40,27 +40,28 @@ def check_restorable(drill: DrillSpec, cluster: Cluster) -> None:
         )
 
 
-async def restored_read(
+async def restored_final_read(
     cluster: Cluster, drill: DrillSpec, faults: Sequence[FaultRecord], say: Callable[[str], None]
 ) -> RestoredRead | None:
     """Restore, read and remove; None where the drill asks for no restore. Never raises what the database does."""
     if not drill.checks.get(CHECK, False):
         return None
-    details = next((one.details for one in faults if one.fault == MISTAKE and "instant" in one.details), {})
+    mistakes = (fault.details for fault in faults if fault.fault == MISTAKE)
+    details = next((details for details in mistakes if "instant" in details), {})
     target = RecoveryTarget("time", str(details["instant"])) if details else RecoveryTarget("latest")
     before, after = _ns(details, "before_ns"), _ns(details, "after_ns")
     try:
-        async with backups.restored(cluster, target, say) as found:
+        async with backups.restored(cluster, target, say) as server:
             assert isinstance(cluster, HasServers)
             database = cluster.spec.database
             async with await cluster.connect(
-                found.name, database=database, timeout_s=scaled(READ_TIMEOUT_S)
+                server.name, database=database, timeout_s=scaled(READ_TIMEOUT_S)
             ) as connection:
                 values = {name: await values_of(connection, query) for name, query in _queries(drill).items()}
     except (OutlastError, psycopg.Error, OSError, TimeoutError) as error:
         return RestoredRead(str(target), before_ns=before, after_ns=after, trouble=str(error).strip())
     return RestoredRead(
-        str(target), found.backup, found.timeline, found.lsn, found.took_s, before, after, values
+        str(target), server.backup, server.timeline, server.lsn, server.took_s, before, after, values
     )
 
 
