@@ -26,6 +26,8 @@ HEAL_TIMEOUT_S: Final = 60.0
 EFFECT_TIMEOUT_S: Final = 2.0
 """How long a fault may take to show: a process that got SIGKILL is still listed until the kernel gets to it."""
 
+NOT_LOOKED_FOR: Final = "the run ended before its effect was looked for"
+
 
 @dataclass(slots=True)
 class OpenInjection:
@@ -96,9 +98,9 @@ class Injections:
         self._open.append(opened)
         targets = entry.injection.targets
         details = entry.injection.details
-        self.records.append(
-            replace(record, targets=targets, started_ns=started, at_ns=now_ns(), details=details)
-        )
+        in_force = replace(record, targets=targets, started_ns=started, at_ns=now_ns(), details=details)
+        # Until its effect was looked for, nobody knows: a look that the end of the run cuts short proves nothing.
+        self.records.append(replace(in_force, effective=None, evidence=NOT_LOOKED_FOR))
         self._say(f"{kind.name} on {', '.join(targets)}")
         await self._prove(opened)
         return opened
