@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 
 from outlast.checkers.base import Evidence, Finding, Verdict
-from outlast.checkers.values import acked, nothing_to_judge, value_of
+from outlast.checkers.values import acked, each_key, nothing_to_judge, value_of
 from outlast.errors import HistoryError
 from outlast.history.history import History
+from outlast.history.op import Ops
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
     """Snapshot reads of all balances add up.
 
-    total: what they add up to; None takes the first read's. negative_allowed: whether a balance may be below
-    0.
+    total: what they add up to; None takes the first whole read's of each bank. negative_allowed: whether a
+    balance may be below 0.
     """
 
     total: int | None = None
@@ -35,34 +38,39 @@ class Bank:
         ops = history.ops
         if (nothing := nothing_to_judge(self.name, ops)) is not None:
             return nothing
-        total, reads = self.total, acked(ops, "read").tolist()
+        reads = acked(ops, "read")
         anomalies: Counter[str] = Counter()
         evidence: list[Evidence] = []
-        for read in reads:
-            balances = value_of(ops, read)
-            if not isinstance(balances, dict) or not all(
-                balance is None or type(balance) is int for balance in balances.values()
-            ):
-                raise HistoryError(f"op {read} read {str(balances)[:60]!r} where balances by account are due")
-            missing = [account for account, balance in balances.items() if balance is None]
-            amount = sum(balance for balance in balances.values() if balance is not None)
-            total = amount if total is None else total
-            negative = {account: each for account, each in balances.items() if each is not None and each < 0}
-            for name, wrong, why in (
-                ("missing-balance", bool(missing), f"shows no balance for {', '.join(missing)}"),
-                ("wrong-total", not missing and amount != total, f"adds up to {amount}, not {total}"),
-                ("negative-balance", bool(negative) and not self.negative_allowed, f"shows {negative}"),
-            ):
-                if wrong:
-                    anomalies[name] += 1
-                    evidence.append(
-                        Evidence(f"{name}: op {read} {why}", ops=(read,), details={"read": balances})
-                    )
+        total: Decimal | None = None
+        for _, members in each_key(ops, reads):
+            total = None if self.total is None else Decimal(self.total)
+            for read in members.tolist():
+                balances = _balances(ops, read)
+                missing = [account for account, balance in balances.items() if balance is None]
+                amount = sum((each for each in balances.values() if each is not None), Decimal(0))
+                total = amount if total is None and not missing else total
+                below = {
+                    account: str(each) for account, each in balances.items() if each is not None and each < 0
+                }
+                for name, wrong, why in (
+                    ("missing-balance", bool(missing), f"shows no balance for {', '.join(missing)}"),
+                    ("wrong-total", not missing and amount != total, f"adds up to {amount}, not {total}"),
+                    ("negative-balance", bool(below) and not self.negative_allowed, f"shows {below}"),
+                ):
+                    if wrong:
+                        anomalies[name] += 1
+                        evidence.append(
+                            Evidence(
+                                f"{name}: op {read} {why}", ops=(read,), details={"read": value_of(ops, read)}
+                            )
+                        )
         if not anomalies:
             said = (
-                f"{len(reads)} reads, all adding up to {total}" if reads else "the accounts were never read"
+                f"{len(reads)} reads, all adding up to {total}"
+                if len(reads)
+                else "the accounts were never read"
             )
-            return Finding(self.name, Verdict.PASS if reads else Verdict.UNKNOWN, said)
+            return Finding(self.name, Verdict.PASS if len(reads) else Verdict.UNKNOWN, said)
         listed = ", ".join(f"{count} {name}" for name, count in anomalies.items())
         return Finding(
             self.name,
@@ -73,3 +81,15 @@ class Bank:
             anomalies=dict(anomalies),
             evidence=tuple(evidence[:8]),
         )
+
+
+def _balances(ops: Ops, read: int) -> dict[str, Decimal | None]:
+    """Return balances by account, exact. Raises HistoryError for a read of anything else."""
+    text = None if ops.payload is None else ops.payload[read]
+    balances = None if text is None else json.loads(text, parse_float=Decimal)
+    if not isinstance(balances, dict) or not all(
+        balance is None or type(balance) in (int, Decimal) for balance in balances.values()
+    ):
+        shown = str(value_of(ops, read))[:60]
+        raise HistoryError(f"op {read} read {shown!r} where balances by account are due")
+    return {account: None if each is None else Decimal(each) for account, each in balances.items()}

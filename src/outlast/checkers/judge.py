@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from outlast.checkers.bank import Bank
-from outlast.checkers.base import Checker, Finding, run_checker
+from outlast.checkers.base import Checker, Finding, Verdict, run_checker
 from outlast.checkers.counter import CounterBounds
 from outlast.checkers.linearizable.check import Linearizable
 from outlast.checkers.linearizable.models import MODELS as LINEARIZABLE_MODELS
@@ -18,9 +18,12 @@ from outlast.checkers.total_queue import TotalQueue
 from outlast.checkers.transactions.check import ListAppend, RwRegister
 from outlast.checkers.transactions.consistency import LEVELS
 from outlast.checkers.unique_ids import UniqueIds
+from outlast.checkers.writes import nothing_acknowledged
 from outlast.clock import deadline_ns, seconds_until
 from outlast.errors import ConfigError, HistoryError
-from outlast.history.history import History
+from outlast.history.history import JSON, History
+from outlast.history.op import Outcome
+from outlast.history.values import freeze
 
 STRICT: Final = "strict-serializable"
 DEFAULT_TIMEOUT_S: Final = 600.0
@@ -31,17 +34,18 @@ CONSISTENCIES: Final = tuple(reversed(LEVELS))
 
 def _queue(history: History, strict: bool) -> tuple[Checker, ...]:
     fifo = strict and "drain" not in history.ops.f_names  # draining is no single op of a queue
-    return (Linearizable("queue"), TotalQueue()) if fifo else (TotalQueue(),)
+    balance = TotalQueue(linearizable=strict)
+    return (balance, Linearizable("queue")) if fifo else (balance,)
 
 
 _CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
     "queue": _queue,
-    "counter": lambda _, strict: (Linearizable("counter"), CounterBounds()) if strict else (CounterBounds(),),
+    "counter": lambda _, strict: (CounterBounds(), Linearizable("counter")) if strict else (CounterBounds(),),
     "set": lambda _, strict: (
-        (Linearizable("set"), SetFull(linearizable=True)) if strict else (SetFull(linearizable=False),)
+        (SetFull(linearizable=True), Linearizable("set")) if strict else (SetFull(linearizable=False),)
     ),
     "bank": lambda _, __: (Bank(),),
-    "log": lambda _, __: (Log(),),
+    "log": lambda _, strict: (Log(linearizable=strict),),
     "long-fork": lambda _, __: (LongFork(),),
     "sessions": lambda _, __: (SessionGuarantees(),),
     "unique-ids": lambda _, __: (UniqueIds(),),
@@ -61,14 +65,21 @@ MODELS: Final = tuple(
     )
 )
 """What ``--model`` takes."""
+INITIALS: Final = ("register", "cas-register", "kv", "counter", "rw-register")
+"""The models that take an initial value."""
 
 
-def checkers_for(history: History, model: str, consistency: str = STRICT) -> tuple[Checker, ...]:
-    """Return the checkers that a model means.
+def checkers_for(
+    history: History, model: str, consistency: str = STRICT, initial: JSON = None
+) -> tuple[Checker, ...]:
+    """Return the checkers that a model means, the cheapest first.
+
+    initial: what registers and counters hold before the history begins, as in ``judge``.
 
     The models of one object (register, …, mutex) are judged by linearizability whatever the consistency,
     which is about transactions; for queue, counter and set a weaker one asks only for their invariants.
-    Raises ConfigError for a name that is none of MODELS and CONSISTENCIES.
+    Raises ConfigError for a name that is none of MODELS and CONSISTENCIES, and for an initial value that the
+    model does not have.
     """
     if model not in MODELS:
         raise ConfigError(f"there is no model {model}", key="model", hint=f"models: {', '.join(MODELS)}")
@@ -78,26 +89,49 @@ def checkers_for(history: History, model: str, consistency: str = STRICT) -> tup
             key="consistency",
             hint=f"levels: {', '.join(CONSISTENCIES)}",
         )
+    if initial is not None and model not in INITIALS:
+        raise ConfigError(
+            f"a {model} has no initial value", key="initial", hint=f"models that have: {', '.join(INITIALS)}"
+        )
     if model == "list-append":
         return (ListAppend(consistency),)
     if model == "rw-register":
-        return (RwRegister(consistency),)
+        return (RwRegister(consistency, freeze(initial)),)
+    if model == "counter" and type(initial) is int:
+        bounds = CounterBounds(initial)
+        return (bounds, Linearizable(model, initial=initial)) if consistency == STRICT else (bounds,)
+    if initial is not None:
+        return (Linearizable(model, initial=freeze(initial)),)
     if model in _CHECKERS:
         return _CHECKERS[model](history, consistency == STRICT)
     return (Linearizable(model),)
 
 
 def judge(
-    history: History, model: str, consistency: str = STRICT, deadline: int | None = None
+    history: History,
+    model: str,
+    consistency: str = STRICT,
+    deadline: int | None = None,
+    *,
+    initial: JSON = None,
 ) -> tuple[Finding, ...]:
-    """Return the findings of a model's checkers on a history.
+    """Return the findings of a model's checkers on a history, those of the cheapest first.
 
     model: one of MODELS. consistency: one of CONSISTENCIES. deadline: monotonic ns, for all of them
-    together; None gives them DEFAULT_TIMEOUT_S. A checker that crashes or runs out of time or memory gives
-    ``unknown``. Raises ConfigError for an unknown name, HistoryError for values that the model cannot take.
+    together; None gives them DEFAULT_TIMEOUT_S. Each checker has an equal share of what is left, so that none
+    uses up the time of another. initial: what registers and counters hold before the history begins, None for
+    nil, "" or 0. A checker that crashes or runs out of time or memory gives ``unknown``. A history in which
+    nothing was acknowledged passes nothing: it is ``invalid``. Raises ConfigError for an unknown name,
+    HistoryError for values that the model cannot take.
     """
     deadline = deadline_ns(DEFAULT_TIMEOUT_S) if deadline is None else deadline
-    return tuple(
-        run_checker(checker, history, seconds_until(deadline), passing=(HistoryError,))
-        for checker in checkers_for(history, model, consistency)
-    )
+    checkers = checkers_for(history, model, consistency, initial)
+    findings = []
+    for place, checker in enumerate(checkers):
+        share_s = seconds_until(deadline) / (len(checkers) - place)
+        findings.append(run_checker(checker, history, share_s, passing=(HistoryError,)))
+    if len(history.ops) and not history.ops.outcome_is(Outcome.OK).any():
+        findings = [
+            nothing_acknowledged(each.name) if each.verdict is Verdict.PASS else each for each in findings
+        ]
+    return tuple(findings)

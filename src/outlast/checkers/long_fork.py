@@ -1,13 +1,14 @@
 """Long fork: two readers see two independent writes in opposite orders.
 
 Each key is written once. Then of any two reads of the same keys one must have seen all that the other has:
-sorted by how much they saw, each read must contain the one before it. Source: jepsen.tests.long-fork; the
-linear-time test by sorting is ours (subsets form a chain exactly when neighbours by size are nested).
+sorted by how much they saw, each read must contain the one before it. Reads of different keys are compared on the
+keys that both read. Source: jepsen.tests.long-fork; the linear-time test by sorting is ours (subsets form a chain
+exactly when neighbours by size are nested).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,6 +47,7 @@ class LongFork:
             )
         groups = _reads_by_keys(txns)
         forks = [pair for group in groups.values() for pair in _forks(group)]
+        forks = forks or _forks_across(groups)
         reads = sum(len(group) for group in groups.values())
         if not forks:
             return Finding(
@@ -84,28 +86,56 @@ def _forks(group: list[_Read]) -> list[tuple[_Read, _Read]]:
     return [(a, b) for a, b in pairwise(ordered) if not a[0] <= b[0]]
 
 
+def _forks_across(groups: dict[frozenset[int], list[_Read]]) -> list[tuple[_Read, _Read]]:
+    """Return reads of different sets of keys that fork on two keys which both read, a pair of reads for each two.
+
+    O(Σ keys seen · keys not seen, of reads that differ).
+    """
+    if len(groups) < 2:
+        return []
+    shared = Counter(key for keys in groups for key in keys)
+    saw_first: dict[tuple[int, int], _Read] = {}
+    for keys, group in groups.items():
+        common = {key for key in keys if shared[key] > 1}
+        for read in dict(group).items():
+            for seen in read[0] & common:
+                for missed in common - read[0]:
+                    saw_first.setdefault((seen, missed), read)
+    return [(a, saw_first[y, x]) for (x, y), a in saw_first.items() if x < y and (y, x) in saw_first]
+
+
 def _explain(ops: Ops, txns: Txns, a: _Read, b: _Read) -> Evidence:
     """Return the two reads, where each was served, and the writes that they saw in opposite orders."""
-    only_a, only_b = min(a[0] - b[0]), min(b[0] - a[0])
+    common = _keys(txns, a[1]) & _keys(txns, b[1])
+    only_a, only_b = min((a[0] - b[0]) & common), min((b[0] - a[0]) & common)
     first, second = int(txns.op[a[1]]), int(txns.op[b[1]])
-    writes = [int(txns.op[_writer(txns, key)]) for key in (only_a, only_b)]
-    x, y = txns.key_name(only_a), txns.key_name(only_b)
+    writes = [_write(txns, key) for key in (only_a, only_b)]
+    known = [op for op in writes if op is not None]
+    named = [
+        f"the write of {txns.key_name(key)} ({'not in the history' if op is None else f'op {op}'})"
+        for key, op in zip((only_a, only_b), writes, strict=True)
+    ]
     places: dict[str, JSON] = {
-        str(op): place for op in (first, second, *writes) if (place := place_of(ops, op))
+        str(op): place for op in (first, second, *known) if (place := place_of(ops, op))
     }
     return Evidence(
-        f"op {first}{_at(ops, first)} saw the write of {x} (op {writes[0]}) but not that of {y} (op {writes[1]}), "
+        f"op {first}{_at(ops, first)} saw {named[0]} but not that{named[1].removeprefix('the write')}, "
         f"op {second}{_at(ops, second)} the other way round",
-        ops=(first, second, *writes),
+        ops=(first, second, *known),
         details={"served_by": places} if places else {},
     )
 
 
-def _writer(txns: Txns, key: int) -> int:
-    """Return the transaction that wrote a key; of several attempts the first that may have happened."""
+def _keys(txns: Txns, txn: int) -> set[int]:
+    return set(txns.key[txns.mop_start[txn] : txns.mop_start[txn + 1]].tolist())
+
+
+def _write(txns: Txns, key: int) -> int | None:
+    """Return the op that wrote a key, rather one that may have happened than one that failed; None without one."""
     mops = np.flatnonzero(txns.is_write & (txns.key == key))
     writers = np.searchsorted(txns.mop_start, mops, side="right") - 1
-    return int(writers[txns.outcome[writers] != int(Outcome.FAIL)][0])
+    happened = writers[txns.outcome[writers] != int(Outcome.FAIL)]
+    return int(txns.op[(happened if len(happened) else writers)[0]]) if len(writers) else None
 
 
 def _at(ops: Ops, op: int) -> str:

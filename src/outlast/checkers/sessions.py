@@ -92,7 +92,7 @@ def _case(history: History, name: str, read: int, before: int) -> Evidence:
     place = place_of(ops, read)
     shown = "nothing" if int(ops.value[read]) == NONE else str(int(ops.value[read]))
     return Evidence(
-        f"process {int(ops.process[read])} had {did} {int(ops.value[before])} and then read {shown}"
+        f"process {ops.process_name(read)} had {did} {int(ops.value[before])} and then read {shown}"
         + (f" at {place}" if place else ""),
         ops=(before, read),
     )

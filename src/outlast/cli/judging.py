@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 import click
 
 from outlast.checkers.base import Verdict, worst
-from outlast.checkers.judge import CONSISTENCIES, MODELS, STRICT, checkers_for, judge
+from outlast.checkers.judge import CONSISTENCIES, INITIALS, MODELS, STRICT, checkers_for, judge
 from outlast.cli.options import json_option
 from outlast.cli.output import ERR, EXIT_CODES, OUT, print_json, say
 from outlast.config import stored_drill
@@ -68,26 +69,45 @@ def _holding(file: str, text: str) -> Path | None:
 @click.option(
     "--consistency", metavar="C", help=f"For transactions: {', '.join(CONSISTENCIES)}; the first by default."
 )
+@click.option(
+    "--initial",
+    metavar="V",
+    help=f"What it holds before the history begins, as JSON; for {', '.join(INITIALS)}.",
+)
 @json_option
-def check(source: str, format_: str, model: str | None, consistency: str | None, as_json: bool) -> int:
+def check(
+    source: str, format_: str, model: str | None, consistency: str | None, initial: str | None, as_json: bool
+) -> int:
     """Judge a history offline: a stored run by its own drill's checks, or any history by a model."""
     if format_ not in FORMATS:
         raise ConfigError(
             f"there is no format {format_}", key="format", hint=f"formats: {', '.join(FORMATS)}"
         )
-    if format_ == "outlast" and model is None and consistency is None:
+    if format_ == "outlast" and model is None and consistency is None and initial is None:
         return _check_run(find_store(source), as_json)
     if model is None:
         raise ConfigError("is missing", key="--model", hint=f"models: {', '.join(MODELS)}")
-    checkers_for(History(sketch("")), model, consistency or STRICT)  # before a long file is read
+    first = _initial(initial)
+    checkers_for(History(sketch("")), model, consistency or STRICT, first)  # before a long file is read
     place = find_store(source) if format_ == "outlast" else Path(source)
     try:
-        findings = judge(read_history(place, format_), model, consistency or STRICT)
+        findings = judge(read_history(place, format_), model, consistency or STRICT, initial=first)
     except HistoryError as error:
         if source in error.message or str(place) in error.message:
             raise
         raise HistoryError(error.message, file=source, hint=error.hint) from error
     return _told(source, worst(one.verdict for one in findings), map(finding_document, findings), as_json)
+
+
+def _initial(text: str | None) -> JSON:
+    """Return an initial value. Raises ConfigError for text that is no JSON."""
+    try:
+        value: JSON = None if text is None else json.loads(text)
+    except ValueError:
+        raise ConfigError(
+            f"{text} is no JSON", key="--initial", hint="a string is written in quotes"
+        ) from None
+    return value
 
 
 def _check_run(folder: Path, as_json: bool) -> int:

@@ -8,7 +8,7 @@ histories order events without trustworthy times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -54,6 +54,7 @@ class Ops:
     0 unknown. lsn: 0 unknown. error: index into error_names, −1 none. payload: one structured value an op
     (micro-operations of a transaction, foreign values) as JSON text, or None for the whole column.
     key_names: what the keys stand for when they are codes 0, 1, … of names, None when they are themselves.
+    process_names: what processes are called that are no small integers themselves.
     """
 
     process: I32
@@ -74,6 +75,7 @@ class Ops:
     error_names: tuple[str, ...]
     payload: Sequence[str | None] | None = field(default=None, repr=False)
     key_names: tuple[str, ...] | None = field(default=None, repr=False)
+    process_names: Mapping[int, str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.process)
@@ -95,6 +97,11 @@ class Ops:
     def key_name(self, key: int) -> str:
         """Return how a key is written for a person."""
         return str(key) if self.key_names is None else self.key_names[key]
+
+    def process_name(self, index: int) -> str:
+        """Return how the process of op number index is written for a person."""
+        process = int(self.process[index])
+        return (self.process_names or {}).get(process, str(process))
 
     def error_text(self, index: int) -> str | None:
         """Return the error of op number index, None when it had none."""

@@ -18,10 +18,24 @@ import numpy as np
 from outlast.errors import HistoryError
 from outlast.gc_pause import pause_gc
 from outlast.history.op import I32, I64, NONE, U8, Mask, Ops, Outcome
+from outlast.history.values import freeze
 
 _CHUNK_OPS: Final = 20_000
-_READS: Final = frozenset({"r", "read"})
-_WRITES: Final = frozenset({"append", "w", "write"})
+_READS: Final = frozenset({"r", "read", ":r", ":read"})
+_WRITES: Final = frozenset({"append", "w", "write", ":append", ":w", ":write"})
+_NO_PLAIN_INTEGERS: Final = ("true", "false", str(NONE))
+"""What may stand for values that a column of integers would take for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A key of one of several independent objects."""
+
+    owner: str
+    key: Hashable
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.owner}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +86,28 @@ class Txns:
         """Return how a value is written."""
         if value == NONE:
             return "nil"
-        return str(value if self.value_labels is None else self.value_labels[value])
+        label = value if self.value_labels is None else self.value_labels[value]
+        return "nil" if label is None else str(label)
 
     def list_of(self, mop: int) -> I64:
         """Return what a list read gave."""
         return self.elements[self.list_start[mop] : self.list_start[mop + 1]]
 
 
-def transactions(ops: Ops, *, lists: bool) -> Txns:
+def transactions(ops: Ops, *, lists: bool, initial: Hashable = None) -> Txns:
     """Return the transactions of a history.
 
-    lists: whether reads give lists (list-append) or one value (rw-register). Ops without payload are
+    lists: whether reads give lists (list-append) or one value (rw-register). initial: what registers hold,
+    frozen, before they are written; it reads as nil. Ops with a key of their own are transactions of an object
+    that this key names: its keys are not those of other objects. Ops without payload are
     transactions without micro-operations. Raises HistoryError, naming the op, for a payload that is no
     transaction. About 1 µs a micro-operation and 30 ns an element.
     """
     with pause_gc():
-        return _flatten(ops, lists)
+        return _flatten(ops, _Flat(lists, initial))
 
 
-def _flatten(ops: Ops, lists: bool) -> Txns:
-    flat = _Flat(lists)
+def _flatten(ops: Ops, flat: _Flat) -> Txns:
     strange = np.flatnonzero(np.not_equal(ops.value, NONE))
     if len(strange):
         index = int(strange[0])
@@ -99,13 +115,18 @@ def _flatten(ops: Ops, lists: bool) -> Txns:
     texts = ops.payload if ops.payload is not None else [None] * len(ops)
     for begin in range(0, len(ops), _CHUNK_OPS):
         chunk = texts[begin : begin + _CHUNK_OPS]
+        together = "[" + ",".join(text or "[]" for text in chunk) + "]"
+        if any(text in together for text in _NO_PLAIN_INTEGERS):
+            flat.code_values()
         try:
-            decoded = json.loads("[" + ",".join(text or "[]" for text in chunk) + "]")
+            decoded = json.loads(together)
             if len(decoded) != len(chunk):
                 raise ValueError("commas")
         except ValueError:
             decoded = [_one(text, begin + offset) for offset, text in enumerate(chunk)]
-        flat.add(decoded, ops.outcome[begin : begin + len(chunk)].tolist(), begin)
+        keys = ops.key[begin : begin + len(chunk)]
+        owners = [None if key == NONE else ops.key_name(key) for key in keys.tolist()]
+        flat.add(decoded, ops.outcome[begin : begin + len(chunk)].tolist(), owners, begin)
     return flat.txns(ops)
 
 
@@ -119,8 +140,9 @@ def _one(text: str | None, number: int) -> Any:
 class _Flat:
     """Grows the columns, chunk by chunk. Keys and values that are no integers are coded on the way."""
 
-    def __init__(self, lists: bool) -> None:
+    def __init__(self, lists: bool, initial: Hashable) -> None:
         self.lists = lists
+        self.initial = initial
         self.lengths = array("q")
         self.is_write = bytearray()
         self.known = bytearray()
@@ -131,8 +153,8 @@ class _Flat:
         self.key_codes: dict[Hashable, int] = {}
         self.value_codes: dict[Hashable, int] | None = None
 
-    def add(self, decoded: list[Any], outcomes: list[int], begin: int) -> None:
-        """Append the micro-operations of some transactions."""
+    def add(self, decoded: list[Any], outcomes: list[int], owners: list[str | None], begin: int) -> None:
+        """Append the micro-operations of some transactions. owners: the object of each, None without one."""
         acked = int(Outcome.OK)
         codes, lists = self.key_codes, self.lists
         for offset, mops in enumerate(decoded):
@@ -158,16 +180,22 @@ class _Flat:
                             self.list_lengths.append(0)
                     else:
                         raise ValueError(f"{f} is neither a read nor a write")
-                    self.keys.append(codes.setdefault(_hashable(key), len(codes)))
+                    label = key if type(key) is str else freeze(key)
+                    owner = owners[offset]
+                    if owner is not None:
+                        label = Owned(owner, label)
+                    self.keys.append(codes.setdefault(label, len(codes)))
             except (TypeError, ValueError, KeyError) as error:
                 shown = json.dumps(mops)[:80]
                 raise HistoryError(f"op {begin + offset} is no transaction: {shown}: {error}") from None
 
     def _value(self, value: Any) -> None:
-        if value is None:
+        if type(value) is int and self.value_codes is None and abs(value) < -NONE:
+            self.values.append(NONE if value == self.initial else value)
+        elif (value is None and not self.lists) or (
+            self.initial is not None and freeze(value) == self.initial
+        ):
             self.values.append(NONE)
-        elif self.value_codes is None and type(value) is int:
-            self.values.append(value)
         else:
             self.values.append(self._code(value))
 
@@ -186,15 +214,19 @@ class _Flat:
         self.list_lengths.append(len(self.elements) - before)
 
     def _code(self, value: Any) -> int:
+        codes = self.code_values()
+        return codes.setdefault(freeze(value), len(codes))
+
+    def code_values(self) -> dict[Hashable, int]:
+        """Return the codes of values: from the first call on all are coded, those before it too."""
         if self.value_codes is None:
-            # The first value that is no integer: from here on all are coded, those before it too.
             codes: dict[Hashable, int] = {}
             self.value_codes = codes
             for column in (self.values, self.elements):
                 for index, number in enumerate(column):
                     if number != NONE:
                         column[index] = codes.setdefault(number, len(codes))
-        return self.value_codes.setdefault(_hashable(value), len(self.value_codes))
+        return self.value_codes
 
     def txns(self, ops: Ops) -> Txns:
         """Return the columns as arrays."""
@@ -215,14 +247,6 @@ class _Flat:
             key_labels=labels,
             value_labels=None if self.value_codes is None else list(self.value_codes),
         )
-
-
-def _hashable(value: Any) -> Hashable:
-    if isinstance(value, list):
-        return tuple(_hashable(item) for item in value)
-    if isinstance(value, dict):
-        return tuple(sorted((key, _hashable(item)) for key, item in value.items()))
-    return value  # type: ignore[no-any-return]
 
 
 def _starts(lengths: array[int]) -> I64:

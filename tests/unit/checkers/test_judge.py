@@ -13,7 +13,7 @@ from outlast.checkers.judge import CONSISTENCIES, MODELS, judge
 from outlast.clock import deadline_ns
 from outlast.errors import ConfigError, HistoryError
 from outlast.history.formats.jepsen_edn import read_jepsen_edn
-from outlast.history.history import History
+from outlast.history.history import JSON, History
 from outlast.history.sketch import sketch
 
 
@@ -75,6 +75,46 @@ def test_weaker_consistency_asks_a_set_only_for_what_is_lost() -> None:
 def test_value_that_a_model_cannot_take_is_refused(model: str, text: str) -> None:
     with pytest.raises(HistoryError):
         judge(History(sketch(text)), model, deadline=deadline_ns(10))
+
+
+def test_nothing_acknowledged_is_never_a_pass() -> None:
+    for model, text in (
+        ("list-append", '0 maybe txn [["append",1,1]]\n1 fails txn [["r",1,null]]'),
+        ("register", "0 maybe write 1\n1 fails write 2"),
+        ("queue", "0 maybe enqueue 1"),
+    ):
+        findings = judge(History(sketch(text)), model, deadline=deadline_ns(10))
+        assert worst(finding.verdict for finding in findings) == "invalid"
+        assert "nothing was acknowledged" in findings[0].summary
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "initial"),
+    [
+        ("register", "0 does read 0\n0 does write 3", 0),
+        ("cas-register", "0 does cas [false,3]\n0 does read 3", False),
+        ("counter", "0 does add 1\n0 does read 8", 7),
+    ],
+)
+def test_a_history_may_begin_with_another_value(model: str, text: str, initial: JSON) -> None:
+    history = History(sketch(text))
+    plain = judge(history, model, deadline=deadline_ns(10))
+    given = judge(history, model, deadline=deadline_ns(10), initial=initial)
+    assert worst(finding.verdict for finding in plain) == "fail"
+    assert worst(finding.verdict for finding in given) == "pass"
+
+
+def test_an_initial_value_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ConfigError, match="a mutex has no initial value"):
+        judge(History(sketch("")), "mutex", initial=1)
+
+
+def test_a_search_without_end_leaves_the_cheap_checker_its_time() -> None:
+    adds = "\n".join(f"{process} invoke add {process}" for process in range(2, 24))
+    history = History(sketch(f"0 does add 0\n{adds}\n0 does read [0]\n0 does read []\n1 does read [0,99]"))
+    cheap, search = judge(history, "set", deadline=deadline_ns(0.4))
+    assert (cheap.name, cheap.verdict) == ("set_full", "fail")
+    assert search.name == "linearizable"
 
 
 def test_findings_are_json() -> None:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from outlast.checkers.base import Finding
 from outlast.checkers.linearizable import search
 from outlast.checkers.linearizable.check import Linearizable
-from outlast.checkers.linearizable.models import MODELS, Call, freeze
+from outlast.checkers.linearizable.models import MODELS, UNKNOWN, Call
 from outlast.clock import deadline_ns
 from outlast.history.formats.events import EventPairer
 from outlast.history.formats.jepsen_edn import read_jepsen_edn
 from outlast.history.history import History
 from outlast.history.op import Ops, Outcome
 from outlast.history.sketch import sketch
+from outlast.history.values import freeze
 from outlast.testing.simulated_history import register_history
 
 CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
@@ -94,9 +95,9 @@ def random_history(rng: random.Random) -> tuple[str, Ops, list[Op]]:
             rows.append((_call(f, frozen), invoked, position))
         elif outcome is Outcome.INFO:
             clients[slot] += 10
-            rows.append((_call(f, "unknown" if f in reads else value), invoked, None))
+            rows.append((_call(f, UNKNOWN if f in reads else value), invoked, None))
     for f, value, invoked in waiting.values():
-        rows.append((_call(f, "unknown" if f in reads else value), invoked, None))
+        rows.append((_call(f, UNKNOWN if f in reads else value), invoked, None))
     return model, pairer.ops(), rows
 
 

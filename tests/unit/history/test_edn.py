@@ -15,7 +15,7 @@ from outlast.history.formats.edn import Keyword, read_forms
 
 def one(text: str) -> object:
     ((form, _),) = read_forms(f"{{:v {text}}}")
-    return form["v"]
+    return form[":v"]
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def one(text: str) -> object:
         ("12N", 12),
         ("1.5e3", 1500.0),
         ("1/4", 0.25),
-        (":a/b", Keyword("a/b")),
-        ("sym", Keyword("sym")),
+        (":a/b", Keyword(":a/b")),
+        ("sym", Keyword("'sym")),
         (r'"a\n\"b\"\u0041"', 'a\n"b"A'),
         (r"\newline", "\n"),
         (r"\x", "x"),
@@ -36,7 +36,7 @@ def one(text: str) -> object:
         ("#{1 2}", frozenset({1, 2})),
         ("{[1 2] 3}", {(1, 2): 3}),
         ('#inst "2020"', "2020"),
-        ("#jepsen.history.Op{:a 1}", {"a": 1}),
+        ("#jepsen.history.Op{:a 1}", {":a": 1}),
         ("[1 #_ [2 3] 4]", [1, 4]),
         ("^{:line 3} [1]", [1]),
         ("##Inf", math.inf),
@@ -48,15 +48,15 @@ def test_value(text: str, value: object) -> None:
 
 def test_white_space_and_comments_may_end_a_file() -> None:
     for end in ("\n", " ,\n ", "; a comment {", "\n; one\n;; two"):
-        assert [form for form, _ in read_forms("{:a 1}" + end)] == [{"a": 1}]
+        assert [form for form, _ in read_forms("{:a 1}" + end)] == [{":a": 1}]
     assert read_forms("; nothing") == []
 
 
 def test_comments_and_wrapping_do_not_matter() -> None:
     bare = "{:a 1} ; one\n{:a 2}"
-    assert [form for form, _ in read_forms(bare)] == [{"a": 1}, {"a": 2}]
+    assert [form for form, _ in read_forms(bare)] == [{":a": 1}, {":a": 2}]
     for wrapped in (f"; first\n[{bare}\n]", f"({bare})", f"#_ [1 2] [{bare}\n]"):
-        assert [form for form, _ in read_forms(wrapped)] == [{"a": 1}, {"a": 2}]
+        assert [form for form, _ in read_forms(wrapped)] == [{":a": 1}, {":a": 2}]
 
 
 @pytest.mark.parametrize(

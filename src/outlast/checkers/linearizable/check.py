@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,11 +34,13 @@ _SLICE_STEPS = 20_000
 class Linearizable:
     """Judges a history against a sequential model.
 
-    model: one of ``MODELS``. memory_bytes_max: what the caches of all searches may hold.
+    model: one of ``MODELS``. memory_bytes_max: what the caches of all searches may hold. initial: the first
+    state, frozen, None for the model's own.
     """
 
     model: str = "register"
     memory_bytes_max: int = 1 << 30
+    initial: Hashable = None
 
     @property
     def name(self) -> str:
@@ -56,7 +59,10 @@ class Linearizable:
 
     def _check(self, ops: Ops, deadline: int) -> Finding:
         try:
-            objects = object_histories(MODELS[self.model], ops)
+            model = MODELS[self.model]
+            if self.initial is not None:
+                model = replace(model, initial=self.initial)
+            objects = object_histories(model, ops)
         except UnknownFunctionError as error:
             return Finding(self.name, Verdict.UNKNOWN, str(error))
         acked = int(np.count_nonzero(ops.outcome == int(Outcome.OK)))

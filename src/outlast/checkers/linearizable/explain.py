@@ -102,4 +102,4 @@ def describe(ops: Ops, number: int, call: Call) -> str:
     else:
         did = call.f if value == UNKNOWN else f"{call.f} {'nil' if value is None else value}"
     place = place_of(ops, number)
-    return f"process {int(ops.process[number])} {did}" + (f" at {place}" if place else "")
+    return f"process {ops.process_name(number)} {did}" + (f" at {place}" if place else "")

@@ -13,11 +13,17 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from outlast.history.values import Atom, freeze
+
 State = Hashable
 Next = tuple[State] | None
 
-UNKNOWN: Final = "unknown"
+UNKNOWN: Final = Atom("unknown")
 """The value of a read that was not told what it saw."""
+
+
+_READS: Final = frozenset({"r", "read", ":r", ":read"})
+_WRITES: Final = frozenset({"w", "write", ":w", ":write"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,8 @@ class Model:
 
     initial: the first state. step: see above. pure: the functions that never change any state. functions:
     all that it knows. matches: pure functions that are legal in exactly the state that equals their value.
-    overwrites: functions that are legal everywhere and lead to the same state from everywhere. by_key:
-    whether ops on different keys are independent objects (P-compositionality). show: how a state is written
-    for a person.
+    overwrites: functions that are legal everywhere and lead to the same state from everywhere. show: how a
+    state is written for a person.
     """
 
     name: str
@@ -47,13 +52,12 @@ class Model:
     pure: frozenset[str] = frozenset({"read"})
     matches: frozenset[str] = frozenset({"read"})
     overwrites: frozenset[str] = frozenset()
-    by_key: bool = True
     show: Callable[[Any], str] = str
 
     def is_pure(self, call: Call) -> bool:
         """Whether the call only reads: it leaves every state as it is, or binds what was never written."""
         if self.name == "multi-register" and isinstance(call.value, tuple):
-            return all(isinstance(mop, tuple) and mop and mop[0] in ("r", "read") for mop in call.value)
+            return all(isinstance(mop, tuple) and mop and mop[0] in _READS for mop in call.value)
         return call.f in self.pure or (call.f == "cas" and is_miss(call))
 
     def says_nothing(self, call: Call) -> bool:
@@ -91,7 +95,7 @@ def _multi_register(state: frozenset[tuple[Any, Any]], call: Call) -> Next:
     registers = dict(state)
     mops: Any = call.value
     for f, key, value in mops:
-        if f in ("w", "write"):
+        if f in _WRITES:
             registers[key] = value
         elif value is not None and registers.setdefault(key, value) != value:
             return None
@@ -168,7 +172,6 @@ MODELS: Final[dict[str, Model]] = {
             frozenset({"txn", "read", "write"}),
             pure=frozenset(),
             matches=frozenset(),
-            by_key=False,
             show=lambda state: str(dict(sorted(state, key=repr))),
         ),
         Model(
@@ -217,15 +220,6 @@ MODELS: Final[dict[str, Model]] = {
 """The models by name."""
 
 
-def freeze(value: Any) -> Hashable:
-    """Return a decoded JSON value as something hashable: lists as tuples, maps as sorted tuples of pairs."""
-    if isinstance(value, list):
-        return tuple(freeze(item) for item in value)
-    if isinstance(value, dict):
-        return tuple(sorted((key, freeze(item)) for key, item in value.items()))
-    return value  # type: ignore[no-any-return]
-
-
 def decode(model: str, f: str, value: int | None, payload: str | None) -> Hashable:
     """Return the value of a call.
 
@@ -238,9 +232,9 @@ def decode(model: str, f: str, value: int | None, payload: str | None) -> Hashab
     if f == "read" and model in ("register", "cas-register") and decoded == [None]:
         return None
     if f == "read" and model == "set":
-        return (
-            frozenset(freeze(item) for item in decoded)
-            if len(set(map(repr, decoded))) == len(decoded)
-            else freeze(decoded)
-        )
+        members = frozenset(freeze(item) for item in decoded)
+        return members if len(members) == len(decoded) else freeze(decoded)
+    if model == "multi-register" and isinstance(decoded, dict):
+        # {register value, …}, as Knossos has it for reads and writes.
+        return tuple((f, key, freeze(item)) for key, item in decoded.items())
     return freeze(decoded)

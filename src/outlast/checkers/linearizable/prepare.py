@@ -6,19 +6,19 @@ where the model says so (Herlihy and Wing's locality; Horn and Kroening's P-comp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from outlast.checkers.linearizable.models import UNKNOWN, Call, Model, decode, freeze, is_miss
+from outlast.checkers.linearizable.models import UNKNOWN, Call, Model, decode, is_miss
 from outlast.checkers.linearizable.search import ILLEGAL, OPEN, Crashed, Search, TransitionRow
 from outlast.errors import HistoryError
 from outlast.history.op import I64, NONE, Mask, Ops, Outcome
+from outlast.history.values import Atom
 
-UNOBSERVED: Final = "a value that nobody reads"
+UNOBSERVED: Final = Atom("a value that nobody reads")
 """Stands for every value of a crashed write that no read and no cas ever names."""
 
 
@@ -93,8 +93,7 @@ def object_histories(model: Model, ops: Ops) -> list[ObjectHistory]:
             f"op {index} calls :{ops.f_names[ops.f[index]]}, which a {model.name} does not have",
             hint=f"a {model.name} has {', '.join(sorted(model.functions))}; --model chooses another",
         )
-    keys, names, payload = _keys(model, ops)
-    codes, calls = _encode(model, ops, happened, payload)
+    codes, calls = _encode(model, ops, happened)
     n_pure, codes, calls = _pure_first(model, codes, calls)
     acked = ops.outcome == int(Outcome.OK)
     silent = np.array([model.says_nothing(call) for call in calls] or [False], dtype=np.bool_)
@@ -103,11 +102,9 @@ def object_histories(model: Model, ops: Ops) -> list[ObjectHistory]:
     if model.name in ("register", "cas-register"):
         codes, calls = _merge_unobserved(codes, calls, crashed)
     automaton = Automaton(model, calls, n_pure)
-    if not model.by_key:
-        keys = np.zeros(len(ops), dtype=np.int64)
     objects = []
-    for key, members in _groups(keys, required | crashed):
-        name = None if key == NONE or not model.by_key else names(key)
+    for key, members in _groups(ops.key, required | crashed):
+        name = None if key == NONE else ops.key_name(key)
         objects.append(
             _object(name, ops, codes, members[required[members]], members[crashed[members]], automaton)
         )
@@ -158,37 +155,12 @@ def _groups(keys: I64, chosen: Mask) -> list[tuple[int, I64]]:
     return sorted(((int(keys[part[0]]), part) for part in parts), key=lambda item: len(item[1]))
 
 
-def _keys(model: Model, ops: Ops) -> tuple[I64, Any, list[Any] | None]:
-    """Return each op's key, how keys are named, and the payloads when they carried the keys.
-
-    Jepsen's independent tests put [key value] where the value would be. They are told from plain values by
-    their reads: every one, even of nil, is a pair.
-    """
-    texts = ops.payload
-    if not model.by_key or texts is None or (ops.key != NONE).any() or model.name in ("queue", "set"):
-        return ops.key, ops.key_name, None
-    reads = np.flatnonzero(np.isin(ops.f, [i for i, f in enumerate(ops.f_names) if f in model.pure]))
-    if not len(reads) or any(text is None for text in texts):
-        return ops.key, ops.key_name, None
-    pairs = [json.loads(text or "null") for text in texts]
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        return ops.key, ops.key_name, None
-    codes: dict[Hashable, int] = {}
-    keys = np.array([codes.setdefault(freeze(pair[0]), len(codes)) for pair in pairs], dtype=np.int64)
-    labels = list(codes)
-    return keys, lambda key: str(labels[key]), [pair[1] for pair in pairs]
-
-
-def _encode(model: Model, ops: Ops, happened: Mask, inner: list[Any] | None) -> tuple[I64, list[Call]]:
+def _encode(model: Model, ops: Ops, happened: Mask) -> tuple[I64, list[Call]]:
     """Return each op's call code (−1 for one that did not happen) and the calls. O(n log n)."""
     codes = np.full(len(ops), -1, dtype=np.int64)
     seen: dict[Call, int] = {}
-    texts = ops.payload
-    has_text = (
-        np.zeros(len(ops), dtype=np.bool_)
-        if texts is None and inner is None
-        else np.array([True] * len(ops) if inner is not None else [text is not None for text in texts or ()])
-    )
+    texts = ops.payload or [None] * len(ops)
+    has_text = np.array([text is not None for text in texts], dtype=np.bool_)
     plain = np.flatnonzero(happened & ~has_text)
     if len(plain):
         values, which = np.unique(ops.value[plain], return_inverse=True)
@@ -199,16 +171,17 @@ def _encode(model: Model, ops: Ops, happened: Mask, inner: list[Any] | None) -> 
             number = int(values[which_value])
             local.append(_intern(model, ops.f_names[f], None if number == NONE else number, None, seen))
         codes[plain] = np.array(local, dtype=np.int64)[inverse]
+    if model.name == "queue":
+        # An answer of nil is "empty"; without an answer it is not known what was taken.
+        empty = ops.f_is("dequeue") & ops.outcome_is(Outcome.OK) & (ops.value == NONE) & ~has_text
+        if empty.any():
+            codes[empty] = seen.setdefault(Call("dequeue", None), len(seen))
     memo: dict[tuple[int, str], int] = {}
     for index in np.flatnonzero(happened & has_text).tolist():
-        f = int(ops.f[index])
-        if inner is not None:
-            text: str | None = None if inner[index] is None else json.dumps(inner[index])
-        else:
-            text = (texts or ())[index]
-        known = memo.get((f, text or ""))
+        f, text = int(ops.f[index]), texts[index] or ""
+        known = memo.get((f, text))
         if known is None:
-            known = memo[f, text or ""] = _intern(model, ops.f_names[f], None, text, seen)
+            known = memo[f, text] = _intern(model, ops.f_names[f], None, text, seen)
         codes[index] = known
     return codes, list(seen)
 

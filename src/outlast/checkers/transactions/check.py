@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,10 +77,12 @@ class ListAppend:
 class RwRegister:
     """Judges transactions that write and read registers, each value written once a key.
 
-    consistency: a level of ``PROSCRIBED``.
+    consistency: a level of ``PROSCRIBED``. initial: what registers hold, frozen, before they are written; None
+    for nil.
     """
 
     consistency: str = "strict-serializable"
+    initial: Hashable = None
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ class RwRegister:
         """Judge history, as ListAppend does. A register's versions are only partly ordered, so that absence
         of anomalies says less than with lists. O(m log m)."""
         ops = history.ops
-        return _placed(self.judge(transactions(ops, lists=False), deadline), ops)
+        return _placed(self.judge(transactions(ops, lists=False, initial=self.initial), deadline), ops)
 
     def judge(self, txns: Txns, deadline: int) -> Finding:
         """Judge transactions that are columnar already."""

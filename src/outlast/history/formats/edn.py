@@ -1,8 +1,8 @@
 """A reader of EDN, the notation of Clojure's histories.
 
-Clojure's values become Python's: nil None, keywords and symbols ``Keyword`` (a str without the colon),
-vectors and lists list, maps dict, sets frozenset. Tags (``#jepsen.history.Op{…}``) are dropped and their
-value kept. Source: the EDN specification, github.com/edn-format/edn.
+Clojure's values become Python's: nil None, keywords ``Keyword`` with the colon, vectors and lists list, maps
+dict, sets frozenset, or a list where Python would take two members for one (true and 1). Tags
+(``#jepsen.history.Op{…}``) are dropped and their value kept. Source: the EDN specification, github.com/edn-format/edn.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ _DISCARD: Final = object()
 
 
 class Keyword(str):
-    """An EDN keyword or symbol, without its colon."""
+    """An EDN keyword, with its colon, or a symbol, with a quote before it: never equal to a string."""
 
     __slots__ = ()
 
+
+_MARKS: Final = (":", "'", '"')
+"""What keywords, symbols and quoted strings begin with: a string that begins so keeps its quotes."""
 
 DEPTH_MAX: Final = 100
 """Levels of brackets; a transaction in a history has about five. What walks values does so recursively."""
@@ -73,7 +76,7 @@ def _atom(token: str) -> Any:
     if token in _CONSTANTS:
         return _CONSTANTS[token]
     if token[0] == ":":
-        return Keyword(token[1:])
+        return Keyword(token)
     if token[0] == "\\":
         name = token[1:]
         return chr(int(name[1:], 16)) if len(name) == 5 and name[0] == "u" else _CHARACTERS.get(name, name)
@@ -84,7 +87,7 @@ def _atom(token: str) -> Any:
                 return kind(number) if kind is not Fraction else float(Fraction(number))
             except (ValueError, ZeroDivisionError):
                 continue
-    return Keyword(token)
+    return Keyword("'" + token)
 
 
 def _hashable(value: Any) -> Any:
@@ -103,7 +106,8 @@ def _close(opener: str, items: list[Any], text: str, offset: int, file: str | No
     if opener in "([":
         return items
     if opener == "#{":
-        return frozenset(_hashable(item) for item in items)
+        members = frozenset(_hashable(item) for item in items)
+        return members if len(members) == len(items) else items
     if len(items) % 2:
         raise HistoryError("a map with a key but no value", file=file, line=line_of(text, offset))
     return {_hashable(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
@@ -114,9 +118,9 @@ def _string(token: str, text: str, offset: int, file: str | None) -> str:
     if len(token) == 1:
         raise HistoryError("a string that never ends", file=file, line=line_of(text, offset))
     body = token[1:-1]
-    if "\\" not in body:
-        return body
-    return re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", _unescape, body, flags=re.DOTALL)
+    if "\\" in body:
+        body = re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", _unescape, body, flags=re.DOTALL)
+    return f'"{body}"' if body[:1] in _MARKS else body
 
 
 def _misplaced(
