@@ -72,6 +72,10 @@ LIST_APPEND = {
         {"incompatible-order": 1},
     ),
     "garbage-read": ('0 does txn [["r","x",[7]]]', {"garbage-read": 1}),
+    "reordered-appends": (
+        '0 does txn [["append","x",1],["append","x",2]]\n1 does txn [["r","x",[2,1]]]',
+        {"reordered-appends": 1, "G1b": 1},
+    ),
     "dirty-update": (
         '0 fails txn [["append","x",1]]\n1 does txn [["append","x",2]]\n2 maybe txn [["r","x",[1,2]]]',
         {"dirty-update": 1},
@@ -155,10 +159,17 @@ RW_REGISTER = {
         '1 ok txn [["r","x",1],["w","x",3]]',
         {"lost-update": 1, "G2-item": 1},
     ),
-    "internal": ('0 does txn [["w","x",1],["r","x",2]]\n1 does txn [["w","y",2]]', {"internal": 1}),
+    "internal": ('0 does txn [["w","x",1],["r","x",null]]', {"internal": 1}),
+    "future-read": ('0 does txn [["r","x",1],["w","x",1]]', {"future-read": 1}),
+    "garbage-read": ('0 does txn [["w","x",1]]\n1 invoke txn\n1 ok txn [["r","x",7]]', {"garbage-read": 1}),
+    "no-serial-order-realtime": (
+        '0 invoke txn\n1 invoke txn\n0 ok txn [["w","x",1]]\n1 ok txn [["w","x",2]]\n2 does txn [["r","x",2]]\n'
+        '3 does txn [["r","x",1]]\n2 does txn [["r","x",2]]',
+        {"no-serial-order-realtime": 1},
+    ),
     "cyclic-versions": (
         '0 invoke txn\n1 invoke txn\n0 ok txn [["r","x",1],["w","x",2]]\n1 ok txn [["r","x",2],["w","x",1]]',
-        {"cyclic-versions": 1, "G0": 1},
+        {"cyclic-versions": 1, "G1c": 1},
     ),
     "G1c-realtime": ('0 does txn [["r","x",1]]\n1 does txn [["w","x",1]]', {"G1c-realtime": 1}),
     "G-single-process": ('0 does txn [["w","x",1]]\n0 does txn [["r","x",null]]', {"G-single-process": 1}),
@@ -200,6 +211,53 @@ def test_levels_that_allow_it_pass(model: str, anomaly: str) -> None:
             continue
         fails = bool(PROSCRIBED[level] & set(expected))
         assert finding.verdict is (Verdict.FAIL if fails else Verdict.PASS), level
+
+
+@pytest.mark.parametrize(
+    ("level", "anomaly"),
+    [
+        ("read-committed", None),
+        ("snapshot-isolation", "no-snapshot-order"),
+        ("repeatable-read", "no-serial-order"),
+        ("serializable", "no-serial-order"),
+        ("strict-serializable", "no-serial-order"),
+    ],
+)
+def test_reads_that_no_order_of_two_writes_explains_are_found_at_each_level(
+    level: str, anomaly: str | None
+) -> None:
+    text = TOGETHER + (
+        '0 ok txn [["w","x",1],["w","y",1]]\n1 ok txn [["w","x",2],["w","y",2]]\n'
+        '2 ok txn [["r","x",1],["r","y",2]]\n3 ok txn [["w","z",1]]'
+    )
+    finding = judge("rw-register", sketch(text), level)
+    assert dict(finding.anomalies) == ({anomaly: 1} if anomaly else {})
+    assert finding.verdict is (Verdict.FAIL if anomaly else Verdict.PASS)
+
+
+def test_a_written_nil_is_no_initial_state() -> None:
+    text = '0 does txn [["w","x",1]]\n0 does txn [["w","x",null]]\n1 does txn [["r","x",null]]'
+    assert judge("rw-register", sketch(text)).verdict is Verdict.PASS
+
+
+def test_the_later_append_of_a_transaction_without_the_earlier_is_found() -> None:
+    text = '0 does txn [["append","x",1],["append","x",2]]\n1 does txn [["r","x",[2]]]'
+    assert "reordered-appends" in judge("list-append", sketch(text), "read-uncommitted").anomalies
+
+
+@pytest.mark.parametrize("key", ["true", "1.0", '"1"'])
+def test_keys_and_elements_of_other_types_are_other_ones(key: str) -> None:
+    text = f'0 does txn [["append",1,1],["append",1,{key}]]\n1 does txn [["r",1,[1,{key}]],["r",{key},[]]]'
+    assert judge("list-append", sketch(text)).anomalies == {}
+
+
+@pytest.mark.parametrize("elements", [[None], [2**70, -(2**63), 2**63 - 1], [None, 1, True, 1.5, "a"]])
+def test_elements_may_be_anything(elements: list[object]) -> None:
+    appends = json.dumps([["append", 1, element] for element in elements])
+    text = f"0 does txn {appends}\n1 does txn {json.dumps([['r', 1, elements]])}"
+    assert judge("list-append", sketch(text)).anomalies == {}
+    lost = sketch(f"{text}\n2 does txn {json.dumps([['r', 1, elements[:-1]]])}")
+    assert judge("list-append", lost).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -94,6 +94,7 @@ def test_nothing_acknowledged_is_never_a_pass() -> None:
         ("register", "0 does read 0\n0 does write 3", 0),
         ("cas-register", "0 does cas [false,3]\n0 does read 3", False),
         ("counter", "0 does add 1\n0 does read 8", 7),
+        ("rw-register", '0 does txn [["w","x",1]]\n1 does txn [["r","y",0],["r","x",1]]', 0),
     ],
 )
 def test_a_history_may_begin_with_another_value(model: str, text: str, initial: JSON) -> None:

@@ -7,6 +7,7 @@
     garbage-read         an element that nobody appended
     G1a                  an element of a transaction that failed
     G1b                  a read that ends within another transaction's appends
+    reordered-appends    a transaction's own appends in another order, or the later without the earlier
     dirty-update         a committed append on top of one that failed
     lost-update          two committed transactions read the same version of a key, then both append to it
 
@@ -34,6 +35,7 @@ def find_direct(history: AppendHistory) -> Anomalies:
     _orders(history, anomalies)
     _elements(history, anomalies)
     _intermediate_reads(history, anomalies)
+    _reordered_appends(history, anomalies)
     _dirty_update(history, anomalies)
     _lost_update(history, anomalies)
     return anomalies
@@ -181,6 +183,30 @@ def _intermediate(history: AppendHistory) -> Mask:
     mask = np.zeros(len(txns.key), dtype=np.bool_)
     mask[order[:-1][same]] = True
     return mask
+
+
+def _reordered_appends(history: AppendHistory, anomalies: Anomalies) -> None:
+    txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
+    appends = np.flatnonzero(txns.is_write & (txns.outcome[txn_of_mop] != int(Outcome.FAIL)))
+    order = appends[np.lexsort((appends, txns.key[appends], txn_of_mop[appends]))]
+    earlier, later = order[:-1], order[1:]
+    same = (txn_of_mop[later] == txn_of_mop[earlier]) & (txns.key[later] == txns.key[earlier])
+    place, following = versions.of_append[earlier], versions.of_append[later]
+    wrong = np.flatnonzero(same & (following != NOBODY) & ((place == NOBODY) | (place > following)))
+    anomalies.add(
+        "reordered-appends",
+        len(wrong),
+        (
+            case(
+                "reordered-appends",
+                txns,
+                (txn_of_mop[earlier[at]],),
+                f"{txns.key_name(int(txns.key[later[at]]))} shows {txns.value_name(int(txns.value[later[at]]))}, and "
+                f"not before it {txns.value_name(int(txns.value[earlier[at]]))}, which its transaction appended first",
+            )
+            for at in wrong.tolist()
+        ),
+    )
 
 
 def _dirty_update(history: AppendHistory, anomalies: Anomalies) -> None:

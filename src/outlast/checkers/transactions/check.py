@@ -22,6 +22,7 @@ from outlast.checkers.transactions.graph import (
     add_real_time,
 )
 from outlast.checkers.transactions.list_append import AppendHistory
+from outlast.checkers.transactions.no_order import search_order
 from outlast.checkers.transactions.observed import CASES_SHOWN, Anomalies, Explainer, show
 from outlast.checkers.transactions.rw_register import RegisterHistory
 from outlast.checkers.values import place_of
@@ -90,8 +91,10 @@ class RwRegister:
         return "rw_register"
 
     def check(self, history: History, deadline: int) -> Finding:
-        """Judge history, as ListAppend does. A register's versions are only partly ordered, so that absence
-        of anomalies says less than with lists. O(m log m)."""
+        """Judge history, as ListAppend does; when that shows nothing, search an order of versions.
+
+        O(m log m) and the search, which leaves out what is too much (``no_order.TXNS_MAX``).
+        """
         ops = history.ops
         return _placed(self.judge(transactions(ops, lists=False, initial=self.initial), deadline), ops)
 
@@ -104,7 +107,8 @@ class RwRegister:
         builder = GraphBuilder(len(txns))
         anomalies = known.find_direct()
         known.add_dependencies(builder, anomalies, real_time=self.consistency == "strict-serializable")
-        return _judge(self.name, self.consistency, txns, anomalies, builder, known.explain, deadline)
+        finding = _judge(self.name, self.consistency, txns, anomalies, builder, known.explain, deadline)
+        return search_order(finding, known, self.consistency, deadline)
 
 
 def _placed(finding: Finding, ops: Ops) -> Finding:

@@ -1,11 +1,14 @@
 """Which anomalies each consistency level rules out.
 
-    level                  adds to the one it builds on read-uncommitted       G0, duplicate-elements,
-    cyclic-versions, garbage-read read-committed         read-uncommitted, G1a, G1b, G1c, dirty-update,
-    incompatible-order, future-read repeatable-read        read-committed, lost-update, G-single,
-    G-nonadjacent, G2-item snapshot-isolation     read-committed, lost-update, G-single, G-nonadjacent,
-    internal serializable           repeatable-read and snapshot-isolation strict-serializable
-    serializable, and each cycle also with process (-process) or real-time (-realtime) edges
+    read-uncommitted       G0, duplicate-elements, reordered-appends, garbage-read
+    read-committed         read-uncommitted, G1a, G1b, G1c, dirty-update, incompatible-order, cyclic-versions,
+                           future-read
+    repeatable-read        read-committed, internal, lost-update, G-single, G-nonadjacent, G2-item,
+                           no-snapshot-order, no-serial-order
+    snapshot-isolation     read-committed, internal, lost-update, G-single, G-nonadjacent, no-snapshot-order
+    serializable           repeatable-read and snapshot-isolation
+    strict-serializable    serializable, and each cycle, and no-serial-order, also with process (-process) or
+                           real-time (-realtime) edges
 
 repeatable-read is Adya's PL-2.99, not SQL's: every cycle of item dependencies is out, and since our reads
 name their keys, every cycle we find is one. read-uncommitted and read-committed are his PL-1 and PL-2,
@@ -31,19 +34,24 @@ anti-dependency; with several, none next to another; with several, some adjacent
 VARIANTS: Final = ("", "-process", "-realtime")
 """Edges a cycle may have besides dependencies: none, the order of one process, that of real time."""
 
-_READ_UNCOMMITTED = frozenset({"G0", "duplicate-elements", "cyclic-versions", "garbage-read"})
+_READ_UNCOMMITTED = frozenset({"G0", "duplicate-elements", "reordered-appends", "garbage-read"})
 _READ_COMMITTED = _READ_UNCOMMITTED | {
     "G1a",
     "G1b",
     "G1c",
     "dirty-update",
     "incompatible-order",
+    "cyclic-versions",
     "future-read",
 }
-_REPEATABLE_READ = _READ_COMMITTED | {"lost-update", "G-single", "G-nonadjacent", "G2-item"}
-_SNAPSHOT = _READ_COMMITTED | {"lost-update", "G-single", "G-nonadjacent", "internal"}
+_SNAPSHOT = _READ_COMMITTED | {"internal", "lost-update", "G-single", "G-nonadjacent", "no-snapshot-order"}
+_REPEATABLE_READ = _SNAPSHOT | {"G2-item", "no-serial-order"}
 _SERIALIZABLE = _REPEATABLE_READ | _SNAPSHOT
-_STRICT = _SERIALIZABLE | {cycle + variant for cycle in CYCLES for variant in VARIANTS}
+_STRICT = (
+    _SERIALIZABLE
+    | {"no-serial-order-realtime"}
+    | {cycle + variant for cycle in CYCLES for variant in VARIANTS}
+)
 
 PROSCRIBED: Final[dict[str, frozenset[str]]] = {
     "read-uncommitted": _READ_UNCOMMITTED,
@@ -95,4 +103,9 @@ def strongest(anomalies: Iterable[str]) -> tuple[str, ...]:
     read-uncommitted is out."""
     out = ruled_out(anomalies)
     left = [level for level in LEVELS if level not in out]
-    return tuple(level for level in left if not any(PROSCRIBED[level] < PROSCRIBED[other] for other in left))
+    return tuple(
+        level
+        for place, level in enumerate(left)
+        if not any(PROSCRIBED[level] < PROSCRIBED[other] for other in left)
+        and not any(PROSCRIBED[level] == PROSCRIBED[other] for other in left[place + 1 :])
+    )

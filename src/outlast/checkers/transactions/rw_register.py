@@ -3,9 +3,9 @@
 Each value is written once a key, so a read tells its write (wr). The order of versions can only be inferred,
 in part: nil comes before every value; a transaction that reads one value of a key and then writes another
 puts the second after the first; and, for strict serializability only, a write that was acknowledged before
-another was invoked comes before it. Source: Elle, rw_register.clj (initial state, wfr-keys; its
-linearizable-keys also uses reads, where our real-time edges find the same stale reads with a better
-witness).
+another was invoked comes before it. Whether the rest can be ordered at all is searched in version_search.py.
+Source: Elle, rw_register.clj (initial state, wfr-keys; its linearizable-keys also uses reads, where our real-time
+edges find the same stale reads with a better witness).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from outlast.checkers.transactions.graph import REALTIME, RW, WR, WW, GraphBuilder, components
+from outlast.checkers.transactions.graph import REALTIME, RW, WR, GraphBuilder, components
 from outlast.checkers.transactions.observed import Anomalies, Reason, case, show
-from outlast.history.op import NONE, Outcome
+from outlast.history.op import NONE, Mask, Outcome
 from outlast.history.txn import Txns
 
 Version = tuple[int, int]
@@ -30,8 +30,9 @@ class RegisterHistory:
     """A register history. writer: by version, the transaction whose last write of the key it is;
     overwritten: by version, the transaction that overwrote it itself; aborted: by version, the failed one.
     readers: by version, who read it before writing the key. internal: transactions that contradict
-    themselves, with the read and what was due. updates: by version, who read it and then wrote the key.
-    duplicate: (micro-operation, transaction) of a value written twice."""
+    themselves, with the read and what was due. future: transactions that read what they write later, with the
+    read. writers: by key, who may have written it. nil_keys: keys to which nil was written. updates: by version,
+    who read it and then wrote the key. duplicate: (micro-operation, transaction) of a value written twice."""
 
     txns: Txns
     writer: dict[Version, int] = field(default_factory=dict)
@@ -40,7 +41,10 @@ class RegisterHistory:
     readers: dict[Version, list[int]] = field(default_factory=lambda: defaultdict(list))
     reads: list[tuple[int, Version]] = field(default_factory=list)
     internal: list[tuple[int, int, int]] = field(default_factory=list)
+    future: list[tuple[int, int]] = field(default_factory=list)
     updates: dict[Version, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    writers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    nil_keys: set[int] = field(default_factory=set)
     duplicate: tuple[int, int] | None = None
 
     @classmethod
@@ -59,6 +63,10 @@ class RegisterHistory:
         )
         for txn, outcome in enumerate(outcomes):
             history._read(txn, outcome, rows[starts[txn] : starts[txn + 1]], starts[txn])
+        for key in history.nil_keys:
+            # What read nil may have read one that was written, by anyone.
+            history.readers.pop((key, NONE), None)
+            history.updates.pop((key, NONE), None)
         return history
 
     def _read(self, txn: int, outcome: int, rows: list[tuple[int, int, bool, bool]], first: int) -> None:
@@ -66,34 +74,52 @@ class RegisterHistory:
         state: dict[int, int] = {}
         wrote: dict[int, int] = {}
         began: dict[int, int] = {}
+        saw: dict[Version, int] = {}
         contradicts = None
         for place, (key, value, is_write, known) in enumerate(rows):
             version = (key, value)
             if is_write:
-                if version in self.writer or version in self.overwritten or version in self.aborted:
-                    self.duplicate = self.duplicate or (first + place, txn)
+                self._write(txn, version, wrote.get(key), first + place, failed=failed)
                 if failed:
-                    self.aborted[version] = txn
                     continue
-                if key in wrote:
-                    self.overwritten[key, wrote[key]] = txn
-                    self.writer.pop((key, wrote[key]), None)
                 state[key] = wrote[key] = value
-                # Noted at once, so that a value that one transaction writes twice is seen too.
-                self.writer[version] = txn
+                if version in saw and value != NONE:
+                    self.future.append((txn, saw.pop(version)))
+                    if began.get(key) == value:
+                        del began[key]
             elif known and not failed:
                 if contradicts is None and key in state and state[key] != value:
                     contradicts = (txn, first + place, state[key])
                 if key not in state:
                     began[key] = value
-                    self.readers[version].append(txn)
-                self.reads.append((txn, version))
+                if key not in wrote:
+                    saw[version] = first + place
+                else:
+                    self.reads.append((txn, version))
                 state[key] = value
+        self.reads += ((txn, version) for version in saw)
+        for version in began.items():
+            self.readers[version].append(txn)
         for key, value in wrote.items():
+            self.writers[key].append(txn)
             if acked and key in began:
                 self.updates[key, began[key]].append((txn, value))
         if contradicts is not None and acked:
             self.internal.append(contradicts)
+
+    def _write(self, txn: int, version: Version, before: int | None, mop: int, *, failed: bool) -> None:
+        """Note a write. before: what the transaction wrote to the key before it, None for nothing."""
+        key, value = version
+        if not failed and before is not None and before != NONE:
+            self.overwritten[key, before] = txn
+            self.writer.pop((key, before), None)
+        if value == NONE:
+            self.nil_keys.add(key)
+            return
+        if version in self.writer or version in self.overwritten or version in self.aborted:
+            self.duplicate = self.duplicate or (mop, txn)
+        # Noted at once, so that a value that one transaction writes twice is seen too.
+        (self.aborted if failed else self.writer)[version] = txn
 
     def find_direct(self) -> Anomalies:
         """Return the anomalies that show without any cycle. O(reads)."""
@@ -137,6 +163,7 @@ class RegisterHistory:
                 for txn, mop, due in self.internal
             ),
         )
+        self._add_strange_reads(anomalies, acked)
         lost = [(v, group) for v, group in self.updates.items() if len(group) > 1]
         anomalies.add(
             "lost-update",
@@ -153,6 +180,48 @@ class RegisterHistory:
             ),
         )
         return anomalies
+
+    def _add_strange_reads(self, anomalies: Anomalies, acked: Mask) -> None:
+        """Note reads of what nobody wrote, and of what the reader itself writes later."""
+        txns = self.txns
+        name, value = txns.key_name, txns.value_name
+        garbage = {
+            v: txn
+            for txn, v in self.reads
+            if v[1] != NONE
+            and acked[txn]
+            and v not in self.writer
+            and v not in self.overwritten
+            and v not in self.aborted
+        }
+        anomalies.add(
+            "garbage-read",
+            len(garbage),
+            (
+                case(
+                    "garbage-read",
+                    txns,
+                    (txn,),
+                    f"a read of {name(v[0])} gave {value(v[1])}, which nobody wrote",
+                )
+                for v, txn in garbage.items()
+            ),
+        )
+        future = [(txn, mop) for txn, mop in self.future if acked[txn]]
+        anomalies.add(
+            "future-read",
+            len(future),
+            (
+                case(
+                    "future-read",
+                    txns,
+                    (txn,),
+                    f"a read of {name(int(txns.key[mop]))} gave {value(int(txns.value[mop]))}, which the "
+                    "transaction itself writes later",
+                )
+                for txn, mop in future
+            ),
+        )
 
     def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, *, real_time: bool) -> None:
         """Add the edges, and note keys whose versions come before themselves. real_time: infer from it
@@ -174,7 +243,7 @@ class RegisterHistory:
             (v, (v[0], value))
             for v, group in self.updates.items()
             for _, value in group
-            if v[1] not in (NONE, value)
+            if v[1] != NONE and value not in (NONE, v[1])
         ]
 
     def _write_order(self) -> list[tuple[Version, Version]]:
@@ -235,8 +304,7 @@ class RegisterHistory:
                 successors[earlier].append(self.writer[later])
         for earlier, later_txns in successors.items():
             unique = sorted(set(later_txns))
-            if earlier in self.writer and not extra:
-                builder.add_all_pairs([self.writer[earlier]], unique, WW)
+            # That a later writer read the earlier version is a read dependency already.
             builder.add_all_pairs(self.readers.get(earlier, []), unique, RW | extra)
 
     def _add_initial(self, builder: GraphBuilder) -> None:
