@@ -6,18 +6,18 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev systems demo test check proof flakes clean
+.PHONY: help install dev systems demo test check proof flakes dist clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed ## outlast into .venv, from PyPI alone
+install: $(VENV)/.installed ## outlast with all extras into .venv, from PyPI alone
 
 dev: $(VENV)/.dev ## the same with the developers' tools
 
 $(VENV)/.installed: pyproject.toml
 	@sh tools/venv.sh $(PYTHON) $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 -e '.[all]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
@@ -59,6 +59,11 @@ proof: dev ## what takes longer: drills of known verdict, 200 kills at random mo
 
 flakes: dev ## repeat a test and give its rate of failure: make flakes TEST=tests/…::test_name N=50
 	@$(BIN)/python tests/support/flakes.py "$(TEST)" $(or $(N),20)
+
+dist: dev ## sdist and wheel into dist/, checked
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/twine check --strict dist/*
 
 clean: ## remove labs, then the virtual environment
 	@if [ -x $(BIN)/outlast ]; then $(BIN)/outlast down --all; fi

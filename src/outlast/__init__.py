@@ -9,7 +9,7 @@ What this package offers to Python programs is in ``outlast.api``; it is importe
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _OFFERED = {
     "cluster": "outlast.api",

@@ -56,6 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     try:
         return int(options.run(options))
+    except ModuleNotFoundError as error:
+        print(f"raftlog: a package that it needs is not installed: {error.name}", file=sys.stderr)
+        print("hint: install Outlast with its extra raftlog: outlast[raftlog]", file=sys.stderr)
+        return 64
     except RaftlogError as error:
         print(f"raftlog: {error}", file=sys.stderr)
         if error.hint:

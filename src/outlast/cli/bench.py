@@ -13,6 +13,7 @@ import outlast
 from outlast.cli.options import json_option
 from outlast.cli.output import OUT, Reporter, print_json, table
 from outlast.errors import UnavailableError
+from outlast.extras import MissingExtraError, install_command
 from outlast.history.history import JSON
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def bench(name: str, as_json: bool) -> None:
 
 
 def _cases(name: str) -> list[Case]:
-    """Run the bench ``benchmarks/<name>.py`` of the checkout. Raises UnavailableError without one."""
+    """Run the bench ``benchmarks/<name>.py`` of the checkout. Raises UnavailableError without it or what it needs."""
     module = name.replace("-", "_")
     if not (CHECKOUT / "benchmarks" / f"{module}.py").is_file():
         raise UnavailableError(
@@ -65,7 +66,12 @@ def _cases(name: str) -> list[Case]:
             hint="run it from a checkout of the source: pip install -e . there brings this command with them",
         )
     sys.path.insert(0, str(CHECKOUT))
-    found: list[Case] = importlib.import_module(f"benchmarks.{module}").cases()
+    try:
+        found: list[Case] = importlib.import_module(f"benchmarks.{module}").cases()
+    except ModuleNotFoundError as error:  # a peer's client, or a part of ours that is optional
+        raise MissingExtraError(
+            f"bench {name} needs a package that is not installed: {error.name}", hint=install_command("dev")
+        ) from None
     return found
 
 

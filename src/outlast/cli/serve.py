@@ -12,6 +12,7 @@ import click
 from outlast.cli.options import json_option
 from outlast.cli.output import ERR, asynchronous, print_json
 from outlast.errors import ConfigError
+from outlast.extras import require
 from outlast.report.literal import literal_text
 
 PORT: Final = 8432
@@ -29,6 +30,7 @@ PORT: Final = 8432
 @asynchronous
 async def serve(port: int, token_file: str | None, no_token: bool, as_json: bool) -> None:
     """Serve the live page on 127.0.0.1: watch labs, break them, read past runs. Until Ctrl-C."""
+    require("web")
     from outlast.web import server
 
     if no_token and token_file is not None:

@@ -25,6 +25,7 @@ from outlast.clusters.system_registry import system
 from outlast.config import ClusterSpec, load_cluster, to_document
 from outlast.datasets.load import check_dataset, load_dataset
 from outlast.errors import ClusterError, ConfigError, HostError, UnavailableError
+from outlast.extras import EXTRAS, MissingExtraError, missing
 from outlast.files import write_atomic
 from outlast.hosts.netns import clocks, disks
 from outlast.hosts.netns.lab import NetnsLab, bound
@@ -73,6 +74,11 @@ def lab_folder(name: str) -> Path:
     return labs_folder() / name
 
 
+def missing_extra(spec: ClusterSpec) -> MissingExtraError | None:
+    """Return the error for a system whose optional packages are not installed; None for any other."""
+    return missing(spec.system) if spec.system in EXTRAS else None  # a system's extra has its name
+
+
 def _check_ports(spec: ClusterSpec) -> None:
     """Raise UnavailableError for a pinned port that is in use, before anything is made."""
     left_out = {
@@ -103,6 +109,8 @@ async def bring_up(
     folder = lab_folder(name)
     spec = with_archive(spec, folder)
     kind = system(spec.system)
+    if (error := missing_extra(spec)) is not None:
+        raise error
     reason = kind.available(spec)
     if reason is not None:
         raise UnavailableError(f"{spec.system} cannot run here: {reason}", hint="outlast doctor says more")

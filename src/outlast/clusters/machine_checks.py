@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from outlast.clusters import lifecycle
+from outlast.clusters import installation, lifecycle
 from outlast.clusters.diagnosis import CheckState, Diagnosis
 from outlast.errors import OutlastError, UnavailableError
 from outlast.hosts.base import Program
@@ -226,7 +226,9 @@ CHECKS: Final[Sequence[Callable[[], list[Diagnosis]]]] = (
     _postgres,
     _etcd,
     _patroni,
+    installation.optional_parts,
     _programs,
     _disk_space,
+    installation.former_folders,
     _leftovers,
 )

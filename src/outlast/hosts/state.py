@@ -22,8 +22,16 @@ def _base(variable: str, xdg: str, default: str) -> Path:
     chosen = os.environ.get(variable)
     if chosen:
         return Path(chosen).absolute()
+    return default_folder(xdg, default, "outlast")
+
+
+def default_folder(xdg: str, default: str, name: str) -> Path:
+    """Return the folder name in the place that the variable xdg names, else in default below the home folder.
+
+    Source: XDG Base Directory Specification.
+    """
     root = os.environ.get(xdg)
-    return (Path(root) if root else Path.home() / default) / "outlast"
+    return (Path(root) if root else Path.home() / default) / name
 
 
 def _made(folder: Path) -> Path:

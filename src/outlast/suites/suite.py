@@ -135,7 +135,9 @@ def load_suite(name: str) -> Suite:
 async def run_suite(
     suite: Suite, request: RunRequest, shown: Callable[[Document], None] = lambda _document: None
 ) -> Document:
-    """Run a suite and return it as ``outlast suite --json`` prints it. Raises ConfigError before anything is made.
+    """Run a suite and return it as ``outlast suite --json`` prints it.
+
+    Raises ConfigError, and MissingExtraError when nothing of it can run without an extra, before anything is made.
 
     shown: is given each member's document as soon as it is there.
 
@@ -146,6 +148,7 @@ async def run_suite(
     members = [_member(name, suite, request) for name in suite.drills] + [
         _of_case(case, request) for case in suite.cases
     ]
+    _refuse_without_extras([spec for _ in suite.checks] + [member.spec for member in members], request)
     documents: list[Document] = []
     ended = ""
     async with AsyncExitStack() as stack:
@@ -188,6 +191,14 @@ async def run_suite(
         "skipped": len(documents) - len(ran),
         "drills": whole,
     }
+
+
+def _refuse_without_extras(specs: Sequence[ClusterSpec], request: RunRequest) -> None:
+    """Raise MissingExtraError when every member would be skipped for an optional part that is not installed."""
+    if request.lab is None and specs:
+        errors = [lifecycle.missing_extra(spec) for spec in specs]
+        if errors[0] is not None and all(errors):
+            raise errors[0]
 
 
 @dataclass(frozen=True, slots=True)

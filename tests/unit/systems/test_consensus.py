@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast import extras
 from outlast.config import load_cluster
 from outlast.errors import UnavailableError
 from outlast.systems.consensus import MemberLook, _leader, _missing
@@ -40,10 +41,11 @@ def test_raftlog_takes_the_config_that_is_written_for_it(nodes: int, profile: st
 def test_without_the_optional_packages_raftlog_is_refused_with_what_brings_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(system, "PACKAGES", ("kio_that_nobody_has",))
+    monkeypatch.setitem(extras.EXTRAS, "raftlog", ("kio_that_nobody_has",))
     reason = system.RaftlogSystem().available(load_cluster("raftlog"))
     assert reason is not None
-    assert "pip install 'outlast[raftlog]'" in reason
+    assert "kio_that_nobody_has" in reason
+    assert extras.install_command("raftlog") in reason
 
 
 def test_tls_is_refused_where_it_is_not_spoken() -> None:

@@ -26,6 +26,7 @@ from outlast.checkers.transactions.no_order import search_order
 from outlast.checkers.transactions.observed import CASES_SHOWN, Anomalies, Explainer, show
 from outlast.checkers.transactions.rw_register import RegisterHistory
 from outlast.checkers.values import place_of
+from outlast.extras import require
 from outlast.history.history import JSON, History
 from outlast.history.op import Ops, Outcome
 from outlast.history.txn import Txns, transactions
@@ -47,6 +48,10 @@ class ListAppend:
     """Judges transactions that append to lists and read them. consistency: a level of ``PROSCRIBED``."""
 
     consistency: str = "strict-serializable"
+
+    def __post_init__(self) -> None:
+        """Refuse, before any run, what could not be judged after it. Raises MissingExtraError."""
+        require("transactions")
 
     @property
     def name(self) -> str:
@@ -84,6 +89,10 @@ class RwRegister:
 
     consistency: str = "strict-serializable"
     initial: Hashable = None
+
+    def __post_init__(self) -> None:
+        """Refuse, before any run, what could not be judged after it. Raises MissingExtraError."""
+        require("transactions")
 
     @property
     def name(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.util import find_spec
 from typing import Final
 
+from outlast import extras
 from outlast.config.cluster import ClusterSpec
 from outlast.hosts.base import Lab
 from outlast.systems import credentials
@@ -14,9 +14,6 @@ from outlast.systems.consensus import come_up
 from outlast.systems.raftlog import settings
 from outlast.systems.raftlog.cluster import RaftlogCluster
 from outlast.systems.system import no_tls
-
-PACKAGES: Final = ("aiokafka", "boto3", "kio", "uvloop", "zstandard")
-"""What the optional extra ``raftlog`` brings."""
 
 PRELOAD: Final = (
     "uvloop",
@@ -40,9 +37,8 @@ class RaftlogSystem:
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
-        absent = [package for package in PACKAGES if find_spec(package) is None]
-        if absent:
-            return f"not installed: {', '.join(absent)}; pip install 'outlast[raftlog]' brings what raftlog needs"
+        if (error := extras.missing(self.name)) is not None:
+            return f"{error.message}; {error.hint}"
         return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> RaftlogCluster:

@@ -11,10 +11,10 @@ import json
 import secrets
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from outlast import extras
 from outlast.errors import OutlastError
 from outlast.hosts.base import Host, Program
 from outlast.hosts.netns.host import NetnsHost
@@ -30,7 +30,6 @@ SERVERS: Final = "failover.json"
 """What the failover commands know of the servers: the same is true for us. See systems/pgpool/command.py."""
 
 REST_USER: Final = "admin"
-NEEDS: Final = ("fastapi", "uvicorn", "jwt")
 STATE_TIMEOUT_S: Final = 4.0
 LINE_BYTES_MAX: Final = 65536
 CLIENTS_MAX: Final = 64
@@ -40,8 +39,8 @@ _NOBODY: Final = ServerState(False, None, None, None)
 
 def unavailable() -> str | None:
     """Return why the API cannot be served here, None when it can."""
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    return f"{', '.join(missing)} not found: pip install 'outlast[web]'" if missing else None
+    error = extras.missing("web")
+    return None if error is None else f"{error.message}; {error.hint}"
 
 
 async def write_config(host: Host, password: str, prefix: int) -> None:
