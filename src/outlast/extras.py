@@ -25,17 +25,21 @@ EXTRAS: Final = {
 
 
 class MissingExtraError(UnavailableError):
-    """An optional part was asked for whose packages are not installed. The hint is the command that installs them."""
+    """An optional part was asked for whose packages are not installed. The hint is the command that installs them.
+
+    reason: message and hint in one sentence, for a list of what was left out and why.
+    """
+
+    def __init__(self, extra: str, absent: list[str]) -> None:
+        command = install_command(extra)
+        super().__init__(f"{extra} needs packages that are not installed: {', '.join(absent)}", hint=command)
+        self.reason = f"{self.message}; {command} installs them"
 
 
 def missing(extra: str) -> MissingExtraError | None:
     """Return the error for an extra that is not installed, None when it is. Imports nothing."""
     absent = [module for module in EXTRAS[extra] if find_spec(module) is None]
-    if not absent:
-        return None
-    return MissingExtraError(
-        f"{extra} needs packages that are not installed: {', '.join(absent)}", hint=install_command(extra)
-    )
+    return MissingExtraError(extra, absent) if absent else None
 
 
 def require(extra: str) -> None:

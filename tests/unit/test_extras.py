@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from outlast import extras
+from outlast.suites.suite import _skipped
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
@@ -82,6 +83,15 @@ def test_a_command_that_needs_an_extra_is_refused_with_what_installs_it(
     assert f"hint: {extras.install_command(extra)}" in re.sub(r"\s*\n\s+", " ", done.stderr)
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("labs/*")), "a lab was made before the refusal"
+
+
+def test_a_member_that_a_suite_skips_for_an_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "raftlog", ("kio_that_nobody_has",))
+    error = extras.missing("raftlog")
+    assert error is not None
+    reason = str(_skipped("a-drill", "A drill", error)["reason"])
+    assert "kio_that_nobody_has" in reason
+    assert extras.install_command("raftlog") in reason
 
 
 @pytest.mark.parametrize("absent", ["uvloop", "confluent_kafka"])

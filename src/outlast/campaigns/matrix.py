@@ -29,6 +29,7 @@ from outlast.checkers.base import Verdict, worst
 from outlast.clock import now_ns, seconds_between, timestamp
 from outlast.config import ClusterSpec, DrillSpec, load_cluster, load_drill
 from outlast.errors import ClusterError, HostError, UnavailableError
+from outlast.extras import MissingExtraError
 from outlast.history.history import JSON
 from outlast.history.matrices import save_matrix
 from outlast.report.json import Document, run_document
@@ -157,7 +158,7 @@ async def _run_cell(
         try:
             runs.append(await _once(cell, replace(request, seed=request.seed + index), place))
         except UnavailableError as error:
-            reason = error.message
+            reason = error.reason if isinstance(error, MissingExtraError) else error.message
             break
         except ClusterError as error:
             reason = error.message

@@ -13,7 +13,7 @@ import outlast
 from outlast.cli.options import json_option
 from outlast.cli.output import OUT, Reporter, print_json, table
 from outlast.errors import UnavailableError
-from outlast.extras import MissingExtraError, install_command
+from outlast.extras import install_command
 from outlast.history.history import JSON
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _cases(name: str) -> list[Case]:
     try:
         found: list[Case] = importlib.import_module(f"benchmarks.{module}").cases()
     except ModuleNotFoundError as error:  # a peer's client, or a part of ours that is optional
-        raise MissingExtraError(
+        raise UnavailableError(
             f"bench {name} needs a package that is not installed: {error.name}", hint=install_command("dev")
         ) from None
     return found

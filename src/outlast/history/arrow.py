@@ -20,20 +20,26 @@ Column = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 TYPES: Final = {
-    "int16": na.int16(),
-    "int32": na.int32(),
-    "int64": na.int64(),
-    "uint8": na.uint8(),
-    "float64": na.float64(),
+    dtype: na.c_schema(kind)
+    for dtype, kind in {
+        "int16": na.int16(),
+        "int32": na.int32(),
+        "int64": na.int64(),
+        "uint8": na.uint8(),
+        "float64": na.float64(),
+    }.items()
 }
 """The types of columns that we store, by the name of numpy's."""
+
+TEXT: Final = na.c_schema(na.string())
 
 
 def numbers(column: Column, absent: Mask | None = None) -> CArray:
     """Return an array that shares a column's memory. absent: where it is null; None: nowhere."""
     validity = None if absent is None else np.packbits(~absent, bitorder="little")
-    kind = TYPES[column.dtype.name]
-    return na.c_array_from_buffers(kind, len(column), [validity, np.ascontiguousarray(column)])
+    buffers = [validity, np.ascontiguousarray(column)]
+    nulls = 0 if absent is None else -1  # −1: to be counted
+    return na.c_array_from_buffers(TYPES[column.dtype.name], len(column), buffers, null_count=nulls)
 
 
 def texts(values: Iterable[str | bytes | None]) -> CArray:
@@ -44,20 +50,18 @@ def texts(values: Iterable[str | bytes | None]) -> CArray:
     encoded = [value.encode() if isinstance(value, str) else value for value in values]
     sizes = np.fromiter(map(len, (value or b"" for value in encoded)), np.int64, len(encoded))
     valid = np.fromiter((value is not None for value in encoded), np.bool_, len(encoded))
-    return _texts(valid, np.cumsum(sizes), b"".join(value for value in encoded if value))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"texts of {offsets[-1]} bytes are more than one Arrow array holds")
+    data = b"".join(value for value in encoded if value)
+    buffers = [np.packbits(valid, bitorder="little"), offsets.astype(np.int32), data]
+    return na.c_array_from_buffers(TEXT, len(encoded), buffers)
 
 
 def null_texts(length: int) -> CArray:
     """Return an array of length texts that are all null."""
-    return _texts(np.zeros(length, np.bool_), np.zeros(length, np.int64), b"")
-
-
-def _texts(valid: Mask, ends: npt.NDArray[np.int64], data: bytes) -> CArray:
-    offsets = np.concatenate([np.zeros(1, np.int64), ends])
-    if offsets[-1] > np.iinfo(np.int32).max:
-        raise OverflowError(f"texts of {offsets[-1]} bytes are more than one Arrow array holds")
-    buffers = [np.packbits(valid, bitorder="little"), offsets.astype(np.int32), data]
-    return na.c_array_from_buffers(na.string(), len(valid), buffers)
+    buffers = [np.zeros((length + 7) // 8, np.uint8), np.zeros(length + 1, np.int32), b""]
+    return na.c_array_from_buffers(TEXT, length, buffers, null_count=length)
 
 
 def labels(codes: Column, names: tuple[str, ...]) -> Array:

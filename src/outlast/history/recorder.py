@@ -45,9 +45,11 @@ from outlast.history.tail import (
 
 ROW_COLUMNS: Final = ("client", "f", "key", "value", "invoke_ns", "complete_ns", "lsn", "tag")
 COLUMNS: Final = ("process", *ROW_COLUMNS[1:])
-SCHEMA: Final = na.struct(
-    {name: arrow.TYPES["int32" if name in ("process", "f", "tag") else "int64"] for name in COLUMNS}
-    | {"payload": na.string()}
+SCHEMA: Final = na.c_schema(
+    na.struct(
+        {name: arrow.TYPES["int32" if name in ("process", "f", "tag") else "int64"] for name in COLUMNS}
+        | {"payload": arrow.TEXT}
+    )
 )
 ERROR_CHARS_MAX: Final = 200
 TAGS_MAX: Final = 4096

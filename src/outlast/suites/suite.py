@@ -45,6 +45,7 @@ from outlast.config import (
     to_document,
 )
 from outlast.errors import ClusterError, ConfigError, UnavailableError
+from outlast.extras import MissingExtraError
 from outlast.history.history import JSON
 from outlast.monitoring.services import with_monitoring
 from outlast.report.findings import finding_document
@@ -370,7 +371,8 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: Run
 
 
 def _skipped(name: str, title: str, error: UnavailableError) -> Document:
-    return {"drill": name, "title": title, "verdict": SKIPPED, "reason": error.message}
+    reason = error.reason if isinstance(error, MissingExtraError) else error.message
+    return {"drill": name, "title": title, "verdict": SKIPPED, "reason": reason}
 
 
 def _document(

@@ -38,7 +38,7 @@ class RaftlogSystem:
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
         if (error := extras.missing(self.name)) is not None:
-            return f"{error.message}; {error.hint}"
+            return error.reason
         return self.illegal(spec)
 
     def attach(self, lab: Lab, spec: ClusterSpec) -> RaftlogCluster:

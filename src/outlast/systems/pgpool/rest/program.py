@@ -40,7 +40,7 @@ _NOBODY: Final = ServerState(False, None, None, None)
 def unavailable() -> str | None:
     """Return why the API cannot be served here, None when it can."""
     error = extras.missing("web")
-    return None if error is None else f"{error.message}; {error.hint}"
+    return None if error is None else error.reason
 
 
 async def write_config(host: Host, password: str, prefix: int) -> None:
