@@ -38,8 +38,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "venv", with_pip=True)
-    install = [folder / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel, "pytest"]
-    subprocess.run(install, check=True, capture_output=True, timeout=240)
+    pip = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(wheel), "pytest"], check=True, capture_output=True, timeout=240)
     return folder / "venv/bin"
 
 
