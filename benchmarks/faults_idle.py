@@ -28,7 +28,7 @@ from outlast.config import ClientsSpec, WorkloadSpec, load_cluster
 from outlast.errors import ConfigError
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
-from outlast.faults.net import NetFault
+from outlast.faults.net_fault import NetFault
 from outlast.faults.registry import faults
 from outlast.history.op import Outcome
 from outlast.history.reading import read_ops

@@ -43,7 +43,7 @@ async def one_disk(name: str = "slow") -> AsyncIterator[tuple[NetnsLab, Host, Di
 
 
 def timing(what: str = "write") -> Program:
-    argv = ["outlast.faults.agent:time_disk", what, "4096", "3", "6", "0.5"]
+    argv = ["outlast.faults.host_agents:time_disk", what, "4096", "3", "6", "0.5"]
     return Program("time-disk", argv, "log/time.log", module=True)
 
 

@@ -21,7 +21,7 @@ from outlast.errors import OutlastError, UnavailableError
 from outlast.hosts.base import Program
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import cache_folder, labs_folder, state_folder
-from outlast.net.route import LOOPBACK, Route
+from outlast.net.rtnetlink import LOOPBACK, RtNetlink
 from outlast.systems.etcd.member import etcd_program
 from outlast.systems.postgres.install import installed
 from outlast.systems.programs import PROGRAMS, program
@@ -104,7 +104,7 @@ async def _try_lab() -> list[Diagnosis]:
 
 def try_netem() -> int:
     """In a lab: return 0 when its kernel has netem."""
-    with Route() as route:
+    with RtNetlink() as route:
         try:
             route.add_netem(LOOPBACK, 0x10000)
         except OSError:

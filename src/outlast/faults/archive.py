@@ -13,7 +13,7 @@ from typing import Final, get_args
 from outlast.clusters import backups
 from outlast.errors import ClusterError, ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
-from outlast.faults.sql import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.postgres.backup import Kind, Repository

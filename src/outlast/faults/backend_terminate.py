@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.faults.base import Effect, Fault, Injection, pids_of
-from outlast.faults.sql import SqlFault, rows
+from outlast.faults.sql_fault import SqlFault, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 

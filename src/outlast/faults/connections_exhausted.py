@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import HostError
+from outlast.faults.agent_fault import AgentFault
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.on_host import AgentFault
-from outlast.faults.sql import one, rows
+from outlast.faults.sql_fault import one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 

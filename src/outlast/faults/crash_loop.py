@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
+from outlast.faults.agent_fault import AgentFault, agents
 from outlast.faults.base import Effect, Fault, Injection, Param, number, pids_of
-from outlast.faults.on_host import AgentFault, agents
 from outlast.faults.process_signal import find, process_name
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, Killable

@@ -11,9 +11,9 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
+from outlast.faults.disk_fault import DiskFault, disk_of
 from outlast.faults.host_state import bring_back
-from outlast.faults.on_disk import DiskFault, disk_of
-from outlast.faults.sql import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.on_disk import DiskFault, disk_of, mount_again
+from outlast.faults.disk_fault import DiskFault, disk_of, mount_again
 from outlast.systems.base import Cluster
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target
-from outlast.faults.on_disk import DiskFault, disk_of
+from outlast.faults.disk_fault import DiskFault, disk_of
 from outlast.history.history import JSON
 from outlast.hosts.base import DiskPace, Program
 from outlast.hosts.netns import throttle
@@ -140,7 +140,7 @@ async def took_ms(cluster: Cluster, target: str, pace: DiskPace, what: str) -> f
     words = [what, str(probe_bytes(pace, what)), *map(str, TIMES), str(LOOK_S)]
     program = Program(
         "time-disk",
-        ["outlast.faults.agent:time_disk", *words],
+        ["outlast.faults.host_agents:time_disk", *words],
         "log/fault.log",
         module=True,
         host_time=False,

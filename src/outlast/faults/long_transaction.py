@@ -8,7 +8,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.sql import SqlFault, rows
+from outlast.faults.sql_fault import SqlFault, rows
 from outlast.history.history import JSON
 from outlast.hosts.base import Program
 from outlast.systems.base import Cluster

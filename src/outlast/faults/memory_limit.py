@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import HostError
+from outlast.faults.agent_fault import AgentFault
 from outlast.faults.base import Effect, Fault, Injection, Param, number
-from outlast.faults.on_host import AgentFault
-from outlast.faults.sql import one
+from outlast.faults.sql_fault import one
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 

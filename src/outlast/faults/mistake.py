@@ -15,7 +15,7 @@ from typing import Final
 from outlast.clock import now_ns
 from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Param
-from outlast.faults.sql import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.postgres.bootstrap import identifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outlast.faults.base import Effect, Fault, Mechanism, Param
-from outlast.faults.net_links import LINK_PARAMS, LinkFault, agrees, enough_to_show
+from outlast.faults.link_fault import LINK_PARAMS, LinkFault, agrees, enough_to_show
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Rule
 from outlast.systems.base import Cluster

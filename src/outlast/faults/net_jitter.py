@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outlast.faults.base import Effect, Fault, Mechanism, Param
-from outlast.faults.net import was
-from outlast.faults.net_links import LINK_PARAMS, LinkFault
+from outlast.faults.link_fault import LINK_PARAMS, LinkFault
+from outlast.faults.net_fault import was
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Link, Rule
 from outlast.systems.base import Cluster

@@ -13,7 +13,7 @@ from typing import Final
 
 from outlast.errors import ConfigError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
-from outlast.faults.net import CLIENT_PREFIX, NetFault, joined, links_of, spread, was
+from outlast.faults.net_fault import CLIENT_PREFIX, NetFault, joined, links_of, spread, was
 from outlast.history.history import JSON
 from outlast.net.base import Link, Rule
 from outlast.systems.base import Cluster

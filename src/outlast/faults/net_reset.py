@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
-from outlast.faults.net_links import far_ends, ports_of
+from outlast.faults.link_fault import far_ends, ports_of
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 

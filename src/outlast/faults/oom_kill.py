@@ -16,7 +16,7 @@ from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
 from outlast.faults.host_state import bring_back
 from outlast.faults.process_signal import find
-from outlast.faults.sql import rows
+from outlast.faults.sql_fault import rows
 from outlast.history.history import JSON
 from outlast.hosts.netns import memory
 from outlast.systems.base import Cluster, HasServers, Killable

@@ -13,7 +13,7 @@ from typing import Final
 
 from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, of_target
-from outlast.faults.sql import SqlFault, one
+from outlast.faults.sql_fault import SqlFault, one
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 

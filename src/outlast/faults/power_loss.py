@@ -10,8 +10,8 @@ import asyncio
 from typing import Final
 
 from outlast.faults.base import Effect, Fault, Injection
+from outlast.faults.disk_fault import DiskFault, disk_of, mount_again
 from outlast.faults.host_state import answers
-from outlast.faults.on_disk import DiskFault, disk_of, mount_again
 from outlast.systems.base import Cluster
 
 

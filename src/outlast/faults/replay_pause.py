@@ -16,7 +16,7 @@ import psycopg
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.sql import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for

@@ -8,7 +8,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, of_target
-from outlast.faults.sql import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_for

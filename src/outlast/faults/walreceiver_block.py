@@ -14,7 +14,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, of_target, pids_of
-from outlast.faults.sql import SqlFault, rows
+from outlast.faults.sql_fault import SqlFault, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasLogs, Role
 from outlast.systems.wait import wait_for

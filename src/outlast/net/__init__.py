@@ -4,6 +4,6 @@
                                                     probe ◀── two hosts' namespaces
 
 `base` holds the words. `ruleset` turns rules into nftables messages and is pure, as is `nft` below it. A lab
-keeps the rules in its wires process (see hosts/netns/links.py), so they outlive the tool and a host's power
+keeps the rules in its wires process (see hosts/netns/rule_table.py), so they outlive the tool and a host's power
 cycle.
 """

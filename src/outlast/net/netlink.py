@@ -1,7 +1,7 @@
 """Netlink: messages in, an answer or OSError out.
 
 A whole ruleset is one atomic batch, and a queue takes tens of thousands of packets a second, which wants neither
-objects nor an event loop. Links and addresses are in route.py. Sources: netlink(7), linux/netfilter/nfnetlink.h.
+objects nor an event loop. Links and addresses are in rtnetlink.py. Sources: netlink(7), linux/netfilter/nfnetlink.h.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def text(kind: int, value: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class NetlinkMessage:
     """One request to a part of the packet filter. family: AF_INET, or NFPROTO_BRIDGE."""
 
     subsystem: int
@@ -89,7 +89,7 @@ class Netlink:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def request(self, message: Message) -> None:
+    def request(self, message: NetlinkMessage) -> None:
         """Send one request and wait until the kernel has carried it out. Raises OSError."""
         self.request_raw(message.encode(1, NLM_F_REQUEST | NLM_F_ACK))
 
@@ -98,7 +98,7 @@ class Netlink:
         self.socket.send(raw)
         self._acknowledged(1)
 
-    def batch(self, messages: Sequence[Message]) -> None:
+    def batch(self, messages: Sequence[NetlinkMessage]) -> None:
         """Carry out all messages, or none of them. Raises OSError."""
         if not messages:
             return

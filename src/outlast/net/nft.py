@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from outlast.net.netlink import NLM_F_APPEND, NLM_F_CREATE, Message, attribute, nested, number, text
+from outlast.net.netlink import NLM_F_APPEND, NLM_F_CREATE, NetlinkMessage, attribute, nested, number, text
 
 FAMILY_IPV4: Final = 2
 FAMILY_NETDEV: Final = 5
@@ -47,52 +47,52 @@ Expression = bytes
 # containers
 
 
-def new_table(family: int, table: str) -> Message:
+def new_table(family: int, table: str) -> NetlinkMessage:
     """Return the message that makes a table, if it is not there."""
-    return Message(_SUBSYSTEM, _NEWTABLE, family, text(1, table), NLM_F_CREATE)
+    return NetlinkMessage(_SUBSYSTEM, _NEWTABLE, family, text(1, table), NLM_F_CREATE)
 
 
-def delete_table(family: int, table: str) -> Message:
+def delete_table(family: int, table: str) -> NetlinkMessage:
     """Return the message that deletes a table with all in it; ENOENT when it is not there."""
-    return Message(_SUBSYSTEM, _DELTABLE, family, text(1, table))
+    return NetlinkMessage(_SUBSYSTEM, _DELTABLE, family, text(1, table))
 
 
 def new_chain(
     family: int, table: str, chain: str, hook: int, priority: int, device: str | None = None
-) -> Message:
+) -> NetlinkMessage:
     """Return the message that makes a chain that the kernel runs at a hook; what it lets pass is accepted.
 
     device: in FAMILY_NETDEV, whose hook it is.
     """
     place = number(1, hook) + number(2, priority) + (text(3, device) if device else b"")
     body = text(1, table) + text(3, chain) + nested(4, place) + text(7, "filter")
-    return Message(_SUBSYSTEM, _NEWCHAIN, family, body, NLM_F_CREATE)
+    return NetlinkMessage(_SUBSYSTEM, _NEWCHAIN, family, body, NLM_F_CREATE)
 
 
 def new_set(
     family: int, table: str, name: str, elements: Sequence[bytes], number_in_batch: int
-) -> list[Message]:
+) -> list[NetlinkMessage]:
     """Return the messages that make a set of equally long byte strings."""
     width = len(elements[0])
     head = text(1, table) + text(2, name)
     body = head + number(3, 0) + number(4, 0) + number(5, width) + number(10, number_in_batch)
-    made = [Message(_SUBSYSTEM, _NEWSET, family, body, NLM_F_CREATE)]
+    made = [NetlinkMessage(_SUBSYSTEM, _NEWSET, family, body, NLM_F_CREATE)]
     for start in range(0, len(elements), 1000):  # an attribute is at most 64 KiB long
         some = (nested(_LIST_ELEMENT, nested(1, attribute(1, one))) for one in elements[start : start + 1000])
         body = head + nested(3, *some) + number(4, number_in_batch)
-        made.append(Message(_SUBSYSTEM, _NEWSETELEM, family, body, NLM_F_CREATE))
+        made.append(NetlinkMessage(_SUBSYSTEM, _NEWSETELEM, family, body, NLM_F_CREATE))
     return made
 
 
-def new_rule(family: int, table: str, chain: str, expressions: Iterable[Expression]) -> Message:
+def new_rule(family: int, table: str, chain: str, expressions: Iterable[Expression]) -> NetlinkMessage:
     """Return the message that appends a rule to a chain."""
     body = text(1, table) + text(2, chain) + nested(4, *(nested(_LIST_ELEMENT, one) for one in expressions))
-    return Message(_SUBSYSTEM, _NEWRULE, family, body, NLM_F_CREATE | NLM_F_APPEND)
+    return NetlinkMessage(_SUBSYSTEM, _NEWRULE, family, body, NLM_F_CREATE | NLM_F_APPEND)
 
 
-def delete_rules(family: int, table: str, chain: str) -> Message:
+def delete_rules(family: int, table: str, chain: str) -> NetlinkMessage:
     """Return the message that empties a chain."""
-    return Message(_SUBSYSTEM, _DELRULE, family, text(1, table) + text(2, chain))
+    return NetlinkMessage(_SUBSYSTEM, _DELRULE, family, text(1, table) + text(2, chain))
 
 
 # what a packet must be

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from outlast.net.base import Conditions
-from outlast.net.netlink import HEADER, NLM_F_REQUEST, Message, Netlink, attribute, number
+from outlast.net.netlink import HEADER, NLM_F_REQUEST, Netlink, NetlinkMessage, attribute, number
 
 _SUBSYSTEM: Final = 3
 _PACKET, _VERDICT, _CONFIG, _VERDICT_BATCH = 0, 1, 2, 3
@@ -74,7 +74,7 @@ class Queue:
         self.socket.setblocking(False)
 
     def _configure(self, body: bytes) -> None:
-        self.netlink.request(Message(_SUBSYSTEM, _CONFIG, _AF_UNSPEC, body, resource=self.number))
+        self.netlink.request(NetlinkMessage(_SUBSYSTEM, _CONFIG, _AF_UNSPEC, body, resource=self.number))
 
     def waiting(self) -> Iterator[bytes]:
         """Yield what the kernel has for us now, up to a burst."""
@@ -100,7 +100,9 @@ class Queue:
 
     def _answer(self, kind: int, packet: int, more: bytes = b"") -> bytes:
         body = attribute(_ATTR_VERDICT_HEADER, struct.pack(">II", _ACCEPT, packet)) + more
-        return Message(_SUBSYSTEM, kind, _AF_UNSPEC, body, resource=self.number).encode(0, NLM_F_REQUEST)
+        return NetlinkMessage(_SUBSYSTEM, kind, _AF_UNSPEC, body, resource=self.number).encode(
+            0, NLM_F_REQUEST
+        )
 
 
 class Wander:

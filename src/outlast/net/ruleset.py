@@ -21,7 +21,7 @@ from typing import Final
 
 from outlast.net import nft
 from outlast.net.base import Packets, Rule
-from outlast.net.netlink import Message
+from outlast.net.netlink import NetlinkMessage
 
 TABLE: Final = "outlast"
 HTB_MAJOR: Final = 1
@@ -79,7 +79,7 @@ def counts_packets(rule: Rule) -> bool:
     return wanted.reorder or wanted.rate_kbit > 0 or any(0 < share < 100 for share in shares)
 
 
-def bridge_table(rules: Sequence[Rule]) -> list[Message]:
+def bridge_table(rules: Sequence[Rule]) -> list[NetlinkMessage]:
     """Return the batch for the bridge; without rules there is no table after it."""
     table = _Table(nft.FAMILY_BRIDGE)
     table.chain(_CHAIN, nft.HOOK_FORWARD, 0)
@@ -100,7 +100,7 @@ def bridge_table(rules: Sequence[Rule]) -> list[Message]:
     return table.messages()
 
 
-def port_table(rules: Sequence[Rule], ports: Mapping[str, tuple[str, int]]) -> list[Message]:
+def port_table(rules: Sequence[Rule], ports: Mapping[str, tuple[str, int]]) -> list[NetlinkMessage]:
     """Return the batch for the bridge's ports. ports.
 
     Name and index of the device of each host that is on.
@@ -118,7 +118,7 @@ def port_table(rules: Sequence[Rule], ports: Mapping[str, tuple[str, int]]) -> l
     return table.messages()
 
 
-def queue_table(rule: Rule, address: str, damages: bool, *, native: bool) -> list[Message]:
+def queue_table(rule: Rule, address: str, damages: bool, *, native: bool) -> list[NetlinkMessage]:
     """Return the batch for a queue of the host with an address. native: see nft.queue."""
     queue = damaged_queue(rule) if damages else held_queue(rule)
     table = _Table(nft.FAMILY_IPV4, _queue_table_name(queue))
@@ -130,12 +130,12 @@ def queue_table(rule: Rule, address: str, damages: bool, *, native: bool) -> lis
     return table.messages()
 
 
-def silence_queue_table(queue: int) -> Message:
+def silence_queue_table(queue: int) -> NetlinkMessage:
     """Return the message after which no packet is handed to a queue any more."""
     return nft.delete_rules(nft.FAMILY_IPV4, _queue_table_name(queue), _CHAIN)
 
 
-def remove_queue_table(queue: int) -> Message:
+def remove_queue_table(queue: int) -> NetlinkMessage:
     """Return the message that removes a queue's table."""
     return nft.delete_table(nft.FAMILY_IPV4, _queue_table_name(queue))
 
@@ -159,10 +159,10 @@ class _Table:
 
     family: int
     name: str = TABLE
-    _chains: list[Message] = field(default_factory=list)
-    _sets: list[Message] = field(default_factory=list)
+    _chains: list[NetlinkMessage] = field(default_factory=list)
+    _sets: list[NetlinkMessage] = field(default_factory=list)
     _known: dict[tuple[bytes, ...], tuple[str, int]] = field(default_factory=dict)
-    _rules: list[Message] = field(default_factory=list)
+    _rules: list[NetlinkMessage] = field(default_factory=list)
 
     def chain(self, name: str, hook: int, priority: int, device: str | None = None) -> None:
         """Add a chain."""
@@ -197,7 +197,7 @@ class _Table:
             for which in (from_one, only_to_one):
                 yield [*self.link(some), *transport, *which, *kind]
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[NetlinkMessage]:
         """Return the batch: away with the old table, and the new one if it has any rule."""
         away = [nft.new_table(self.family, self.name), nft.delete_table(self.family, self.name)]
         if not self._rules:

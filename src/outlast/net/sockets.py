@@ -25,7 +25,7 @@ _MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class TcpConnection:
     """An established connection as one end has it. handle: the kernel's name for the socket."""
 
     address: str
@@ -40,9 +40,9 @@ class Connection:
         return " ↔ ".join(ends)
 
 
-def established() -> list[Connection]:
+def established() -> list[TcpConnection]:
     """Return the established TCP connections of this network namespace. O(sockets)."""
-    found: list[Connection] = []
+    found: list[TcpConnection] = []
     with Netlink(_NETLINK_SOCK_DIAG) as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):
             body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ESTABLISHED) + b"\0" * _SOCKET_BYTES
@@ -51,7 +51,7 @@ def established() -> list[Connection]:
     return found
 
 
-def destroy(connection: Connection) -> bool:
+def destroy(connection: TcpConnection) -> bool:
     """Break a connection of this network namespace with an RST; False when it had just ended by itself."""
     body = _REQUEST.pack(connection.family, socket.IPPROTO_TCP, 0, _ESTABLISHED) + connection.handle
     try:
@@ -64,8 +64,8 @@ def destroy(connection: Connection) -> bool:
     return True
 
 
-def _listed(netlink: Netlink, family: int) -> list[Connection]:
-    found: list[Connection] = []
+def _listed(netlink: Netlink, family: int) -> list[TcpConnection]:
+    found: list[TcpConnection] = []
     while True:
         raw = netlink.socket.recv(_RECEIVE_BYTES)
         place = 0
@@ -79,7 +79,7 @@ def _listed(netlink: Netlink, family: int) -> list[Connection]:
             handle = raw[place + _ID_PLACE : place + _ID_PLACE + _SOCKET_BYTES]
             port, peer_port = struct.unpack_from(">HH", handle)
             found.append(
-                Connection(
+                TcpConnection(
                     _address(handle[4:20], family),
                     port,
                     _address(handle[20:36], family),

@@ -8,7 +8,7 @@ import pytest
 
 from outlast.faults import journal
 from outlast.faults.registry import fault
-from outlast.faults.sql import one, rows
+from outlast.faults.sql_fault import one, rows
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_for, wait_until_ready

@@ -11,8 +11,8 @@ import pytest
 from outlast.config import ClusterSpec
 from outlast.errors import ConfigError
 from outlast.faults.base import Effect, Fault, with_defaults
-from outlast.faults.net import NetFault, joined, links_of, spread
-from outlast.faults.net_links import agrees, around, enough_to_show, ports_of
+from outlast.faults.link_fault import agrees, around, enough_to_show, ports_of
+from outlast.faults.net_fault import NetFault, joined, links_of, spread
 from outlast.faults.net_reset import NetReset
 from outlast.faults.registry import faults
 from outlast.net.base import CUT

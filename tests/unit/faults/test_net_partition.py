@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from outlast.errors import ConfigError
-from outlast.faults.net import links_of
+from outlast.faults.net_fault import links_of
 from outlast.faults.net_partition import KINDS, Hosts, partition
 
 NODES = ("n1", "n2", "n3")

@@ -9,7 +9,7 @@ import pytest
 
 from outlast.net import nft
 from outlast.net.base import CUT, Conditions, Packets, Rule
-from outlast.net.netlink import Message
+from outlast.net.netlink import NetlinkMessage
 from outlast.net.ruleset import (
     bridge_table,
     counts_packets,
@@ -29,7 +29,7 @@ def pair(source: str, destination: str) -> bytes:
     return ipaddress.IPv4Address(source).packed + ipaddress.IPv4Address(destination).packed
 
 
-def body(messages: list[Message]) -> bytes:
+def body(messages: list[NetlinkMessage]) -> bytes:
     return b"".join(message.body for message in messages)
 
 

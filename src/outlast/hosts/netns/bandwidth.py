@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from outlast.net.route import Route
+from outlast.net.rtnetlink import RtNetlink
 from outlast.net.ruleset import HTB_MAJOR, RateClass
 
 _ROOT: Final = HTB_MAJOR << 16
@@ -22,7 +22,7 @@ _QUEUE_PACKETS_MIN: Final = 10
 class Bandwidth:
     """Classes by the index of the device that they are on."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: RtNetlink) -> None:
         self._route = route
         self._classes: dict[int, dict[int, RateClass]] = {}
 

@@ -12,8 +12,8 @@ import socket
 from pathlib import Path
 from typing import Final, NoReturn
 
-from outlast.hosts.netns import wire
-from outlast.hosts.netns.server import log
+from outlast.hosts.netns import messages
+from outlast.hosts.netns.request_server import log
 
 SOCKET_NAME: Final = "gate.sock"
 CHUNK_BYTES: Final = 256 * 1024
@@ -46,7 +46,7 @@ class Gate:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        listener = wire.listen(self._folder / SOCKET_NAME)
+        listener = messages.listen(self._folder / SOCKET_NAME)
         listener.setblocking(False)
         while True:
             connection, _address = await loop.sock_accept(listener)
@@ -64,7 +64,7 @@ class Gate:
                 await readable.wait()
                 readable.clear()
                 try:
-                    message, fds = wire.receive(connection)
+                    message, fds = messages.receive(connection)
                 except BlockingIOError:
                     continue  # the loop told of data that the last round has taken already
                 if message is None:
@@ -72,31 +72,31 @@ class Gate:
                 try:
                     await self._answer(message, fds, connection)
                 except (OSError, ValueError, KeyError, TimeoutError) as error:
-                    wire.send(connection, {"error": f"{error or type(error).__name__}"})
+                    messages.send(connection, {"error": f"{error or type(error).__name__}"})
         except OSError as error:
             log(f"a caller of the gate left: {error}")
         finally:
             loop.remove_reader(connection)
             connection.close()
 
-    async def _answer(self, message: wire.Message, fds: list[int], connection: socket.socket) -> None:
+    async def _answer(self, message: messages.Message, fds: list[int], connection: socket.socket) -> None:
         name = str(message.get("name"))
         match message.get("op"):
             case "publish":
                 await self._publish(name, str(message["address"]), int(str(message["port"])), fds)
-                wire.send(connection, {})
+                messages.send(connection, {})
             case "unpublish":
                 server = self._published.pop(name, None)
                 if server is not None:
                     server.close()
-                wire.send(connection, {})
+                messages.send(connection, {})
             case "dial":
                 address, port = str(message["address"]), int(str(message["port"]))
                 timeout_s = float(str(message["timeout_s"]))
                 with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dialled:
                     async with asyncio.timeout(timeout_s):
                         await asyncio.get_running_loop().sock_connect(dialled, (address, port))
-                    wire.send(connection, {}, [dialled.fileno()])
+                    messages.send(connection, {}, [dialled.fileno()])
             case other:
                 for fd in fds:
                     os.close(fd)

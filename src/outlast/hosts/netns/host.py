@@ -7,12 +7,12 @@ from pathlib import Path
 
 from outlast.errors import HostError
 from outlast.hosts.netns import memory
-from outlast.hosts.netns.channel import ask
 from outlast.hosts.netns.clocks import NetnsClock
 from outlast.hosts.netns.disks import NetnsDisk
 from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from outlast.hosts.netns.memory import NetnsMemory
 from outlast.hosts.netns.programs import Programs
+from outlast.hosts.netns.request_client import ask
 from outlast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from outlast.hosts.netns import syscalls, wire
-from outlast.hosts.netns.server import Server, answer, log
+from outlast.hosts.netns import messages, syscalls
+from outlast.hosts.netns.request_server import RequestServer, answer, log
 
 SOCKET_NAME: Final = "init.sock"
 FILES_MAX: Final = 65536
@@ -55,7 +55,7 @@ class Init:
         self._children: dict[int, _Child] = {}
         self._hosts: dict[str, int] = {}
         self._lifeline: int | None = None
-        self._server = Server(wire.listen(folder / SOCKET_NAME))
+        self._server = RequestServer(messages.listen(folder / SOCKET_NAME))
         self._server.on_disconnect = self._caller_left
         self._server.handlers = {
             "ping": lambda _message, _fds, _caller: {"pid": os.getpid()},
@@ -94,7 +94,7 @@ class Init:
 
     # requests
 
-    def _spawn(self, message: wire.Message, fds: list[int], caller: socket.socket) -> wire.Message:
+    def _spawn(self, message: messages.Message, fds: list[int], caller: socket.socket) -> messages.Message:
         argv = message["argv"]
         env = message["env"]
         if not isinstance(argv, list) or not argv or not isinstance(env, dict):
@@ -129,7 +129,7 @@ class Init:
         self._children[pid] = _Child(name, caller, bool(message.get("keep")))
         return {"pid": pid}
 
-    def _signal(self, message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+    def _signal(self, message: messages.Message, _fds: list[int], _caller: socket.socket) -> messages.Message:
         number = int(str(message["signal"]))
         wanted = message.get("pids")
         pids = [int(pid) for pid in wanted] if isinstance(wanted, list) else []
@@ -148,7 +148,9 @@ class Init:
                 continue
         return {"pids": reached}
 
-    def _preload(self, message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+    def _preload(
+        self, message: messages.Message, _fds: list[int], _caller: socket.socket
+    ) -> messages.Message:
         modules = message["modules"]
         if not isinstance(modules, list):
             raise ValueError("preload wants a list of modules")
@@ -156,7 +158,9 @@ class Init:
             importlib.import_module(str(module))
         return {}
 
-    def _host_on(self, message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+    def _host_on(
+        self, message: messages.Message, _fds: list[int], _caller: socket.socket
+    ) -> messages.Message:
         name, folder = str(message["name"]), Path(str(message["folder"]))
         if name in self._hosts:
             raise ValueError(f"host {name} is on already")
@@ -177,7 +181,9 @@ class Init:
         self._children[pid] = _Child(f"host:{name}", None, True)
         return {"pid": pid}
 
-    def _host_off(self, message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+    def _host_off(
+        self, message: messages.Message, _fds: list[int], _caller: socket.socket
+    ) -> messages.Message:
         pid = self._hosts.pop(str(message["name"]), None)
         if pid is None:
             return {"was_on": False}
@@ -187,7 +193,9 @@ class Init:
         self._children.pop(pid, None)
         return {"was_on": True}
 
-    def _release(self, _message: wire.Message, _fds: list[int], _caller: socket.socket) -> wire.Message:
+    def _release(
+        self, _message: messages.Message, _fds: list[int], _caller: socket.socket
+    ) -> messages.Message:
         """From now on the lab outlives the tool that made it."""
         if self._lifeline is not None:
             self._server.unwatch(self._lifeline)
@@ -257,9 +265,9 @@ class Init:
         init.serve()
 
 
-def processes() -> list[wire.Message]:
+def processes() -> list[messages.Message]:
     """Return what runs in this pid namespace: pid, parent, name and state letter of each process."""
-    found: list[wire.Message] = []
+    found: list[messages.Message] = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue

@@ -23,8 +23,7 @@ from outlast.clock import now_ns
 from outlast.errors import HostError, UnavailableError
 from outlast.files import write_atomic
 from outlast.hosts.base import Completed, Program, PublishedPort
-from outlast.hosts.netns import disks, memory, throttle, wire
-from outlast.hosts.netns.channel import Channel, ask
+from outlast.hosts.netns import disks, memory, messages, throttle
 from outlast.hosts.netns.clocks import NetnsClock
 from outlast.hosts.netns.gate import SOCKET_NAME as GATE_SOCKET
 from outlast.hosts.netns.host import NetnsHost
@@ -32,6 +31,7 @@ from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from outlast.hosts.netns.launch import PID_NAME, LaunchPlan, init_pid
 from outlast.hosts.netns.net import NetnsNet
 from outlast.hosts.netns.programs import Programs
+from outlast.hosts.netns.request_client import RequestClient, ask
 from outlast.hosts.netns.wires import SOCKET_NAME as WIRES_SOCKET
 from outlast.hosts.state import cache_folder, runs_folder
 from outlast.pace import scaled, scaled_deadline_ns
@@ -247,7 +247,7 @@ class NetnsLab:
 
     async def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
         """Return a non-blocking TCP connection to an address of the lab. Raises OSError."""
-        channel = Channel(self.folder / GATE_SOCKET)
+        channel = RequestClient(self.folder / GATE_SOCKET)
         try:
             _reply, fds = await channel.request(
                 {"op": "dial", "address": address, "port": port, "timeout_s": timeout_s},
@@ -354,9 +354,9 @@ def _hosts_on(folder: Path) -> frozenset[str]:
     """Return which hosts are on, once what the lab's init is about has been done: it may be switching one off for a
     tool that has died since. None when the lab has ended. Raises HostError when it does not answer."""
     try:
-        with wire.connect(folder / INIT_SOCKET, scaled(LOOK_TIMEOUT_S)) as connection:
-            wire.send(connection, {"op": "hosts"})
-            reply, _fds = wire.receive(connection)
+        with messages.connect(folder / INIT_SOCKET, scaled(LOOK_TIMEOUT_S)) as connection:
+            messages.send(connection, {"op": "hosts"})
+            reply, _fds = messages.receive(connection)
     except TimeoutError as error:
         raise HostError(
             f"lab {folder.name}: its init did not answer in {scaled(LOOK_TIMEOUT_S):g} s"
@@ -369,7 +369,7 @@ def _hosts_on(folder: Path) -> frozenset[str]:
 
 def _answers(path: Path) -> bool:
     try:
-        Channel(path).close()
+        RequestClient(path).close()
     except HostError:
         return False
     return True

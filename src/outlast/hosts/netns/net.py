@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from outlast.errors import HostError
 from outlast.hosts.base import Host
-from outlast.hosts.netns import wire
-from outlast.hosts.netns.channel import Channel
-from outlast.hosts.netns.mechanisms import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
+from outlast.hosts.netns import messages
+from outlast.hosts.netns.kernel_support import DROP, DUPLICATE, LOSS, QUEUE, RATE, RESET
+from outlast.hosts.netns.request_client import RequestClient
 from outlast.hosts.netns.wires import SOCKET_NAME
 from outlast.net.base import Conditions, Conversation, Link, Measurement, Rule, RulePlan
 
@@ -24,7 +24,7 @@ class NetnsNet:
     def __init__(self, folder: Path, hosts: Mapping[str, Host]) -> None:
         self._folder = folder
         self._hosts = hosts
-        self._mechanisms: wire.Message | None = None
+        self._mechanisms: messages.Message | None = None
 
     def unavailable(self, conditions: Conditions) -> str | None:
         """Return why this kernel or user can't make the conditions. Blocks for some milliseconds, once."""
@@ -48,11 +48,11 @@ class NetnsNet:
         """Return for each of the kernel's parts why it can't be had here, None when it can."""
         return {name: None if why is None else str(why) for name, why in self._missing().items()}
 
-    def _missing(self) -> wire.Message:
+    def _missing(self) -> messages.Message:
         if self._mechanisms is None:
-            with wire.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:
-                wire.send(connection, {"op": "net_mechanisms"})
-                self._mechanisms, _fds = wire.receive(connection)
+            with messages.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:
+                messages.send(connection, {"op": "net_mechanisms"})
+                self._mechanisms, _fds = messages.receive(connection)
         if self._mechanisms is None or "error" in self._mechanisms:
             raise HostError(f"{self._folder.name}: the lab does not say what its network can do")
         return self._mechanisms
@@ -138,7 +138,7 @@ class NetnsNet:
         """Send datagrams on several links at once."""
         if not links:
             return ()
-        asked: wire.Message = {
+        asked: messages.Message = {
             "kind": "datagrams",
             "count": count,
             "interval_ms": interval_ms,
@@ -155,7 +155,7 @@ class NetnsNet:
         self, src: str, dst: str, *, duration_ms: float = 500.0, size_bytes: int = 1400, port: int = 0
     ) -> Measurement:
         """Send as fast as the wire takes it and see how much reaches dst."""
-        asked: wire.Message = {"kind": "rate", "duration_ms": duration_ms, "size_bytes": size_bytes}
+        asked: messages.Message = {"kind": "rate", "duration_ms": duration_ms, "size_bytes": size_bytes}
         found = await self._measure_one(src, dst, asked, port, duration_ms / 1000)
         return _measurement(src, dst, found)
 
@@ -163,7 +163,7 @@ class NetnsNet:
         self, src: str, dst: str, *, patience_ms: float = 500.0, port: int = 0
     ) -> Conversation:
         """Connect from src to a listener of our own on dst, ask, be answered, and be closed upon."""
-        asked: wire.Message = {"kind": "converse", "patience_ms": patience_ms}
+        asked: messages.Message = {"kind": "converse", "patience_ms": patience_ms}
         found = await self._measure_one(src, dst, asked, port, 4 * patience_ms / 1000)
         return Conversation(
             src, dst, _figure(found["connect_ms"]), _figure(found["answer_ms"]), _figure(found["close_ms"])
@@ -196,24 +196,24 @@ class NetnsNet:
         return tuple(_words(reply["connections"]))
 
     async def _measure_one(
-        self, src: str, dst: str, asked: wire.Message, port: int, lasts_s: float
-    ) -> wire.Message:
+        self, src: str, dst: str, asked: messages.Message, port: int, lasts_s: float
+    ) -> messages.Message:
         (found,) = await self._measure([Link(src, dst, port)], asked, lasts_s)
         if "error" in found:
             raise HostError(f"{self._folder.name}: {src} → {dst}: {found['error']}")
         return found
 
     async def _measure(
-        self, links: Sequence[Link], asked: wire.Message, lasts_s: float
-    ) -> list[wire.Message]:
+        self, links: Sequence[Link], asked: messages.Message, lasts_s: float
+    ) -> list[messages.Message]:
         ends = [[self._address(link.source), self._address(link.destination), link.port] for link in links]
         reply = await self._ask({"op": "net_probe", "links": ends, **asked}, timeout_s=lasts_s + _GRACE_S)
         found = reply["found"]
         assert isinstance(found, list)
         return found
 
-    async def _ask(self, message: wire.Message, timeout_s: float = _GRACE_S) -> wire.Message:
-        channel = Channel(self._folder / SOCKET_NAME)
+    async def _ask(self, message: messages.Message, timeout_s: float = _GRACE_S) -> messages.Message:
+        channel = RequestClient(self._folder / SOCKET_NAME)
         try:
             reply, _fds = await channel.request(message, timeout_s=timeout_s)
             return reply
@@ -226,7 +226,7 @@ class NetnsNet:
         return self._hosts[name].address
 
 
-def _measurement(src: str, dst: str, found: wire.Message) -> Measurement:
+def _measurement(src: str, dst: str, found: messages.Message) -> Measurement:
     def count(key: str) -> int:
         return int(str(found[key]))
 

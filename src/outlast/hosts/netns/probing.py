@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from outlast.hosts.netns import wire
-from outlast.hosts.netns.attached import Attached
+from outlast.hosts.netns import messages
 from outlast.hosts.netns.children import run_in_child
-from outlast.hosts.netns.server import answer
+from outlast.hosts.netns.request_server import answer
+from outlast.hosts.netns.wired_host import WiredHost
 from outlast.net import probe, sockets
-from outlast.net.sockets import Connection
+from outlast.net.sockets import TcpConnection
 
 _CONNECTIONS_SHOWN: Final = 1000  # a message has room for them
 
@@ -24,19 +24,19 @@ _CONNECTIONS_SHOWN: Final = 1000  # a message has room for them
 class Ends:
     """One direction between two hosts. port: of the destination, 0 for any free one."""
 
-    source: Attached
-    destination: Attached
+    source: WiredHost
+    destination: WiredHost
     port: int
 
 
-def measure(message: wire.Message, ends: Sequence[Ends]) -> wire.Message:
+def measure(message: messages.Message, ends: Sequence[Ends]) -> messages.Message:
     """Carry out the probe that a message asks for, on all ways at once.
 
     Returns in ``found`` one document a way; one that could not be measured has an ``error``, a host that is
     off for example. Raises ValueError for nonsense.
     """
     stream = message["kind"] == "converse"
-    found: list[wire.Message] = [{} for _ in ends]
+    found: list[messages.Message] = [{} for _ in ends]
     with ExitStack() as opened:
         pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
         errors: dict[int, int] = {}
@@ -74,7 +74,7 @@ def _open(opened: ExitStack, ends: Ends, *, stream: bool) -> tuple[socket.socket
     return near, far
 
 
-def _checksum_errors(host: Attached) -> int:
+def _checksum_errors(host: WiredHost) -> int:
     with host.network():
         return probe.checksum_errors()
 
@@ -104,7 +104,7 @@ class ConnectionsWanted:
     breaks: bool
 
     @classmethod
-    def read(cls, message: wire.Message) -> ConnectionsWanted:
+    def read(cls, message: messages.Message) -> ConnectionsWanted:
         """Read it from a message. Raises ValueError."""
         sources, destinations, ports = message["sources"], message["destinations"], message["ports"]
         if not isinstance(sources, list) or not isinstance(destinations, list) or not isinstance(ports, list):
@@ -116,14 +116,14 @@ class ConnectionsWanted:
         """Return all addresses in question."""
         return self.sources | self.destinations
 
-    def match(self, one: Connection) -> bool:
+    def match(self, one: TcpConnection) -> bool:
         """Whether a connection, seen from either end, is wanted."""
         ends = ((one.address, one.peer), (one.peer, one.address))
         between = any(a in self.sources and b in self.destinations for a, b in ends)
         return between and (not self.ports or bool(self.ports & {one.port, one.peer_port}))
 
 
-def connections(wanted: ConnectionsWanted, hosts: Sequence[Attached]) -> wire.Message:
+def connections(wanted: ConnectionsWanted, hosts: Sequence[WiredHost]) -> messages.Message:
     """Return the wanted connections of the hosts, each once; those found broken, when that is asked for."""
     found: dict[str, None] = {}
     for host in hosts:
@@ -135,8 +135,8 @@ def connections(wanted: ConnectionsWanted, hosts: Sequence[Attached]) -> wire.Me
 
 
 def _carry_out(
-    message: wire.Message, pairs: Mapping[int, tuple[socket.socket, socket.socket]]
-) -> dict[int, wire.Message]:
+    message: messages.Message, pairs: Mapping[int, tuple[socket.socket, socket.socket]]
+) -> dict[int, messages.Message]:
     def number(key: str) -> float:
         return float(str(message[key]))
 
@@ -162,7 +162,7 @@ def _carry_out(
             raise ValueError(f"no such probe: {other!r}")
 
 
-def in_child(work: Callable[[], wire.Message], caller: socket.socket, keep: tuple[int, ...] = ()) -> None:
+def in_child(work: Callable[[], messages.Message], caller: socket.socket, keep: tuple[int, ...] = ()) -> None:
     """Fork a process that does work, answers the caller and ends."""
     if os.fork():
         return

@@ -12,20 +12,20 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.hosts.base import Completed, ProcessInfo, Program
-from outlast.hosts.netns import wire
-from outlast.hosts.netns.channel import Channel, ask
+from outlast.hosts.netns import messages
 from outlast.hosts.netns.clocks import NetnsClock
 from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
+from outlast.hosts.netns.request_client import RequestClient, ask
 from outlast.pace import scaled
 
-CALLED: Final = "outlast.hosts.netns.called"
+CALLED: Final = "outlast.hosts.netns.call_function"
 OUTPUT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class NetnsProcess:
     """A program that runs on a host; its init tells when it ends."""
 
-    def __init__(self, pid: int, channel: Channel) -> None:
+    def __init__(self, pid: int, channel: RequestClient) -> None:
         self.pid = pid
         self._channel = channel
         self._code: int | None = None
@@ -92,13 +92,13 @@ class Programs:
         return await self._start(program, fds, keep=False)
 
     async def _start(self, program: Program, fds: Sequence[int], *, keep: bool) -> NetnsProcess:
-        channel = Channel(self.folder / INIT_SOCKET)
+        channel = RequestClient(self.folder / INIT_SOCKET)
         clock = NetnsClock(self.folder)
         follows = clock.exists and program.host_time
         anew = follows and program.module  # a fork of the init would keep the machine's time
         argv = [*(sys.executable, "-m", CALLED, program.name), *program.argv] if anew else program.argv
         time = clock.environment() if follows else {}
-        message: wire.Message = {
+        message: messages.Message = {
             "op": "spawn",
             "name": program.name,
             "argv": list(argv),
@@ -124,7 +124,7 @@ class Programs:
         tree: bool = False,
     ) -> list[int]:
         """Send a signal by program name or pid; returns the pids that took it."""
-        message: wire.Message = {"op": "signal", "signal": int(number), "pids": list(pids), "tree": tree}
+        message: messages.Message = {"op": "signal", "signal": int(number), "pids": list(pids), "tree": tree}
         if name is not None:
             message["name"] = name
         reply = await ask(self.folder / INIT_SOCKET, message)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from outlast.hosts.netns import syscalls
-from outlast.hosts.netns.attached import Attached, is_alive
 from outlast.hosts.netns.children import run_in_child
+from outlast.hosts.netns.wired_host import WiredHost, is_alive
 from outlast.net.base import Rule
-from outlast.net.netlink import Message, Netlink
+from outlast.net.netlink import Netlink, NetlinkMessage
 from outlast.net.queue import Damage, Handler, Queue, holding, serve
 from outlast.net.ruleset import (
     damaged_queue,
@@ -39,25 +39,25 @@ _ANSWER_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class QueueJob:
     """What a queue's process does to packets that a rule is about, at one host, in one life of it."""
 
-    host: Attached
+    host: WiredHost
     queue: int
     rule: Rule
     damages: bool
 
 
-def jobs(rules: Iterable[Rule], host: Attached) -> list[Job]:
+def jobs(rules: Iterable[Rule], host: WiredHost) -> list[QueueJob]:
     """Return what the rules want done at one host."""
     found = []
     for rule in rules:
         if host.address not in rule.destinations or set(rule.sources) == {host.address}:
             continue
         if rule.conditions.corrupt_percent:
-            found.append(Job(host, damaged_queue(rule), rule, True))
+            found.append(QueueJob(host, damaged_queue(rule), rule, True))
         if rule.conditions.holds:
-            found.append(Job(host, held_queue(rule), rule, False))
+            found.append(QueueJob(host, held_queue(rule), rule, False))
     return found
 
 
@@ -67,9 +67,9 @@ class _Process:
 
     handle: int
     control: socket.socket
-    places: Mapping[Job, int]
+    places: Mapping[QueueJob, int]
 
-    def tell_over(self, over: Iterable[Job]) -> None:
+    def tell_over(self, over: Iterable[QueueJob]) -> None:
         """Have it let the packets of some jobs go."""
         with suppress(OSError):
             self.control.send(array.array("I", [self.places[job] for job in over]).tobytes())
@@ -89,16 +89,16 @@ class Queues:
     """All queues of a lab."""
 
     def __init__(self) -> None:
-        self._serving: dict[Job, _Process] = {}
-        self._silenced: dict[Attached, list[int]] = {}  # queues whose tables are still there
+        self._serving: dict[QueueJob, _Process] = {}
+        self._silenced: dict[WiredHost, list[int]] = {}  # queues whose tables are still there
         self._used: list[Netlink] = []
 
-    def start(self, wanted: Iterable[Job], *, native: bool) -> None:
+    def start(self, wanted: Iterable[QueueJob], *, native: bool) -> None:
         """Start those that are not served; those of hosts that are off are left out.
 
         native: see nft.queue. Raises OSError when the kernel says no.
         """
-        opened: dict[Job, tuple[Queue, Netlink]] = {}
+        opened: dict[QueueJob, tuple[Queue, Netlink]] = {}
         for job in wanted:
             if job in self._serving:
                 continue
@@ -117,7 +117,7 @@ class Queues:
             netlink.batch(queue_table(job.rule, job.host.address, job.damages, native=native))
         self._close_used()
 
-    def stop_all_but(self, wanted: Iterable[Job]) -> None:
+    def stop_all_but(self, wanted: Iterable[QueueJob]) -> None:
         """Have those that are not wanted let their packets go and end."""
         keep = set(wanted)
         over = {job: self._serving.pop(job) for job in list(self._serving) if job not in keep}
@@ -139,18 +139,18 @@ class Queues:
             self._tell(host, [remove_queue_table(queue) for queue in self._silenced.pop(host)])
         self._close_used()
 
-    def dead(self) -> list[Job]:
+    def dead(self) -> list[QueueJob]:
         """Return the jobs that are not served although they are not over and their host is on."""
         return [job for job, by in self._serving.items() if not is_alive(by.handle) and job.host.is_on]
 
-    def _tell(self, host: Attached, messages: list[Message]) -> bool:
+    def _tell(self, host: WiredHost, batch: list[NetlinkMessage]) -> bool:
         """Tell a host's packet filter something.
 
         False when the host is off, and with it all that was there.
         """
         try:
             with self._told(host) as netlink:
-                netlink.batch(messages)
+                netlink.batch(batch)
         except OSError as error:
             if error.errno == errno.ESRCH:
                 return False
@@ -158,7 +158,7 @@ class Queues:
         return True
 
     @contextmanager
-    def _told(self, host: Attached) -> Iterator[Netlink]:
+    def _told(self, host: WiredHost) -> Iterator[Netlink]:
         """Be in a host's namespace with a socket to its packet filter."""
         with host.network():
             netlink = Netlink()
@@ -177,7 +177,7 @@ class Queues:
         self._used.clear()
 
 
-def _start_process(queues: Mapping[Job, Queue]) -> _Process:
+def _start_process(queues: Mapping[QueueJob, Queue]) -> _Process:
     """Start a process that serves queues."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     here.settimeout(scaled(_ANSWER_TIMEOUT_S))
@@ -192,12 +192,12 @@ def _start_process(queues: Mapping[Job, Queue]) -> _Process:
     return _Process(os.pidfd_open(pid), here, {job: place for place, job in enumerate(queues)})
 
 
-def _work(queues: Mapping[Job, Queue], control: socket.socket) -> None:
+def _work(queues: Mapping[QueueJob, Queue], control: socket.socket) -> None:
     gc.disable()  # nothing below makes cycles, and a pause would delay packets
     syscalls.set_process_name(_PROCESS)
     serve({place: _handler(job, queue) for place, (job, queue) in enumerate(queues.items())}, control)
 
 
-def _handler(job: Job, queue: Queue) -> Handler:
+def _handler(job: QueueJob, queue: Queue) -> Handler:
     rng = random.Random(job.queue)
     return Damage(queue, rng) if job.damages else holding(queue, job.rule.conditions, rng)

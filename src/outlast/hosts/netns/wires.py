@@ -1,4 +1,4 @@
-"""The lab's wires: a bridge and a veth pair for each host; what faults do to packets on them is in links.py.
+"""The lab's wires: a bridge and a veth pair for each host; what faults do to packets on them is in rule_table.py.
 
 A process of its own, so that netlink code stays out of the inits; it enters a host's network namespace
 when it has to and returns to the lab's.
@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NoReturn
 
-from outlast.hosts.netns import syscalls, wire
-from outlast.hosts.netns.links import Links
-from outlast.hosts.netns.server import Server
-from outlast.net.route import LOOPBACK, Route, index_of
+from outlast.hosts.netns import messages, syscalls
+from outlast.hosts.netns.request_server import RequestServer
+from outlast.hosts.netns.rule_table import RuleTable
+from outlast.net.rtnetlink import LOOPBACK, RtNetlink, index_of
 
 SOCKET_NAME: Final = "wires.sock"
 BRIDGE: Final = "br0"
@@ -34,9 +34,9 @@ class Wires:
     def serve(self) -> NoReturn:
         """Serve until killed."""
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._route = Route()
-        self._links = Links(self._route)
-        server = Server(wire.listen(self._folder / SOCKET_NAME))
+        self._route = RtNetlink()
+        self._rules = RuleTable(self._route)
+        server = RequestServer(messages.listen(self._folder / SOCKET_NAME))
         server.handlers = {
             "bridge": lambda message, _fds, _caller: self.bridge(str(message["address"])),
             "attach": lambda message, _fds, _caller: self.attach(
@@ -44,11 +44,11 @@ class Wires:
             ),
             "link": lambda message, _fds, _caller: self.link(str(message["host"]), bool(message["up"])),
         }
-        self._links.serve_on(server)
+        self._rules.serve_on(server)
         server.serve_forever()
         raise AssertionError("serve_forever returned")
 
-    def bridge(self, address: str) -> wire.Message:
+    def bridge(self, address: str) -> messages.Message:
         """Make the lab's bridge and give it address (``172.28.0.1/24``)."""
         interface = ipaddress.ip_interface(address)
         self._route.switch(LOOPBACK, up=True)
@@ -58,7 +58,7 @@ class Wires:
         self._route.switch(index, up=True)
         return {}
 
-    def attach(self, host: str, pid: int, address: str) -> wire.Message:
+    def attach(self, host: str, pid: int, address: str) -> messages.Message:
         """Wire the host whose init is pid (in the lab) to the bridge, with address on its eth0.
 
         The hardware address follows from the IP address: a host that comes back after a power-off is the
@@ -71,15 +71,15 @@ class Wires:
         self._route.add_pair(near, PORT, mac, pid)
         self._route.plug(_index(near), _index(BRIDGE))
         self._port_of[host] = near
-        with self._inside(pid), Route() as there:
+        with self._inside(pid), RtNetlink() as there:
             there.switch(LOOPBACK, up=True)
             far = _index(PORT)
             there.add_address(far, interface)
             there.switch(far, up=True)
-        self._links.attached(host, str(interface.ip), pid, near, far)
+        self._rules.attached(host, str(interface.ip), pid, near, far)
         return {"mac": mac}
 
-    def link(self, host: str, up: bool) -> wire.Message:
+    def link(self, host: str, up: bool) -> messages.Message:
         """Plug a host's cable in or out at the bridge's side."""
         index = index_of(self._port_of[host])
         if index is not None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from outlast.errors import ConfigError
 from outlast.faults.base import Param
-from outlast.faults.net import CLIENT_PREFIX, NetFault, links_of
+from outlast.faults.net_fault import CLIENT_PREFIX, NetFault, links_of
 from outlast.history.history import JSON
 from outlast.net.base import Conditions, Packets, Rule
 from outlast.systems.base import Cluster

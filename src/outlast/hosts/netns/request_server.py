@@ -12,13 +12,13 @@ import socket
 import traceback
 from collections.abc import Callable
 
-from outlast.hosts.netns import wire
+from outlast.hosts.netns import messages
 
-Handler = Callable[[wire.Message, list[int], socket.socket], wire.Message | None]
+Handler = Callable[[messages.Message, list[int], socket.socket], messages.Message | None]
 """Answers one request (message, its descriptors, its connection); None when it answers by itself."""
 
 
-class Server:
+class RequestServer:
     """Serve requests on a unix socket. A request names its handler in ``op``."""
 
     def __init__(self, listener: socket.socket) -> None:
@@ -48,7 +48,7 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            message, fds = wire.receive(connection)
+            message, fds = messages.receive(connection)
         except OSError:
             message, fds = None, []
         if message is None:
@@ -71,10 +71,10 @@ class Server:
             answer(connection, reply)
 
 
-def answer(connection: socket.socket, message: wire.Message) -> None:
+def answer(connection: socket.socket, message: messages.Message) -> None:
     """Send a reply to a caller that may have gone."""
     try:
-        wire.send(connection, message)
+        messages.send(connection, message)
     except OSError:
         log("a caller left before its answer")
 

@@ -50,7 +50,7 @@ _RATE: Final = struct.Struct("=BBHhHI")  # cell_log, link layer, overhead, cell_
 _TICK_NS: Final = 64  # what a packet scheduler counts time in: PSCHED_SHIFT in net/pkt_sched.h
 
 
-class Route(Netlink):
+class RtNetlink(Netlink):
     """Changes the network namespace that it was made in. Every request raises OSError with the kernel's reason."""
 
     def __init__(self) -> None:

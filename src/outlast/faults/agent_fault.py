@@ -1,4 +1,4 @@
-"""Faults that go on because a program on the target's own host keeps them going (see agent.py)."""
+"""Faults that go on because a program on the target's own host keeps them going (see host_agents.py)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AgentFault(Fault):
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Start the agents."""
         function, *arguments = self.words(injection.params)
-        argv = [f"outlast.faults.agent:{function}", *arguments]
+        argv = [f"outlast.faults.host_agents:{function}", *arguments]
         for target in injection.targets:
             await cluster.lab.hosts[target].spawn(
                 Program(str(injection.details["agent"]), argv, LOG, module=True, host_time=False)

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from outlast.errors import HostError
-from outlast.hosts.netns import wire
+from outlast.hosts.netns import messages
 from outlast.pace import scaled
 
 REQUEST_TIMEOUT_S: Final = 15.0
 
 
-class Channel:
+class RequestClient:
     """One connection; one request at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._socket = wire.connect(path, scaled(REQUEST_TIMEOUT_S))
+            self._socket = messages.connect(path, scaled(REQUEST_TIMEOUT_S))
         except OSError as error:
             raise _ended(path, error) from error
         self._socket.setblocking(False)
@@ -38,15 +38,15 @@ class Channel:
         self._socket.close()
 
     async def request(
-        self, message: wire.Message, fds: Sequence[int] = (), *, timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> tuple[wire.Message, list[int]]:
+        self, message: messages.Message, fds: Sequence[int] = (), *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> tuple[messages.Message, list[int]]:
         """Send a request and return its reply with the reply's descriptors.
 
         Raises HostError when the other end says no, goes away or does not answer in time.
         """
         timeout_s = scaled(timeout_s)
         try:
-            wire.send(self._socket, message, fds)
+            messages.send(self._socket, message, fds)
         except OSError as error:
             raise _ended(self._path, error) from error
         try:
@@ -56,7 +56,7 @@ class Channel:
                 f"{self._path.parent.name}: no answer to {message.get('op')} in {timeout_s:g} s"
             ) from error
 
-    async def next(self, timeout_s: float | None) -> tuple[wire.Message, list[int]]:
+    async def next(self, timeout_s: float | None) -> tuple[messages.Message, list[int]]:
         """Return the next message from the other end. Raises TimeoutError, or HostError as request does."""
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
@@ -67,7 +67,7 @@ class Channel:
         finally:
             loop.remove_reader(self._socket)
         try:
-            message, fds = wire.receive(self._socket)
+            message, fds = messages.receive(self._socket)
         except OSError as error:
             raise _ended(self._path, error) from error
         if message is None:
@@ -88,9 +88,9 @@ def _ended(path: Path, error: OSError | None = None) -> HostError:
     )
 
 
-async def ask(path: Path, message: wire.Message, fds: Sequence[int] = ()) -> wire.Message:
+async def ask(path: Path, message: messages.Message, fds: Sequence[int] = ()) -> messages.Message:
     """Ask one question over a connection of its own and return the reply."""
-    channel = Channel(path)
+    channel = RequestClient(path)
     try:
         reply, received = await channel.request(message, fds)
         for fd in received:

@@ -1,4 +1,6 @@
-"""Calls a Python function as a program of its own: ``python -m outlast.hosts.netns.called NAME FUNCTION ARGUMENT…``
+"""Calls a Python function as a program of its own.
+
+    python -m outlast.hosts.netns.call_function NAME FUNCTION ARGUMENT…
 
 What a host's init otherwise does in a fork of itself, for hosts whose programs must be started anew because the
 dynamic loader has something to do for them (a clock of their own).

@@ -13,15 +13,15 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from outlast.hosts.netns import probing, wire
-from outlast.hosts.netns.attached import Attached
+from outlast.hosts.netns import messages, probing
 from outlast.hosts.netns.bandwidth import Bandwidth
-from outlast.hosts.netns.mechanisms import Mechanisms
+from outlast.hosts.netns.kernel_support import KernelSupport
 from outlast.hosts.netns.queues import Queues, jobs
-from outlast.hosts.netns.server import Server
+from outlast.hosts.netns.request_server import RequestServer
+from outlast.hosts.netns.wired_host import WiredHost
 from outlast.net.base import Rule
-from outlast.net.netlink import Message, Netlink
-from outlast.net.route import Route
+from outlast.net.netlink import Netlink, NetlinkMessage
+from outlast.net.rtnetlink import RtNetlink
 from outlast.net.ruleset import bridge_table, counts_packets, pairs, port_table, rate_classes
 
 RULES_MAX: Final = 4096
@@ -31,22 +31,22 @@ _BRIDGE: Final = "the bridge"
 _PORTS: Final = "its ports"
 
 
-class Links:
+class RuleTable:
     """Rules by id, and the hosts that they are about, by address. route: made in the lab's namespace."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: RtNetlink) -> None:
         self._rules: dict[int, Rule] = {}
         self._last_id = 0
-        self._hosts: dict[str, Attached] = {}
-        self._mechanisms = Mechanisms(route)
+        self._hosts: dict[str, WiredHost] = {}
+        self._mechanisms = KernelSupport(route)
         self._bandwidth = Bandwidth(route)
         self._queues = Queues()
-        self._told: dict[str, list[Message]] = {}  # what the lab's own packet filter was last told
+        self._told: dict[str, list[NetlinkMessage]] = {}  # what the lab's own packet filter was last told
         self._netlink: Netlink | None = None
-        self._unbundled: set[Attached] = set()
+        self._unbundled: set[WiredHost] = set()
         self._lives = 0
 
-    def serve_on(self, server: Server) -> None:
+    def serve_on(self, server: RequestServer) -> None:
         """Answer the requests of the tool's net."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # probes and workers are not waited for
         server.handlers |= {
@@ -65,7 +65,7 @@ class Links:
         """Take note that a host has been wired, and put it under the rules that are in force."""
         old = self._hosts.get(address)
         self._lives += 1
-        self._hosts[address] = Attached(self._lives, name, address, os.pidfd_open(pid), port, cable)
+        self._hosts[address] = WiredHost(self._lives, name, address, os.pidfd_open(pid), port, cable)
         if self._rules:
             self._tell_kernel()
         if old is not None:
@@ -74,7 +74,7 @@ class Links:
 
     # requests
 
-    def _plan(self, message: wire.Message) -> wire.Message:
+    def _plan(self, message: messages.Message) -> messages.Message:
         """Give rules ids and say by what they would be made; none comes into force."""
         rules = self._rules_of(message)
         ids = list(range(self._last_id + 1, self._last_id + 1 + len(rules)))
@@ -82,7 +82,7 @@ class Links:
         words = sorted({word for rule in rules for word in self._mechanisms.words(rule.conditions)})
         return {"ids": ids, "mechanisms": words}
 
-    def _apply(self, message: wire.Message) -> wire.Message:
+    def _apply(self, message: messages.Message) -> messages.Message:
         before = dict(self._rules)
         new = self._rules_of(message)
         ids = {rule.id for rule in new}
@@ -97,13 +97,13 @@ class Links:
             raise
         return {}
 
-    def _rules_of(self, message: wire.Message) -> list[Rule]:
+    def _rules_of(self, message: messages.Message) -> list[Rule]:
         documents = message["rules"]
         if not isinstance(documents, list) or len(documents) + len(self._rules) > RULES_MAX:
             raise ValueError(f"{message['op']} wants a list of rules, {RULES_MAX} at most in all")
         return [Rule.from_document(document) for document in documents]
 
-    def _heal(self, message: wire.Message) -> wire.Message:
+    def _heal(self, message: messages.Message) -> messages.Message:
         """Remove rules. died: rules whose worker ended early, so that they were not in force all the time."""
         wanted = message.get("ids")
         ids = list(self._rules) if not isinstance(wanted, list) else [int(str(one)) for one in wanted]
@@ -147,16 +147,16 @@ class Links:
         self._tell(_BRIDGE, bridge_table(rules))
         self._queues.stop_all_but(wanted)
 
-    def _tell(self, place: str, messages: list[Message]) -> None:
+    def _tell(self, place: str, batch: list[NetlinkMessage]) -> None:
         """Replace a table of the lab's namespace, unless it is so already."""
-        is_empty = len(messages) <= 2
-        if self._told.get(place, []) == ([] if is_empty else messages):
+        is_empty = len(batch) <= 2
+        if self._told.get(place, []) == ([] if is_empty else batch):
             return
         self._netlink = self._netlink or Netlink()
-        self._netlink.batch(messages)
-        self._told[place] = [] if is_empty else messages
+        self._netlink.batch(batch)
+        self._told[place] = [] if is_empty else batch
 
-    def _bundle(self, host: Attached, rules: Sequence[Rule]) -> None:
+    def _bundle(self, host: WiredHost, rules: Sequence[Rule]) -> None:
         """Have a host send packets one by one where a rule counts them, and else as ever."""
         single = any(
             counts_packets(rule) and any(source == host.address for source, _ in pairs(rule))
@@ -165,7 +165,7 @@ class Links:
         if single == (host in self._unbundled):
             return
         try:
-            with host.network(), Route() as there:
+            with host.network(), RtNetlink() as there:
                 there.bundle_segments(host.cable, 1 if single else _SEGMENTS_MAX)
         except OSError as error:
             if error.errno != errno.ESRCH:
@@ -175,7 +175,7 @@ class Links:
 
     # measuring
 
-    def _probe(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
+    def _probe(self, message: messages.Message, _fds: list[int], caller: socket.socket) -> None:
         """Measure in a child, which answers by itself: a lost packet must not keep other requests waiting."""
         asked = message["links"]
         if not isinstance(asked, list):
@@ -187,14 +187,14 @@ class Links:
         keep = {host.process for one in ends for host in (one.source, one.destination)}
         probing.in_child(lambda: probing.measure(message, ends), caller, tuple(keep))
 
-    def _connections(self, message: wire.Message, _fds: list[int], caller: socket.socket) -> None:
+    def _connections(self, message: messages.Message, _fds: list[int], caller: socket.socket) -> None:
         """List or break connections, in a child for the same reason."""
         wanted = probing.ConnectionsWanted.read(message)
         hosts = [host for host in self._hosts.values() if host.address in wanted.addresses and host.is_on]
         keep = tuple(host.process for host in hosts)
         probing.in_child(lambda: probing.connections(wanted, hosts), caller, keep)
 
-    def _host(self, address: object) -> Attached:
+    def _host(self, address: object) -> WiredHost:
         if address not in self._hosts:
             raise ValueError(f"no host with the address {address} was ever switched on")
         return self._hosts[str(address)]

@@ -15,7 +15,7 @@ from outlast.hosts.netns import syscalls
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class WiredHost:
     """A host that has been wired.
 
     life: how many hosts had been wired before, which tells one life of a host from its next. process: its

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from outlast.errors import ConfigError
+from outlast.faults.agent_fault import AgentFault
 from outlast.faults.base import Effect, Fault, Injection, Param, number
-from outlast.faults.on_host import AgentFault
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
@@ -22,7 +22,7 @@ SAMPLE_S: Final = 0.037
 """No divisor of any likely period, so that samples fall on all parts of it."""
 
 
-class Starved(AgentFault):
+class CpuStarve(AgentFault):
     """It bit when samples of the processes' states show them stopped for at least half the time they should be."""
 
     def __init__(self, name: str, about: str, on: str, share_percent: float, *, dcs: bool) -> None:
@@ -76,8 +76,8 @@ class Starved(AgentFault):
 
 
 FAULTS: Final[tuple[Fault, ...]] = (
-    Starved(
+    CpuStarve(
         "cpu_starve", "a host's programs get only a share of the processor's time", "primary", 10.0, dcs=False
     ),
-    Starved("dcs_slow", "a member of the DCS answers late, again and again", "dcs-leader", 20.0, dcs=True),
+    CpuStarve("dcs_slow", "a member of the DCS answers late, again and again", "dcs-leader", 20.0, dcs=True),
 )

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final
 
-from outlast.hosts.netns import wire
+from outlast.hosts.netns import messages
 from outlast.net import nft, sockets
 from outlast.net.base import Conditions
-from outlast.net.netlink import Message, Netlink
+from outlast.net.netlink import Netlink, NetlinkMessage
 from outlast.net.queue import Queue
-from outlast.net.route import LOOPBACK, Route
+from outlast.net.rtnetlink import LOOPBACK, RtNetlink
 
 _TABLE: Final = "outlast-trial"
 _CHAIN: Final = "trial"
@@ -23,13 +23,13 @@ _TRIAL_HANDLE: Final = 0x10000
 DROP, LOSS, QUEUE, DUPLICATE, RATE, RESET = "drop", "loss", "queue", "duplicate", "rate", "reset"
 
 
-class Mechanisms:
+class KernelSupport:
     """Tries lazily and remembers."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: RtNetlink) -> None:
         self._route = route
 
-    def to_document(self) -> wire.Message:
+    def to_document(self) -> messages.Message:
         """Return for each mechanism why it can't be had, None when it can."""
         return dict(self._missing)
 
@@ -104,14 +104,14 @@ def _try_destroy() -> None:
 
 def _try(family: int, hook: int, expressions: Sequence[nft.Expression], device: str | None = None) -> None:
     """Make a table with one rule and take it away again. Raises OSError."""
-    messages: list[Message] = [
+    batch: list[NetlinkMessage] = [
         nft.new_table(family, _TABLE),
         nft.new_chain(family, _TABLE, _CHAIN, hook, 0, device),
         nft.new_rule(family, _TABLE, _CHAIN, expressions),
         nft.delete_table(family, _TABLE),
     ]
     with Netlink() as netlink:
-        netlink.batch(messages)
+        netlink.batch(batch)
 
 
 def _reason(what: str, attempt: Callable[[], None]) -> str | None:
