@@ -92,7 +92,17 @@ class FaultError(OutlastError):
 
 
 class HostError(OutlastError):
-    """The lab or one of its hosts failed us."""
+    """The lab or one of its hosts failed us.
+
+    kind: the class of the error where it happened, when that was another process; errno: the system's number for it.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, kind: str | None = None, errno: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.errno = errno
 
 
 class HarnessError(OutlastError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ import pytest
 from outlast.clusters.residue import find_residue, take_census
 from outlast.errors import HostError, UnavailableError
 from outlast.hosts.base import Host, Lab, Program
-from outlast.hosts.netns import wire
+from outlast.hosts.netns import messages
 from outlast.hosts.netns.init import SOCKET_NAME as INIT_SOCKET
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
@@ -77,8 +78,8 @@ async def test_a_host_that_is_being_switched_off_is_found_off() -> None:
         host = await lab.add_host("h1", "172.28.0.11")
         for number in range(20):
             await host.spawn(python("import time; time.sleep(60)", name=f"sleeper-{number}"))
-        with wire.connect(lab.folder / INIT_SOCKET, 5) as dead_tool:
-            wire.send(dead_tool, {"op": "host_off", "name": "h1"})
+        with messages.connect(lab.folder / INIT_SOCKET, 5) as dead_tool:
+            messages.send(dead_tool, {"op": "host_off", "name": "h1"})
             found = NetnsLab.open(lab.folder)
         assert not found.hosts["h1"].is_on
         await found.hosts["h1"].power_on()
@@ -100,8 +101,9 @@ async def test_run_past_its_time_is_killed_and_raises(make_lab: LabMaker) -> Non
 async def test_a_program_that_does_not_exist_is_an_error_that_names_it(make_lab: LabMaker) -> None:
     async with make_lab() as lab:
         host = await lab.add_host("h1", "172.28.0.11")
-        with pytest.raises(HostError, match="no-such-program"):
+        with pytest.raises(HostError, match="no-such-program") as refused:
             await host.spawn(Program("no-such-program", ["no-such-program"], "log/x.log"))
+        assert refused.value.errno == errno.ENOENT
 
 
 @any_lab
@@ -210,8 +212,21 @@ async def test_hosts_reach_each_other_and_the_machine_reaches_what_is_published(
         outside = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).status)
         assert outside == 200
         (await lab.dial(h2.address, 8000, 2)).close()
-        with pytest.raises(ConnectionError):
+        with pytest.raises(ConnectionRefusedError, match="refused"):
             await lab.dial(h1.address, 8000, 2)
+        await h1.power_off()
+        with pytest.raises(OSError) as silent:
+            await lab.dial(h1.address, 8000, 0.2)
+        assert silent.value.errno in (errno.ETIMEDOUT, errno.EHOSTUNREACH)
+
+
+@any_lab
+async def test_what_refuses_a_connection_is_told_from_what_is_silent(make_lab: LabMaker) -> None:
+    async with make_lab() as lab:
+        host = await lab.add_host("h1", "172.28.0.11")
+        with pytest.raises(OSError) as refused:
+            await lab.dial(host.address, 1, 2)
+        assert refused.value.errno == errno.ECONNREFUSED
 
 
 @real_lab

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -23,9 +22,10 @@ async def answers(cluster: Cluster, host: str) -> str:
     try:
         # Any port: a host that is on accepts or refuses, one that is off is silent.
         (await cluster.lab.dial(cluster.lab.hosts[host].address, 1, DIAL_TIMEOUT_S)).close()
-    except OSError as error:
-        # The gate passes the error on as text, and asyncio's text for a refusal names only its number.
-        return "still answers" if f"Errno {errno.ECONNREFUSED}]" in str(error) else ""
+    except ConnectionRefusedError:
+        return "still answers"
+    except OSError:
+        return ""
     return "still accepts connections"
 
 

@@ -101,7 +101,9 @@ class FakeHost:
                 start_new_session=True,
             )
         except OSError as error:
-            raise HostError(f"{program.name} did not start on {self.name}: {error.strerror}") from error
+            raise HostError(
+                f"{program.name} did not start on {self.name}: {error.strerror}", errno=error.errno
+            ) from error
         started = FakeProcess(program.name, process)
         self._started.append(started)
         return started

@@ -72,7 +72,7 @@ class Gate:
                 try:
                     await self._answer(message, fds, connection)
                 except (OSError, ValueError, KeyError, TimeoutError) as error:
-                    messages.send(connection, {"error": f"{error or type(error).__name__}"})
+                    messages.send(connection, messages.Failure.of(error).to_message())
         except OSError as error:
             log(f"a caller of the gate left: {error}")
         finally:

@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -40,6 +40,33 @@ class _Child:
     name: str
     caller: socket.socket | None
     keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a forked child becomes. module: argv[0] names a Python function; uid: None stays who it is."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str
+    uid: int | None
+    module: bool
+
+    @classmethod
+    def read(cls, message: messages.Message) -> _Start:
+        """Read it from a request. Raises ValueError."""
+        argv, env, uid = message["argv"], message["env"], message.get("uid")
+        if not isinstance(argv, list) or not argv or not isinstance(env, dict):
+            raise ValueError("spawn wants argv and env")
+        return cls(
+            str(message["name"]),
+            [str(word) for word in argv],
+            {str(key): str(value) for key, value in env.items()},
+            str(message["cwd"]),
+            uid if isinstance(uid, int) else None,
+            bool(message.get("module")),
+        )
 
 
 class Init:
@@ -95,38 +122,22 @@ class Init:
     # requests
 
     def _spawn(self, message: messages.Message, fds: list[int], caller: socket.socket) -> messages.Message:
-        argv = message["argv"]
-        env = message["env"]
-        if not isinstance(argv, list) or not argv or not isinstance(env, dict):
-            raise ValueError("spawn wants argv and env")
+        start = _Start.read(message)
         if len(fds) != 3:
             raise ValueError(f"spawn wants stdin, stdout and stderr, got {len(fds)} descriptors")
-        uid = message.get("uid")
-        name = str(message["name"])
         reader, writer = os.pipe2(os.O_CLOEXEC)
         gc.freeze()
         pid = os.fork()
         if pid == 0:
             os.close(reader)
-            _run_to_exit(
-                lambda: _become(
-                    [str(word) for word in argv],
-                    {str(key): str(value) for key, value in env.items()},
-                    fds,
-                    writer,
-                    cwd=str(message["cwd"]),
-                    uid=uid if isinstance(uid, int) else None,
-                    module=bool(message.get("module")),
-                    name=name,
-                )
-            )
+            _run_to_exit(lambda: _become(start, fds, writer))
         os.close(writer)
         with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
-            failure = pipe.read().decode(errors="replace")
-        if failure:
+            number, _, words = pipe.read().decode(errors="replace").partition(" ")
+        if number:
             os.waitpid(pid, 0)
-            raise OSError(failure)
-        self._children[pid] = _Child(name, caller, bool(message.get("keep")))
+            raise OSError(int(number), words)
+        self._children[pid] = _Child(start.name, caller, bool(message.get("keep")))
         return {"pid": pid}
 
     def _signal(self, message: messages.Message, _fds: list[int], _caller: socket.socket) -> messages.Message:
@@ -315,42 +326,36 @@ def _move_up(fd: int, least: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
 
 
-def _become(
-    argv: list[str],
-    env: dict[str, str],
-    fds: list[int],
-    failure: int,
-    *,
-    cwd: str,
-    uid: int | None,
-    module: bool,
-    name: str,
-) -> NoReturn:
-    """In a forked child: become the program argv, or call the Python function argv[0] names, without exec."""
+def _become(start: _Start, fds: list[int], failure: int) -> NoReturn:
+    """In a forked child: become the program, or call the Python function that argv[0] names, without exec.
+
+    fds: stdin, stdout and stderr; failure: a pipe that takes the errno and the words when that can't be.
+    """
+    argv = list(start.argv)
     stdin, stdout, stderr, pipe = _detach((*fds, failure))
     try:
         os.setsid()
         for fd, place in ((stdin, 0), (stdout, 1), (stderr, 2)):
             os.dup2(fd, place, inheritable=True)
-        os.chdir(cwd)
-        if uid is not None:
-            syscalls.become_unprivileged(uid)
+        os.chdir(start.cwd)
+        if start.uid is not None:
+            syscalls.become_unprivileged(start.uid)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, FILES_MAX), hard), hard))
-        if not module:
+        if not start.module:
             os.closerange(3, pipe)
             signal.signal(
                 signal.SIGPIPE, signal.SIG_DFL
             )  # Python ignores it and wants it ignored; others do not
-            os.execvpe(argv[0], argv, env)
+            os.execvpe(argv[0], argv, dict(start.env))
     except OSError as error:
-        os.write(pipe, f"{argv[0]}: {error.strerror}".encode())
+        os.write(pipe, f"{error.errno} {argv[0]}: {error.strerror}".encode())
         os._exit(127)
-    syscalls.set_process_name(name)  # before whoever asked for it hears that it runs
+    syscalls.set_process_name(start.name)  # before whoever asked for it hears that it runs
     os.closerange(3, pipe + 1)
     os.environ.clear()
-    os.environ.update(env)
-    sys.argv = list(argv)
+    os.environ.update(start.env)
+    sys.argv = argv
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     package, _, function = argv[0].partition(":")
     sys.exit(getattr(importlib.import_module(package), function)())

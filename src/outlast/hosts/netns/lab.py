@@ -246,7 +246,10 @@ class NetnsLab:
         )
 
     async def dial(self, address: str, port: int, timeout_s: float) -> socket.socket:
-        """Return a non-blocking TCP connection to an address of the lab. Raises OSError."""
+        """Return a non-blocking TCP connection to an address of the lab.
+
+        Raises the OSError that connecting raised inside the lab, ConnectionError when the lab itself does not answer.
+        """
         channel = RequestClient(self.folder / GATE_SOCKET)
         try:
             _reply, fds = await channel.request(
@@ -254,7 +257,9 @@ class NetnsLab:
                 timeout_s=timeout_s + 1,
             )
         except HostError as error:
-            raise ConnectionError(f"{address}:{port}: {error.message}") from error
+            if error.errno is None:
+                raise ConnectionError(f"{address}:{port}: {error.message}") from error
+            raise OSError(error.errno, f"{address}:{port}: {os.strerror(error.errno)}") from error
         finally:
             channel.close()
         return socket.socket(fileno=fds[0])

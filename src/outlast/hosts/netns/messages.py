@@ -8,10 +8,12 @@ listening socket, and a dialled connection comes back as a socket.
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,40 @@ from outlast.errors import HostError
 
 Message = dict[str, object]
 """One JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a process of the lab did not do what it was asked: the class of the error, its errno if any, its words."""
+
+    kind: str
+    errno: int | None
+    text: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Describe an error that was caught. A time-out without a number gets the system's for one."""
+        kind = type(error).__name__
+        if not isinstance(error, OSError):
+            return cls(kind, None, f"{kind}: {error}")
+        number = errno.ETIMEDOUT if error.errno is None and isinstance(error, TimeoutError) else error.errno
+        text = error.strerror or str(error) or os.strerror(number or 0)
+        return cls(kind, number, f"{error.filename}: {text}" if error.filename is not None else text)
+
+    @classmethod
+    def read(cls, message: Message) -> Failure | None:
+        """Return the failure that a message tells of, None when it tells of none."""
+        told = message.get("error")
+        return cls(**told) if isinstance(told, dict) else None
+
+    def to_message(self) -> Message:
+        """Return the message that tells of it."""
+        return {"error": asdict(self)}
+
+    def to_error(self, where: str) -> HostError:
+        """Return it as an error of ours. where: what its text begins with."""
+        return HostError(f"{where}: {self.text}", kind=self.kind, errno=self.errno)
+
 
 MESSAGE_BYTES_MAX: Final = 128 * 1024
 FDS_MAX: Final = 8

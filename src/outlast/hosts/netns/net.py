@@ -53,7 +53,7 @@ class NetnsNet:
             with messages.connect(self._folder / SOCKET_NAME, _GRACE_S) as connection:
                 messages.send(connection, {"op": "net_mechanisms"})
                 self._mechanisms, _fds = messages.receive(connection)
-        if self._mechanisms is None or "error" in self._mechanisms:
+        if self._mechanisms is None or messages.Failure.read(self._mechanisms) is not None:
             raise HostError(f"{self._folder.name}: the lab does not say what its network can do")
         return self._mechanisms
 
@@ -147,7 +147,7 @@ class NetnsNet:
         }
         found = await self._measure(links, asked, (count * interval_ms + patience_ms) / 1000)
         return tuple(
-            None if "error" in one else _measurement(link.source, link.destination, one)
+            None if messages.Failure.read(one) else _measurement(link.source, link.destination, one)
             for link, one in zip(links, found, strict=True)
         )
 
@@ -199,8 +199,8 @@ class NetnsNet:
         self, src: str, dst: str, asked: messages.Message, port: int, lasts_s: float
     ) -> messages.Message:
         (found,) = await self._measure([Link(src, dst, port)], asked, lasts_s)
-        if "error" in found:
-            raise HostError(f"{self._folder.name}: {src} → {dst}: {found['error']}")
+        if (failure := messages.Failure.read(found)) is not None:
+            raise failure.to_error(f"{self._folder.name}: {src} → {dst}")
         return found
 
     async def _measure(

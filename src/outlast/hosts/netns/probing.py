@@ -46,13 +46,13 @@ def measure(message: messages.Message, ends: Sequence[Ends]) -> messages.Message
                 errors[place] = _checksum_errors(one.destination)
             except OSError as error:
                 pairs.pop(place, None)
-                found[place] = {"error": error.strerror or str(error)}
+                found[place] = messages.Failure.of(error).to_message()
         for place, document in _carry_out(message, pairs).items():
             try:
                 corrupted = _checksum_errors(ends[place].destination) - errors[place]
                 found[place] = {**document, "corrupted": corrupted}
             except OSError as error:
-                found[place] = {"error": error.strerror or str(error)}
+                found[place] = messages.Failure.of(error).to_message()
     return {"found": found}
 
 
@@ -171,7 +171,7 @@ def in_child(work: Callable[[], messages.Message], caller: socket.socket, keep: 
         try:
             said = work()
         except (OSError, ValueError, KeyError) as error:
-            said = {"error": str(error)}
+            said = messages.Failure.of(error).to_message()
         answer(caller, said)
 
     run_in_child(reply, (caller.fileno(), *keep))

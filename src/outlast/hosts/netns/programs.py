@@ -112,7 +112,11 @@ class Programs:
             reply, _fds = await channel.request(message, fds)
         except HostError as error:
             channel.close()
-            raise HostError(f"{program.name} did not start on {self.name}: {error.message}") from error
+            raise HostError(
+                f"{program.name} did not start on {self.name}: {error.message}",
+                kind=error.kind,
+                errno=error.errno,
+            ) from error
         return NetnsProcess(int(str(reply["pid"])), channel)
 
     async def signal(

@@ -42,7 +42,8 @@ class RequestClient:
     ) -> tuple[messages.Message, list[int]]:
         """Send a request and return its reply with the reply's descriptors.
 
-        Raises HostError when the other end says no, goes away or does not answer in time.
+        Raises HostError when the other end says no, with the kind and errno of the error there, goes away or does not
+        answer in time.
         """
         timeout_s = scaled(timeout_s)
         try:
@@ -72,10 +73,10 @@ class RequestClient:
             raise _ended(self._path, error) from error
         if message is None:
             raise _ended(self._path)
-        if "error" in message:
+        if (failure := messages.Failure.read(message)) is not None:
             for fd in fds:
                 os.close(fd)
-            raise HostError(f"{self._path.parent.name}: {message['error']}")
+            raise failure.to_error(self._path.parent.name)
         return message, fds
 
 

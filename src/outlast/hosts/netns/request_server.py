@@ -63,7 +63,7 @@ class RequestServer:
             reply = handler(message, fds, connection)
         except Exception as error:  # noqa: BLE001 - whatever a request does, this process must go on serving
             log(traceback.format_exc())
-            reply = {"error": f"{type(error).__name__}: {error}"}
+            reply = messages.Failure.of(error).to_message()
         finally:
             for fd in fds:
                 os.close(fd)
