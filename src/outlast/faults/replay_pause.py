@@ -16,7 +16,7 @@ import psycopg
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlError, SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for
@@ -108,7 +108,7 @@ async def _hold(cluster: Cluster, node: str, session: str) -> None:
         finally:
             await connection.close()
     except (psycopg.Error, OSError, TimeoutError) as error:
-        raise HostError(f"{node}: {str(error).strip() or type(error).__name__}") from error
+        raise SqlError(node, error) from error
 
 
 async def _states(cluster: Cluster, node: str) -> Counter[str]:
@@ -125,7 +125,7 @@ async def _states(cluster: Cluster, node: str) -> Counter[str]:
         finally:
             await connection.close()
     except (psycopg.Error, OSError, TimeoutError) as error:
-        raise HostError(f"{node}: {str(error).strip() or type(error).__name__}") from error
+        raise SqlError(node, error) from error
     return states
 
 

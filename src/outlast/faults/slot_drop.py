@@ -8,12 +8,16 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, of_target
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlError, SqlFault, one, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_for
 
 DROP_TIMEOUT_S: Final = 5.0
+UNDEFINED_OBJECT: Final = "42704"
+DUPLICATE_OBJECT: Final = "42710"
+"""Source: PostgreSQL manual, "PostgreSQL Error Codes"."""
+
 _SLOTS: Final = """
 SELECT slot_name, active_pid FROM pg_replication_slots WHERE slot_type = 'physical' AND active ORDER BY slot_name
 """
@@ -52,8 +56,8 @@ class SlotDrop(SqlFault):
                 await rows(cluster, target, _DROP, (slot,))
                 try:
                     await rows(cluster, target, "SELECT pg_drop_replication_slot(%s)", (slot,))
-                except HostError as error:
-                    return "" if "does not exist" in error.message else error.message
+                except SqlError as error:
+                    return "" if error.sqlstate == UNDEFINED_OBJECT else error.message
                 return ""
 
             await wait_for(still, DROP_TIMEOUT_S, f"slot {slot} on {target} to be dropped")
@@ -80,8 +84,8 @@ class SlotDrop(SqlFault):
                 )
                 if not standby and not there:
                     await rows(cluster, target, "SELECT pg_create_physical_replication_slot(%s)", (slot,))
-            except HostError as error:
-                if "already exists" not in error.message and cluster.lab.hosts[target].is_on:
+            except SqlError as error:
+                if error.sqlstate != DUPLICATE_OBJECT and cluster.lab.hosts[target].is_on:
                     raise
 
 

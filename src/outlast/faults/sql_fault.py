@@ -1,4 +1,4 @@
-"""What faults inside PostgreSQL share: a superuser's connection past all routes, and errors said as ours."""
+"""What faults inside PostgreSQL share: a superuser's connection past all routes, and errors of our own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from outlast.faults.base import Fault, Mechanism
 from outlast.systems.base import Cluster, HasServers
 
 TIMEOUT_S: Final = 5.0
+
+
+class SqlError(HostError):
+    """A server refused a statement, or did not answer. sqlstate: its code, None without an answer."""
+
+    def __init__(self, node: str, error: Exception) -> None:
+        super().__init__(f"{node}: {str(error).strip() or type(error).__name__}")
+        self.sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
 
 
 class SqlFault(Fault):
@@ -33,7 +41,7 @@ async def rows(
     timeout_s: float = TIMEOUT_S,
     database: str = "postgres",
 ) -> list[tuple[Any, ...]]:
-    """Run a query on a node as its superuser and return its rows. Raises HostError with the server's words."""
+    """Run a query on a node as its superuser and return its rows. Raises SqlError."""
     assert isinstance(cluster, HasServers)
     try:
         connection = await cluster.connect(node, database=database, timeout_s=timeout_s)
@@ -43,7 +51,7 @@ async def rows(
         finally:
             await connection.close()
     except (psycopg.Error, OSError, TimeoutError) as error:
-        raise HostError(f"{node}: {str(error).strip() or type(error).__name__}") from error
+        raise SqlError(node, error) from error
 
 
 async def one(
