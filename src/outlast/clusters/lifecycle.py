@@ -28,7 +28,7 @@ from outlast.errors import ClusterError, ConfigError, HostError, UnavailableErro
 from outlast.extras import EXTRAS, MissingExtraError, missing
 from outlast.files import write_atomic
 from outlast.hosts.netns import clocks, disks
-from outlast.hosts.netns.lab import NetnsLab, bound
+from outlast.hosts.netns.lab import NetnsLab, bind_port
 from outlast.hosts.state import labs_folder, state_folder
 from outlast.pace import scaled_deadline_ns
 from outlast.systems import credentials
@@ -88,7 +88,7 @@ def _check_ports(spec: ClusterSpec) -> None:
     }
     for name, port in spec.ports.items():
         if name.split("/")[0] not in left_out:
-            bound(name, port).close()
+            bind_port(name, port).close()
 
 
 async def bring_up(

@@ -22,7 +22,7 @@ from outlast.clusters.service_registry import refresh_services
 from outlast.config.cluster import ClusterSpec, NodeSpec, Role, with_node
 from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.hosts.base import Program
-from outlast.hosts.netns.lab import bound
+from outlast.hosts.netns.lab import bind_port
 from outlast.systems.base import (
     Cluster,
     Configurable,
@@ -162,7 +162,7 @@ async def add_node(
 def _check_free(name: str, port: int) -> None:
     """Raise ConfigError when a port is in use, before anything is made."""
     try:
-        bound(name, port).close()
+        bind_port(name, port).close()
     except UnavailableError as error:
         raise ConfigError(error.message, hint=ANOTHER_PORT) from error
 

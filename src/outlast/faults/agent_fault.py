@@ -52,7 +52,11 @@ class AgentFault(Fault):
 
 async def agents(host: Host, name: str) -> list[int]:
     """Return the pids of an agent on a host."""
-    return [one.pid for one in await host.processes() if one.name == name and one.state not in "ZX"]
+    return [
+        process.pid
+        for process in await host.processes()
+        if process.name == name and process.state not in "ZX"
+    ]
 
 
 async def end_agent(host: Host, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final, get_args
 from outlast.clusters import backups
 from outlast.errors import ClusterError, ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.postgres.backup import Kind, Repository
@@ -49,7 +49,7 @@ class MakeBackup(Fault):
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
         """Make one."""
-        kind: Kind = next(one for one in get_args(Kind) if one == injection.params["type"])
+        kind: Kind = next(kind_name for kind_name in get_args(Kind) if kind_name == injection.params["type"])
         try:
             await backups.back_up(cluster, kind, lambda _words: None)
         except ClusterError as error:
@@ -91,7 +91,7 @@ class ArchiveSilent(SqlFault):
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Ask for it."""
         for target in injection.targets:
-            (command,) = await one(cluster, target, "SHOW archive_command")
+            (command,) = await one_row(cluster, target, "SHOW archive_command")
             if command != SILENT:
                 return Effect(False, f"{target} archives with {command.split(' ', 1)[0]}")
         return Effect(True, f"{', '.join(injection.targets)} archive with {SILENT}")
@@ -119,7 +119,7 @@ class ArchiveLost(SqlFault):
         self, cluster: Cluster, targets: tuple[str, ...], params: Mapping[str, JSON], rng: random.Random
     ) -> Injection:
         """Choose the segment that is written now: later backups and restores to later moments need it."""
-        (segment,) = await one(cluster, targets[0], _SEGMENT)
+        (segment,) = await one_row(cluster, targets[0], _SEGMENT)
         return Injection(self.name, targets[:1], params, {"segment": segment})
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
@@ -134,7 +134,7 @@ class ArchiveLost(SqlFault):
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Look for it."""
         segment = str(injection.details["segment"])
-        (current,) = await one(cluster, injection.targets[0], _SEGMENT)
+        (current,) = await one_row(cluster, injection.targets[0], _SEGMENT)
         files = Repository(cluster.lab).files_of(segment)
         if current == segment or files:
             return Effect(False, f"{segment} is {'written still' if current == segment else 'there'}")

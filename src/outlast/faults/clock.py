@@ -46,7 +46,7 @@ def the_clock(cluster: Cluster, host: str) -> Clock:
 async def ahead_s(cluster: Cluster, node: str) -> float:
     """Return how far a node's server says the time is ahead of the machine's. Raises HostError."""
     before = time.time()
-    (said,) = await sql_fault.one(cluster, node, "SELECT extract(epoch FROM clock_timestamp())::float8")
+    (said,) = await sql_fault.one_row(cluster, node, "SELECT extract(epoch FROM clock_timestamp())::float8")
     return float(said) - (before + time.time()) / 2
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from outlast.errors import HostError
 from outlast.faults.agent_fault import AgentFault
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.sql_fault import one, rows
+from outlast.faults.sql_fault import one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 
@@ -39,7 +39,7 @@ class ConnectionsExhausted(AgentFault):
         """Ask how many slots there are."""
         slots = 0
         for target in targets:
-            (most,) = await one(cluster, target, "SELECT current_setting('max_connections')::int")
+            (most,) = await one_row(cluster, target, "SELECT current_setting('max_connections')::int")
             slots = max(slots, most)
         details: dict[str, JSON] = {"agent": f"fault:conn{rng.getrandbits(16):04x}"}
         return Injection(self.name, targets, {**params, "slots": slots}, details)

@@ -61,11 +61,11 @@ class CpuStarve(AgentFault):
             stopped = seen = 0
             for _sample in range(SAMPLES):
                 found = [
-                    one
-                    for one in await cluster.lab.hosts[target].processes()
-                    if one.pid != 1 and one.state != "Z" and not one.name.startswith("fault:")
+                    process
+                    for process in await cluster.lab.hosts[target].processes()
+                    if process.pid != 1 and process.state != "Z" and not process.name.startswith("fault:")
                 ]
-                stopped += sum(one.state in "Tt" for one in found)
+                stopped += sum(process.state in "Tt" for process in found)
                 seen += len(found)
                 await asyncio.sleep(SAMPLE_S)
             measured = stopped / seen if seen else 0.0

@@ -53,7 +53,7 @@ class CrashLoop(AgentFault):
         """None of the first victims lives, and the agent does."""
         for target in injection.targets:
             host = cluster.lab.hosts[target]
-            alive = {one.pid for one in await host.processes() if one.state != "Z"}
+            alive = {process.pid for process in await host.processes() if process.state != "Z"}
             spared = alive.intersection(pids_of(injection, "pids", target))
             if spared:
                 return Effect(False, f"{target}: pids {sorted(spared)} still run")

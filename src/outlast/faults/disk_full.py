@@ -13,7 +13,7 @@ from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, number, pids_of
 from outlast.faults.disk_fault import DiskFault, disk_of
 from outlast.faults.host_state import bring_back
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
@@ -91,7 +91,7 @@ class WalFull(DiskFull, SqlFault):
         found: dict[str, JSON] = {}
         for target in targets:
             disk_of(cluster, target)
-            standby, pid = await one(cluster, target, _CHECKPOINTER)
+            standby, pid = await one_row(cluster, target, _CHECKPOINTER)
             if standby:
                 raise HostError(f"{target} is a standby and writes no WAL of its own")
             found[target] = [pid]
@@ -113,7 +113,9 @@ class WalFull(DiskFull, SqlFault):
         if not full.bit:
             return full
         for target in injection.targets:
-            alive = {one.pid for one in await cluster.lab.hosts[target].processes() if one.state != "Z"}
+            alive = {
+                process.pid for process in await cluster.lab.hosts[target].processes() if process.state != "Z"
+            }
             if alive.intersection(pids_of(injection, "checkpointers", target)):
                 return Effect(False, f"{target}: no room, yet its server lives on")
         return Effect(True, f"{full.words}; the server has gone down")

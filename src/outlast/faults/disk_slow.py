@@ -148,7 +148,7 @@ async def took_ms(cluster: Cluster, target: str, pace: DiskPace, what: str) -> f
     host = cluster.lab.hosts[target]
     if not host.is_on:
         raise HostError(f"{target} is off, and its disk cannot be timed")
-    patience_s = 10 + 2 * (TIMES[0] + 2) * max(expected_ms(pace, one) for one in ("write", "read")) / 1000
+    patience_s = 10 + 2 * (TIMES[0] + 2) * max(expected_ms(pace, what) for what in ("write", "read")) / 1000
     try:
         done = await host.run(program, timeout_s=patience_s)
     except TimeoutError as error:

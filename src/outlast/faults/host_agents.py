@@ -51,9 +51,13 @@ def crash_loop() -> int:
             except (OSError, ValueError):
                 master = 0
             # By name too: after a crash the lock file names a pid that may belong to another program by now.
-            doomed = [pid for pid, one in processes.items() if master in (pid, one[0]) and one[1] == process]
+            doomed = [
+                pid
+                for pid, (parent, name, _state) in processes.items()
+                if master in (pid, parent) and name == process
+            ]
         else:
-            doomed = [pid for pid, one in processes.items() if one[1] == process]
+            doomed = [pid for pid, (_parent, name, _state) in processes.items() if name == process]
         for pid in doomed:
             _send(pid, signal.SIGKILL)
         if doomed:
@@ -71,8 +75,8 @@ def throttle() -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         while True:
-            for pid, one in _processes().items():
-                if one[2] not in "TtZX" and not one[1].startswith("fault:"):
+            for pid, (_parent, name, state) in _processes().items():
+                if state not in "TtZX" and not name.startswith("fault:"):
                     held.add(pid)
                     _send(pid, signal.SIGSTOP)
             time.sleep(period_s * (1 - share))
@@ -96,8 +100,8 @@ def limit_memory() -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         while True:
-            for pid, one in _processes().items():
-                if pid in seen or one[1].startswith("fault:"):
+            for pid, (_parent, name, _state) in _processes().items():
+                if pid in seen or name.startswith("fault:"):
                     continue
                 with contextlib.suppress(OSError, ValueError):
                     mapped = (
@@ -122,22 +126,22 @@ def hold_connections() -> int:
     Each takes a backend's slot until the server's authentication_timeout; then it is opened again.
     """
     address, port, wanted = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    words = b"user\0outlast\0database\0postgres\0\0"
-    hello = struct.pack("!II", len(words) + 8, 196608) + words  # protocol 3.0
+    settings = b"user\0outlast\0database\0postgres\0\0"
+    hello = struct.pack("!II", len(settings) + 8, 196608) + settings  # protocol 3.0
     held: list[socket.socket] = []
     while True:
         gone = set(select.select(held, [], [], 0.05)[0]) if held else set()
-        for one in gone:
+        for connection in gone:
             with contextlib.suppress(OSError):
-                if one.recv(65536):
+                if connection.recv(65536):
                     continue  # its question
-            held.remove(one)
-            one.close()
+            held.remove(connection)
+            connection.close()
         while len(held) < wanted:
             try:
-                one = socket.create_connection((address, port), 1)
-                one.sendall(hello)
-                held.append(one)
+                connection = socket.create_connection((address, port), 1)
+                connection.sendall(hello)
+                held.append(connection)
             except OSError:
                 break
         time.sleep(0.02)

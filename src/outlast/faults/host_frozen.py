@@ -38,7 +38,7 @@ class HostFrozen(Fault):
             host = cluster.lab.hosts[target]
             if not host.is_on:
                 raise HostError(f"{target} is off, so it cannot be frozen")
-            stopped[target] = [one.pid for one in await host.processes() if _is_stopped(one)]
+            stopped[target] = [process.pid for process in await host.processes() if _is_stopped(process)]
         return Injection(self.name, targets, params, {"stopped_before": stopped})
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:
@@ -47,7 +47,7 @@ class HostFrozen(Fault):
             host = cluster.lab.hosts[target]
             await host.plug(False)
             for _round in range(ROUNDS_MAX):
-                moving = [one.pid for one in await _programs(host) if not _is_stopped(one)]
+                moving = [process.pid for process in await _programs(host) if not _is_stopped(process)]
                 if not moving:
                     break
                 await host.signal(signal.SIGSTOP, pids=moving)
@@ -57,7 +57,7 @@ class HostFrozen(Fault):
         count = 0
         for target in injection.targets:
             programs = await _programs(cluster.lab.hosts[target])
-            moving = [one.name for one in programs if not _is_stopped(one)]
+            moving = [process.name for process in programs if not _is_stopped(process)]
             if moving:
                 return Effect(False, f"{target}: {', '.join(sorted(set(moving))[:4])} still run")
             if how := await answers(cluster, target):
@@ -71,7 +71,7 @@ class HostFrozen(Fault):
             host = cluster.lab.hosts[target]
             if host.is_on:
                 before = pids_of(injection, "stopped_before", target)
-                stopped = [one.pid for one in await _programs(host) if _is_stopped(one)]
+                stopped = [process.pid for process in await _programs(host) if _is_stopped(process)]
                 await host.signal(signal.SIGCONT, pids=[pid for pid in stopped if pid not in before])
                 await host.plug(True)
         await bring_back(cluster, injection.targets)
@@ -79,7 +79,7 @@ class HostFrozen(Fault):
 
 async def _programs(host: Host) -> list[ProcessInfo]:
     """Return all that runs on a host but its init."""
-    return [one for one in await host.processes() if one.pid != 1 and one.state not in "ZX"]
+    return [process for process in await host.processes() if process.pid != 1 and process.state not in "ZX"]
 
 
 def _is_stopped(process: ProcessInfo) -> bool:

@@ -90,7 +90,7 @@ async def end_in_order(
     async def alive(host: Host, of: Mapping[str, Collection[int]]) -> list[int]:
         if not host.is_on:
             return []
-        there = {one.pid for one in await host.processes() if one.state != "Z"}
+        there = {process.pid for process in await host.processes() if process.state != "Z"}
         return [pid for pid in of[host.name] if pid in there]
 
     hosts = [cluster.lab.hosts[name] for name in pids]

@@ -1,7 +1,4 @@
-"""What the faults share that give the links of a host conditions.
-
-Which links, and how many packets show a share.
-"""
+"""What the faults share that give the links of a host conditions: which links, and how many packets show a share."""
 
 from __future__ import annotations
 
@@ -109,7 +106,9 @@ def around(
     Raises ConfigError for an unknown direction, and when there is no such link.
     """
     if direction not in DIRECTIONS:
-        raise ConfigError(f"there is no direction {direction}", hint=f"there is: {', '.join(DIRECTIONS)}")
+        raise ConfigError(
+            f"there is no direction {direction}", hint=f"choose one of: {', '.join(DIRECTIONS)}"
+        )
     rules = []
     if direction in ("out", "both"):
         rules.append(Rule(targets, peers, conditions, ports, packets))

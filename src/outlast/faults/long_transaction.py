@@ -71,7 +71,7 @@ class LongTransaction(SqlFault):
                 )
             except HostError:
                 host = cluster.lab.hosts[target]
-                if host.is_on and any(one.name == "psql" for one in await host.processes()):
+                if host.is_on and any(process.name == "psql" for process in await host.processes()):
                     raise
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from outlast.errors import HostError
 from outlast.faults.agent_fault import AgentFault
 from outlast.faults.base import Effect, Fault, Injection, Param, number
-from outlast.faults.sql_fault import one
+from outlast.faults.sql_fault import one_row
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 
@@ -50,7 +50,7 @@ class MemoryLimit(AgentFault):
         asked = min(int(number(injection.params, "headroom_bytes")) * 4, REPEAT_BYTES_MAX)
         for target in injection.targets:
             try:
-                await one(cluster, target, _ASK, (asked,))
+                await one_row(cluster, target, _ASK, (asked,))
             except HostError as error:
                 if "memory" not in error.message:
                     return Effect(None, error.message)

@@ -15,7 +15,7 @@ from typing import Final
 from outlast.clock import now_ns
 from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Param
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.postgres.bootstrap import identifier
@@ -56,7 +56,7 @@ class Mistake(SqlFault):
         if statement not in STATEMENTS:
             raise ConfigError(f"is {', '.join(STATEMENTS)}, not {statement!r}", key="statement")
         before = now_ns()
-        instant, horizon = await one(cluster, targets[0], _INSTANT)
+        instant, horizon = await one_row(cluster, targets[0], _INSTANT)
         after = now_ns()
         count = await _rows_before(cluster, targets[0], table, horizon)
         if not count:
@@ -90,10 +90,12 @@ class Mistake(SqlFault):
 async def _rows_before(cluster: Cluster, node: str, table: str, horizon: int) -> int:
     """Return how many rows a table has of transactions older than horizon; 0 when there is no such table."""
     database = cluster.spec.database
-    (there,) = await one(cluster, node, "SELECT to_regclass(%s) IS NOT NULL", (table,), database=database)
+    (there,) = await one_row(cluster, node, "SELECT to_regclass(%s) IS NOT NULL", (table,), database=database)
     if not there:
         return 0
-    (count,) = await one(cluster, node, _OLD_ROWS.format(identifier(table)), (horizon,), database=database)
+    (count,) = await one_row(
+        cluster, node, _OLD_ROWS.format(identifier(table)), (horizon,), database=database
+    )
     return int(count)
 
 

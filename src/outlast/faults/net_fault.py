@@ -42,10 +42,7 @@ class NetFault(Fault):
 
     @abstractmethod
     async def judge(self, cluster: Cluster, link: Link, rule: Rule, was_ms: float | None) -> Effect:
-        """Measure one link of a rule in force. was_ms: its delay before; None.
-
-        Nothing arrived, or not measured.
-        """
+        """Measure one link of a rule in force. was_ms: its delay before, None when it was not measured."""
 
     def available(self, cluster: Cluster) -> str | None:
         """Ask the lab, which has tried it on its kernel."""
@@ -79,8 +76,8 @@ class NetFault(Fault):
             return Effect(False, "none of its rules is in force")
         before = injection.details.get("before_ms")
 
-        async def look(one: tuple[Link, Rule]) -> Effect:
-            link, rule = one
+        async def look(at: tuple[Link, Rule]) -> Effect:
+            link, rule = at
             was = before.get(str(link)) if isinstance(before, dict) else None
             try:
                 return await self.judge(
@@ -148,18 +145,15 @@ async def together(things: Sequence[T], work: Callable[[T], Awaitable[R]]) -> li
     """Do work on all things, some at a time; results in their order."""
     limit = asyncio.Semaphore(_TOGETHER)
 
-    async def one(thing: T) -> R:
+    async def limited(thing: T) -> R:
         async with limit:
             return await work(thing)
 
-    return await asyncio.gather(*(one(thing) for thing in things))
+    return await asyncio.gather(*(limited(thing) for thing in things))
 
 
 def joined(effects: Sequence[Effect]) -> Effect:
-    """Return one effect for all: False as soon as one is, None when none is known, else True.
-
-    Words of a few.
-    """
+    """Return one effect for all: False as soon as one is, None when none is known, else True; in the words of a few."""
     missed = [effect for effect in effects if effect.bit is False]
     known = [effect for effect in effects if effect.bit]
     shown = missed or known or list(effects)
@@ -176,5 +170,5 @@ def was(delay_ms: float | None) -> str:
 
 async def _delays(cluster: Cluster, links: Sequence[Link]) -> list[float | None]:
     """Return the delay of each link in ms; None where nothing arrives, or a host is off."""
-    found = await cluster.lab.net.probe_all(links, count=3, interval_ms=0.5, patience_ms=50)
-    return [round(one.delay_ms, 3) if one is not None and one.reaches else None for one in found]
+    probes = await cluster.lab.net.probe_all(links, count=3, interval_ms=0.5, patience_ms=50)
+    return [round(probe.delay_ms, 3) if probe is not None and probe.reaches else None for probe in probes]

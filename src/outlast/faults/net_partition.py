@@ -180,12 +180,12 @@ def partition(
     return rules
 
 
-def _both_ways(one: Sequence[str], other: Iterable[str], ports: tuple[int, ...] = ()) -> list[Rule]:
+def _both_ways(group: Sequence[str], other: Iterable[str], ports: tuple[int, ...] = ()) -> list[Rule]:
     """Cut one group from another.
 
     Where they overlap, its hosts are cut from each other, by one rule alone.
     """
-    here, there = tuple(one), tuple(other)
+    here, there = tuple(group), tuple(other)
     return [Rule(here, there, ports=ports), Rule(_without(there, here), here, ports=ports)]
 
 

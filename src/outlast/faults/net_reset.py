@@ -43,7 +43,7 @@ class NetReset(Fault):
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """None of the connections that there were is there any more."""
         noted = injection.details.get("connections")
-        before = {str(one) for one in noted} if isinstance(noted, list) else set()
+        before = {str(connection) for connection in noted} if isinstance(noted, list) else set()
         if not before:
             return Effect(False, f"{', '.join(injection.targets)} had no such connection")
         now = set(await _connections(cluster, injection.targets, injection.params))

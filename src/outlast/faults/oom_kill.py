@@ -87,7 +87,9 @@ class OomKill(Fault):
             if not kills:
                 said = "nothing limits its memory" if kills is None else "the kernel has killed nobody"
                 return Effect(False, f"{target}: {said}")
-            alive = {one.pid for one in await cluster.lab.hosts[target].processes() if one.state != "Z"}
+            alive = {
+                process.pid for process in await cluster.lab.hosts[target].processes() if process.state != "Z"
+            }
             before = pids_of(injection, "pids", target)
             gone = len(set(before) - alive)
             words.append(

@@ -13,7 +13,7 @@ from typing import Final
 
 from outlast.errors import ConfigError, HostError
 from outlast.faults.base import Effect, Fault, Injection, Mechanism, Param, of_target
-from outlast.faults.sql_fault import SqlFault, one
+from outlast.faults.sql_fault import SqlFault, one_row
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
@@ -46,7 +46,7 @@ class PageDamage(SqlFault):
             raise ConfigError(f"file must be data or wal, got {params['file']!r}")
         chosen: dict[str, JSON] = {}
         for target in targets:
-            (name,) = await one(cluster, target, _DATA if params["file"] == "data" else _WAL)
+            (name,) = await one_row(cluster, target, _DATA if params["file"] == "data" else _WAL)
             path = cluster.lab.hosts[target].folder / "data" / name
             place, before = _some_page(path, rng)
             damaged = bytearray(before)

@@ -71,7 +71,7 @@ class ProcessSignal(Fault):
             pids = pids_of(injection, "pids", target)
             if not pids:
                 return Effect(False, f"{injection.params['process']} did not run on {target}")
-            states = {one.pid: one.state for one in await cluster.lab.hosts[target].processes()}
+            states = {process.pid: process.state for process in await cluster.lab.hosts[target].processes()}
             spared = sorted(pid for pid in pids if not self._shows(states.get(pid)))
             if spared:
                 return Effect(False, f"{target}: pids {spared} still run")

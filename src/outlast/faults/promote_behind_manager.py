@@ -9,7 +9,7 @@ from typing import Final
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, of_target
 from outlast.faults.host_state import bring_back
-from outlast.faults.sql_fault import SqlFault, one, rows
+from outlast.faults.sql_fault import SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 
@@ -28,7 +28,7 @@ class PromoteBehindManager(SqlFault):
         """Note which timelines each target knows. Raises HostError for one that is a primary."""
         known: dict[str, JSON] = {}
         for target in targets:
-            (standby,) = await one(cluster, target, "SELECT pg_is_in_recovery()")
+            (standby,) = await one_row(cluster, target, "SELECT pg_is_in_recovery()")
             if not standby:
                 raise HostError(f"{target} is a primary already")
             known[target] = list(await _timelines(cluster, target))

@@ -15,10 +15,10 @@ from outlast.faults.base import Fault
 def _all() -> dict[str, Fault]:
     found: dict[str, Fault] = {}
     for module in iter_modules(package.__path__):
-        for one in getattr(import_module(f"{package.__name__}.{module.name}"), "FAULTS", ()):
-            if one.name in found:
-                raise HarnessError(f"two faults are called {one.name}; the second is in {module.name}")
-            found[one.name] = one
+        for kind in getattr(import_module(f"{package.__name__}.{module.name}"), "FAULTS", ()):
+            if kind.name in found:
+                raise HarnessError(f"two faults are called {kind.name}; the second is in {module.name}")
+            found[kind.name] = kind
     return dict(sorted(found.items()))
 
 
@@ -30,5 +30,5 @@ def faults() -> tuple[Fault, ...]:
 def fault(name: str) -> Fault:
     """Return a fault by name. Raises ConfigError naming those there are."""
     if name not in _all():
-        raise ConfigError(f"there is no fault {name}", hint=f"there is: {', '.join(_all())}")
+        raise ConfigError(f"there is no fault {name}", hint=f"choose one of: {', '.join(_all())}")
     return _all()[name]

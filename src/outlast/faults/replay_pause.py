@@ -16,7 +16,7 @@ import psycopg
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection
-from outlast.faults.sql_fault import SqlError, SqlFault, one, rows
+from outlast.faults.sql_fault import SqlError, SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for
@@ -50,7 +50,7 @@ class ReplayPause(SqlFault):
     ) -> Injection:
         """Only a standby replays. Name the session."""
         for target in targets:
-            (state,) = await one(cluster, target, _STATE)
+            (state,) = await one_row(cluster, target, _STATE)
             if state != "not paused":
                 raise HostError(f"{target}: replay cannot be paused, it is {state}")
         return Injection(self.name, targets, params, {"session": f"fault:pause{rng.getrandbits(16):04x}"})
@@ -87,7 +87,7 @@ class ReplayPause(SqlFault):
 
             try:
                 await wait_for(left, END_TIMEOUT_S, f"the session {session} on {target} to end")
-                (state,) = await one(cluster, target, _STATE)
+                (state,) = await one_row(cluster, target, _STATE)
             except HostError:
                 continue  # it is down, and comes up replaying
             if state.startswith("pause"):

@@ -8,7 +8,7 @@ from typing import Final
 
 from outlast.errors import HostError
 from outlast.faults.base import Effect, Fault, Injection, of_target
-from outlast.faults.sql_fault import SqlError, SqlFault, one, rows
+from outlast.faults.sql_fault import SqlError, SqlFault, one_row, rows
 from outlast.history.history import JSON
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_for
@@ -78,7 +78,7 @@ class SlotDrop(SqlFault):
         for target in injection.targets:
             slot, _sender = _slot(injection, target)
             try:
-                (standby,) = await one(cluster, target, "SELECT pg_is_in_recovery()")
+                (standby,) = await one_row(cluster, target, "SELECT pg_is_in_recovery()")
                 there = await rows(
                     cluster, target, "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (slot,)
                 )

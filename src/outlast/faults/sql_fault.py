@@ -54,7 +54,7 @@ async def rows(
         raise SqlError(node, error) from error
 
 
-async def one(
+async def one_row(
     cluster: Cluster, node: str, query: str, values: Sequence[object] = (), *, database: str = "postgres"
 ) -> tuple[Any, ...]:
     """Run a query that returns one row. Raises HostError."""

@@ -52,7 +52,7 @@ class WalReceiverBlock(SqlFault):
     async def effective(self, cluster: Cluster, injection: Injection) -> Effect:
         """Look at their states."""
         for target in _blocked(injection):
-            states = {one.pid: one.state for one in await cluster.lab.hosts[target].processes()}
+            states = {process.pid: process.state for process in await cluster.lab.hosts[target].processes()}
             for pid in pids_of(injection, "receivers", target):
                 if states.get(pid) not in ("T", "t"):
                     return Effect(False, f"{target}: its WAL receiver is in state {states.get(pid)}")

@@ -60,8 +60,9 @@ class Packets(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Conditions on packets that go from any of sources to any of destinations; the other direction is
-    another rule.
+    """Conditions on packets that go from any of sources to any of destinations.
+
+    The other direction is another rule.
 
     sources, destinations: names of hosts; a host never meets itself. ports: only TCP and UDP packets from or
     to one of these, () for all packets. id: of its own in the lab, see Net.plan; 0 before it has one.
@@ -256,10 +257,9 @@ class Net(Protocol):
     async def connections(
         self, sources: Sequence[str], destinations: Sequence[str], ports: Sequence[int] = ()
     ) -> tuple[str, ...]:
-        """Return the established TCP connections between two groups, a thousand at most: ``ip:port ↔
-        ip:port``.
+        """Return the established TCP connections between two groups, a thousand at most.
 
-        ports: of either end, () for all.
+        ports: of either end, () for all. One reads ``ip:port ↔ ip:port``.
         """
         ...
 

@@ -78,7 +78,10 @@ def new_set(
     body = head + number(3, 0) + number(4, 0) + number(5, width) + number(10, number_in_batch)
     made = [NetlinkMessage(_SUBSYSTEM, _NEWSET, family, body, NLM_F_CREATE)]
     for start in range(0, len(elements), 1000):  # an attribute is at most 64 KiB long
-        some = (nested(_LIST_ELEMENT, nested(1, attribute(1, one))) for one in elements[start : start + 1000])
+        some = (
+            nested(_LIST_ELEMENT, nested(1, attribute(1, element)))
+            for element in elements[start : start + 1000]
+        )
         body = head + nested(3, *some) + number(4, number_in_batch)
         made.append(NetlinkMessage(_SUBSYSTEM, _NEWSETELEM, family, body, NLM_F_CREATE))
     return made
@@ -86,7 +89,11 @@ def new_set(
 
 def new_rule(family: int, table: str, chain: str, expressions: Iterable[Expression]) -> NetlinkMessage:
     """Return the message that appends a rule to a chain."""
-    body = text(1, table) + text(2, chain) + nested(4, *(nested(_LIST_ELEMENT, one) for one in expressions))
+    body = (
+        text(1, table)
+        + text(2, chain)
+        + nested(4, *(nested(_LIST_ELEMENT, expression) for expression in expressions))
+    )
     return NetlinkMessage(_SUBSYSTEM, _NEWRULE, family, body, NLM_F_CREATE | NLM_F_APPEND)
 
 

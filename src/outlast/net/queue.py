@@ -92,7 +92,9 @@ class Queue:
     def release(self, packets: list[int]) -> None:
         """Let some packets pass, in that order."""
         for start in range(0, len(packets), _BURST):
-            self.socket.send(b"".join(self._answer(_VERDICT, one) for one in packets[start : start + _BURST]))
+            self.socket.send(
+                b"".join(self._answer(_VERDICT, packet) for packet in packets[start : start + _BURST])
+            )
 
     def replace(self, packet: int, payload: bytes) -> None:
         """Let a packet pass with other content."""
@@ -244,8 +246,10 @@ def serve(handlers: Mapping[int, Handler], control: socket.socket) -> None:
     """
     live = dict(handlers)
     while live:
-        files = {one.queue.socket: one for one in live.values()}
-        hosts = {one.queue.host: place for place, one in live.items() if one.queue.host is not None}
+        files = {handler.queue.socket: handler for handler in live.values()}
+        hosts = {
+            handler.queue.host: place for place, handler in live.items() if handler.queue.host is not None
+        }
         watched: list[socket.socket | int] = [control, *files, *hosts]
         readable: list[socket.socket | int] = []
         while control not in readable and not any(file in hosts for file in readable):
@@ -253,15 +257,15 @@ def serve(handlers: Mapping[int, Handler], control: socket.socket) -> None:
                 files[file].take()  # type: ignore[index]
             now = time.monotonic_ns()
             due_ns = None
-            for one in live.values():
-                one.release(now)
-                due = one.due_ns
+            for handler in live.values():
+                handler.release(now)
+                due = handler.due_ns
                 if due is not None and (due_ns is None or due < due_ns):
                     due_ns = due
             # select(2) for its microseconds
             timeout_s = None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
             readable, _, _ = select.select(watched, [], [], timeout_s)
-        gone = {place for place, one in live.items() if one.queue.host in readable}
+        gone = {place for place, handler in live.items() if handler.queue.host in readable}
         over: set[int] = set()
         if control in readable:
             raw = control.recv(65536)

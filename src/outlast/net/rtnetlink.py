@@ -1,8 +1,8 @@
 """Links, addresses and queues of a network namespace, by rtnetlink.
 
 The few requests that a lab needs: bridges, veth pairs, addresses, htb classes. A library for all of rtnetlink takes a
-fifth of a second and 16 MiB to import, in each lab. Sources: rtnetlink(7), linux/rtnetlink.h, linux/if_link.h,
-linux/pkt_sched.h.
+fifth of a second and 16 MiB to import, in each lab.
+Sources: rtnetlink(7), linux/rtnetlink.h, linux/if_link.h, linux/pkt_sched.h.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""From rules to what the kernel is told. Pure: the same rules give the same messages, whatever was there
-before.
+"""From rules to what the kernel is told. Pure: the same rules give the same messages, whatever there was before.
 
 Tables, each made and replaced whole in one transaction, so that all of a fault begins at the same packet:
 

@@ -50,10 +50,10 @@ class FakeHost:
 
     async def power_off(self) -> None:
         """Kill everything that was started here."""
-        for one in self._started:
-            if one.process.returncode is None:
-                os.killpg(one.pid, signals.SIGKILL)
-                await one.process.wait()
+        for started in self._started:
+            if started.process.returncode is None:
+                os.killpg(started.pid, signals.SIGKILL)
+                await started.process.wait()
         self._started.clear()
         self.is_on = False
 
@@ -118,10 +118,10 @@ class FakeHost:
     ) -> list[int]:
         """Signal by name or pid; with tree the whole process group."""
         reached = []
-        for one in self._started:
-            if one.process.returncode is None and (one.name == name or one.pid in pids):
-                (os.killpg if tree else os.kill)(one.pid, number)
-                reached.append(one.pid)
+        for started in self._started:
+            if started.process.returncode is None and (started.name == name or started.pid in pids):
+                (os.killpg if tree else os.kill)(started.pid, number)
+                reached.append(started.pid)
         return reached
 
     async def processes(self) -> list[ProcessInfo]:

@@ -1,7 +1,4 @@
-"""A net without packets, for unit tests of faults.
-
-Keeps rules as a real one does and measures what they say.
-"""
+"""A net without packets, for unit tests of faults: keeps rules as a real one does and measures what they say."""
 
 from __future__ import annotations
 
@@ -16,10 +13,7 @@ WIRE_MS: Final = 0.1
 
 
 class FakeNet:
-    """Rules by id over named hosts. deaf.
-
-    Rules are accepted and do nothing, as a fault that does not bite.
-    """
+    """Rules by id over named hosts. deaf: rules are accepted and do nothing, as a fault that does not bite."""
 
     def __init__(
         self, hosts: Mapping[str, object], *, deaf: bool = False, refuses: str | None = None
@@ -57,9 +51,9 @@ class FakeNet:
 
     async def heal(self, ids: Sequence[int] | None = None) -> tuple[int, ...]:
         """Forget rules."""
-        gone = tuple(one for one in (self._rules if ids is None else ids) if one in self._rules)
-        for one in gone:
-            del self._rules[one]
+        gone = tuple(rule_id for rule_id in (self._rules if ids is None else ids) if rule_id in self._rules)
+        for rule_id in gone:
+            del self._rules[rule_id]
         return gone
 
     async def active(self) -> tuple[Rule, ...]:
@@ -79,17 +73,17 @@ class FakeNet:
     ) -> Measurement:
         """Return what the rules say a datagram meets; shares are met exactly, jitter by turns."""
         met = [rule.conditions for rule in self._meeting(src, dst, port) if rule.packets is Packets.ALL]
-        delay_ms = WIRE_MS + sum(one.delay_ms for one in met)
+        delay_ms = WIRE_MS + sum(conditions.delay_ms for conditions in met)
         kept = 1.0
-        for one in met:
-            kept *= 1 - one.loss_percent / 100
+        for conditions in met:
+            kept *= 1 - conditions.loss_percent / 100
         received = round(count * kept) if delay_ms <= patience_ms else 0
-        duplicates = round(received * sum(one.duplicate_percent for one in met) / 100)
-        corrupted = round(received * sum(one.corrupt_percent for one in met) / 100)
+        duplicates = round(received * sum(conditions.duplicate_percent for conditions in met) / 100)
+        corrupted = round(received * sum(conditions.corrupt_percent for conditions in met) / 100)
         received -= corrupted
-        jitter_ms = sum(one.jitter_ms for one in met)
+        jitter_ms = sum(conditions.jitter_ms for conditions in met)
         delays = tuple(delay_ms + (jitter_ms if turn % 2 else -jitter_ms) for turn in range(received))
-        overtaken = received // 2 if any(one.reorder for one in met) else 0
+        overtaken = received // 2 if any(conditions.reorder for conditions in met) else 0
         return Measurement(src, dst, count, received, duplicates, corrupted, overtaken, delays)
 
     async def probe_all(

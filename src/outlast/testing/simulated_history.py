@@ -102,8 +102,8 @@ def list_append_history(
     """Return n strictly serializable transactions of 1 to 4 micro-operations, half of them appends.
 
     slots: keys in use at any time. writes_per_key: appends until a key is retired; reads average half as many
-    elements. A transaction takes effect at one instant; its client overlaps with up to processes / 2 others.
-    O(elements).
+    elements. A transaction takes effect at one instant; its client overlaps with up to processes / 2 others. Time and
+    memory O(elements).
     """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 5, n)

@@ -8,7 +8,7 @@ import pytest
 
 from outlast.faults import journal
 from outlast.faults.registry import fault
-from outlast.faults.sql_fault import one, rows
+from outlast.faults.sql_fault import one_row, rows
 from outlast.faults.targets import resolve
 from outlast.systems.base import Cluster
 from outlast.systems.wait import wait_for, wait_until_ready
@@ -24,7 +24,7 @@ async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) 
     (node,) = await resolve("one-standby", cluster, random.Random(3))
 
     async def plain() -> str:
-        (state,) = await one(cluster, node, "SELECT pg_get_wal_replay_pause_state()")
+        (state,) = await one_row(cluster, node, "SELECT pg_get_wal_replay_pause_state()")
         return "" if state == "not paused" else state
 
     stub = await kind.prepare(cluster, (node,), {}, random.Random(3))
@@ -38,5 +38,5 @@ async def test_patroni_undoes_a_plain_pause_and_not_the_fault(cluster: Cluster) 
         assert effect.bit, effect.words
     healed, failed = await journal.heal_all(cluster)
     assert (len(healed), failed) == (1, [])
-    assert (await one(cluster, node, _SESSIONS))[0] == 0
+    assert (await one_row(cluster, node, _SESSIONS))[0] == 0
     assert await plain() == ""

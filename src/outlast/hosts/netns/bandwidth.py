@@ -29,9 +29,9 @@ class Bandwidth:
     def make(self, classes: Sequence[RateClass], ports: Mapping[str, int]) -> None:
         """Have these classes and no others. ports: the device of each host that is on, by address."""
         wanted: dict[int, dict[int, RateClass]] = {}
-        for one in classes:
-            if one.destination in ports:
-                wanted.setdefault(ports[one.destination], {})[one.minor] = one
+        for share in classes:
+            if share.destination in ports:
+                wanted.setdefault(ports[share.destination], {})[share.minor] = share
         living = set(ports.values())
         for device in [device for device in self._classes if device not in wanted]:
             del self._classes[device]
@@ -46,16 +46,16 @@ class Bandwidth:
             for minor in [minor for minor in there if minor not in mine]:
                 self._route.remove_htb_class(device, _ROOT | minor, _ROOT)
                 del there[minor]
-            for minor, one in mine.items():
+            for minor, share in mine.items():
                 if minor not in there:
-                    self._add(device, one)
-                    there[minor] = one
+                    self._add(device, share)
+                    there[minor] = share
 
-    def _add(self, device: int, one: RateClass) -> None:
-        handle = _ROOT | one.minor
-        rate = one.rate_kbit * 1000 // 8
+    def _add(self, device: int, share: RateClass) -> None:
+        handle = _ROOT | share.minor
+        rate = share.rate_kbit * 1000 // 8
         self._route.add_htb_class(
             device, handle, _ROOT, rate=rate, quantum=_QUANTUM_BYTES, burst=_PACKET_BYTES
         )
-        limit = max(_QUEUE_PACKETS_MIN, one.rate_kbit * _QUEUE_MS // _PACKET_BITS)
+        limit = max(_QUEUE_PACKETS_MIN, share.rate_kbit * _QUEUE_MS // _PACKET_BITS)
         self._route.add_pfifo(device, handle, limit)

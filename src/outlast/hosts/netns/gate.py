@@ -128,7 +128,7 @@ class Gate:
             self._open -= 1
             writer.transport.abort()
             return
-        _bound(far_writer.get_extra_info("socket"))
+        _set_keepalive(far_writer.get_extra_info("socket"))
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         except OSError:
@@ -141,7 +141,7 @@ class Gate:
             far_writer.close()
 
 
-def _bound(far: socket.socket) -> None:
+def _set_keepalive(far: socket.socket) -> None:
     """Have a connection end, with an error, soon after its other end stops answering. Source: tcp(7)."""
     far.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     far.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)

@@ -1,4 +1,4 @@
-"""Which of the kernel's parts can be had here. Each is tried once, in the lab's own namespace, and undone."""
+"""Which of the kernel's parts are available here. Each is tried once, in the lab's own namespace, and undone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KernelSupport:
         self._route = route
 
     def to_document(self) -> messages.Message:
-        """Return for each mechanism why it can't be had, None when it can."""
+        """Return for each mechanism why it is not available, None when it is."""
         return dict(self._missing)
 
     @property
@@ -97,7 +97,9 @@ def _try_destroy() -> None:
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as trial,
     ):
-        mine = [one for one in sockets.established() if one.port == trial.getsockname()[1]]
+        mine = [
+            connection for connection in sockets.established() if connection.port == trial.getsockname()[1]
+        ]
         if not mine or not sockets.destroy(mine[0]):
             raise OSError(errno.EOPNOTSUPP, "its own connection was not found")
 

@@ -53,7 +53,7 @@ class _Saved(TypedDict):
     released: bool
 
 
-def bound(name: str, port: int | None) -> socket.socket:
+def bind_port(name: str, port: int | None) -> socket.socket:
     """Return a socket bound at a port of 127.0.0.1, or at a free one. Raises UnavailableError when it is in use."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -131,7 +131,7 @@ class NetnsLab:
 
     @classmethod
     def open(cls, folder: Path) -> NetnsLab:
-        """Find a lab again. Raises HostError when folder holds none."""
+        """Find a lab again. Raises HostError when folder holds none, and when its init does not answer."""
         try:
             saved = json.loads((folder / STATE_NAME).read_text())
         except (OSError, ValueError) as error:
@@ -187,7 +187,7 @@ class NetnsLab:
         """
 
         def add(saved: _Saved) -> None:
-            if any(name == one["name"] or address == one["address"] for one in saved["hosts"]):
+            if any(name == host["name"] or address == host["address"] for host in saved["hosts"]):
                 raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
             saved["hosts"].append({"name": name, "address": address})
 
@@ -208,7 +208,7 @@ class NetnsLab:
             await self.unpublish(port.name)
         del self._hosts[name]
         self._record(
-            lambda saved: saved.update({"hosts": [one for one in saved["hosts"] if one["name"] != name]})
+            lambda saved: saved.update({"hosts": [host for host in saved["hosts"] if host["name"] != name]})
         )
         await asyncio.to_thread(shutil.rmtree, host.folder, True)
 
@@ -218,7 +218,7 @@ class NetnsLab:
 
     async def publish(self, name: str, address: str, target_port: int, port: int | None) -> PublishedPort:
         """Make address:target_port of the lab reachable at 127.0.0.1, at port or at a free one."""
-        with bound(name, port) as listener:
+        with bind_port(name, port) as listener:
             listener.listen(512)
             await ask(
                 self.folder / GATE_SOCKET,
@@ -229,7 +229,7 @@ class NetnsLab:
         self.published[name] = found
 
         def keep(saved: _Saved) -> None:
-            others = [one for one in saved["published"] if one["name"] != name]
+            others = [port for port in saved["published"] if port["name"] != name]
             saved["published"] = [*others, asdict(found)]
 
         self._record(keep)
@@ -241,7 +241,7 @@ class NetnsLab:
         self.published.pop(name, None)
         self._record(
             lambda saved: saved.update(
-                {"published": [one for one in saved["published"] if one["name"] != name]}
+                {"published": [port for port in saved["published"] if port["name"] != name]}
             )
         )
 
@@ -356,8 +356,10 @@ class NetnsLab:
 
 
 def _hosts_on(folder: Path) -> frozenset[str]:
-    """Return which hosts are on, once what the lab's init is about has been done: it may be switching one off for a
-    tool that has died since. None when the lab has ended. Raises HostError when it does not answer."""
+    """Return which hosts are on, none of them when the lab has ended. Raises HostError when its init does not answer.
+
+    The answer comes once the init has done what it is about: it may be switching a host off for a tool that has died.
+    """
     try:
         with messages.connect(folder / INIT_SOCKET, scaled(LOOK_TIMEOUT_S)) as connection:
             messages.send(connection, {"op": "hosts"})
@@ -381,8 +383,11 @@ def _answers(path: Path) -> bool:
 
 
 def _wait_for_end(handle: int, name: str) -> None:
-    """Wait for a process by its pidfd: it is readable once the process, and with it all of its pid
-    namespace, has ended (pidfd_open(2), pid_namespaces(7))."""
+    """Wait for a process by its pidfd. Raises HostError when it does not end in time.
+
+    The pidfd is readable once the process, and with it all of its pid namespace, has ended.
+    Sources: pidfd_open(2), pid_namespaces(7).
+    """
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     if not poll.poll(scaled(END_TIMEOUT_S) * 1000):

@@ -1,5 +1,4 @@
-"""A limit of memory for some programs of a host: a control group of their own, in which the kernel kills once it is
-full.
+"""A limit of memory for some programs of a host: a control group of their own; the kernel kills once it is full.
 
 The group lies below the one that the programs are in, so what bounds the lab goes on to bound them; in version 2 it
 lies below the nearest group that may pass memory on. Where it is, and where the programs came from, is written into the

@@ -45,7 +45,7 @@ class NetnsNet:
         return None if missing is None else str(missing)
 
     def mechanisms(self) -> dict[str, str | None]:
-        """Return for each of the kernel's parts why it can't be had here, None when it can."""
+        """Return for each of the kernel's parts why it is not available here, None when it is."""
         return {name: None if why is None else str(why) for name, why in self._missing().items()}
 
     def _missing(self) -> messages.Message:
@@ -147,8 +147,8 @@ class NetnsNet:
         }
         found = await self._measure(links, asked, (count * interval_ms + patience_ms) / 1000)
         return tuple(
-            None if messages.Failure.read(one) else _measurement(link.source, link.destination, one)
-            for link, one in zip(links, found, strict=True)
+            None if messages.Failure.read(answer) else _measurement(link.source, link.destination, answer)
+            for link, answer in zip(links, found, strict=True)
         )
 
     async def probe_rate(
@@ -251,9 +251,9 @@ def _figure(value: object) -> float | None:
 
 def _numbers(value: object) -> tuple[int, ...]:
     assert isinstance(value, list)
-    return tuple(int(one) for one in value)
+    return tuple(int(number) for number in value)
 
 
 def _words(value: object) -> list[str]:
     assert isinstance(value, list)
-    return [str(one) for one in value]
+    return [str(word) for word in value]

@@ -40,10 +40,10 @@ def measure(message: messages.Message, ends: Sequence[Ends]) -> messages.Message
     with ExitStack() as opened:
         pairs: dict[int, tuple[socket.socket, socket.socket]] = {}
         errors: dict[int, int] = {}
-        for place, one in enumerate(ends):
+        for place, way in enumerate(ends):
             try:
-                pairs[place] = _open(opened, one, stream=stream)
-                errors[place] = _checksum_errors(one.destination)
+                pairs[place] = _open(opened, way, stream=stream)
+                errors[place] = _checksum_errors(way.destination)
             except OSError as error:
                 pairs.pop(place, None)
                 found[place] = messages.Failure.of(error).to_message()
@@ -116,11 +116,11 @@ class ConnectionsWanted:
         """Return all addresses in question."""
         return self.sources | self.destinations
 
-    def match(self, one: TcpConnection) -> bool:
+    def match(self, connection: TcpConnection) -> bool:
         """Whether a connection, seen from either end, is wanted."""
-        ends = ((one.address, one.peer), (one.peer, one.address))
+        ends = ((connection.address, connection.peer), (connection.peer, connection.address))
         between = any(a in self.sources and b in self.destinations for a, b in ends)
-        return between and (not self.ports or bool(self.ports & {one.port, one.peer_port}))
+        return between and (not self.ports or bool(self.ports & {connection.port, connection.peer_port}))
 
 
 def connections(wanted: ConnectionsWanted, hosts: Sequence[WiredHost]) -> messages.Message:
@@ -128,9 +128,9 @@ def connections(wanted: ConnectionsWanted, hosts: Sequence[WiredHost]) -> messag
     found: dict[str, None] = {}
     for host in hosts:
         with host.network():
-            for one in sockets.established():
-                if wanted.match(one) and (not wanted.breaks or sockets.destroy(one)):
-                    found[str(one)] = None
+            for connection in sockets.established():
+                if wanted.match(connection) and (not wanted.breaks or sockets.destroy(connection)):
+                    found[str(connection)] = None
     return {"connections": list(found)[:_CONNECTIONS_SHOWN], "count": len(found)}
 
 

@@ -141,7 +141,10 @@ class Programs:
         found = reply["processes"]
         if not isinstance(found, list):
             raise HostError(f"{self.name}: the host's init gave no list of processes")
-        return [ProcessInfo(one["pid"], one["parent"], one["name"], one["state"]) for one in found]
+        return [
+            ProcessInfo(process["pid"], process["parent"], process["name"], process["state"])
+            for process in found
+        ]
 
     async def put(self, path: str, data: bytes, mode: int = 0o600) -> Path:
         """Write a file below the host's folder, all or nothing."""

@@ -171,9 +171,9 @@ class Queues:
         Closing waits until the kernel has freed what was removed, ten ms or more.
         """
         if self._used and os.fork() == 0:
-            run_in_child(lambda: None, [one.socket.fileno() for one in self._used])
-        for one in self._used:
-            one.close()
+            run_in_child(lambda: None, [netlink.socket.fileno() for netlink in self._used])
+        for netlink in self._used:
+            netlink.close()
         self._used.clear()
 
 

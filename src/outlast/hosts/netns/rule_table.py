@@ -106,12 +106,12 @@ class RuleTable:
     def _heal(self, message: messages.Message) -> messages.Message:
         """Remove rules. died: rules whose worker ended early, so that they were not in force all the time."""
         wanted = message.get("ids")
-        ids = list(self._rules) if not isinstance(wanted, list) else [int(str(one)) for one in wanted]
-        gone = [one for one in ids if one in self._rules]
+        ids = list(self._rules) if not isinstance(wanted, list) else [int(str(rule_id)) for rule_id in wanted]
+        gone = [rule_id for rule_id in ids if rule_id in self._rules]
         died = sorted({job.rule.id for job in self._queues.dead() if job.rule.id in gone})
         before = dict(self._rules)
-        for one in gone:
-            del self._rules[one]
+        for rule_id in gone:
+            del self._rules[rule_id]
         if gone:
             try:
                 self._tell_kernel()
@@ -184,7 +184,7 @@ class RuleTable:
             probing.Ends(self._host(source), self._host(destination), int(port))
             for source, destination, port in asked
         ]
-        keep = {host.process for one in ends for host in (one.source, one.destination)}
+        keep = {host.process for pair in ends for host in (pair.source, pair.destination)}
         probing.in_child(lambda: probing.measure(message, ends), caller, tuple(keep))
 
     def _connections(self, message: messages.Message, _fds: list[int], caller: socket.socket) -> None:

@@ -114,8 +114,8 @@ def sethostname(name: str) -> None:
 def map_user(inside: int, outside_uid: int, outside_gid: int) -> None:
     """Map one id pair of a user namespace that this process has just made: inside ↔ the ids outside it.
 
-    An unprivileged process may map only its own ids, and groups only after setgroups is denied
-    (user_namespaces(7)).
+    An unprivileged process may map only its own ids, and groups only after setgroups is denied.
+    Source: user_namespaces(7).
     """
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{inside} {outside_uid} 1\n")

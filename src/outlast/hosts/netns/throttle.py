@@ -3,8 +3,8 @@
 A limit stays with the device's number when the device is detached, and holds for the next file that is attached there.
 So the device is written into the lab's folder before it gets a limit, the lab's removal lifts what stands there, and a
 device that is attached for a lab is freed of what a stranger may have left. Limits do not pass on to groups below: each
-is set for the root group, to which the kernel's own threads belong, and for the lab's. Source: Linux,
-Documentation/admin-guide/cgroup-v1/blkio-controller.rst.
+is set for the root group, to which the kernel's own threads belong, and for the lab's.
+Source: Linux, Documentation/admin-guide/cgroup-v1/blkio-controller.rst.
 
 Processes that wait for a slow disk cannot be killed until it has answered; ``lifted`` is for those who must.
 """

@@ -1,7 +1,4 @@
-"""A host as the wires process knows it.
-
-How to tell whether it is on, and how to get into its network namespace.
-"""
+"""A host as the wires process knows it: how to tell whether it is on, and how to get into its network namespace."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from outlast.hosts.netns import syscalls
 class WiredHost:
     """A host that has been wired.
 
-    life: how many hosts had been wired before, which tells one life of a host from its next. process: its
+    life: how many hosts have been wired by then, which tells one life of a host from its next. process: its
     init as a pidfd, which holds no namespace alive. port: its device on the bridge; cable: the index of the
     other end, its eth0.
     """
