@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -35,9 +35,7 @@ class FakeNet:
 
     async def plan(self, rules: Sequence[Rule]) -> RulePlan:
         """Number the rules."""
-        for name in {name for rule in rules for name in (*rule.sources, *rule.destinations)}:
-            if name not in self._hosts:
-                raise HostError(f"there is no host {name}")
+        self._check({name for rule in rules for name in (*rule.sources, *rule.destinations)})
         first = self._last_id + 1
         self._last_id += len(rules)
         planned = tuple(replace(rule, id=rule_id) for rule_id, rule in enumerate(rules, start=first))
@@ -45,7 +43,9 @@ class FakeNet:
 
     async def apply(self, rules: Sequence[Rule]) -> None:
         """Keep the rules."""
-        if not all(0 < rule.id <= self._last_id and rule.id not in self._rules for rule in rules):
+        ids = {rule.id for rule in rules}
+        known = range(1, self._last_id + 1)
+        if len(ids) < len(rules) or any(given not in known or given in self._rules for given in ids):
             raise HostError("rules need ids from plan that are not in force")
         self._rules |= {rule.id: rule for rule in rules}
 
@@ -72,6 +72,7 @@ class FakeNet:
         size_bytes: int = 64,
     ) -> Measurement:
         """Return what the rules say a datagram meets; shares are met exactly, jitter by turns."""
+        self._check((src, dst))
         met = [rule.conditions for rule in self._meeting(src, dst, port) if rule.packets is Packets.ALL]
         delay_ms = WIRE_MS + sum(conditions.delay_ms for conditions in met)
         kept = 1.0
@@ -133,6 +134,11 @@ class FakeNet:
         if not self.deaf:
             self.open_connections.clear()
         return found
+
+    def _check(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._hosts:
+                raise HostError(f"there is no host {name}")
 
     def _meeting(self, src: str, dst: str, port: int) -> list[Rule]:
         return [
