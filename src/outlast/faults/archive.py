@@ -44,7 +44,9 @@ class MakeBackup(Fault):
     ) -> Injection:
         """Note which backups there are."""
         if params["type"] not in get_args(Kind):
-            raise ConfigError(f"is {', '.join(get_args(Kind))}, not {params['type']!r}", key="type")
+            raise ConfigError(
+                f"must be one of {', '.join(get_args(Kind))}, got {params['type']!r}", key="type"
+            )
         return Injection(self.name, targets, params, {"there": await _labels(cluster)})
 
     async def act(self, cluster: Cluster, injection: Injection) -> None:

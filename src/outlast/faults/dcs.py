@@ -40,7 +40,7 @@ class DcsSignal(ProcessSignal):
         """Find the members' processes. Raises HostError for a target that is no member."""
         strangers = set(targets) - {member.name for member in cluster.spec.dcs}
         if strangers:
-            raise HostError(f"{', '.join(sorted(strangers))} is no member of the DCS")
+            raise HostError(f"{', '.join(sorted(strangers))} is not a member of the DCS")
         found = await super().prepare(cluster, targets, {"process": PROCESS}, rng)
         return Injection(self.name, targets, {"process": PROCESS}, found.details)
 

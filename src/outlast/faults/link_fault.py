@@ -75,7 +75,7 @@ def far_ends(cluster: Cluster, peers: str) -> tuple[str, ...]:
     for name in names:
         if name not in hosts:
             raise ConfigError(
-                f"{name} is no host of the lab",
+                f"{name} is not a host of the lab",
                 hint=f"peers: all, nodes, dcs, clients, or some of {', '.join(hosts)}",
             )
     return names

@@ -52,9 +52,9 @@ class Mistake(SqlFault):
         """Note the instant, and how many rows there are to lose."""
         table, statement = str(params["table"]), str(params["statement"])
         if not _TABLE.fullmatch(table):
-            raise ConfigError(f"{table!r} is no name of a table", key="table")
+            raise ConfigError(f"{table!r} is not the name of a table", key="table")
         if statement not in STATEMENTS:
-            raise ConfigError(f"is {', '.join(STATEMENTS)}, not {statement!r}", key="statement")
+            raise ConfigError(f"must be one of {', '.join(STATEMENTS)}, got {statement!r}", key="statement")
         before = now_ns()
         instant, horizon = await one_row(cluster, targets[0], _INSTANT)
         after = now_ns()

@@ -100,7 +100,7 @@ async def healing_intent(lab: str) -> Intent:
         f"{one.injection.fault} on {', '.join(one.injection.targets)}" for one in journal.entries(cluster.lab)
     ]
     says = (
-        f"Heals {'; '.join(open_)}." if open_ else "No fault is open; any rule left on the wires is removed.",
+        f"Heals {'; '.join(open_)}." if open_ else "No fault is open.",
         "Then waits, a minute at most, until the cluster is whole.",
     )
     return Intent("heal", lab, ("heal", f"--lab={lab}"), says)

@@ -85,7 +85,7 @@ def receive(sock: socket.socket) -> tuple[Message | None, list[int]]:
         return None, []
     message = json.loads(raw)
     if not isinstance(message, dict):
-        raise HostError("a message of the lab is no JSON object")
+        raise HostError("a message of the lab is not a JSON object")
     return message, list(fds)
 
 
