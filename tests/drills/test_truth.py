@@ -15,7 +15,6 @@ from outlast.faults.base import Fault, Injection
 from outlast.faults.registry import fault
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
-from outlast.report.json import run_document
 from outlast.run.conclude import RunResult, judge_again
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for
@@ -30,7 +29,7 @@ def finding(outcome: RunResult, name: str) -> Any:
 async def test_a_killed_server_loses_nothing_and_every_figure_is_measured(run: Any) -> None:
     outcome = await run()
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
-    document = run_document(outcome.history, outcome.document, outcome.folder)
+    document = outcome.report().to_document()
     assert document["acked_lost"] == 0
     assert document["acked"] > 500
     assert document["two_writers_s"] == 0

@@ -11,7 +11,6 @@ from outlast.checkers.base import Verdict
 from outlast.clusters import lifecycle
 from outlast.config import load_cluster, load_drill
 from outlast.errors import ClusterError
-from outlast.report.json import run_document
 from outlast.run.drill import run_drill
 from outlast.run.prepare import plan_drill, prepare_drill
 from outlast.run.request import RunRequest
@@ -36,7 +35,7 @@ async def test_vectors_survive_and_neighbours_are_found_on_the_way(run: Any) -> 
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
     ops = outcome.history.ops
     assert {"vectors", "vectors-read"} <= set(ops.f_names)
-    document = run_document(outcome.history, outcome.document, outcome.folder)
+    document = outcome.report().to_document()
     assert document["acked"] > 50
     assert document["replicas_equal"] is True
 
@@ -44,7 +43,7 @@ async def test_vectors_survive_and_neighbours_are_found_on_the_way(run: Any) -> 
 async def test_a_thousand_transactions_a_second_and_none_lost(run: Any) -> None:
     outcome = await run(drill("{transactions: {clients: 16}}"))
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
-    document = run_document(outcome.history, outcome.document, outcome.folder)
+    document = outcome.report().to_document()
     calm_s = 7 - document["outage_s"]
     assert document["acked"] / calm_s > 300, "1,000 on a quiet machine: see docs/workloads.md"
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from outlast import extras
-from outlast.suites.suite import _skipped
+from outlast.suites.suite import skipped_report
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
@@ -89,7 +89,7 @@ def test_a_member_that_a_suite_skips_for_an_extra_names_the_command(monkeypatch:
     monkeypatch.setitem(extras.EXTRAS, "raftlog", ("kio_that_nobody_has",))
     error = extras.missing("raftlog")
     assert error is not None
-    reason = str(_skipped("a-drill", "A drill", error)["reason"])
+    reason = skipped_report("a-drill", "A drill", error).reason
     assert "kio_that_nobody_has" in reason
     assert extras.install_command("raftlog") in reason
 

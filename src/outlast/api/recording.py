@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from outlast.api.loop_thread import LoopThread
+from outlast.checkers.base import Verdict
 from outlast.config import DrillSpec
 from outlast.errors import ClusterError, ConfigError
 from outlast.history.history import JSON
 from outlast.hosts.state import new_run_folder
-from outlast.report.json import Document, run_document
+from outlast.report.findings import CheckResult
 from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
 from outlast.run.injections import Injections
@@ -50,20 +51,17 @@ class Recorded:
     two_writers_s: float | None
     replicas_equal: bool | None
     store: Path
-    document: Document
+    document: Mapping[str, JSON]
+    checks: tuple[CheckResult, ...]
 
     def complaints(self, names: tuple[str, ...] = ()) -> list[str]:
         """Return what its checks complain of, with the first evidence; names: only those checks."""
-        found = []
-        checks = self.document["checks"]
-        for check in checks if isinstance(checks, list) else []:
-            if (
-                isinstance(check, dict)
-                and check["verdict"] != "pass"
-                and (not names or check["name"] in names)
-            ):
-                found.append(f"{check['name']}: {check['verdict']}: {check['summary']}{_evidence(check)}")
-        return found
+        return [
+            f"{check.name}: {check.verdict}: {check.summary}"
+            + (f" ({check.evidence[0].message})" if check.evidence else "")
+            for check in self.checks
+            if check.verdict is not Verdict.PASS and (not names or check.name in names)
+        ]
 
     def assert_passed(self) -> None:
         """Fail (AssertionError) unless every check passed: nothing lost, no two writers, replicas equal, …"""
@@ -72,11 +70,7 @@ class Recorded:
 
     def assert_no_lost_writes(self) -> None:
         """Fail (AssertionError) when an acknowledged write is gone, or whether one is was not found out."""
-        checks = self.document["checks"]
-        names = (
-            {check["name"] for check in checks if isinstance(check, dict)} if isinstance(checks, list) else ()
-        )
-        if not any(name in names for name in LOST):
+        if not any(check.name in LOST for check in self.checks):
             raise ConfigError("this workload does not tell its writes apart", hint='history("append") does')
         if wrong := self.complaints(LOST):
             raise AssertionError("\n".join([*wrong, f"stored in {self.store}"]))
@@ -227,22 +221,17 @@ class Recording:
         return outcome
 
 
-def _recorded(outcome: RunResult) -> Recorded:
-    document: dict[str, Any] = run_document(outcome.history, outcome.document, outcome.folder)
+def _recorded(result: RunResult) -> Recorded:
+    report = result.report()
     return Recorded(
-        verdict=str(document["verdict"]),
-        acked=document["acked"],
-        acked_lost=document["acked_lost"],
-        outage_s=document["outage_s"],
-        availability=document["availability"],
-        two_writers_s=document["two_writers_s"],
-        replicas_equal=document["replicas_equal"],
-        store=outcome.folder,
-        document=document,
+        verdict=report.verdict,
+        acked=report.acked,
+        acked_lost=None if report.acked_lost is None else int(report.acked_lost),
+        outage_s=report.outage_s,
+        availability=report.availability,
+        two_writers_s=report.two_writers_s,
+        replicas_equal=report.replicas_equal,
+        store=result.folder,
+        document=report.to_document(),
+        checks=report.checks,
     )
-
-
-def _evidence(check: Mapping[str, JSON]) -> str:
-    evidence = check.get("evidence")
-    first = evidence[0] if isinstance(evidence, list) and evidence else None
-    return f" ({first['message']})" if isinstance(first, dict) else ""

@@ -30,13 +30,13 @@ from outlast.clock import now_ns, seconds_between, timestamp
 from outlast.config import ClusterSpec, DrillSpec, load_cluster, load_drill
 from outlast.errors import ClusterError, HostError, UnavailableError
 from outlast.extras import MissingExtraError
-from outlast.history.history import JSON
 from outlast.history.matrices import save_matrix
-from outlast.report.json import Document, run_document
+from outlast.report.matrix_report import CellFigures, CellReport, FigureRange, MatrixReport
+from outlast.report.run_report import RunReport
+from outlast.report.suite_report import SKIPPED
 from outlast.run.drill import run_drill
 from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
 from outlast.run.request import RunRequest
-from outlast.suites.suite import SKIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class _Cell:
 
 
 async def run_matrix(
-    plan: MatrixPlan, request: RunRequest, shown: Callable[[Document], None] = lambda _cell: None
-) -> Document:
-    """Run all cells and return the document. shown: is given each cell as soon as it is there.
+    plan: MatrixPlan, request: RunRequest, shown: Callable[[CellReport], None] = lambda _cell: None
+) -> MatrixReport:
+    """Run all cells and return the report. shown: is given each cell as soon as it is there.
 
     Raises ConfigError, before anything is made, for what can't be read."""
     began, started = now_ns(), timestamp()
@@ -76,59 +76,63 @@ async def run_matrix(
         for profile in plan.profiles
     ]
     folder = request.new_folder("matrix")
-    done: list[Document] = []
-    drills: list[Document] = []
+    done: list[CellReport] = []
+    reports: list[RunReport] = []
     for number, cell in enumerate(cells, start=1):
         place = f"{number}/{len(cells)} {cell.drill.name} on {cell.source}, {cell.spec.profile}"
-        document, runs = await _run_cell(cell, plan.runs, request, place)
-        done.append(document)
-        drills += runs
-        shown(document)
-        whole = _document(plan, request, cells, done, drills)
-        whole |= {
-            "matrix": folder.name,
-            "store": str(folder),
-            "started": started,
-            "duration_s": round(seconds_between(began, now_ns()), 3),
-        }
-        save_matrix(folder, whole)
+        report, runs = await _run_cell(cell, plan.runs, request, place)
+        done.append(report)
+        reports += runs
+        shown(report)
+        ran = [Verdict(one.verdict) for one in done if one.verdict != SKIPPED]
+        whole = MatrixReport(
+            matrix=folder.name,
+            verdict=(worst(ran) if ran else Verdict.INVALID).value,
+            complete=len(done) == len(cells),
+            systems=tuple(plan.systems),
+            profiles=tuple(plan.profiles),
+            names=tuple(cell.drill.name for cell in cells[:: len(plan.systems) * len(plan.profiles)]),
+            runs=plan.runs,
+            seed=request.seed,
+            replay=request.replay,
+            store=str(folder),
+            started=started,
+            duration_s=round(seconds_between(began, now_ns()), 3),
+            cells=tuple(done),
+            drills=[run.to_document() for run in reports],
+        )
+        save_matrix(folder, whole.to_document())
     return whole
 
 
-def spread(values: Sequence[float]) -> Document | None:
+def figure_range(values: Sequence[float]) -> FigureRange | None:
     """Return the median, least, greatest and all of some seconds; None when there are none."""
     if not values:
         return None
-    listed: list[JSON] = list(values)
-    return {
-        "median": round(statistics.median(values), 3),
-        "min": round(min(values), 3),
-        "max": round(max(values), 3),
-        "values": listed,
-    }
+    median = round(statistics.median(values), 3)
+    return FigureRange(median, round(min(values), 3), round(max(values), 3), tuple(values))
 
 
-def summarise(runs: Sequence[Document]) -> Document:
-    """Return the figures of a cell from its runs' documents."""
-    outages = _numbers(runs, "outage_s")
-    models = [model for one in runs if isinstance(model := one.get("model"), dict)]
-    allowed = models[0].get("outage_s") if models else None
-    within = max(outages) <= allowed if outages and isinstance(allowed, int | float) else None
-    stores: list[JSON] = [one["store"] for one in runs]
-    lost, acked = _numbers(runs, "acked_lost"), _numbers(runs, "acked")
-    writers = _numbers(runs, "two_writers_s")
-    return {
-        "runs": len(runs),
-        "outage_s": spread(outages),
-        "rejoin_s": spread(_numbers(runs, "rejoin_s")),
-        "acked": int(sum(acked)) if acked else None,
-        "acked_lost": int(sum(lost)) if lost else None,
-        "two_writers_s": max(writers) if writers else None,
-        "model": models[0] if models else None,
-        "within_model": within,
-        "replay": runs[0]["replay"] if runs else None,
-        "stores": stores,
-    }
+def summarise(runs: Sequence[RunReport]) -> CellFigures:
+    """Return the figures of a cell from its runs."""
+    if not runs:
+        return CellFigures()
+    outages = [run.outage_s for run in runs if run.outage_s is not None]
+    lost = [run.acked_lost for run in runs if run.acked_lost is not None]
+    writers = [run.two_writers_s for run in runs if run.two_writers_s is not None]
+    model = runs[0].model
+    return CellFigures(
+        runs=len(runs),
+        outage_s=figure_range(outages),
+        rejoin_s=figure_range([run.rejoin_s for run in runs if run.rejoin_s is not None]),
+        acked=sum(run.acked for run in runs),
+        acked_lost=int(sum(lost)) if lost else None,
+        two_writers_s=max(writers) if writers else None,
+        model=model,
+        within_model=max(outages) <= model.outage_s if outages and model.outage_s is not None else None,
+        replay=runs[0].replay,
+        stores=tuple(run.store for run in runs),
+    )
 
 
 def _cell(request: RunRequest, source: str, profile: str, name: str) -> _Cell:
@@ -140,17 +144,9 @@ def _cell(request: RunRequest, source: str, profile: str, name: str) -> _Cell:
 
 async def _run_cell(
     cell: _Cell, count: int, request: RunRequest, place: str
-) -> tuple[Document, list[Document]]:
+) -> tuple[CellReport, list[RunReport]]:
     """Run a cell as often as asked; a reason to skip it shows before its first run has begun."""
-    spec, drill = cell.spec, cell.drill
-    about: Document = {
-        "system": cell.source,
-        "profile": spec.profile,
-        "drill": drill.name,
-        "title": drill.title,
-        "sync": spec.sync,
-    }
-    runs: list[Document] = []
+    runs: list[RunReport] = []
     reason: str | None = None
     ended: list[Verdict] = []
     for index in range(count):
@@ -166,12 +162,15 @@ async def _run_cell(
         except HostError as error:  # ours, not the system's: the other cells may fare better
             reason = error.message
             ended.append(Verdict.UNKNOWN)
-    verdicts = [Verdict(str(one["verdict"])) for one in runs] + ended
-    verdict = str(worst(verdicts)) if verdicts else SKIPPED
-    return {**about, "verdict": verdict, "reason": reason, **summarise(runs)}, runs
+    verdicts = [run.verdict for run in runs] + ended
+    verdict = worst(verdicts).value if verdicts else SKIPPED
+    drill, spec = cell.drill, cell.spec
+    return CellReport(
+        *(cell.source, spec.profile, drill.name, drill.title, spec.sync, verdict, reason), summarise(runs)
+    ), runs
 
 
-async def _once(cell: _Cell, request: RunRequest, place: str) -> Document:
+async def _once(cell: _Cell, request: RunRequest, place: str) -> RunReport:
     replay = ["outlast", "drill", cell.name, "--system", cell.source, "--profile", cell.spec.profile]
     replay += [word for text in request.overrides for word in ("--set", text)]
     own = replace(
@@ -181,41 +180,4 @@ async def _once(cell: _Cell, request: RunRequest, place: str) -> Document:
     )
     async with own.cluster(cell.spec, f"matrix-{cell.drill.name}"[:37]) as cluster:
         result = await run_drill(cluster, prepare_drill(cell.planned, cluster), own)
-    return run_document(result.history, result.document, result.folder)
-
-
-def _document(
-    plan: MatrixPlan,
-    request: RunRequest,
-    cells: Sequence[_Cell],
-    shown: Sequence[Document],
-    drills: Sequence[Document],
-) -> Document:
-    ran = [Verdict(str(one["verdict"])) for one in shown if one["verdict"] != SKIPPED]
-    lists: dict[str, list[JSON]] = {
-        "systems": list(plan.systems),
-        "profiles": list(plan.profiles),
-        "names": [cell.drill.name for cell in cells[:: len(plan.systems) * len(plan.profiles)]],
-        "cells": list(shown),
-        "drills": list(drills),
-    }
-    return {
-        "matrix": None,
-        "verdict": str(worst(ran)) if ran else str(Verdict.INVALID),
-        "complete": len(shown) == len(cells),
-        "systems": lists["systems"],
-        "profiles": lists["profiles"],
-        "names": lists["names"],
-        "runs": plan.runs,
-        "seed": request.seed,
-        "replay": request.replay,
-        "store": None,
-        "started": None,
-        "duration_s": None,
-        "cells": lists["cells"],
-        "drills": lists["drills"],
-    }
-
-
-def _numbers(runs: Sequence[Document], key: str) -> list[float]:
-    return [value for one in runs if isinstance(value := one.get(key), int | float)]
+    return result.report()

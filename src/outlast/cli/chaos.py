@@ -39,7 +39,6 @@ from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault
 from outlast.faults.targets import resolve
 from outlast.history.history import JSON, means
-from outlast.report.json import run_document
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
 from outlast.run.conclude import RunResult
@@ -112,21 +111,20 @@ async def chaos(scenario: str, options: ChaosOptions) -> int:
         progress(f"repeat: {request.replay}")
         result = await _run(scenario, options, request)
         progress(f"verdict: {result.verdict}")
-    document = run_document(result.history, result.document, result.folder)
+    report = result.report()
     if options.as_json:
-        drills: list[JSON] = [document]
         print_json(
             {
                 "verdict": result.verdict,
                 "scenario": scenario,
                 "seed": options.seed,
-                "plan": document["plan"],
+                "plan": [dict(step) for step in report.plan],
                 "log": log.name,
-                "drills": drills,
+                "drills": [report.to_document()],
             }
         )
     else:
-        print_run(OUT, document)
+        print_run(OUT, report)
         say(f"  log    {log.name}")
     return EXIT_CODES[result.verdict]
 

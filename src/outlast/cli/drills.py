@@ -31,7 +31,6 @@ from outlast.config import ClusterSpec, load_cluster, load_drill, preset_names, 
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
 from outlast.monitoring.services import with_monitoring
-from outlast.report.json import run_document
 from outlast.report.junit import junit
 from outlast.report.terminal import print_run
 from outlast.routes.registry import with_route
@@ -73,24 +72,22 @@ async def drill(names: Sequence[str], options: RunOptions) -> int:
             raise ConfigError(f"{ALERTS} is a drill of its own kind", hint="run it alone")
         return await _alerts(options, for_cluster)
     planned = [_plan(name, options, overrides) for name in names]
-    documents = []
-    verdicts = []
+    reports = []
     for name, (ready, spec) in zip(names, planned, strict=True):
         replay = ["outlast", "drill", name, *given(("--lab", options.lab), ("--system", options.system))]
         replay += [*set_words(overrides), "--seed", str(options.seed)]
         with Reporter(f"drill {ready.drill.name}") as progress:
             result = await _run(ready, spec, options.request(replay, progress, overrides), progress)
-        verdicts.append(result.verdict)
-        document = run_document(result.history, result.document, result.folder)
-        documents.append(document)
+        reports.append(result.report())
         if not options.as_json:
-            print_run(OUT, document)
+            print_run(OUT, reports[-1])
     if options.junit_file is not None:
-        write_file(options.junit_file, junit(documents))
+        write_file(options.junit_file, junit(reports))
+    verdict = worst(report.verdict for report in reports)
     if options.as_json:
-        whole: list[JSON] = list(documents)
-        print_json(documents[0] if len(documents) == 1 else {"verdict": worst(verdicts), "drills": whole})
-    return EXIT_CODES[worst(verdicts)]
+        documents: list[JSON] = [report.to_document() for report in reports]
+        print_json(documents[0] if len(documents) == 1 else {"verdict": verdict, "drills": documents})
+    return EXIT_CODES[verdict]
 
 
 def _plan(name: str, options: RunOptions, overrides: Sequence[str]) -> tuple[PlannedDrill, ClusterSpec]:

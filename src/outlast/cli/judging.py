@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +23,11 @@ from outlast.history.matrices import load_matrix
 from outlast.history.sketch import sketch
 from outlast.history.store import load_run, save_document
 from outlast.hosts.state import runs_folder
-from outlast.report.findings import finding_document
-from outlast.report.json import Document, run_document
+from outlast.report.findings import CheckResult
 from outlast.report.literal import literal_text
 from outlast.report.matrix import print_matrix
+from outlast.report.matrix_report import MatrixReport
+from outlast.report.run_report import run_report
 from outlast.report.terminal import print_run
 from outlast.run.conclude import judge_again
 
@@ -96,7 +97,8 @@ def check(
         if source in error.message or str(place) in error.message:
             raise
         raise HistoryError(error.message, file=source, hint=error.hint) from error
-    return _told(source, worst(one.verdict for one in findings), map(finding_document, findings), as_json)
+    results = [CheckResult.of(finding) for finding in findings]
+    return _print_checks(source, worst(result.verdict for result in results), results, as_json)
 
 
 def _initial(text: str | None) -> JSON:
@@ -114,43 +116,40 @@ def _check_run(folder: Path, as_json: bool) -> int:
     history, document = load_run(folder)
     again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
     save_document(folder, again)
-    return _told(folder.name, Verdict(again.verdict), again.findings, as_json)
+    results = [CheckResult.from_document(finding) for finding in again.findings]
+    return _print_checks(folder.name, Verdict(again.verdict), results, as_json)
 
 
-def _told(name: str, verdict: Verdict, findings: Iterable[Mapping[str, JSON]], as_json: bool) -> int:
-    """Print findings and return the exit code."""
-    found = list(findings)
+def _print_checks(name: str, verdict: Verdict, results: Sequence[CheckResult], as_json: bool) -> int:
+    """Print the results of checks and return the exit code."""
     if as_json:
-        checks: list[JSON] = [{key: finding[key] for key in _SHOWN} for finding in found]
+        documents = [result.to_document() for result in results]
+        checks: list[JSON] = [{key: document[key] for key in _SHOWN} for document in documents]
         print_json({"verdict": verdict, "checks": checks})
         return EXIT_CODES[verdict]
     say(f"{verdict}: {name}")
-    for finding in found:
-        say(f"  {finding['verdict']}  {finding['name']}: {finding['summary']}")
+    for result in results:
+        say(f"  {result.verdict}  {result.name}: {result.summary}")
     return EXIT_CODES[verdict]
 
 
-def write_matrix(html_file: str, matrix: Document) -> None:
+def write_matrix(html_file: str, matrix: MatrixReport) -> None:
     """Write a matrix's page to a file, with those of its runs that are still stored here."""
     from outlast.report.html import write_matrix_page
 
-    cells = matrix["cells"]
-    stores = [
-        Path(str(store))
-        for cell in (cells if isinstance(cells, list) else [])
-        if isinstance(cell, dict)
-        for store in _stores(cell)
-    ]
+    stores = [Path(store) for cell in matrix.cells for store in cell.figures.stores]
     # A store that was moved, or came from another machine, lies among our own runs under its old name.
-    stores = [one if one.exists() else runs_folder() / one.name for one in stores]
+    stores = [store if store.exists() else runs_folder() / store.name for store in stores]
     runs = [(load_run(folder), folder) for folder in stores if (folder / "run.json").is_file()]
     write_matrix_page(Path(html_file), matrix, runs)
     ERR.print(literal_text(f"written: {html_file}"))
 
 
-def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
-    stores = cell.get("stores")
-    return stores if isinstance(stores, list) else []
+def _load_matrix(folder: Path) -> MatrixReport:
+    try:
+        return MatrixReport.from_document(load_matrix(folder))
+    except (KeyError, TypeError) as error:
+        raise HistoryError(f"is no matrix: {error}", file=str(folder / MATRIX_FILE)) from error
 
 
 @click.command()
@@ -165,18 +164,18 @@ def _stores(cell: Mapping[str, JSON]) -> list[JSON]:
 def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
     """Print the report of stored runs, or with --html write it as a page; or that of one stored matrix."""
     if len(stores) == 1 and (matrix := find_matrix(stores[0])) is not None:
-        found = load_matrix(matrix)
+        found = _load_matrix(matrix)
         if html_file is not None:
             write_matrix(html_file, found)
         if as_json:
-            print_json(found)
+            print_json(found.to_document())
         elif html_file is None:
             print_matrix(OUT, found)
-        return EXIT_CODES[str(found["verdict"])]
+        return EXIT_CODES[found.verdict]
     folders = [find_store(store) for store in stores]
     runs = [load_run(folder) for folder in folders]
-    documents = [
-        run_document(history, document, folder)
+    reports = [
+        run_report(history, document, folder)
         for (history, document), folder in zip(runs, folders, strict=True)
     ]
     if html_file is not None:
@@ -185,12 +184,12 @@ def report(stores: Sequence[str], html_file: str | None, as_json: bool) -> int:
         write_page(Path(html_file), list(zip(runs, folders, strict=True)))
         ERR.print(literal_text(f"written: {html_file}"))
     if as_json:
-        whole: list[JSON] = list(documents)
-        print_json(documents[0] if len(documents) == 1 else {"runs": whole})
+        documents: list[JSON] = [report.to_document() for report in reports]
+        print_json(documents[0] if len(documents) == 1 else {"runs": documents})
     elif html_file is None:
-        for one in documents:
-            print_run(OUT, one)
-    return EXIT_CODES[worst(Verdict(str(one["verdict"])) for one in documents)]
+        for each in reports:
+            print_run(OUT, each)
+    return EXIT_CODES[worst(each.verdict for each in reports)]
 
 
 COMMANDS: Final = (check, report)

@@ -23,7 +23,6 @@ from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_js
 from outlast.clusters import lifecycle
 from outlast.config import DrillSpec, WorkloadSpec
 from outlast.errors import ConfigError
-from outlast.report.json import run_document
 from outlast.report.terminal import print_run
 from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
@@ -121,11 +120,11 @@ async def load(workload: str, argv: Sequence[str], options: LoadOptions) -> int:
             result = await _load_external(options.bootstrap, spec, options, request)
         else:
             result = await _load_lab(spec, options, request)
-    document = run_document(result.history, result.document, result.folder)
+    report = result.report()
     if options.as_json:
-        print_json(document)
+        print_json(report.to_document())
     else:
-        print_run(OUT, document)
+        print_run(OUT, report)
     return EXIT_CODES[result.verdict]
 
 

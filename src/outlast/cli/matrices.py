@@ -14,8 +14,8 @@ from outlast.cli.options import RunOptions, collect, json_option, seed_option, s
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
 from outlast.config import split_overrides
 from outlast.errors import ConfigError
-from outlast.report.json import Document
 from outlast.report.matrix import print_matrix
+from outlast.report.matrix_report import CellReport
 
 PROFILES: Final = ("default", "fast")
 RUNS_MAX: Final = 100
@@ -83,17 +83,17 @@ async def matrix(options: MatrixOptions) -> int:
     ]
     with Reporter("matrix") as progress:
 
-        def shown(cell: Document) -> None:
-            progress(f"{cell['drill']} on {cell['system']}, {cell['profile']}: {cell['verdict']}")
+        def shown(cell: CellReport) -> None:
+            progress(f"{cell.drill} on {cell.system}, {cell.profile}: {cell.verdict}")
 
-        document = await run_matrix(plan, options.request(replay, progress, options.sets), shown)
+        report = await run_matrix(plan, options.request(replay, progress, options.sets), shown)
     if options.html_file is not None:
-        write_matrix(options.html_file, document)
+        write_matrix(options.html_file, report)
     if options.as_json:
-        print_json(document)
+        print_json(report.to_document())
     else:
-        print_matrix(OUT, document)
-    return EXIT_CODES[str(document["verdict"])]
+        print_matrix(OUT, report)
+    return EXIT_CODES[report.verdict]
 
 
 def _names(text: str, option: str) -> list[str]:

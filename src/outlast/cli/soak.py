@@ -31,9 +31,9 @@ from outlast.clusters import lifecycle
 from outlast.config import ClusterSpec, load_cluster, split_overrides
 from outlast.errors import ClusterError, HistoryError, UnavailableError
 from outlast.history.history import JSON
-from outlast.report.json import run_document
 from outlast.report.junit import junit
 from outlast.report.literal import literal_text
+from outlast.report.run_report import RunReport
 from outlast.report.terminal import print_run
 from outlast.soak.diary import Diary
 from outlast.soak.director import Director
@@ -129,13 +129,13 @@ async def soak(options: SoakOptions) -> int:
             return _never_began(diary, "ended early: interrupted before its verdict", options.as_json)
         except (ClusterError, HistoryError) as error:
             return _never_began(diary, f"ended early: {error.message}", options.as_json)
-    document = run_document(result.history, result.document, result.folder)
+    report = result.report()
     if options.junit_file is not None:
-        write_file(options.junit_file, junit([document]))
+        write_file(options.junit_file, junit([report]))
     if options.as_json:
-        print_json(_document(result.verdict, document, options.seed))
+        print_json(_document(report))
     else:
-        print_run(OUT, document)
+        print_run(OUT, report)
         for kind, path in diary.files.items():
             say(f"  {kind:<10} {path}")
     return EXIT_CODES[result.verdict]
@@ -173,25 +173,21 @@ def _check_able(cluster: Cluster) -> None:
             raise UnavailableError(f"{cluster.spec.system} {what}, which a soak needs")
 
 
-def _document(verdict: Verdict, document: dict[str, JSON], seed: int) -> dict[str, JSON]:
+def _document(report: RunReport) -> dict[str, JSON]:
     """Return what ``--json`` prints: the figures of the soak, its criteria, and the run as a drill."""
-    figures = document["soak"]
-    assert isinstance(figures, dict)
-    checks = document["checks"]
-    assert isinstance(checks, list)
     shown = ("name", "verdict", "summary", "value", "limit", "margin")
-    criteria: list[JSON] = [{key: one[key] for key in shown} for one in checks if isinstance(one, dict)]
+    documents = [check.to_document() for check in report.checks]
     return {
-        "verdict": verdict,
-        **figures,
-        "criteria": criteria,
-        "acked": document["acked"],
-        "acked_lost": document["acked_lost"],
-        "replicas_equal": document["replicas_equal"],
-        "seed": seed,
-        "replay": document["replay"],
-        "store": document["store"],
-        "drills": [document],
+        "verdict": report.verdict,
+        **(report.soak or {}),
+        "criteria": [{key: document[key] for key in shown} for document in documents],
+        "acked": report.acked,
+        "acked_lost": report.acked_lost,
+        "replicas_equal": report.replicas_equal,
+        "seed": report.seed,
+        "replay": report.replay,
+        "store": report.store,
+        "drills": [report.to_document()],
     }
 
 

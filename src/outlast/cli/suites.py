@@ -22,9 +22,8 @@ from outlast.cli.options import (
 )
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json, say, write_file
 from outlast.config import split_overrides
-from outlast.history.history import JSON
-from outlast.report.json import Document
 from outlast.report.junit import junit
+from outlast.report.suite_report import MemberReport
 from outlast.report.terminal import print_brief
 from outlast.suites.suite import load_suite, run_suite
 
@@ -58,28 +57,23 @@ async def suite(name: str, options: SuiteOptions) -> int:
     replay = ["outlast", "suite", name, *given(("--lab", options.lab), ("--system", options.system))]
     replay += [*set_words(overrides), "--seed", str(options.seed)]
 
-    def shown(document: Document) -> None:
+    def shown(member: MemberReport) -> None:
         if not options.as_json:
-            print_brief(OUT, document)
+            print_brief(OUT, member)
 
     with Reporter(f"suite {name}") as progress:
-        document = await run_suite(found, options.request(replay, progress, overrides), shown)
+        report = await run_suite(found, options.request(replay, progress, overrides), shown)
     if options.junit_file is not None:
-        write_file(options.junit_file, junit(_drills(document["drills"])))
+        write_file(options.junit_file, junit(report.members))
     if options.as_json:
-        print_json(document)
+        print_json(report.to_document())
     else:
         say(
-            f"{str(document['verdict']).upper()}  suite {name} on {document['system']}: {document['ran']} ran, "
-            f"{document['skipped']} skipped, {document['duration_s']} s"
-            + (f"; {document['ended']}" if document["ended"] else "")
+            f"{report.verdict.upper()}  suite {name} on {report.system}: {report.ran} ran, "
+            f"{report.skipped} skipped, {report.duration_s} s" + (f"; {report.ended}" if report.ended else "")
         )
-        say(f"  repeat {document['replay']}")
-    return EXIT_CODES[str(document["verdict"])]
-
-
-def _drills(value: JSON) -> list[Document]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+        say(f"  repeat {report.replay}")
+    return EXIT_CODES[report.verdict]
 
 
 COMMANDS: Final = (suite,)

@@ -1,24 +1,83 @@
-"""Findings as documents: how they are stored, printed and read back."""
+"""The result of a check as it is stored, printed and read back."""
 
 from __future__ import annotations
 
-from outlast.checkers.base import Finding
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.history.history import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found, as reports show it: see Finding. margin: how far the value is from its limit."""
+
+    name: str
+    verdict: Verdict
+    summary: str
+    value: JSON = None
+    limit: JSON = None
+    margin: float | None = None
+    anomalies: Mapping[str, int] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    elapsed_s: float = 0.0
+
+    @classmethod
+    def of(cls, finding: Finding) -> CheckResult:
+        """Return a checker's finding as a result."""
+        return cls(
+            finding.name,
+            finding.verdict,
+            finding.summary,
+            finding.value,
+            finding.limit,
+            finding.margin,
+            finding.anomalies,
+            finding.evidence,
+            round(finding.elapsed_s, 6),
+        )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> CheckResult:
+        """Return a result as it was stored; what older versions did not store is as if there were none of it.
+
+        Raises KeyError, ValueError for what is no result.
+        """
+        return cls(
+            document["name"],
+            Verdict(document["verdict"]),
+            document["summary"],
+            document.get("value"),
+            document.get("limit"),
+            document.get("margin"),
+            dict(document.get("anomalies", {})),
+            tuple(
+                Evidence(piece["message"], tuple(piece["ops"]), piece["details"])
+                for piece in document.get("evidence", ())
+            ),
+            document.get("elapsed_s", 0.0),
+        )
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is stored and printed."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "summary": self.summary,
+            "value": self.value,
+            "limit": self.limit,
+            "margin": self.margin,
+            "anomalies": dict(self.anomalies),
+            "evidence": [
+                {"message": piece.message, "ops": list(piece.ops), "details": dict(piece.details)}
+                for piece in self.evidence
+            ],
+            "elapsed_s": self.elapsed_s,
+        }
 
 
 def finding_document(finding: Finding) -> dict[str, JSON]:
     """Return a finding as a JSON document."""
-    return {
-        "name": finding.name,
-        "verdict": finding.verdict.value,
-        "summary": finding.summary,
-        "value": finding.value,
-        "limit": finding.limit,
-        "margin": finding.margin,
-        "anomalies": dict(finding.anomalies),
-        "evidence": [
-            {"message": one.message, "ops": list(one.ops), "details": dict(one.details)}
-            for one in finding.evidence
-        ],
-        "elapsed_s": round(finding.elapsed_s, 6),
-    }
+    return CheckResult.of(finding).to_document()

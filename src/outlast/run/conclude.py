@@ -24,6 +24,7 @@ from outlast.history.reading import read_ops
 from outlast.history.store import RECORDINGS, RunDocument, save_run
 from outlast.pace import scaled
 from outlast.report.findings import finding_document
+from outlast.report.run_report import RunReport, run_report
 from outlast.run.checks import Terms, make_checkers
 from outlast.run.final_read import final_reader
 from outlast.run.prepare import PreparedDrill, prepared_again, priorities
@@ -48,6 +49,10 @@ class RunResult:
     def verdict(self) -> Verdict:
         """The run's verdict."""
         return Verdict(self.document.verdict)
+
+    def report(self) -> RunReport:
+        """Return the run as reports show it. O(ops)."""
+        return run_report(self.history, self.document, self.folder)
 
 
 @dataclass(frozen=True, slots=True)

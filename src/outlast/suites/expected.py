@@ -6,15 +6,16 @@ expected, and told as that; what it found besides counts as always. docs/track-r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from outlast.checkers.base import Finding, Verdict
 from outlast.config import ClusterSpec
 from outlast.history.history import JSON
-from outlast.report.findings import finding_document
-from outlast.report.json import Document
+from outlast.report.findings import CheckResult
+from outlast.report.run_report import Expectation, RunReport
+from outlast.report.suite_report import CodeCheckReport, MemberReport, SkippedReport
 
 FOUND: Final = "expected fail: found"
 NOT_FOUND: Final = "expected fail: not found"
@@ -127,16 +128,14 @@ WEAKNESSES: Final[tuple[Weakness, ...]] = (
 )
 
 
-def _others(failed: Sequence[Document], expected: Expected) -> list[str]:
-    """Return the names of the findings that are not among those expected."""
-    found = []
-    for one in failed:
-        anomalies = one.get("anomalies")
-        seen = set(anomalies) if isinstance(anomalies, dict) else set()
-        strange = bool(expected.anomalies) and not seen <= set(expected.anomalies)
-        if one["name"] not in expected.checks or strange:
-            found.append(str(one["name"]))
-    return found
+def _others(failed: Sequence[CheckResult], expected: Expected) -> list[str]:
+    """Return the names of the checks that are not among those expected."""
+    return [
+        check.name
+        for check in failed
+        if check.name not in expected.checks
+        or (expected.anomalies and not set(check.anomalies) <= set(expected.anomalies))
+    ]
 
 
 def expected_of(drill: str, spec: ClusterSpec) -> Expected | None:
@@ -147,62 +146,56 @@ def expected_of(drill: str, spec: ClusterSpec) -> Expected | None:
     return None
 
 
-def judged(run: Document, expected: Expected | None) -> Document:
-    """Return a run's document as its suite tells it: unchanged where nothing is expected.
+def judged(member: MemberReport, expected: Expected | None) -> MemberReport:
+    """Return a member's report as its suite tells it: unchanged where nothing is expected, and where it was skipped.
 
-    Where what was expected is all that failed, the verdict is ``pass``, ``outcome`` says why, and the run's own verdict
-    and findings stand below ``run``. Pure.
+    Where what was expected is all that failed, the verdict is ``pass``, ``expectation`` says why and has the run's own
+    verdict and checks. Pure.
     """
-    if expected is None:
-        return run
-    checks = run["checks"]
-    failed = (
-        [one for one in checks if isinstance(one, dict) and one["verdict"] != "pass"]
-        if isinstance(checks, list)
-        else []
-    )
-    wrong = [str(one["name"]) for one in failed if one["verdict"] == "fail"]
+    if expected is None or isinstance(member, SkippedReport):
+        return member
+    failed = [check for check in member.checks if check.verdict is not Verdict.PASS]
+    wrong = [check.name for check in failed if check.verdict is Verdict.FAIL]
     others = _others(failed, expected)
-    if expected.told and run["verdict"] == "pass":
-        return _told(run, expected)
-    if run["verdict"] == "pass" and not expected.must:
-        return {**run, "expected": _words(expected), "outcome": NOT_FOUND}
-    if run["verdict"] == "fail" and wrong and not others:
-        figures = "; ".join(f"{one['name']}: {one['summary']}" for one in failed)
+    has_passed = member.verdict is Verdict.PASS
+    if expected.told and has_passed and isinstance(member, RunReport):
+        return _told(member, expected)
+    if has_passed and not expected.must:
+        return replace(member, expectation=Expectation(NOT_FOUND, _document(expected)))
+    if member.verdict is Verdict.FAIL and wrong and not others:
+        figures = "; ".join(f"{check.name}: {check.summary}" for check in failed)
         finding = Finding("expected_finding", Verdict.PASS, f"{FOUND}: {figures}", value=", ".join(wrong))
-        return _as(run, expected, finding, FOUND)
-    if run["verdict"] == "pass":
-        words = f"{NOT_FOUND}: {expected.why}, and this run did not show it"
-        return _as(run, expected, Finding("expected_finding", Verdict.FAIL, words), NOT_FOUND)
-    return {**run, "expected": _words(expected), "outcome": f"not what was expected: {', '.join(others)}"}
+        return _judged_by(member, expected, finding, FOUND)
+    if has_passed:
+        summary = f"{NOT_FOUND}: {expected.why}, and this run did not show it"
+        return _judged_by(member, expected, Finding("expected_finding", Verdict.FAIL, summary), NOT_FOUND)
+    outcome = f"not what was expected: {', '.join(others)}"
+    return replace(member, expectation=Expectation(outcome, _document(expected)))
 
 
-def _told(run: Document, expected: Expected) -> Document:
-    ops = run["ops"]
-    count = ops.get(expected.told) if isinstance(ops, dict) else None
+def _told(run: RunReport, expected: Expected) -> MemberReport:
+    """Judge a run by the outcome that some of its ops must have."""
+    counts: Mapping[str, JSON] = run.ops.to_document()
+    count = counts.get(expected.told)
     if isinstance(count, int) and count > 0:
-        words = f"{TOLD}: {count} ops ended {expected.told}: {expected.why}"
-        return _as(run, expected, Finding("expected_finding", Verdict.PASS, words, value=count), TOLD)
-    words = f"{NOT_FOUND}: no op ended {expected.told}"
-    return _as(run, expected, Finding("expected_finding", Verdict.FAIL, words, value=count), NOT_FOUND)
+        summary = f"{TOLD}: {count} ops ended {expected.told}: {expected.why}"
+        return _judged_by(
+            run, expected, Finding("expected_finding", Verdict.PASS, summary, value=count), TOLD
+        )
+    summary = f"{NOT_FOUND}: no op ended {expected.told}"
+    return _judged_by(
+        run, expected, Finding("expected_finding", Verdict.FAIL, summary, value=count), NOT_FOUND
+    )
 
 
-def _as(run: Document, expected: Expected, finding: Finding, outcome: str) -> Document:
-    own: dict[str, JSON] = {"verdict": run["verdict"], "checks": run["checks"]}
-    return {
-        **run,
-        "verdict": finding.verdict,
-        "outcome": outcome,
-        "expected": _words(expected),
-        "checks": [finding_document(finding)],
-        "run": own,
-    }
+def _judged_by(
+    run: RunReport | CodeCheckReport, expected: Expected, finding: Finding, outcome: str
+) -> MemberReport:
+    """Return a report whose verdict is a finding's; its own stays visible."""
+    own = Expectation(outcome, _document(expected), (run.verdict, run.checks))
+    return replace(run, verdict=finding.verdict, checks=(CheckResult.of(finding),), expectation=own)
 
 
-def _words(expected: Expected) -> dict[str, JSON]:
+def _document(expected: Expected) -> dict[str, JSON]:
     verdict = "pass" if expected.told else "fail"
-    return {"verdict": verdict, "checks": _list(expected.checks), "why": expected.why}
-
-
-def _list(words: Sequence[str]) -> list[JSON]:
-    return list(words)
+    return {"verdict": verdict, "checks": list(expected.checks), "why": expected.why}

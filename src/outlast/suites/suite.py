@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import outlast.suites.catalog
 from outlast.checkers.base import Finding, Verdict, worst
@@ -48,8 +48,8 @@ from outlast.errors import ClusterError, ConfigError, UnavailableError
 from outlast.extras import MissingExtraError
 from outlast.history.history import JSON
 from outlast.monitoring.services import with_monitoring
-from outlast.report.findings import finding_document
-from outlast.report.json import Document, run_document
+from outlast.report.findings import CheckResult
+from outlast.report.suite_report import CodeCheckReport, MemberReport, SkippedReport, SuiteReport
 from outlast.routes.registry import with_route
 from outlast.run.drill import run_drill
 from outlast.run.operator import operator
@@ -59,7 +59,6 @@ from outlast.suites.expected import Case, Expected, expected_of, judged
 from outlast.systems.base import CAPABILITIES, Cluster
 from outlast.systems.wait import wait_until_ready
 
-SKIPPED: Final = "skipped"
 DEFAULT_SYSTEM: Final = "patroni"
 WHOLE_TIMEOUT_S: Final = 120.0
 
@@ -134,15 +133,13 @@ def load_suite(name: str) -> Suite:
 
 
 async def run_suite(
-    suite: Suite, request: RunRequest, shown: Callable[[Document], None] = lambda _document: None
-) -> Document:
-    """Run a suite and return it as ``outlast suite --json`` prints it.
+    suite: Suite, request: RunRequest, shown: Callable[[MemberReport], None] = lambda _member: None
+) -> SuiteReport:
+    """Run a suite and return what came of it.
 
     Raises ConfigError, and MissingExtraError when nothing of it can run without an extra, before anything is made.
-
-    shown: is given each member's document as soon as it is there.
-
-    One that is cancelled ends early: it returns what there is, with the verdict ``fail``, and its labs are removed.
+    shown: is given each member's report as soon as it is there. A suite that is cancelled ends early: it returns what
+    there is, with the verdict ``fail``, and its labs are removed.
     """
     began, started = now_ns(), timestamp()
     spec = _cluster(request, suite, None)
@@ -150,48 +147,45 @@ async def run_suite(
         _of_case(case, request) for case in suite.cases
     ]
     _refuse_without_extras([spec for _ in suite.checks] + [member.spec for member in members], request)
-    documents: list[Document] = []
+    reports: list[MemberReport] = []
     ended = ""
     async with AsyncExitStack() as stack:
         labs = _Labs(stack, suite.name, request)
 
-        async def of_check(check: SuiteCheck) -> Document:
+        async def of_check(check: SuiteCheck) -> MemberReport:
             return await _check(check, spec, labs, request)
 
-        async def of_member(member: _Member) -> Document:
+        async def of_member(member: _Member) -> MemberReport:
             return judged(await _drill(member, labs, request), member.expected)
 
-        todo = [_Turn(one.name, one.title, partial(of_check, one)) for one in suite.checks]
-        todo += [_Turn(one.name, one.title, partial(of_member, one)) for one in members]
-        for turn in todo:
+        turns = [_Turn(check.name, check.title, partial(of_check, check)) for check in suite.checks]
+        turns += [_Turn(member.name, member.title, partial(of_member, member)) for member in members]
+        for turn in turns:
             begun = now_ns()
             try:
-                document = _not_begun(turn) if ended else await turn.run()
+                report = await turn.run() if not ended else _NOT_BEGUN(turn.name, turn.title)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 assert task is not None
                 task.uncancel()
                 ended = f"ended early: interrupted in {turn.name}"
                 finding = expect("ended_early", False, "interrupted before its end")
-                document = _document(turn.name, turn.title, spec, [finding], begun, request)
-            documents.append(document)
-            shown(document)
-    ran = [Verdict(str(one["verdict"])) for one in documents if one["verdict"] != SKIPPED]
-    whole: list[JSON] = list(documents)
-    return {
-        "suite": suite.name,
-        "title": suite.title,
-        "system": spec.system,
-        "verdict": worst(ran) if ran else Verdict.INVALID,
-        "ended": ended or None,
-        "seed": request.seed,
-        "replay": request.replay,
-        "started": started,
-        "duration_s": round(seconds_between(began, now_ns()), 3),
-        "ran": len(ran),
-        "skipped": len(documents) - len(ran),
-        "drills": whole,
-    }
+                report = _code_report(turn, spec, [finding], begun, request)
+            reports.append(report)
+            shown(report)
+    verdicts = [report.verdict for report in reports if not isinstance(report, SkippedReport)]
+    return SuiteReport(
+        suite=suite.name,
+        title=suite.title,
+        system=spec.system,
+        verdict=worst(verdicts) if verdicts else Verdict.INVALID,
+        ended=ended or None,
+        seed=request.seed,
+        replay=request.replay,
+        started=started,
+        duration_s=round(seconds_between(began, now_ns()), 3),
+        members=tuple(reports),
+    )
 
 
 def _refuse_without_extras(specs: Sequence[ClusterSpec], request: RunRequest) -> None:
@@ -202,17 +196,25 @@ def _refuse_without_extras(specs: Sequence[ClusterSpec], request: RunRequest) ->
             raise errors[0]
 
 
+class _Named(Protocol):
+    """Whatever has a name and a title: a check, a drill, a turn."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A member of a suite, in its turn. run: does it and returns its document."""
+    """A member of a suite, in its turn. run: does it and returns its report."""
 
     name: str
     title: str
-    run: Callable[[], Awaitable[Document]]
+    run: Callable[[], Awaitable[MemberReport]]
 
 
-def _not_begun(turn: _Turn) -> Document:
-    return _skipped(turn.name, turn.title, UnavailableError("the suite ended before its turn"))
+_NOT_BEGUN: Final = partial(SkippedReport, reason="the suite ended before its turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,46 +312,34 @@ class _Labs:
             await inner.aclose()
 
 
-async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> Document:
+async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberReport:
     begun = now_ns()
-    name, title = member.name, member.title
+    name = member.name
     sets = [word for text in member.sets for word in ("--set", text)]
-    replay = shlex.join(
-        [
-            "outlast",
-            "drill",
-            member.planned.drill.name,
-            "--system",
-            member.source,
-            *sets,
-            "--seed",
-            str(request.seed),
-        ]
+    drill = member.planned.drill.name
+    replay = ["outlast", "drill", drill, "--system", member.source, *sets, "--seed", str(request.seed)]
+    own = replace(
+        request,
+        replay=shlex.join(replay),
+        say=lambda text: request.say(f"{name}: {text}"),
+        new_folder=lambda _drill: request.new_folder(name),
     )
     try:
         if member.elsewhere:
             raise UnavailableError(member.elsewhere)
         cluster = await labs.cluster(member.spec)
-        own = replace(
-            request,
-            replay=replay,
-            say=lambda text: request.say(f"{name}: {text}"),
-            new_folder=lambda _name: request.new_folder(name),
-        )
-        outcome = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
+        result = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
     except UnavailableError as error:
-        return _skipped(name, title, error)
+        return skipped_report(name, member.title, error)
     except ClusterError as error:
         await labs.drop()
-        finding = expect("experiment", False, error.message)
-        return _document(name, title, member.spec, [finding], begun, replace(request, replay=replay))
-    if outcome.verdict is not Verdict.PASS:
+        return _code_report(member, member.spec, [expect("experiment", False, error.message)], begun, own)
+    if result.verdict is not Verdict.PASS:
         await labs.drop()
-    document = run_document(outcome.history, outcome.document, outcome.folder)
-    return {**document, "drill": name, "title": title}
+    return replace(result.report(), drill=name, title=member.title)
 
 
-async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: RunRequest) -> Document:
+async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: RunRequest) -> MemberReport:
     begun = now_ns()
     try:
         cluster = await labs.cluster(spec)
@@ -362,44 +352,34 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: Run
         async with operator(cluster, request.say):
             findings = list(await check.run(Stage(cluster, request.seed, request.say)))
     except UnavailableError as error:
-        return _skipped(check.name, check.title, error)
+        return skipped_report(check.name, check.title, error)
     except ClusterError as error:
         findings = [expect("experiment", False, error.message)]
     if worst(finding.verdict for finding in findings) is not Verdict.PASS:
         await labs.drop()
-    return _document(check.name, check.title, spec, findings, begun, request)
+    return _code_report(check, spec, findings, begun, request)
 
 
-def _skipped(name: str, title: str, error: UnavailableError) -> Document:
+def skipped_report(name: str, title: str, error: UnavailableError) -> SkippedReport:
+    """Return the report of a member that cannot run here; where an extra is missing it names the command for it."""
     reason = error.reason if isinstance(error, MissingExtraError) else error.message
-    return {"drill": name, "title": title, "verdict": SKIPPED, "reason": reason}
+    return SkippedReport(name, title, reason)
 
 
-def _document(
-    name: str,
-    title: str,
-    spec: ClusterSpec,
-    findings: Sequence[Finding],
-    begun: int,
-    request: RunRequest,
-) -> Document:
-    """Return what no recorded load stands behind in the shape of a run document, as far as that goes."""
-    checks: list[JSON] = [finding_document(finding) for finding in findings]
-    return {
-        "drill": name,
-        "title": title,
-        "system": spec.system,
-        "profile": spec.profile,
-        "sync": spec.sync,
-        "verdict": worst(finding.verdict for finding in findings),
-        "seed": request.seed,
-        "replay": request.replay,
-        "store": None,
-        "started": timestamp(),
-        "duration_s": round(seconds_between(begun, now_ns()), 3),
-        "acked": None,
-        "acked_lost": None,
-        "outage_s": None,
-        "two_writers_s": None,
-        "checks": checks,
-    }
+def _code_report(
+    member: _Named, spec: ClusterSpec, findings: Sequence[Finding], begun: int, request: RunRequest
+) -> CodeCheckReport:
+    """Return the report of what no recorded load stands behind. begun: monotonic ns."""
+    return CodeCheckReport(
+        drill=member.name,
+        title=member.title,
+        system=spec.system,
+        profile=spec.profile,
+        sync=spec.sync,
+        verdict=worst(finding.verdict for finding in findings),
+        seed=request.seed,
+        replay=request.replay,
+        started=timestamp(),
+        duration_s=round(seconds_between(begun, now_ns()), 3),
+        checks=tuple(CheckResult.of(finding) for finding in findings),
+    )

@@ -16,31 +16,32 @@ from histories import Row
 from pages import FAULT_S, HEALED_S, LOST_UNTIL_S, partition_history, serious, single_column, stored_run
 
 from outlast.checkers.judge import judge
-from outlast.history.history import History
+from outlast.history.history import JSON, History
 from outlast.history.op import Outcome
 from outlast.history.store import load_run
 from outlast.report.html import write_matrix_page, write_page
-from outlast.report.json import Document, run_document
+from outlast.report.matrix_report import MatrixReport
+from outlast.report.run_report import run_report
 
 HOSTILE = "<img src=x onerror=window.bad=1></script><script>window.bad=1</script>\"'onmouseover=window.bad=1"
 
 OpenPage = Callable[..., Any]
 
 
-def paged(folder: Path, file: Path) -> Document:
+def paged(folder: Path, file: Path) -> dict[str, JSON]:
     """Write a stored run's page; returns its document."""
     history, document = load_run(folder)
     write_page(file, [((history, document), folder)])
-    return run_document(history, document, folder)
+    return run_report(history, document, folder).to_document()
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Document]:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, JSON]]:
     folder = tmp_path_factory.mktemp("page")
     return folder / "run.html", paged(stored_run(folder / "run", partition_history()), folder / "run.html")
 
 
-def test_figures_are_the_jsons(open_page: OpenPage, page_file: tuple[Path, Document]) -> None:
+def test_figures_are_the_jsons(open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]) -> None:
     page = open_page(page_file[0])
     run = page_file[1]
     for name in ("outage_s", "acked_lost", "two_writers_s", "availability", "rejoin_s"):
@@ -51,7 +52,7 @@ def test_figures_are_the_jsons(open_page: OpenPage, page_file: tuple[Path, Docum
 
 
 def test_a_reader_learns_which_writes_were_lost_when_and_why(
-    open_page: OpenPage, page_file: tuple[Path, Document]
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
 ) -> None:
     text = open_page(page_file[0]).locator("#lost").inner_text()
     lost = page_file[1]["acked_lost"]
@@ -63,7 +64,7 @@ def test_a_reader_learns_which_writes_were_lost_when_and_why(
 
 @pytest.mark.parametrize("zoomed", [False, True])
 def test_the_band_stands_where_the_fault_was(
-    open_page: OpenPage, page_file: tuple[Path, Document], zoomed: bool
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]], zoomed: bool
 ) -> None:
     page = open_page(page_file[0])
     chart = page.locator("#chart-run")
@@ -81,7 +82,7 @@ def test_the_band_stands_where_the_fault_was(
 
 
 def test_lost_acks_lie_on_the_lane_of_the_node_that_gave_them(
-    open_page: OpenPage, page_file: tuple[Path, Document]
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
 ) -> None:
     page = open_page(page_file[0])
     lane = page.locator("#chart-run .lane", has=page.locator(".title", has_text="pg-node-1"))
@@ -95,7 +96,7 @@ def test_lost_acks_lie_on_the_lane_of_the_node_that_gave_them(
 
 
 def test_it_can_be_zoomed_by_mouse_and_keyboard(
-    open_page: OpenPage, page_file: tuple[Path, Document]
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
 ) -> None:
     page = open_page(page_file[0])
     page.wait_for_selector("html[data-operations]")
@@ -112,7 +113,7 @@ def test_it_can_be_zoomed_by_mouse_and_keyboard(
 
 
 def test_a_single_operation_can_be_found_under_the_pointer(
-    open_page: OpenPage, page_file: tuple[Path, Document]
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
 ) -> None:
     page = open_page(page_file[0])
     page.wait_for_selector("html[data-operations]")
@@ -127,13 +128,15 @@ def test_a_single_operation_can_be_found_under_the_pointer(
     assert "pg-node-1, timeline 1" in words.inner_text()
 
 
-def test_nothing_is_asked_of_any_network(open_page: OpenPage, page_file: tuple[Path, Document]) -> None:
+def test_nothing_is_asked_of_any_network(
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
+) -> None:
     page = open_page(page_file[0])
     page.wait_for_selector("html[data-operations]")
     assert [url for url in page.asked if not url.startswith("file:")] == []
 
 
-def test_it_reads_without_scripts(open_page: OpenPage, page_file: tuple[Path, Document]) -> None:
+def test_it_reads_without_scripts(open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]) -> None:
     page = open_page(page_file[0], java_script_enabled=False)
     assert page.locator("#figure-outage_s").is_visible()
     assert page.locator("#chart-run path.lost").count() == 1
@@ -143,7 +146,7 @@ def test_it_reads_without_scripts(open_page: OpenPage, page_file: tuple[Path, Do
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing_serious(
-    open_page: OpenPage, axe: str, page_file: tuple[Path, Document], width: int, scheme: str
+    open_page: OpenPage, axe: str, page_file: tuple[Path, dict[str, JSON]], width: int, scheme: str
 ) -> None:
     page = open_page(page_file[0], width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -152,7 +155,7 @@ def test_axe_finds_nothing_serious(
 
 
 def test_on_paper_there_are_no_buttons_and_no_zoom(
-    open_page: OpenPage, page_file: tuple[Path, Document]
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
 ) -> None:
     page = open_page(page_file[0])
     page.locator("#chart-run").press("+")
@@ -162,7 +165,9 @@ def test_on_paper_there_are_no_buttons_and_no_zoom(
     assert canvas["width"] == pytest.approx(plot["width"], abs=1)
 
 
-def test_the_raw_data_come_out_as_they_went_in(open_page: OpenPage, page_file: tuple[Path, Document]) -> None:
+def test_the_raw_data_come_out_as_they_went_in(
+    open_page: OpenPage, page_file: tuple[Path, dict[str, JSON]]
+) -> None:
     page = open_page(page_file[0])
 
     def saved(name: str) -> str:
@@ -248,7 +253,7 @@ def test_several_runs_stand_side_by_side(open_page: OpenPage, axe: str, tmp_path
     write_page(tmp_path / "both.html", runs)
     page = open_page(tmp_path / "both.html")
     for number, ((history, document), folder) in enumerate(runs, 1):
-        figures = run_document(history, document, folder)
+        figures = run_report(history, document, folder).to_document()
         for name in ("outage_s", "acked_lost", "two_writers_s"):
             assert float(page.locator(f"#run-{number}-{name}").get_attribute("value")) == figures[name]
     assert page.locator("#spread .dot").count() >= 6
@@ -298,7 +303,8 @@ def test_a_matrix_shows_each_cell_beside_its_model(open_page: OpenPage, axe: str
         "cells": [cell, skipped],
         "drills": [],
     }
-    write_matrix_page(tmp_path / "matrix.html", matrix, [(load_run(folder), folder)])  # type: ignore[arg-type]
+    report = MatrixReport.from_document(matrix)
+    write_matrix_page(tmp_path / "matrix.html", report, [(load_run(folder), folder)])
     page = open_page(tmp_path / "matrix.html")
     shown = page.locator(".cells td").first
     assert "4.500 s (4.000 – 6.000)" in shown.inner_text()
@@ -311,7 +317,7 @@ def test_a_matrix_shows_each_cell_beside_its_model(open_page: OpenPage, axe: str
     assert serious(page, axe) == []
 
 
-def test_an_embedded_file_is_gzip_that_any_tool_reads(page_file: tuple[Path, Document]) -> None:
+def test_an_embedded_file_is_gzip_that_any_tool_reads(page_file: tuple[Path, dict[str, JSON]]) -> None:
     import base64
     import re
 

@@ -5,52 +5,54 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from reports import run_of
 
-from outlast.campaigns.matrix import spread, summarise
+from outlast.campaigns.matrix import figure_range, summarise
 from outlast.errors import HistoryError
 from outlast.history.matrices import FILE, load_matrix, save_matrix
-from outlast.report.json import Document
-from outlast.report.matrix import cell_words
+from outlast.report.matrix import cell_columns
+from outlast.report.matrix_report import CellFigures, CellReport, FigureRange, MatrixReport
+from outlast.report.run_report import RunReport
 
 
-def run_of(outage_s: float, lost: int = 0, rejoin_s: float | None = 1.0) -> Document:
-    return {
-        "outage_s": outage_s,
-        "rejoin_s": rejoin_s,
-        "acked": 100,
-        "acked_lost": lost,
-        "two_writers_s": 0.0,
-        "model": {"outage_s": 10.0, "reason": "ttl"},
-        "replay": "outlast drill x --seed 1",
-        "store": "somewhere",
-    }
+def run(outage_s: float, lost: int = 0, rejoin_s: float | None = 1.0) -> RunReport:
+    return run_of("x", "pass", outage_s=outage_s, rejoin_s=rejoin_s, acked_lost=lost)
+
+
+def cell(figures: CellFigures, verdict: str = "pass", reason: str | None = None) -> CellReport:
+    return CellReport("patroni", "fast", "x", "X", "on", verdict, reason, figures)
+
+
+def matrix(*cells: CellReport) -> MatrixReport:
+    return MatrixReport("m", "pass", True, ("patroni",), ("fast",), ("x",), 1, 7, "outlast matrix", "m", "now", 1.5,
+                        cells, [run(4.0).to_document()])  # fmt: skip
 
 
 def test_a_cell_has_the_median_the_spread_and_the_worst() -> None:
-    cell = summarise([run_of(4.0), run_of(9.0, lost=2), run_of(5.0, rejoin_s=None)])
-    assert cell["outage_s"] == {"median": 5.0, "min": 4.0, "max": 9.0, "values": [4.0, 9.0, 5.0]}
-    assert (cell["runs"], cell["acked"], cell["acked_lost"], cell["within_model"]) == (3, 300, 2, True)
-    assert isinstance(cell["rejoin_s"], dict)
-    assert cell["rejoin_s"]["values"] == [1.0, 1.0]
+    figures = summarise([run(4.0), run(9.0, lost=2), run(5.0, rejoin_s=None)])
+    assert figures.outage_s == FigureRange(5.0, 4.0, 9.0, (4.0, 9.0, 5.0))
+    assert (figures.runs, figures.acked, figures.acked_lost, figures.within_model) == (3, 300, 2, True)
+    assert figures.rejoin_s is not None
+    assert figures.rejoin_s.values == (1.0, 1.0)
 
 
 def test_one_run_over_the_model_is_told() -> None:
-    cell: Document = {**summarise([run_of(4.0), run_of(10.5)]), "drill": "x", "reason": None}
-    assert cell["within_model"] is False
-    assert cell_words(cell)[-1] == "over its model"
+    figures = summarise([run(4.0), run(10.5)])
+    assert figures.within_model is False
+    assert cell_columns(cell(figures))[-1] == "over its model"
 
 
 def test_a_cell_that_never_ran_has_no_figures_and_says_why() -> None:
-    cell: Document = {**summarise([]), "verdict": "skipped", "reason": "no pgpool"}
-    assert (cell["outage_s"], cell["model"], cell["within_model"]) == (None, None, None)
-    assert cell_words(cell)[-1] == "no pgpool"
-    assert spread([]) is None
+    figures = summarise([])
+    assert (figures.outage_s, figures.model, figures.within_model) == (None, None, None)
+    assert cell_columns(cell(figures, "skipped", "no pgpool"))[-1] == "no pgpool"
+    assert figure_range([]) is None
 
 
 def test_a_stored_matrix_is_read_again_and_anything_else_refused(tmp_path: Path) -> None:
-    document: Document = {"verdict": "pass", "cells": []}
-    save_matrix(tmp_path, document)
-    assert load_matrix(tmp_path) == document
+    report = matrix(cell(summarise([run(4.0)])), cell(summarise([]), "skipped", "no pgpool"))
+    save_matrix(tmp_path, report.to_document())
+    assert MatrixReport.from_document(load_matrix(tmp_path)) == report
     for text in ("", "[]", '{"format": "outlast-run"}', '{"format": "outlast-matrix", "version": 1}'):
         (tmp_path / FILE).write_text(text)
         with pytest.raises(HistoryError, match=FILE):

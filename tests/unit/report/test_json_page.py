@@ -13,7 +13,7 @@ from outlast.clusters.service_registry import BalancerView
 from outlast.history.history import History
 from outlast.history.store import RunDocument
 from outlast.report.findings import finding_document
-from outlast.report.json import run_document
+from outlast.report.run_report import run_report
 from outlast.systems.base import NodeView, Role, RouteView
 
 PAGE = (Path(__file__).parents[3] / "docs/json.md").read_text(encoding="utf-8")
@@ -24,7 +24,8 @@ def test_every_field_of_a_run_is_named() -> None:
     run = RunDocument(
         name="d", system="patroni", profile="fast", seed=7, replay="", started="", verdict="pass", notes={"soak": {}}
     )  # fmt: skip
-    document = run_document(History(ops(steady(0, 2)), faults=(fault(1.0),)), run, Path("store"))
+    report = run_report(History(ops(steady(0, 2)), faults=(fault(1.0),)), run, Path("store"))
+    document = report.to_document()
     assert set(document) <= NAMED
     for inner in ("ops", "outage", "model"):
         part = document[inner]

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
 from xml.etree import ElementTree as xml
 
-from outlast.report.json import Document
+from reports import run_of
+
+from outlast.checkers.base import Evidence, Verdict
+from outlast.report.findings import CheckResult
 from outlast.report.junit import EVIDENCE_MAX, junit
+from outlast.report.run_report import RunReport
 
 
-def check(name: str, verdict: str, *messages: str) -> Any:
-    evidence = [{"message": message, "ops": [], "details": {}} for message in messages]
-    return {
-        "name": name,
-        "verdict": verdict,
-        "summary": f"{name} says {verdict}",
-        "elapsed_s": 0.25,
-        "evidence": evidence,
-    }
+def check(name: str, verdict: str, *messages: str) -> CheckResult:
+    evidence = tuple(Evidence(message) for message in messages)
+    return CheckResult(name, Verdict(verdict), f"{name} says {verdict}", evidence=evidence, elapsed_s=0.25)
 
 
-def run(verdict: str, *checks: Any) -> Document:
-    return {
-        "drill": "power-off",
-        "title": "Cut the power",
-        "system": "patroni",
-        "profile": "fast",
-        "sync": "on",
-        "verdict": verdict,
-        "seed": 7,
-        "replay": "outlast drill power-off --seed 7",
-        "store": "runs/x",
-        "started": "2026-01-01T00:00:00Z",
-        "duration_s": 12.5,
-        "acked": 10,
-        "acked_lost": 1,
-        "outage_s": 2.0,
-        "two_writers_s": 0.0,
-        "checks": list(checks),
-    }
+def run(verdict: str, *checks: CheckResult) -> RunReport:
+    return run_of("power-off", verdict, *checks, title="Cut the power", duration_s=12.5, acked_lost=1)
 
 
 def test_each_check_and_each_drill_is_a_case_and_only_pass_is_clean() -> None:

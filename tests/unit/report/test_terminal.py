@@ -11,13 +11,13 @@ from rich.console import Console
 
 from outlast.history.history import History
 from outlast.history.store import RunDocument
-from outlast.report.json import Document, run_document
+from outlast.report.run_report import RunReport, run_report
 from outlast.report.terminal import print_run
 
 HOSTILE = "[red]x[/red] [link=file:///etc]\x1b[31m"
 
 
-def document(**changes: object) -> Document:
+def report() -> RunReport:
     history = History(ops(steady(0, 2)), faults=(replace(fault(1.0), evidence=HOSTILE),))
     run = RunDocument(
         name="d",
@@ -39,26 +39,24 @@ def document(**changes: object) -> Document:
         ),
         notes={"title": "t", "sync": "on"},
     )
-    return {**run_document(history, run, Path("store")), **changes}  # type: ignore[dict-item]
+    return run_report(history, run, Path("store"))
 
 
-def printed(run: Document) -> str:
+def printed(run: RunReport) -> str:
     out = io.StringIO()
     print_run(Console(file=out, width=200), run)
     return out.getvalue()
 
 
 def test_the_document_counts_every_op_once() -> None:
-    run = document()
-    counts = run["ops"]
-    assert isinstance(counts, dict)
-    assert counts["invoked"] == counts["ok"] == run["acked"] == 20
-    assert run["acked_lost"] == 1
-    assert run["outage_s"] is None, "what no checker measured is not made up"
+    run = report()
+    assert run.ops.invoked == run.ops.ok == run.acked == 20
+    assert run.acked_lost == 1
+    assert run.outage_s is None, "what no checker measured is not made up"
 
 
 def test_the_terminal_shows_verdict_figures_proof_and_how_to_repeat_it() -> None:
-    text = printed(document())
+    text = printed(report())
     for words in (
         "FAIL  d on patroni",
         "acked_lost",
@@ -71,6 +69,6 @@ def test_the_terminal_shows_verdict_figures_proof_and_how_to_repeat_it() -> None
 
 
 def test_text_from_outside_is_printed_literally() -> None:
-    text = printed(document())
+    text = printed(report())
     assert "[red]x[/red]" in text
     assert "\x1b[31m" not in text

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from reports import run_of
 
+from outlast.checkers.base import Verdict
 from outlast.config import drill_names, load_cluster, load_drill, split_overrides
+from outlast.report.findings import CheckResult
 from outlast.report.junit import junit
+from outlast.report.run_report import OpCounts, RunReport
+from outlast.report.suite_report import SkippedReport
 from outlast.suites.expected import (
     FOUND,
     LONG_FORK,
@@ -24,63 +30,82 @@ LOSS = Expected(("lost_writes", "split_brain"), "it loses writes")
 MUST = Expected(LOSS.checks, LOSS.why, must=True)
 
 
-def run(verdict: str, **checks: str) -> Any:
-    findings = [
-        {"name": name, "verdict": said, "summary": f"{name} it was", "evidence": [], "elapsed_s": 0.0}
-        for name, said in checks.items()
-    ]
-    keys = ("seed", "profile", "sync", "acked", "acked_lost", "outage_s", "two_writers_s", "replay", "store")
-    base = {"drill": "d", "title": "t", "system": "patroni", "started": "now", "duration_s": 1.0}
-    return {**base, **dict.fromkeys(keys), "verdict": verdict, "checks": findings}
+def run(verdict: str, local: int = 0, **checks: str) -> RunReport:
+    results = [CheckResult(name, Verdict(said), f"{name} it was") for name, said in checks.items()]
+    return run_of("d", verdict, *results, ops=OpCounts(100, 92, 0, 8, local))
+
+
+def tell(report: RunReport, expected: Expected | None) -> RunReport:
+    """Return the run as its suite tells it."""
+    told = judged(report, expected)
+    assert isinstance(told, RunReport)
+    return told
+
+
+def outcome(report: RunReport) -> str:
+    """Return what the suite says came of its expectation."""
+    assert report.expectation is not None
+    return report.expectation.outcome
 
 
 def test_the_weakness_found_is_the_expected_outcome_and_the_runs_own_verdict_stays_visible() -> None:
-    found = judged(run("fail", lost_writes="fail", outage="pass"), MUST)
-    assert found["verdict"] == "pass"
-    assert found["outcome"] == FOUND
-    assert found["run"]["verdict"] == "fail"  # type: ignore[index,call-overload]
-    assert [one["name"] for one in found["checks"]] == ["expected_finding"]  # type: ignore[index,union-attr]
-    assert "lost_writes it was" in str(found["checks"])
-    assert "<failure" not in junit([found])
+    report = tell(run("fail", lost_writes="fail", outage="pass"), MUST)
+    assert report.verdict == "pass"
+    assert outcome(report) == FOUND
+    assert [check.name for check in report.checks] == ["expected_finding"]
+    assert "lost_writes it was" in report.checks[0].summary
+    assert "<failure" not in junit([report])
+    document: Any = report.to_document()
+    assert (document["verdict"], document["run"]["verdict"]) == ("pass", "fail")
+    assert [check["name"] for check in document["run"]["checks"]] == ["lost_writes", "outage"]
+    assert document["expected"]["checks"] == ["lost_writes", "split_brain"]
 
 
 def test_what_is_wrong_beside_the_weakness_fails_the_suite() -> None:
-    found = judged(run("fail", lost_writes="fail", read_errors="fail"), MUST)
-    assert found["verdict"] == "fail"
-    assert "read_errors" in str(found["outcome"])
-    assert "<failure" in junit([found])
+    report = tell(run("fail", lost_writes="fail", read_errors="fail"), MUST)
+    assert report.verdict == "fail"
+    assert "read_errors" in outcome(report)
+    assert "<failure" in junit([report])
 
 
 def test_a_run_that_proves_nothing_is_not_the_expected_finding() -> None:
     for verdict in ("invalid", "unknown"):
-        assert judged(run(verdict, fault_effects=verdict), MUST)["verdict"] == verdict
+        assert tell(run(verdict, fault_effects=verdict), MUST).verdict == verdict
 
 
 def test_a_known_defect_that_is_not_found_fails_the_track_record_and_nothing_else() -> None:
-    missed = judged(run("pass", lost_writes="pass"), MUST)
-    assert (missed["verdict"], missed["outcome"]) == ("fail", NOT_FOUND)
-    assert judged(run("pass", lost_writes="pass"), LOSS)["verdict"] == "pass"
+    missed = tell(run("pass", lost_writes="pass"), MUST)
+    assert (missed.verdict, outcome(missed)) == ("fail", NOT_FOUND)
+    assert tell(run("pass", lost_writes="pass"), LOSS).verdict == "pass"
 
 
 def test_an_anomaly_that_is_not_of_the_weakness_fails_the_suite() -> None:
     fork = Expected(("long_fork", "rw_register"), "orders differ", must=True, anomalies=LONG_FORK)
-    document = run("fail", long_fork="fail", rw_register="fail")
-    document["checks"][1]["anomalies"] = {"G-nonadjacent": 3}
-    assert judged(document, fork)["verdict"] == "pass"
-    document["checks"][1]["anomalies"] = {"G-nonadjacent": 3, "G1a": 1}
-    assert judged(document, fork)["verdict"] == "fail"
+    report = run("fail", long_fork="fail", rw_register="fail")
+
+    def showing(**anomalies: int) -> RunReport:
+        named = {name.replace("_", "-"): count for name, count in anomalies.items()}
+        return replace(report, checks=(report.checks[0], replace(report.checks[1], anomalies=named)))
+
+    assert tell(showing(G_nonadjacent=3), fork).verdict == "pass"
+    assert tell(showing(G_nonadjacent=3, G1a=1), fork).verdict == "fail"
 
 
 def test_a_weakness_with_an_outcome_of_its_own_must_show_that_outcome() -> None:
     own = Expected((), "it warns", must=True, told="local")
-    assert judged({**run("pass", lost_writes="pass"), "ops": {"local": 8}}, own)["outcome"] == TOLD
-    assert judged({**run("pass", lost_writes="pass"), "ops": {"local": 0}}, own)["verdict"] == "fail"
-    assert judged({**run("fail", lost_writes="fail"), "ops": {"local": 8}}, own)["verdict"] == "fail"
+    assert outcome(tell(run("pass", local=8, lost_writes="pass"), own)) == TOLD
+    assert tell(run("pass", local=0, lost_writes="pass"), own).verdict == "fail"
+    assert tell(run("fail", local=8, lost_writes="fail"), own).verdict == "fail"
 
 
 def test_where_nothing_is_expected_nothing_is_changed() -> None:
-    document = run("fail", lost_writes="fail")
-    assert judged(document, None) is document
+    report = run("fail", lost_writes="fail")
+    assert judged(report, None) is report
+
+
+def test_what_was_skipped_stays_skipped_whatever_was_expected() -> None:
+    skipped = SkippedReport("d", "t", "it needs root")
+    assert judged(skipped, MUST) is skipped
 
 
 def test_weaknesses_are_of_drills_that_there_are_and_of_settings_that_have_them() -> None:

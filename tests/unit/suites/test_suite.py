@@ -15,6 +15,7 @@ from outlast.checkers.base import Finding
 from outlast.config import drill_suites, load_drill
 from outlast.errors import ConfigError
 from outlast.report.junit import junit
+from outlast.report.suite_report import SkippedReport
 from outlast.run.request import RunRequest
 from outlast.suites.suite import (
     Stage,
@@ -64,16 +65,16 @@ async def test_a_suite_that_is_stopped_ends_early_with_what_there_is(tmp_path: P
         patch.object(suite_module, "wait_until_ready", AsyncMock()),
     ):
         running = asyncio.create_task(run_suite(Suite("x", "X", None, (), checks), request, shown.append))
-        document = await running
-    assert [one["verdict"] for one in shown] == ["pass", "fail", "skipped"]
-    assert document["verdict"] == "fail"
-    assert document["ended"] == "ended early: interrupted in b"
-    assert (document["ran"], document["skipped"]) == (2, 1)
+        report = await running
+    assert [member.to_document()["verdict"] for member in shown] == ["pass", "fail", "skipped"]
+    assert report.verdict == "fail"
+    assert report.ended == "ended early: interrupted in b"
+    assert (report.ran, report.skipped) == (2, 1)
     assert "interrupted before its end" in junit(shown)
 
 
 def test_a_skipped_member_is_skipped_in_junit_too() -> None:
-    text = junit([{"drill": "d", "title": "", "verdict": "skipped", "reason": "it needs root"}])
+    text = junit([SkippedReport("d", "", "it needs root")])
     (case,) = ElementTree.fromstring(text).iter("testcase")
     skipped = case.find("skipped")
     assert skipped is not None

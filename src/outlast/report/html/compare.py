@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from outlast.report.html.chart import ChartPanel, throughput_panel
 from outlast.report.html.lanes import Bar, ChartData, fault_bars, run_end_s
 from outlast.report.html.page import clock_words, render, settings_of
 from outlast.report.html.series import OpTimes, bucket_width_s, op_times, series
-from outlast.report.json import Document, run_document
+from outlast.report.run_report import Number, RunReport, run_report
 
 StoredRun = tuple[tuple[History, RunDocument], Path]
 """A run as it was loaded, and its folder."""
@@ -30,6 +30,13 @@ _SPREADS: Final = {
     "availability": ("Availability", ""),
     "rejoin_s": ("Whole again after healing", "s"),
 }
+_FIGURES: Final[Mapping[str, Callable[[RunReport], Number | None]]] = {
+    "outage_s": lambda run: run.outage_s,
+    "acked_lost": lambda run: run.acked_lost,
+    "two_writers_s": lambda run: run.two_writers_s,
+    "availability": lambda run: run.availability,
+    "rejoin_s": lambda run: run.rejoin_s,
+}
 _NOT_COMPARED: Final = ("cluster.name", "drill.name", "drill.title", "drill.description")
 
 
@@ -37,7 +44,7 @@ _NOT_COMPARED: Final = ("cluster.name", "drill.name", "drill.title", "drill.desc
 class ComparedRun:
     """What is kept of a run once its history is let go. panel, bands: its small picture on the common time axis."""
 
-    run: Document
+    run: RunReport
     document: RunDocument
     settings: Mapping[str, str]
     times: OpTimes
@@ -49,7 +56,7 @@ class SmallChart:
     """A run's throughput with its faults, small. number: its place in the table, from 1."""
 
     number: int
-    run: Document
+    run: RunReport
     panel: ChartPanel
     bands: tuple[Bar, ...]
 
@@ -97,7 +104,7 @@ def comparison_values(runs: Iterable[StoredRun]) -> dict[str, object]:
     end_s = max(one.data.end_s for one in kept)
     differing = _differing(kept)
     common, kinds = _kinds(kept)
-    verdicts = [str(one.run["verdict"]) for one in kept]
+    verdicts = [one.run.verdict.value for one in kept]
     return {
         "verdict": str(worst(Verdict(verdict) for verdict in verdicts)),
         "counts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
@@ -125,7 +132,7 @@ def _keep(history: History, document: RunDocument, folder: Path) -> ComparedRun:
         **dict(settings_of(document)),
         **{f"version.{name}": one for name, one in document.versions.items()},
     }
-    return ComparedRun(run_document(history, document, Path(folder.name)), document, settings, times, data)
+    return ComparedRun(run_report(history, document, Path(folder.name)), document, settings, times, data)
 
 
 def _small_chart(number: int, kept: ComparedRun, end_s: float) -> SmallChart:
@@ -147,9 +154,9 @@ def _parts(kept: ComparedRun) -> dict[str, str]:
     """Return what a run is, by part."""
     run = kept.run
     return {
-        "drill": f"{run['drill']} on {run['system']}",
-        "profile": f"profile {run['profile']}",
-        "sync": f"sync {run['sync']}",
+        "drill": f"{run.drill} on {run.system}",
+        "profile": f"profile {run.profile}",
+        "sync": f"sync {run.sync}",
         **{f"version of {name}": f"{name} {version}" for name, version in kept.document.versions.items()},
     }
 
@@ -163,12 +170,12 @@ def _kinds(kept: list[ComparedRun]) -> tuple[str, list[str]]:
     return ", ".join(parts[0][name] for name in common), [words or "every run" for words in apart]
 
 
-def _spread(name: str, runs: list[Document], kinds: list[str]) -> Spread | None:
+def _spread(name: str, runs: list[RunReport], kinds: list[str]) -> Spread | None:
     title, unit = _SPREADS[name]
     known = {
         number: float(value)
         for number, run in enumerate(runs, 1)
-        if isinstance(value := run[name], int | float)
+        if (value := _FIGURES[name](run)) is not None
     }
     if not known:
         return None
@@ -191,7 +198,7 @@ def _spread(name: str, runs: list[Document], kinds: list[str]) -> Spread | None:
             else f"{words(values[0])} – {words(middle)} – {words(values[-1])}"
         )
         dots = tuple(
-            Dot(number, round(value / top * 100, 2), words(value), str(runs[number - 1]["verdict"]))
+            Dot(number, round(value / top * 100, 2), words(value), runs[number - 1].verdict)
             for number, value in mine.items()
         )
         rows.append(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from outlast.checkers.base import Verdict
 from outlast.checkers.outage import Gap
 from outlast.checkers.writes import seconds_in
 from outlast.history.history import JSON, History
-from outlast.report.json import Document
+from outlast.report.findings import CheckResult
+from outlast.report.run_report import Number, RunReport
 
 FIGURE_CHECKS: Final = {"outage_s": "outage", "acked_lost": "lost_writes", "two_writers_s": "split_brain"}
 """The three that come first, by the check that holds each."""
@@ -48,75 +50,77 @@ class Figure:
     leading: bool = False
 
 
-def figures(run: Document) -> list[Figure]:
+def figures(run: RunReport) -> list[Figure]:
     """Return a run's figures, the leading three first."""
-    checks = {str(one["name"]): one for one in _documents(run["checks"])}
+    checks = {check.name: check for check in run.checks}
     # After a mistake the restore says what is lost.
-    held = {"lost_writes": checks.get("restorable"), **checks}
-    found = [_held(run, name, held.get(check)) for name, check in FIGURE_CHECKS.items()]
-    found += _anomalies(checks)
-    found.sort(key=lambda one: one.value is None)  # what this workload does not measure comes last
-    ops = run["ops"]
-    assert isinstance(ops, dict)
-    counted = (
-        f"{_count(ops['ok'])} acknowledged, {_count(ops['fail'])} refused, {_count(ops['info'])} unknown"
-    )
-    availability = run["availability"]
-    if isinstance(availability, int | float):
-        found.append(Figure("availability", _TITLES["availability"], availability, f"{availability:.2%}", "",
+    holders = {**({"lost_writes": checks["restorable"]} if "restorable" in checks else {}), **checks}
+    measured: dict[str, Number | None] = {
+        "outage_s": run.outage_s,
+        "acked_lost": run.acked_lost,
+        "two_writers_s": run.two_writers_s,
+    }
+    shown = [
+        _limited(name, measured[name], holders.get(check), run.acked) for name, check in FIGURE_CHECKS.items()
+    ]
+    shown += _anomalies(run.checks)
+    shown.sort(key=lambda figure: figure.value is None)  # what this workload does not measure comes last
+    ops = run.ops
+    counted = f"{_count(ops.ok)} acknowledged, {_count(ops.fail)} refused, {_count(ops.info)} unknown"
+    availability = run.availability
+    if availability is not None:
+        shown.append(Figure("availability", _TITLES["availability"], availability, f"{availability:.2%}", "",
                             counted, verdict=_verdict(checks.get("availability"))))  # fmt: skip
     else:
-        found.append(
-            Figure("acked", "Operations acknowledged", run["acked"], _count(run["acked"]), "", counted)
-        )
-    equal = run["replicas_equal"]
+        shown.append(Figure("acked", "Operations acknowledged", run.acked, _count(run.acked), "", counted))
+    equal = run.replicas_equal
     if equal is not None:
         check = checks.get("replicas_equal")
-        about = str(check["summary"]) if check is not None else ""
-        words = "yes" if equal is True else "no"
-        found.append(Figure("replicas_equal", _TITLES["replicas_equal"], equal, words, "", about,
-                            verdict=_verdict(check)))  # fmt: skip
-    rejoin = run["rejoin_s"]
-    if isinstance(rejoin, int | float):
-        found.append(
+        about = check.summary if check is not None else ""
+        shown.append(Figure("replicas_equal", _TITLES["replicas_equal"], equal, "yes" if equal else "no", "",
+                            about, verdict=_verdict(check)))  # fmt: skip
+    rejoin = run.rejoin_s
+    if rejoin is not None:
+        shown.append(
             Figure(
                 *("rejoin_s", _TITLES["rejoin_s"], rejoin, f"{rejoin:.3f}", "s"),
                 "from the last healing to a whole cluster",
                 verdict=_verdict(checks.get("rejoin")),
             )
         )
-    return found
+    return shown
 
 
-def _anomalies(checks: Mapping[str, Mapping[str, JSON]]) -> list[Figure]:
+def _anomalies(checks: Sequence[CheckResult]) -> list[Figure]:
     """Return a figure for each checker that counts anomalies and is not one of the leading three."""
-    found = []
-    for name, check in checks.items():
-        anomalies = check.get("anomalies")
-        if name not in FIGURE_CHECKS.values() and isinstance(anomalies, dict) and anomalies:
-            counts = ", ".join(f"{anomaly} {_count(count)}" for anomaly, count in anomalies.items())
-            total = sum(count for count in anomalies.values() if isinstance(count, int))
-            about = f"{counts}; all of them allowed here" if check["verdict"] == "pass" else counts
-            verdict = _verdict(check)
-            title = f"Anomalies in {name}"
-            found.append(
-                Figure(
-                    f"anomalies-{name}", title, total, _count(total), "", about, verdict=verdict, leading=True
-                )
+    shown = []
+    for check in checks:
+        if check.name in FIGURE_CHECKS.values() or not check.anomalies:
+            continue
+        counts = ", ".join(f"{anomaly} {_count(count)}" for anomaly, count in check.anomalies.items())
+        total = sum(check.anomalies.values())
+        about = f"{counts}; all of them allowed here" if check.verdict is Verdict.PASS else counts
+        shown.append(
+            Figure(
+                *(f"anomalies-{check.name}", f"Anomalies in {check.name}", total, _count(total), "", about),
+                verdict=_verdict(check),
+                leading=True,
             )
-    return found
+        )
+    return shown
 
 
-def _held(run: Document, name: str, check: Mapping[str, JSON] | None) -> Figure:
-    value, limit = run[name], None if check is None else check["limit"]
+def _limited(name: str, value: Number | None, check: CheckResult | None, acked: int) -> Figure:
+    """Return one of the leading figures beside its limit."""
+    limit = None if check is None else check.limit
     seconds = name.endswith("_s")
-    if not isinstance(value, int | float):
+    if value is None:
         return Figure(name, _TITLES[name], value, "not measured", "", _ABOUT[name], verdict=_verdict(check),
                       leading=True)  # fmt: skip
     text = f"{value:.3f}" if seconds else _count(value)
     about = _ABOUT[name]
     if name == "acked_lost":
-        about = f"of {_count(run['acked'])}, {about}"
+        about = f"of {_count(acked)}, {about}"
     share, words = None, ""
     if isinstance(limit, int | float) and not isinstance(limit, bool):
         words = f"{limit:g} s" if seconds else f"{limit:,}"
@@ -160,13 +164,11 @@ _PARTS: Final = {
 }
 
 
-def outage_splits(history: History, gaps: Mapping[str, Gap], run: Document) -> list[OutageSplit]:
+def outage_splits(history: History, gaps: Mapping[str, Gap], run: RunReport) -> list[OutageSplit]:
     """Return each workload's outage beside the manager's model."""
-    model = run["model"]
-    assert isinstance(model, dict)
-    model_s = model["outage_s"]
-    model_s = float(model_s) if isinstance(model_s, int | float) else None
-    limit = next((one["limit"] for one in _documents(run["checks"]) if one["name"] == "outage"), None)
+    model_s = run.model.outage_s
+    check = run.check("outage")
+    limit = None if check is None else check.limit
     limit_s = float(limit) if isinstance(limit, int | float) and not isinstance(limit, bool) else None
     found = []
     for workload, gap in gaps.items():
@@ -187,7 +189,7 @@ def outage_splits(history: History, gaps: Mapping[str, Gap], run: Document) -> l
                 gap.seconds / widest * 100,
                 model_s,
                 (model_s or 0) / widest * 100,
-                str(model["reason"] or ""),
+                run.model.reason or "",
                 limit_s,
                 (limit_s or 0) / widest * 100,
             )
@@ -195,13 +197,9 @@ def outage_splits(history: History, gaps: Mapping[str, Gap], run: Document) -> l
     return found
 
 
-def _verdict(check: Mapping[str, JSON] | None) -> str:
-    return "" if check is None else str(check["verdict"])
+def _verdict(check: CheckResult | None) -> str:
+    return "" if check is None else check.verdict.value
 
 
-def _count(value: JSON) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def _documents(value: JSON) -> list[Document]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def _count(value: Number) -> str:
+    return f"{value:,}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outlast.history.history import JSON
 from outlast.report.html.compare import StoredRun, comparison_values
 from outlast.report.html.page import clock_words, render
-from outlast.report.json import Document
+from outlast.report.matrix_report import CellReport, MatrixReport
+from outlast.report.run_report import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,85 +53,63 @@ class MatrixBlock:
     rows: tuple[MatrixRow, ...]
 
 
-def matrix_page(document: Document, runs: Sequence[StoredRun]) -> str:
+def matrix_page(matrix: MatrixReport, runs: Sequence[StoredRun]) -> str:
     """Return a matrix's page. runs: those of its runs whose stores are still there; they are compared below."""
-    cells = _documents(document["cells"])
-    widest = max(
-        [_number(_spread(one), "max") or 0 for one in cells] + [_model_s(one) or 0 for one in cells] + [1e-9]
-    )
-    drills = list(dict.fromkeys((str(one["drill"]), str(one["title"] or "")) for one in cells))
+    cells = matrix.cells
+    outages = [cell.figures.outage_s.max for cell in cells if cell.figures.outage_s is not None]
+    widest = max([*outages, *(_model_s(cell) or 0 for cell in cells), 1e-9])
+    drills = list(dict.fromkeys((cell.drill, cell.title or "") for cell in cells))
     blocks = []
     for drill, title in drills:
-        mine = [one for one in cells if one["drill"] == drill]
-        systems = list(dict.fromkeys((str(one["system"]), str(one["sync"])) for one in mine))
+        own = [cell for cell in cells if cell.drill == drill]
+        systems = list(dict.fromkeys((cell.system, cell.sync) for cell in own))
         rows = [
             MatrixRow(
                 system,
                 sync,
-                tuple(_cell(one, widest) for one in mine if (one["system"], one["sync"]) == (system, sync)),
+                tuple(_cell(cell, widest) for cell in own if (cell.system, cell.sync) == (system, sync)),
             )
             for system, sync in systems
         ]
         blocks.append(MatrixBlock(drill, title, tuple(rows)))
     return render(
         "matrix.html.j2",
-        matrix=document,
+        matrix=matrix,
         blocks=blocks,
-        profiles=_strings(document["profiles"]),
-        began=clock_words(str(document["started"])),
-        missing=sum(len(_strings(one.get("stores"))) for one in cells) - len(runs),
+        profiles=matrix.profiles,
+        began=clock_words(matrix.started),
+        missing=sum(len(cell.figures.stores) for cell in cells) - len(runs),
         **(comparison_values(runs) if runs else {"runs": []}),
     )
 
 
-def _cell(cell: Mapping[str, JSON], widest: float) -> MatrixCell:
-    outage, rejoin, model_s = _spread(cell), cell.get("rejoin_s"), _model_s(cell)
-    rejoin = rejoin if isinstance(rejoin, dict) else None
+def _cell(cell: CellReport, widest: float) -> MatrixCell:
+    figures, model_s = cell.figures, _model_s(cell)
+    outage, rejoin = figures.outage_s, figures.rejoin_s
 
     def place(value: float | None) -> float | None:
         return None if value is None else round(value / widest * 100, 2)
 
-    low, middle, high = (_number(outage, key) for key in ("min", "median", "max"))
-    words = "" if middle is None else f"{middle:.3f} s"
-    if low is not None and high is not None and low != high:
-        words += f" ({low:.3f} – {high:.3f})"
-    rejoined = _number(rejoin, "median")
+    words = "" if outage is None else f"{outage.median:.3f} s"
+    if outage is not None and outage.min != outage.max:
+        words += f" ({outage.min:.3f} – {outage.max:.3f})"
     return MatrixCell(
-        profile=str(cell["profile"]),
-        verdict=str(cell["verdict"]),
-        reason=str(cell["reason"] or ""),
+        profile=cell.profile,
+        verdict=cell.verdict,
+        reason=cell.reason or "",
         outage=words,
-        low=place(low),
-        middle=place(middle),
-        high=place(high),
+        low=place(None if outage is None else outage.min),
+        middle=place(None if outage is None else outage.median),
+        high=place(None if outage is None else outage.max),
         model=place(model_s),
         model_words="" if model_s is None else f"{model_s:g} s",
-        over=cell.get("within_model") is False,
-        lost=cell.get("acked_lost"),
-        writers=cell.get("two_writers_s"),
-        rejoin="" if rejoined is None else f"{rejoined:.1f} s",
-        runs=cell.get("runs"),
+        over=figures.within_model is False,
+        lost=figures.acked_lost,
+        writers=figures.two_writers_s,
+        rejoin="" if rejoin is None else f"{rejoin.median:.1f} s",
+        runs=figures.runs,
     )
 
 
-def _spread(cell: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
-    outage = cell.get("outage_s")
-    return outage if isinstance(outage, dict) else None
-
-
-def _model_s(cell: Mapping[str, JSON]) -> float | None:
-    model = cell.get("model")
-    return _number(model if isinstance(model, dict) else None, "outage_s")
-
-
-def _number(value: Mapping[str, JSON] | None, key: str) -> float | None:
-    found = None if value is None else value.get(key)
-    return float(found) if isinstance(found, int | float) else None
-
-
-def _documents(value: JSON) -> list[Document]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _strings(value: JSON) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
+def _model_s(cell: CellReport) -> Number | None:
+    return None if cell.figures.model is None else cell.figures.model.outage_s

@@ -16,9 +16,11 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from outlast.checkers.base import Evidence
 from outlast.checkers.split_brain import two_writers
 from outlast.history.history import JSON, History
 from outlast.history.store import RunDocument
+from outlast.report.findings import CheckResult
 from outlast.report.html.axes import bytes_words
 from outlast.report.html.chart import Chart, part_chart, run_chart
 from outlast.report.html.embedded_files import embed, observations_file, ops_file
@@ -36,7 +38,7 @@ from outlast.report.html.pictures import (
     op_row,
 )
 from outlast.report.html.series import op_times
-from outlast.report.json import run_document
+from outlast.report.run_report import run_report
 
 EVIDENCE_SHOWN: Final = 6
 LOSS_ROWS: Final = 100
@@ -85,7 +87,7 @@ class CheckSection:
     summary: str
     proofs: tuple[EvidenceItem, ...]
     more: int
-    anomalies: Mapping[str, JSON] = field(default_factory=dict)
+    anomalies: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,13 @@ class LossDetail:
 
 def run_page(history: History, document: RunDocument, folder: Path) -> str:
     """Return a run's page. folder: its store, of which only the name is shown. About 3 s for a million ops."""
-    run = run_document(history, document, Path(folder.name))
+    run = run_report(history, document, Path(folder.name))
     times = op_times(history)
     writers = tuple(one for workload in history.ops.f_names for one in two_writers(history, workload))
     data = ChartData(history, times, loss_groups(history), run_end_s(history, times), writers)
     found = gaps(history) if history.faults else {}
     moments = story(history, data.losses, writers, data.end_s)
-    whole = {**run, "cluster": dict(document.cluster), "drill_document": dict(document.drill),
+    whole = {**run.to_document(), "cluster": dict(document.cluster), "drill_document": dict(document.drill),
              "versions": dict(document.versions)}  # fmt: skip
     raws = [
         embed("run", "run.json", "the run document", json.dumps(whole, indent=1).encode()),
@@ -133,37 +135,32 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
             LossDetail(group, tuple(loss_rows(history, group, LOSS_ROWS)), branch_picture(history, group))
             for group in data.losses
         ],
-        checks=[_check(history, finding) for finding in document.findings],
+        checks=[_check(history, check) for check in run.checks],
         raws=raws,
         settings=settings_of(document),
         started=clock_words(document.started),
     )
 
 
-def _check(history: History, finding: Mapping[str, JSON]) -> CheckSection:
-    evidence = [one for one in _list(finding.get("evidence")) if isinstance(one, dict)]
-    name, verdict = str(finding["name"]), str(finding["verdict"])
-    anomalies = finding.get("anomalies")
+def _check(history: History, check: CheckResult) -> CheckSection:
     return CheckSection(
-        name=name,
-        title=CHECK_TITLES.get(name, name.replace("_", " ")),
-        verdict=verdict,
-        summary=str(finding["summary"]),
-        proofs=tuple(_proof(history, one) for one in evidence[:EVIDENCE_SHOWN]),
-        more=max(0, len(evidence) - EVIDENCE_SHOWN),
-        anomalies=anomalies if isinstance(anomalies, dict) else {},
+        name=check.name,
+        title=CHECK_TITLES.get(check.name, check.name.replace("_", " ")),
+        verdict=check.verdict,
+        summary=check.summary,
+        proofs=tuple(_proof(history, piece) for piece in check.evidence[:EVIDENCE_SHOWN]),
+        more=max(0, len(check.evidence) - EVIDENCE_SHOWN),
+        anomalies=check.anomalies,
     )
 
 
-def _proof(history: History, evidence: Mapping[str, JSON]) -> EvidenceItem:
-    details = evidence.get("details")
-    details = details if isinstance(details, dict) else {}
-    numbers = [one for one in _list(evidence.get("ops")) if isinstance(one, int) and one < len(history.ops)]
+def _proof(history: History, evidence: Evidence) -> EvidenceItem:
+    numbers = [number for number in evidence.ops if number < len(history.ops)]
     return EvidenceItem(
-        str(evidence["message"]),
-        tuple(op_row(history, one) for one in numbers),
-        cycle_picture(details),
-        interval_picture(history, details),
+        evidence.message,
+        tuple(op_row(history, number) for number in numbers),
+        cycle_picture(evidence.details),
+        interval_picture(history, evidence.details),
     )
 
 
@@ -193,10 +190,6 @@ def _flatten(key: str, value: JSON, rows: list[tuple[str, str]]) -> None:
     elif value not in (None, "", [], {}):
         words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append((key, {"True": "on", "False": "off"}.get(words, words)))
-
-
-def _list(value: JSON) -> list[JSON]:
-    return value if isinstance(value, list) else []
 
 
 @cache

@@ -11,7 +11,7 @@ from outlast.files import write_atomic
 from outlast.report.html.compare import StoredRun, compare_page
 from outlast.report.html.matrix import matrix_page
 from outlast.report.html.page import run_page
-from outlast.report.json import Document
+from outlast.report.matrix_report import MatrixReport
 
 
 def page_of(runs: Sequence[StoredRun]) -> str:
@@ -28,9 +28,9 @@ def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
     _write(path, page_of(runs))
 
 
-def write_matrix_page(path: Path, document: Document, runs: Sequence[StoredRun]) -> None:
+def write_matrix_page(path: Path, matrix: MatrixReport, runs: Sequence[StoredRun]) -> None:
     """Write the page of a matrix. runs: those of its runs whose stores are still there. Raises as write_page does."""
-    _write(path, matrix_page(document, runs))
+    _write(path, matrix_page(matrix, runs))
 
 
 def check_page_file(path: Path) -> None:
