@@ -12,7 +12,7 @@ from skips import require
 
 from outlast.checkers.base import Verdict
 from outlast.errors import UnavailableError
-from outlast.suites import toolkit as staging
+from outlast.suites import toolkit
 from outlast.suites.suite import Stage, SuiteCheck, load_suite
 from outlast.systems.base import Cluster
 from outlast.systems.pg_auto_failover import keeper
@@ -38,9 +38,9 @@ def test_the_replication_suite_passes_with_figures_limits_and_junit(_lab: str, t
 
 async def test_a_standby_that_receives_nothing_fails_the_suite_by_name(cluster: Cluster) -> None:
     stage = Stage(cluster, 1, print)
-    await staging.whole(stage)
+    await toolkit.whole(stage)
     behind = next(node.name for node in (await cluster.view()).nodes if node.sync == "async")
-    async with staging.broken(stage, "walreceiver_block", (behind,)):
+    async with toolkit.injected(stage, "walreceiver_block", (behind,)):
         found = {one.name: one for one in await check("replication", "same-bytes").run(stage)}
     assert found["sha256"].verdict is Verdict.FAIL
     assert behind in found["sha256"].summary
@@ -60,9 +60,9 @@ def test_a_failover_amid_transactions_keeps_them_whole(_lab: str, cluster: Clust
     assert int(str(found["dropped"].value)) > 0
 
 
-async def _on_whole(cluster: Cluster, one: SuiteCheck) -> dict[str, staging.Finding]:
+async def _on_whole(cluster: Cluster, one: SuiteCheck) -> dict[str, toolkit.Finding]:
     stage = Stage(cluster, 1, print)
-    await staging.whole(stage)
+    await toolkit.whole(stage)
     return {finding.name: finding for finding in await one.run(stage)}
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from outlast.checkers.base import worst
-from outlast.cli import watching
+from outlast.cli import live_view
 from outlast.cli.options import (
     RunOptions,
     as_it_is,
@@ -125,7 +125,7 @@ async def _run(
 ) -> RunResult:
     async with request.cluster(spec, planned.drill.name) as cluster:
         prepared = prepare_drill(planned, cluster)
-        async with watching.shown_below(cluster, progress):
+        async with live_view.shown_below(cluster, progress):
             return await run_drill(cluster, prepared, request)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from psycopg.conninfo import make_conninfo
 
-from outlast.cli import watching
+from outlast.cli import live_view
 from outlast.cli.options import Duration, collect, json_option, lab_option, profile_option, set_option
 from outlast.cli.output import ERR, OUT, Reporter, Watcher, asynchronous, print_json, run_async, say
 from outlast.clock import deadline_ns
@@ -72,7 +72,7 @@ def up(what: str, options: UpOptions) -> None:
     source = options.config or what
     overrides = [*options.sets, *([f"profile={options.profile}"] if options.profile else [])]
     if options.interactive:
-        from outlast.cli.asking import ask  # here: whoever is not asked need not wait for it
+        from outlast.cli.questions import ask  # here: whoever is not asked need not wait for it
 
         answers = ask(source, overrides, options.name, options.extras)
         if answers.up:
@@ -112,7 +112,7 @@ async def _up_all(
             f"{cluster.lab.name}: {cluster.spec.system}, writable after {found.writable_s:.1f} s, "
             f"whole after {found.ready_s:.1f} s"
         )
-        OUT.print(watching.node_table(view))
+        OUT.print(live_view.node_table(view))
         for line in addresses(cluster):
             say(line)
 
@@ -166,7 +166,7 @@ async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | N
             raise ConfigError("--watch and --json do not go together")
         end_ns = deadline_ns(for_s) if for_s is not None else None
         with contextlib.suppress(asyncio.CancelledError), Watcher() as show:
-            await watching.watch(cluster, end_ns, show)
+            await live_view.watch(cluster, end_ns, show)
         return 0
     view = await with_services(cluster)
     if as_json:
@@ -184,8 +184,8 @@ async def status(lab: str | None, dsn: str | None, watch: bool, for_s: float | N
             }
         )
     else:
-        say(watching.headline(view, cluster))
-        OUT.print(watching.node_table(view))
+        say(live_view.headline(view, cluster))
+        OUT.print(live_view.node_table(view))
         for line in addresses(cluster):
             say(line)
     return 0

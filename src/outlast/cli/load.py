@@ -26,7 +26,7 @@ from outlast.errors import ConfigError
 from outlast.report.terminal import print_run
 from outlast.run.conclude import RunResult
 from outlast.run.drill import run_drill
-from outlast.run.external_load import DEFAULT_PROTOCOL, PROTOCOLS, ExternalCluster, load_external
+from outlast.run.external_load import DEFAULT_PROTOCOL, PROTOCOLS, ExternalEndpoint, load_external
 from outlast.run.prepare import plan_drill, prepare_drill
 from outlast.run.request import RunRequest
 from outlast.units import parse_rate_per_s
@@ -157,7 +157,7 @@ async def _load_external(
             key="--bootstrap",
             hint=f"from outside: {', '.join(DEFAULT_PROTOCOL)}",
         )
-    there = ExternalCluster(addresses, protocol, options.topic or "")
+    there = ExternalEndpoint(addresses, protocol, options.topic or "")
     return await load_external(there, spec, options.duration, request)
 
 

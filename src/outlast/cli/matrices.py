@@ -9,9 +9,9 @@ from typing import Final
 import click
 
 from outlast.campaigns.matrix import MatrixPlan, run_matrix
-from outlast.cli.judging import write_matrix
 from outlast.cli.options import RunOptions, collect, json_option, seed_option, set_option, set_words
 from outlast.cli.output import EXIT_CODES, OUT, Reporter, asynchronous, print_json
+from outlast.cli.stored_runs import write_matrix
 from outlast.config import split_overrides
 from outlast.errors import ConfigError
 from outlast.report.matrix import print_matrix

@@ -38,7 +38,7 @@ POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalCluster:
+class ExternalEndpoint:
     """Where to. addresses: ``host:port,host:port``. protocol: one of PROTOCOLS. target: a topic or a prefix of keys,
     "" for one of the run's own."""
 
@@ -48,7 +48,7 @@ class ExternalCluster:
 
 
 async def load_external(
-    endpoint: ExternalCluster, load: WorkloadSpec, duration_s: float, request: RunRequest
+    endpoint: ExternalEndpoint, load: WorkloadSpec, duration_s: float, request: RunRequest
 ) -> RunResult:
     """Drive a load for duration_s, read it back, judge and store it in a folder that is made once the cluster answered.
 
@@ -85,7 +85,7 @@ async def load_external(
 
 
 def _document(
-    endpoint: ExternalCluster, config: WorkerConfig, drill: DrillSpec, request: RunRequest, start: RunStart
+    endpoint: ExternalEndpoint, config: WorkerConfig, drill: DrillSpec, request: RunRequest, start: RunStart
 ) -> RunDocument:
     return RunDocument(
         name=drill.name,
@@ -109,7 +109,7 @@ def _document(
     )
 
 
-def _config(endpoint: ExternalCluster, load: WorkloadSpec, seed: int) -> WorkerConfig:
+def _config(endpoint: ExternalEndpoint, load: WorkloadSpec, seed: int) -> WorkerConfig:
     if (load.name, endpoint.protocol) not in CLIENTS:
         choices = ", ".join(f"{name} over {kind}" for name, kind in CLIENTS)
         raise ConfigError(

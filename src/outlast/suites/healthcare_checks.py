@@ -14,9 +14,9 @@ from outlast.checkers.base import Finding
 from outlast.clock import now_ns, seconds_between
 from outlast.datasets.load import DATASETS
 from outlast.errors import ClusterError, UnavailableError
-from outlast.suites import toolkit as staging
+from outlast.suites import toolkit
 from outlast.suites.suite import Stage, expect
-from outlast.suites.toolkit import FAILOVER_S_MAX, ask, broken, held
+from outlast.suites.toolkit import FAILOVER_S_MAX, ask, injected, within_limit
 from outlast.systems.base import HasLeaderRecord, HasLogs, Role, Switchable
 from outlast.systems.wait import wait_for
 
@@ -58,44 +58,48 @@ async def health(stage: Stage) -> Sequence[Finding]:
     recovering = {node: (await ask(stage, node, "SELECT pg_is_in_recovery()"))[0][0] for node in nodes}
     primaries = [node for node, yes in recovering.items() if not yes]
     shown = ", ".join(f"{node} {'t' if yes else 'f'}" for node, yes in recovering.items())
-    (counts,) = await ask(stage, await staging.primary(stage), _COUNTS)
-    _, seen = await staging.on_every_node(stage, _COUNTS, counts, 10.0)
+    (counts,) = await ask(stage, await toolkit.primary(stage), _COUNTS)
+    _, seen = await toolkit.on_every_node(stage, _COUNTS, counts, 10.0)
     words = f"the counts {', '.join(map(str, counts))}"
     return [
         expect("one_primary", len(primaries) == 1, f"pg_is_in_recovery: {shown}", len(primaries), 1),
-        held("replicas", len(nodes) - len(primaries), len(nodes) - 1, "nodes in recovery", at_least=True),
-        staging.same_everywhere("counts", seen, counts, len(nodes), words),
+        within_limit(
+            "replicas", len(nodes) - len(primaries), len(nodes) - 1, "nodes in recovery", at_least=True
+        ),
+        toolkit.same_everywhere("counts", seen, counts, len(nodes), words),
     ]
 
 
 async def automatic_failover(stage: Stage) -> Sequence[Finding]:
     """Test 2: a thousand rows of the log and all patients outlive the primary's host; it rejoins by itself."""
     _needs_clinic(stage)
-    old = await staging.primary(stage)
+    old = await toolkit.primary(stage)
     many = (
         "INSERT INTO audit_log (actor, action, context) SELECT 'outlast', 'outlast_failover_test', "
         "jsonb_build_object('n', n) FROM generate_series(1, %s) AS n"
     )
     clean = ("DELETE FROM audit_log WHERE action = 'outlast_failover_test'", ())
-    await staging.write(stage, old, clean, (many, (AUDIT_ROWS,)))
+    await toolkit.write(stage, old, clean, (many, (AUDIT_ROWS,)))
     (patients,) = await ask(stage, old, _PATIENTS)
     (rows,) = await ask(stage, old, _AUDIT)
     marks = _log_sizes(stage)
     began = now_ns()
-    async with broken(stage, "host_power_off", (old,)):
-        new, took_s = await staging.new_primary(
+    async with injected(stage, "host_power_off", (old,)):
+        new, took_s = await toolkit.new_primary(
             stage, old, began, stage.cluster.model.outage_s + FAILOVER_S_MAX
         )
         (after,) = await ask(stage, new, _PATIENTS)
         (kept,) = await ask(stage, new, _AUDIT)
     healed = now_ns()
-    await staging.whole(stage)
+    await toolkit.whole(stage)
     rejoin_s = round(seconds_between(healed, now_ns()), 3)
     back = (await stage.cluster.view()).node(old)
     strange = _errors_since(stage, marks)
     return [
-        staging.failover_finding(stage, took_s, f"{new} took a write after {old} lost its power"),
-        held("audit_rows", kept[0], AUDIT_ROWS, f"rows of the log on {new}, {rows[0]} before", at_least=True),
+        toolkit.failover_finding(stage, took_s, f"{new} took a write after {old} lost its power"),
+        within_limit(
+            "audit_rows", kept[0], AUDIT_ROWS, f"rows of the log on {new}, {rows[0]} before", at_least=True
+        ),
         expect(
             "patients",
             after == patients,
@@ -103,7 +107,7 @@ async def automatic_failover(stage: Stage) -> Sequence[Finding]:
             after[0],
             patients[0],
         ),
-        held(
+        within_limit(
             "rejoin_s",
             rejoin_s,
             REJOIN_S_MAX,
@@ -118,7 +122,7 @@ async def automatic_failover(stage: Stage) -> Sequence[Finding]:
             len(strange),
             0,
         ),
-        await staging.replicas_equal(stage),
+        await toolkit.replicas_equal(stage),
     ]
 
 
@@ -128,44 +132,44 @@ async def controlled_failover(stage: Stage) -> Sequence[Finding]:
     cluster = stage.cluster
     if not isinstance(cluster, Switchable):
         raise UnavailableError(f"{cluster.spec.system} cannot move its primary on demand")
-    old = await staging.primary(stage)
+    old = await toolkit.primary(stage)
     line = """INSERT INTO audit_log (actor, action, context) VALUES (%s, %s, '{"test": true}')"""
-    await staging.write(
+    await toolkit.write(
         stage, old, ("DELETE FROM audit_log WHERE action = %s", (ACTION,)), (line, (ACTOR, ACTION))
     )
     (patients,) = await ask(stage, old, _PATIENTS)
     began = now_ns()
     new = await cluster.switchover(None)
     command_s = round(seconds_between(began, now_ns()), 3)
-    _, again_s = await staging.new_primary(stage, old, began, cluster.model.outage_s + FAILOVER_S_MAX)
-    await staging.whole(stage)
+    _, again_s = await toolkit.new_primary(stage, old, began, cluster.model.outage_s + FAILOVER_S_MAX)
+    await toolkit.whole(stage)
     there = "SELECT actor, action, context::text FROM audit_log WHERE action = 'controlled_failover_test'"
     wanted = (ACTOR, ACTION, '{"test": true}')
-    _, seen = await staging.on_every_node(stage, there, wanted, 10.0)
+    _, seen = await toolkit.on_every_node(stage, there, wanted, 10.0)
     (after,) = await ask(stage, new, _PATIENTS)
     return [
-        held("switchover_s", command_s, FAILOVER_S_MAX, f"{old} → {new}", unit=" s"),
-        held(
+        within_limit("switchover_s", command_s, FAILOVER_S_MAX, f"{old} → {new}", unit=" s"),
+        within_limit(
             "reconnected_s",
             again_s,
             max(RECONNECT_S_MAX, command_s + 1),
             "a client has written again after",
             unit=" s",
         ),
-        staging.same_everywhere(
+        toolkit.same_everywhere(
             "audit_row", seen, wanted, len(cluster.spec.nodes), "the log's line of test_user"
         ),
         expect(
             "patients", after == patients, f"{after[0]} patients, {patients[0]} before", after[0], patients[0]
         ),
-        await staging.replicas_equal(stage),
+        await toolkit.replicas_equal(stage),
     ]
 
 
 async def load(stage: Stage) -> Sequence[Finding]:
     """Test 5: a hundred appointments are made, arrive everywhere soon, and are cleaned up everywhere."""
     _needs_clinic(stage)
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     insert = (
         "INSERT INTO appointments (patient_id, provider_id, facility_id, appointment_date, appointment_time, "
         "appointment_type) SELECT p.patient_id, v.provider_id, v.facility_id, current_date, '10:00', %s "
@@ -176,17 +180,17 @@ async def load(stage: Stage) -> Sequence[Finding]:
     total = "SELECT count(*) FROM appointments"
     (before,) = await ask(stage, leads, total)
     began = now_ns()
-    await staging.write(stage, leads, *((insert, (LOADED,)) for _ in range(APPOINTMENTS)))
+    await toolkit.write(stage, leads, *((insert, (LOADED,)) for _ in range(APPOINTMENTS)))
     insert_s = round(seconds_between(began, now_ns()), 3)
-    lag_s, seen = await staging.on_every_node(stage, counted, (APPOINTMENTS,), LAG_S_MAX + 5)
-    await staging.write(stage, leads, ("DELETE FROM appointments WHERE appointment_type = %s", (LOADED,)))
-    _, cleaned = await staging.on_every_node(stage, total, before, 10.0)
+    lag_s, seen = await toolkit.on_every_node(stage, counted, (APPOINTMENTS,), LAG_S_MAX + 5)
+    await toolkit.write(stage, leads, ("DELETE FROM appointments WHERE appointment_type = %s", (LOADED,)))
+    _, cleaned = await toolkit.on_every_node(stage, total, before, 10.0)
     nodes = len(stage.cluster.spec.nodes)
     words = f"{APPOINTMENTS} appointments, made in {insert_s} s, are"
     return [
-        staging.same_everywhere("appointments", seen, (APPOINTMENTS,), nodes, words),
-        held("lag_s", lag_s, LAG_S_MAX, "every node has them after", unit=" s"),
-        staging.same_everywhere("cleaned", cleaned, before, nodes, f"{before[0]} appointments as before are"),
+        toolkit.same_everywhere("appointments", seen, (APPOINTMENTS,), nodes, words),
+        within_limit("lag_s", lag_s, LAG_S_MAX, "every node has them after", unit=" s"),
+        toolkit.same_everywhere("cleaned", cleaned, before, nodes, f"{before[0]} appointments as before are"),
     ]
 
 
@@ -196,11 +200,11 @@ async def partition(stage: Stage) -> Sequence[Finding]:
     if not isinstance(cluster, HasLeaderRecord):
         raise UnavailableError(f"{cluster.spec.system} writes down nowhere who is to lead")
     leads = cluster
-    old = await staging.primary(stage)
+    old = await toolkit.primary(stage)
     limit = max(DETECTED_S_MAX, cluster.model.outage_s)
     began = now_ns()
     both = False
-    async with broken(stage, "net_partition", (old,), kind="isolate", clients="none"):
+    async with injected(stage, "net_partition", (old,), kind="isolate", clients="none"):
 
         async def noticed() -> str:
             try:
@@ -211,22 +215,22 @@ async def partition(stage: Stage) -> Sequence[Finding]:
 
         await wait_for(noticed, limit + FAILOVER_S_MAX, f"somebody to notice that {old} is cut off")
         detected_s = round(seconds_between(began, now_ns()), 3)
-        new, took_s = await staging.new_primary(stage, old, began, limit + FAILOVER_S_MAX)
+        new, took_s = await toolkit.new_primary(stage, old, began, limit + FAILOVER_S_MAX)
         try:
-            await staging.write(stage, old, ("INSERT INTO outlast_beat VALUES (now())", ()))
+            await toolkit.write(stage, old, ("INSERT INTO outlast_beat VALUES (now())", ()))
             both = True
         except ClusterError as error:
             stage.say(f"{old} takes no write, as it must be: {error.message}")
-    recovery_s = await staging.whole(stage)
+    recovery_s = await toolkit.whole(stage)
     return [
-        held(
+        within_limit(
             "detected_s",
             detected_s,
             limit,
             f"{old} was cut off, and another was named to lead, after",
             unit=" s",
         ),
-        staging.failover_finding(stage, took_s, f"{new} took a write"),
+        toolkit.failover_finding(stage, took_s, f"{new} took a write"),
         expect(
             "no_split_brain",
             not both,
@@ -234,8 +238,8 @@ async def partition(stage: Stage) -> Sequence[Finding]:
             both,
             False,
         ),
-        held("recovery_s", recovery_s, REJOIN_S_MAX, "whole again after the heal", unit=" s"),
-        await staging.replicas_equal(stage),
+        within_limit("recovery_s", recovery_s, REJOIN_S_MAX, "whole again after the heal", unit=" s"),
+        await toolkit.replicas_equal(stage),
     ]
 
 

@@ -39,7 +39,7 @@ FAILOVER_S_MAX: Final = 30.0
 Row = tuple[Any, ...]
 
 
-def held(
+def within_limit(
     name: str, value: float, limit: float, words: str, *, at_least: bool = False, unit: str = ""
 ) -> Finding:
     """Return the finding on a figure and its limit: the most that will do, or with at_least the least."""
@@ -51,7 +51,7 @@ def held(
 
 
 @asynccontextmanager
-async def broken(stage: Stage, name: str, targets: Sequence[str], **params: JSON) -> AsyncIterator[None]:
+async def injected(stage: Stage, name: str, targets: Sequence[str], **params: JSON) -> AsyncIterator[None]:
     """Have a fault in force for the length of a with block. Raises ClusterError when it does not bite."""
     kind = fault(name)
     stage.say(f"{name} on {', '.join(targets)}")
@@ -203,7 +203,7 @@ def failover_finding(stage: Stage, took_s: float, words: str) -> Finding:
     spec, model = stage.cluster.spec, stage.cluster.model
     slow = spec.system == "pg_auto_failover" and model.outage_s > FAILOVER_S_MAX
     limit = model.outage_s if slow else FAILOVER_S_MAX
-    return held(
+    return within_limit(
         "failover_s", took_s, limit, words + (f" (its model: {model.reason})" if slow else ""), unit=" s"
     )
 

@@ -10,7 +10,7 @@ from outlast.checkers.base import Verdict
 from outlast.config import load_cluster, load_drill
 from outlast.suites.healthcare_checks import EXPECTED_ERRORS
 from outlast.suites.suite import load_suite, suite_names
-from outlast.suites.toolkit import held, same_everywhere
+from outlast.suites.toolkit import same_everywhere, within_limit
 
 PAGE = Path(__file__).parents[3] / "docs" / "suites.md"
 
@@ -39,11 +39,11 @@ def test_every_suite_is_on_the_page_of_suites() -> None:
 
 
 def test_a_figure_beyond_its_limit_fails_and_shows_its_margin() -> None:
-    late = held("failover_s", 31.0, 30.0, "too late", unit=" s")
+    late = within_limit("failover_s", 31.0, 30.0, "too late", unit=" s")
     assert (late.verdict, late.margin) == (Verdict.FAIL, -1.0)
-    few = held("rows", 9, 10, "rows", at_least=True)
+    few = within_limit("rows", 9, 10, "rows", at_least=True)
     assert (few.verdict, few.margin) == (Verdict.FAIL, -1.0)
-    assert held("rows", 10, 10, "rows", at_least=True).verdict is Verdict.PASS
+    assert within_limit("rows", 10, 10, "rows", at_least=True).verdict is Verdict.PASS
 
 
 def test_a_node_that_shows_something_else_or_nothing_fails() -> None:

@@ -18,9 +18,9 @@ import psycopg
 from outlast.checkers.base import Finding
 from outlast.clock import now_ns, seconds_between
 from outlast.errors import HostError, UnavailableError
-from outlast.suites import toolkit as staging
+from outlast.suites import toolkit
 from outlast.suites.suite import Stage, SuiteCheck, expect
-from outlast.suites.toolkit import FAILOVER_S_MAX, ask, broken, held, make_table
+from outlast.suites.toolkit import FAILOVER_S_MAX, ask, injected, make_table, within_limit
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.dsn import multi_host_dsn
 
@@ -54,15 +54,15 @@ async def _open_transactions(stage: Stage) -> Sequence[Finding]:
     clients = [asyncio.create_task(_client(dsn, number, seen, over)) for number in range(CLIENTS)]
     try:
         await asyncio.sleep(BEFORE_S)
-        old = await staging.primary(stage)
+        old = await toolkit.primary(stage)
         broken_ns = now_ns()
-        async with broken(stage, "process_stop", (old,), process="manager"):
-            new, _ = await staging.new_primary(
+        async with injected(stage, "process_stop", (old,), process="manager"):
+            new, _ = await toolkit.new_primary(
                 stage, old, broken_ns, stage.cluster.model.outage_s + FAILOVER_S_MAX
             )
             again_ns = now_ns()
             await asyncio.sleep(AFTER_S)
-        await staging.whole(stage)
+        await toolkit.whole(stage)
         await asyncio.sleep(1.0)
     finally:
         over.set()
@@ -70,7 +70,7 @@ async def _open_transactions(stage: Stage) -> Sequence[Finding]:
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     rows = await ask(stage, leads, f"SELECT number, count(*) FROM {TABLE} GROUP BY number")
     there: dict[int, int] = dict(rows)
     lost = [number for number in seen.acked if number not in there]
@@ -88,7 +88,7 @@ async def _open_transactions(stage: Stage) -> Sequence[Finding]:
         expect(
             "half_transactions", not halves, f"{len(halves)} transactions are there by half", len(halves), 0
         ),
-        held("longest_wait_s", waited_s, FAILOVER_S_MAX, "the longest that a user waited", unit=" s"),
+        within_limit("longest_wait_s", waited_s, FAILOVER_S_MAX, "the longest that a user waited", unit=" s"),
         expect("dropped", True, told, seen.dropped),
         expect(
             "response_before_p99_ms",
@@ -117,7 +117,7 @@ async def _client(dsn: str, number: int, seen: _Seen, over: asyncio.Event) -> No
             await asyncio.sleep(0.1)
             continue
         unwaited: list[str] = []
-        staging.hear_local_commits(connection, unwaited)
+        toolkit.hear_local_commits(connection, unwaited)
         with contextlib.suppress(psycopg.Error, OSError):
             async with connection:
                 while not over.is_set():

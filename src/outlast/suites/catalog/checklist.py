@@ -14,10 +14,9 @@ from outlast.checkers.base import Finding
 from outlast.clock import now_ns
 from outlast.errors import ClusterError, UnavailableError
 from outlast.monitoring.prometheus import PORT as PROMETHEUS_PORT
-from outlast.suites import healthcare_checks as clinic
-from outlast.suites import toolkit as staging
+from outlast.suites import healthcare_checks, toolkit
 from outlast.suites.suite import Stage, SuiteCheck, expect
-from outlast.suites.toolkit import FAILOVER_S_MAX, broken, held
+from outlast.suites.toolkit import FAILOVER_S_MAX, injected, within_limit
 from outlast.systems import http
 from outlast.systems.base import Role
 from outlast.systems.programs import missing
@@ -35,25 +34,25 @@ async def _bootstrap(stage: Stage) -> Sequence[Finding]:
     view = await stage.cluster.view()
     ill = [f"{node.name} is {node.state}" for node in view.nodes if not node.healthy]
     found = [expect("nodes", not ill, "; ".join(ill) or f"{len(view.nodes)} nodes are healthy", len(ill), 0)]
-    return [*found, *await clinic.health(stage)]
+    return [*found, *await healthcare_checks.health(stage)]
 
 
 async def _failover_and_rejoin(stage: Stage) -> Sequence[Finding]:
-    old = await staging.primary(stage)
+    old = await toolkit.primary(stage)
     began = now_ns()
-    async with broken(stage, "process_stop", (old,), process="manager"):
-        new, took_s = await staging.new_primary(
+    async with injected(stage, "process_stop", (old,), process="manager"):
+        new, took_s = await toolkit.new_primary(
             stage, old, began, stage.cluster.model.outage_s + FAILOVER_S_MAX
         )
         followed = await _until_primary(stage, new)
-    rejoin_s = await staging.whole(stage)
+    rejoin_s = await toolkit.whole(stage)
     back = (await stage.cluster.view()).node(old)
     return [
-        staging.failover_finding(stage, took_s, f"{new} took a write after {old} was stopped"),
+        toolkit.failover_finding(stage, took_s, f"{new} took a write after {old} was stopped"),
         expect("monitoring_followed", not followed, followed or f"Prometheus shows that {new} takes writes"),
-        held("rejoin_s", rejoin_s, REJOIN_S_MAX, f"{old} is back as {back.role} after", unit=" s"),
+        within_limit("rejoin_s", rejoin_s, REJOIN_S_MAX, f"{old} is back as {back.role} after", unit=" s"),
         expect("rejoined_as_standby", back.role is not Role.PRIMARY, f"{old} is {back.role}", str(back.role)),
-        await staging.replicas_equal(stage),
+        await toolkit.replicas_equal(stage),
     ]
 
 
@@ -69,9 +68,9 @@ async def _monitoring(stage: Stage) -> Sequence[Finding]:
     targets = await _query(stage, "up", label="instance")
     down = sorted(name for name, value in targets.items() if value != 1)
     writable = [name for name, value in (await _query(stage, "outlast_node_writable")).items() if value == 1]
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     return [
-        held(
+        within_limit(
             "seen_s", round(seconds, 3), SCRAPE_TIMEOUT_S, "Prometheus shows every node up after", unit=" s"
         ),
         expect(
@@ -82,7 +81,7 @@ async def _monitoring(stage: Stage) -> Sequence[Finding]:
             0,
         ),
         expect("primary", writable == [leads], f"Prometheus shows that {', '.join(writable)} takes writes"),
-        held("lag_metrics", len(lags), len(nodes) - 1, "nodes with a lag in bytes", at_least=True),
+        within_limit("lag_metrics", len(lags), len(nodes) - 1, "nodes with a lag in bytes", at_least=True),
     ]
 
 

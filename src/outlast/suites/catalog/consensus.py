@@ -14,7 +14,7 @@ from outlast.checkers.base import Finding
 from outlast.clock import now_ns, seconds_between
 from outlast.errors import ClusterError
 from outlast.suites.suite import Stage, SuiteCheck, expect
-from outlast.suites.toolkit import broken
+from outlast.suites.toolkit import injected
 from outlast.systems.base import HasConsensus, HasKeys, Role
 from outlast.systems.wait import wait_for, wait_until_ready
 
@@ -77,7 +77,7 @@ async def _re_election(stage: Stage) -> Sequence[Finding]:
     if old is None:
         raise ClusterError("no member leads")
     others = [node for node in _nodes(stage) if node != old]
-    async with broken(stage, "process_kill", (old,), process="server"):
+    async with injected(stage, "process_kill", (old,), process="server"):
         start = now_ns()
 
         async def elected() -> str:
@@ -100,7 +100,7 @@ async def _refused_without_majority(stage: Stage) -> Sequence[Finding]:
     gone = tuple(sorted(rng.sample(nodes, len(nodes) // 2 + 1)))
     accepted: list[str] = []
     tried = 0
-    async with broken(stage, "host_power_off", gone):
+    async with injected(stage, "host_power_off", gone):
         for node in nodes:
             if node in gone:
                 continue
@@ -131,7 +131,7 @@ async def _value_after_partition(stage: Stage) -> Sequence[Finding]:
     together = next(node for node in nodes if node != alone)
     await keys.put_key(together, "outlast-partition", "old")
     stale: str | None = None
-    async with broken(stage, "net_partition", (alone,), kind="isolate"):
+    async with injected(stage, "net_partition", (alone,), kind="isolate"):
         await keys.put_key(together, "outlast-partition", "new")
         try:
             stale = await keys.get_key(alone, "outlast-partition")

@@ -13,9 +13,9 @@ from typing import Final
 from outlast.checkers.base import Finding
 from outlast.clock import now_ns, seconds_between
 from outlast.errors import ClusterError
-from outlast.suites import toolkit as staging
+from outlast.suites import toolkit
 from outlast.suites.suite import Stage, SuiteCheck, expect
-from outlast.suites.toolkit import FAILOVER_S_MAX, ask, broken, held, make_table
+from outlast.suites.toolkit import FAILOVER_S_MAX, ask, injected, make_table, within_limit
 from outlast.systems.base import Role
 
 TITLE: Final = "Applications go on through real failures: load, vectors, parallel writers, spread reads"
@@ -34,23 +34,23 @@ _HASHED: Final = f"SELECT count(*), md5(coalesce(string_agg(id || body, ',' ORDE
 
 async def _end_to_end(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    old = await staging.primary(stage)
-    await staging.write(
+    old = await toolkit.primary(stage)
+    await toolkit.write(
         stage, old, (f"INSERT INTO {TABLE} SELECT n, 'row ' || n FROM generate_series(1, %s) AS n", (ROWS,))
     )
     (before,) = await ask(stage, old, _HASHED)
     began = now_ns()
-    async with broken(stage, "process_stop", (old,), process="manager"):
-        new, took_s = await staging.new_primary(
+    async with injected(stage, "process_stop", (old,), process="manager"):
+        new, took_s = await toolkit.new_primary(
             stage, old, began, stage.cluster.model.outage_s + FAILOVER_S_MAX
         )
         (after,) = await ask(stage, new, _HASHED)
-        await staging.write(stage, new, (f"INSERT INTO {TABLE} VALUES (%s, 'after')", (ROWS + 1,)))
-    recovery_s = await staging.whole(stage)
+        await toolkit.write(stage, new, (f"INSERT INTO {TABLE} VALUES (%s, 'after')", (ROWS + 1,)))
+    recovery_s = await toolkit.whole(stage)
     (last,) = await ask(stage, new, _HASHED)
-    _, seen = await staging.on_every_node(stage, _HASHED, last, 10.0)
+    _, seen = await toolkit.on_every_node(stage, _HASHED, last, 10.0)
     return [
-        staging.failover_finding(
+        toolkit.failover_finding(
             stage, took_s, f"{new} took a write after {old}'s manager and server were stopped"
         ),
         expect(
@@ -58,61 +58,63 @@ async def _end_to_end(stage: Stage) -> Sequence[Finding]:
             after == before,
             f"{after[0]} of {before[0]} rows on {new}, hash {'equal' if after == before else 'another'}",
         ),
-        held("recovery_s", recovery_s, FAILOVER_S_MAX, "whole again after the node was started", unit=" s"),
-        staging.same_everywhere("on_all", seen, last, len(stage.cluster.spec.nodes), f"{ROWS + 1} rows"),
+        within_limit(
+            "recovery_s", recovery_s, FAILOVER_S_MAX, "whole again after the node was started", unit=" s"
+        ),
+        toolkit.same_everywhere("on_all", seen, last, len(stage.cluster.spec.nodes), f"{ROWS + 1} rows"),
     ]
 
 
 async def _parallel(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads, gone = await staging.primary(stage), (await staging.standbys(stage))[0]
+    leads, gone = await toolkit.primary(stage), (await toolkit.standbys(stage))[0]
 
     async def writer(number: int) -> int:
         acked = 0
         for n in range(WRITES_EACH):
             row = (number * WRITES_EACH + n, f"writer {number}")
             with contextlib.suppress(ClusterError):
-                await staging.write(stage, leads, (f"INSERT INTO {TABLE} VALUES (%s, %s)", row))
+                await toolkit.write(stage, leads, (f"INSERT INTO {TABLE} VALUES (%s, %s)", row))
                 acked += 1
         return acked
 
-    async with broken(stage, "process_kill", (gone,), process="server"):
+    async with injected(stage, "process_kill", (gone,), process="server"):
         acked = sum(await asyncio.gather(*(writer(number) for number in range(WRITERS))))
-    await staging.whole(stage)
+    await toolkit.whole(stage)
     (kept,) = await ask(stage, leads, f"SELECT count(*) FROM {TABLE}")
     tried = WRITERS * WRITES_EACH
     words = f"{acked} of {tried} writes of {WRITERS} parallel writers acknowledged while {gone} was killed"
     return [
-        held("success", round(acked / tried, 4), PARALLEL_SHARE_MIN, words, at_least=True),
-        held("kept", kept[0], acked, "of the acknowledged writes are there", at_least=True),
-        await staging.replicas_equal(stage),
+        within_limit("success", round(acked / tried, 4), PARALLEL_SHARE_MIN, words, at_least=True),
+        within_limit("kept", kept[0], acked, "of the acknowledged writes are there", at_least=True),
+        await toolkit.replicas_equal(stage),
     ]
 
 
 async def _several_failovers(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
     took: list[float] = []
-    leaders = [await staging.primary(stage)]
+    leaders = [await toolkit.primary(stage)]
     written = 0
     for number in range(FAILOVERS):
         old = leaders[-1]
         many = f"INSERT INTO {TABLE} SELECT n, 'round {number}' FROM generate_series(%s::int, %s::int) AS n"
-        await staging.write(stage, old, (many, (written + 1, written + ROWS)))
+        await toolkit.write(stage, old, (many, (written + 1, written + ROWS)))
         written += ROWS
         began = now_ns()
-        async with broken(stage, "process_stop", (old,), process="manager"):
-            new, seconds = await staging.new_primary(
+        async with injected(stage, "process_stop", (old,), process="manager"):
+            new, seconds = await toolkit.new_primary(
                 stage, old, began, stage.cluster.model.outage_s + FAILOVER_S_MAX
             )
         took.append(seconds)
         leaders.append(new)
-        await staging.whole(stage)
+        await toolkit.whole(stage)
     (kept,) = await ask(stage, leaders[-1], f"SELECT count(*), count(DISTINCT id) FROM {TABLE}")
-    writable = await staging.writable_nodes(stage)
+    writable = await toolkit.writable_nodes(stage)
     words = f"{' → '.join(leaders)}; the longest of {FAILOVERS} failovers took"
     return [
-        staging.failover_finding(stage, max(took), words),
-        held("rows", kept[0], written, f"rows after {FAILOVERS} failovers", at_least=True),
+        toolkit.failover_finding(stage, max(took), words),
+        within_limit("rows", kept[0], written, f"rows after {FAILOVERS} failovers", at_least=True),
         expect(
             "one_primary",
             writable == [leaders[-1]],
@@ -120,17 +122,17 @@ async def _several_failovers(stage: Stage) -> Sequence[Finding]:
             len(writable),
             1,
         ),
-        await staging.replicas_equal(stage),
+        await toolkit.replicas_equal(stage),
     ]
 
 
 async def _reads_scale(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads = await staging.primary(stage)
-    await staging.write(
+    leads = await toolkit.primary(stage)
+    await toolkit.write(
         stage, leads, (f"INSERT INTO {TABLE} SELECT n, 'x' FROM generate_series(1, %s) AS n", (ROWS,))
     )
-    await staging.on_every_node(stage, f"SELECT count(*) FROM {TABLE}", (ROWS,), 10.0)
+    await toolkit.on_every_node(stage, f"SELECT count(*) FROM {TABLE}", (ROWS,), 10.0)
     view = await stage.cluster.view()
     nodes = [node.name for node in view.nodes if node.role in (Role.PRIMARY, Role.STANDBY, Role.READ_ONLY)]
     gone = next(node for node in nodes if node != leads)
@@ -145,14 +147,14 @@ async def _reads_scale(stage: Stage) -> Sequence[Finding]:
             wrong += row != (ROWS,)
             reads[node] += 1
 
-    async with broken(stage, "process_kill", (gone,), process="server"):
+    async with injected(stage, "process_kill", (gone,), process="server"):
         still = [node for node in nodes if node != gone]
         await asyncio.gather(*(reader(node) for node in still for _ in range(READERS)))
-    await staging.whole(stage)
+    await toolkit.whole(stage)
     serving = [node for node, count in reads.items() if count]
     words = ", ".join(f"{node} {count}" for node, count in reads.items())
     return [
-        held(
+        within_limit(
             "nodes",
             len(serving),
             READ_NODES_MIN,

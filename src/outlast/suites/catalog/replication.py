@@ -13,9 +13,9 @@ from typing import Final
 from outlast.checkers.base import Finding
 from outlast.clock import now_ns, seconds_between
 from outlast.errors import UnavailableError
-from outlast.suites import toolkit as staging
+from outlast.suites import toolkit
 from outlast.suites.suite import Stage, SuiteCheck, expect
-from outlast.suites.toolkit import ask, ask_above, broken, held, make_table
+from outlast.suites.toolkit import ask, ask_above, injected, make_table, within_limit
 from outlast.systems.base import Role
 
 TITLE: Final = "Every standby streams through a slot, shows the same bytes soon, and catches up after a delay"
@@ -31,15 +31,15 @@ TABLE: Final = "outlast_suite_replication"
 
 
 async def _slots(stage: Stage) -> Sequence[Finding]:
-    leads, following = await staging.primary(stage), await staging.standbys(stage)
+    leads, following = await toolkit.primary(stage), await toolkit.standbys(stage)
     slots = await ask_above(stage, leads, "SELECT slot_name::text, active FROM pg_replication_slots")
     active = [name for name, alive in slots if alive]
     words = f"{leads} has {len(slots)} slots, in use: {', '.join(active) or 'none'}"
-    return [held("active_slots", len(active), len(following), words, at_least=True)]
+    return [within_limit("active_slots", len(active), len(following), words, at_least=True)]
 
 
 async def _streaming(stage: Stage) -> Sequence[Finding]:
-    leads, following = await staging.primary(stage), await staging.standbys(stage)
+    leads, following = await toolkit.primary(stage), await toolkit.standbys(stage)
     rows = await ask_above(stage, leads, "SELECT application_name, state FROM pg_stat_replication ORDER BY 1")
     states = ", ".join(f"{name} {state}" for name, state in rows)
     good = [name for name, state in rows if state == "streaming"]
@@ -47,37 +47,41 @@ async def _streaming(stage: Stage) -> Sequence[Finding]:
     lags = {node.name: node.replay_lag_s for node in view.nodes if node.role is not Role.PRIMARY}
     longest = max((lag for lag in lags.values() if lag is not None), default=0.0)
     return [
-        held("streaming", len(good), len(following), f"{leads} says: {states}; streaming", at_least=True),
-        held("replay_lag_s", round(longest, 3), ROW_S_MAX, "longest replay lag", unit=" s"),
+        within_limit(
+            "streaming", len(good), len(following), f"{leads} says: {states}; streaming", at_least=True
+        ),
+        within_limit("replay_lag_s", round(longest, 3), ROW_S_MAX, "longest replay lag", unit=" s"),
     ]
 
 
 async def _same_bytes(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     # Never the same twice: a standby that is behind must not pass with the row of an earlier run.
     body = "".join(hashlib.sha256(f"{now_ns()}/{n}".encode()).hexdigest() for n in range(80))[:ROW_BYTES]
     expected = hashlib.sha256(body.encode()).hexdigest()
-    await staging.write(stage, leads, (f"INSERT INTO {TABLE} VALUES (1, %s)", (body,)))
+    await toolkit.write(stage, leads, (f"INSERT INTO {TABLE} VALUES (1, %s)", (body,)))
     hashed = f"SELECT encode(sha256(body::bytea), 'hex') FROM {TABLE} WHERE id = 1"
-    took_s, seen = await staging.on_every_node(stage, hashed, (expected,), ROW_S_MAX + 3)
+    took_s, seen = await toolkit.on_every_node(stage, hashed, (expected,), ROW_S_MAX + 3)
     words = f"sha256 of a row of {ROW_BYTES} bytes is what was written"
     return [
-        staging.same_everywhere("sha256", seen, (expected,), len(stage.cluster.spec.nodes), words),
-        held("seconds", took_s, ROW_S_MAX, "the row is on every node after", unit=" s"),
+        toolkit.same_everywhere("sha256", seen, (expected,), len(stage.cluster.spec.nodes), words),
+        within_limit("seconds", took_s, ROW_S_MAX, "the row is on every node after", unit=" s"),
     ]
 
 
 async def _synchronous(stage: Stage) -> Sequence[Finding]:
     if stage.cluster.spec.sync == "off":
         raise UnavailableError("sync is off: no standby is waited for; --set sync=on")
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     rows = await ask_above(
         stage, leads, "SELECT application_name, sync_state FROM pg_stat_replication ORDER BY 1"
     )
     waited = [name for name, state in rows if state in ("sync", "quorum")]
     states = ", ".join(f"{name} {state}" for name, state in rows)
-    return [held("sync_standbys", len(waited), 1, f"{leads} says: {states}; waited for", at_least=True)]
+    return [
+        within_limit("sync_standbys", len(waited), 1, f"{leads} says: {states}; waited for", at_least=True)
+    ]
 
 
 async def _settings(stage: Stage) -> Sequence[Finding]:
@@ -115,32 +119,32 @@ async def _settings(stage: Stage) -> Sequence[Finding]:
 
 async def _bulk(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads = await staging.primary(stage)
+    leads = await toolkit.primary(stage)
     rows = [(f"INSERT INTO {TABLE} VALUES (%s, %s)", (n, f"row {n}")) for n in range(BULK)]
-    await staging.write(stage, leads, *rows)
-    took_s, seen = await staging.on_every_node(
+    await toolkit.write(stage, leads, *rows)
+    took_s, seen = await toolkit.on_every_node(
         stage, f"SELECT count(*) FROM {TABLE}", (BULK,), BULK_S_MAX + 3
     )
     return [
-        staging.same_everywhere(
+        toolkit.same_everywhere(
             "rows", seen, (BULK,), len(stage.cluster.spec.nodes), f"{BULK} of {BULK} rows"
         ),
-        held("seconds", took_s, BULK_S_MAX, "all rows are on every node after", unit=" s"),
+        within_limit("seconds", took_s, BULK_S_MAX, "all rows are on every node after", unit=" s"),
     ]
 
 
 async def _catch_up(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads, behind = await staging.primary(stage), await _least_waited_for(stage)
+    leads, behind = await toolkit.primary(stage), await _least_waited_for(stage)
     many = f"INSERT INTO {TABLE} SELECT n, repeat('x', 200) FROM generate_series(1, {BACKLOG}) AS n"
     counted = f"SELECT count(*) FROM {TABLE}"
     # Not replay_pause: Patroni's every loop lets a few hundredths of a second's worth be replayed.
-    async with broken(stage, "walreceiver_block", (behind,)):
-        await staging.write(stage, leads, (many, ()))
+    async with injected(stage, "walreceiver_block", (behind,)):
+        await toolkit.write(stage, leads, (many, ()))
         await asyncio.sleep(BEHIND_S)
         (seen_behind,) = await ask(stage, behind, counted)
     healed = now_ns()
-    _, seen = await staging.on_every_node(stage, counted, (BACKLOG,), CATCH_UP_S_MAX + 5)
+    _, seen = await toolkit.on_every_node(stage, counted, (BACKLOG,), CATCH_UP_S_MAX + 5)
     took_s = round(seconds_between(healed, now_ns()), 3)
     return [
         expect(
@@ -148,14 +152,14 @@ async def _catch_up(stage: Stage) -> Sequence[Finding]:
             seen_behind == (0,),
             f"{behind}, held back, showed {seen_behind[0]} of {BACKLOG} rows",
         ),
-        held(
+        within_limit(
             "catch_up_s",
             took_s,
             CATCH_UP_S_MAX,
             f"{behind} has caught up with {BACKLOG} rows after",
             unit=" s",
         ),
-        staging.same_everywhere("rows", seen, (BACKLOG,), len(stage.cluster.spec.nodes), f"{BACKLOG} rows"),
+        toolkit.same_everywhere("rows", seen, (BACKLOG,), len(stage.cluster.spec.nodes), f"{BACKLOG} rows"),
     ]
 
 
@@ -167,23 +171,23 @@ async def _least_waited_for(stage: Stage) -> str:
 
 async def _late_packets(stage: Stage) -> Sequence[Finding]:
     await make_table(stage, TABLE, "id int PRIMARY KEY, body text")
-    leads, behind = await staging.primary(stage), (await staging.standbys(stage))[-1]
-    async with broken(stage, "net_delay", (behind,), delay_ms=150, peers="nodes"):
+    leads, behind = await toolkit.primary(stage), (await toolkit.standbys(stage))[-1]
+    async with injected(stage, "net_delay", (behind,), delay_ms=150, peers="nodes"):
         rows = [(f"INSERT INTO {TABLE} VALUES (%s, 'late')", (n,)) for n in range(10)]
-        await staging.write(stage, leads, *rows)
+        await toolkit.write(stage, leads, *rows)
     healed = now_ns()
-    _, seen = await staging.on_every_node(stage, f"SELECT count(*) FROM {TABLE}", (10,), CATCH_UP_S_MAX + 5)
+    _, seen = await toolkit.on_every_node(stage, f"SELECT count(*) FROM {TABLE}", (10,), CATCH_UP_S_MAX + 5)
     took_s = round(seconds_between(healed, now_ns()), 3)
     return [
-        held(
+        within_limit(
             "catch_up_s",
             took_s,
             CATCH_UP_S_MAX,
             f"{behind}, its packets 150 ms late, has all rows after",
             unit=" s",
         ),
-        staging.same_everywhere("rows", seen, (10,), len(stage.cluster.spec.nodes), "ten rows"),
-        await staging.replicas_equal(stage),
+        toolkit.same_everywhere("rows", seen, (10,), len(stage.cluster.spec.nodes), "ten rows"),
+        await toolkit.replicas_equal(stage),
     ]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from outlast.cli.live_view import Watched, sparkline, watch
 from outlast.cli.output import Watcher
-from outlast.cli.watching import Watched, sparkline, watch
 from outlast.clock import now_ns
 from outlast.faults import journal
 from outlast.faults.base import Injection

@@ -11,7 +11,7 @@ import pytest
 from program import command, outlast
 from terminal import Talk
 
-from outlast.cli.asking import written
+from outlast.cli.questions import written
 from outlast.config import load_cluster, preset_names
 
 pytestmark = pytest.mark.timeout(120)
