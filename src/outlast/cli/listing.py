@@ -107,6 +107,22 @@ def _settings() -> list[dict[str, JSON]]:
     return [asdict(one) for one in settings()]
 
 
+def _checks() -> list[dict[str, JSON]]:
+    from outlast.config.limits import LIMITS
+    from outlast.run.checks import CHECKS
+
+    return [
+        {
+            "name": limit.name,
+            "kind": limit.kind.value,
+            "default": limit.default,
+            "about": limit.about,
+            "checkers": [check.name for check in CHECKS if check.limit == limit.name],
+        }
+        for limit in LIMITS.values()
+    ]
+
+
 def _dashboards() -> list[dict[str, JSON]]:
     from outlast.monitoring.grafana.catalogue import DASHBOARDS
 
@@ -131,6 +147,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
     "faults": _faults,
     "settings": _settings,
     "workloads": _workloads,
+    "checks": _checks,
     "dashboards": _dashboards,
     "alerts": _alerts,
     "labs": lambda: _folders(labs_folder()),
@@ -142,7 +159,7 @@ KINDS: Final[Mapping[str, Callable[[], list[dict[str, JSON]]]]] = {
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @json_option
 def ls(kind: str, as_json: bool) -> None:
-    """List what there is: presets, systems, drills, suites, faults, settings, alerts, dashboards, labs, runs."""
+    """List what there is: presets, systems, drills, suites, faults, checks, settings, alerts, labs, runs and more."""
     found = KINDS[kind]()
     if as_json:
         print_json({kind: list(found)})
