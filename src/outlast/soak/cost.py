@@ -54,40 +54,76 @@ class Meter:
         used = {OURS: Usage(own.cpu_s - self._before_s, own.rss_bytes), **await load.usage()}
         self.samples.append(Sample(now_ns(), used))
 
-    def figures(self, start_ns: int, pace: float) -> dict[str, JSON]:
+    def figures(self, start_ns: int, pace: float) -> CostFigures:
         """Return shares of one core since start_ns and memory with its slope, of writer, readers and this program."""
         return cost_figures(self.samples, start_ns, SLOPE_LEAST_S / pace)
 
 
-def cost_figures(samples: list[Sample], start_ns: int, least_s: float = SLOPE_LEAST_S) -> dict[str, JSON]:
-    """Return cpu_share (of one core, writer and readers together), what each costs, and their memory. Pure.
+@dataclass(frozen=True, slots=True)
+class MemoryFigures:
+    """Resident memory of a group of programs, MiB; slope of a straight line through the later samples. None: unseen."""
 
-    Shares are None when nothing was seen. Slopes are of a straight line through the samples after the first half,
-    None where these last less than least_s.
+    first_mib: float | None
+    last_mib: float | None
+    slope_mib_per_h: float | None
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is stored and printed."""
+        return {
+            "first_mib": self.first_mib,
+            "last_mib": self.last_mib,
+            "slope_mib_per_h": self.slope_mib_per_h,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CostFigures:
+    """What writer, readers and this tool cost. cpu_share: of one core, writer and readers together; shares: each.
+
+    All by group; None where nothing was seen.
+    """
+
+    cpu_share: float | None
+    shares: Mapping[str, float | None]
+    memory: Mapping[str, MemoryFigures]
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is stored and printed."""
+        return {
+            "cpu_share": self.cpu_share,
+            **{f"{name}_cpu_share": share for name, share in self.shares.items()},
+            "memory": {name: figures.to_document() for name, figures in self.memory.items()},
+        }
+
+
+def cost_figures(samples: list[Sample], start_ns: int, least_s: float = SLOPE_LEAST_S) -> CostFigures:
+    """Return what each group of programs costs. Pure.
+
+    Slopes are of the samples after the first half, None where these last less than least_s.
     """
     shares: dict[str, float | None] = {}
-    memory: dict[str, JSON] = {}
+    memory: dict[str, MemoryFigures] = {}
     for group in GROUPS:
         seen = [
-            (one.at_ns, [usage for name, usage in one.used.items() if _group(name) == group])
-            for one in samples
+            (sample.at_ns, [usage for name, usage in sample.used.items() if _group(name) == group])
+            for sample in samples
         ]
         seen = [(at_ns, usages) for at_ns, usages in seen if usages]
         took_s = seconds_between(start_ns, seen[-1][0]) if seen else 0.0
         cpu_s = sum(usage.cpu_s for usage in seen[-1][1]) if seen else 0.0
         shares[group] = cpu_s / took_s if took_s > 0 else None
         sizes = [(at_ns, sum(usage.rss_bytes for usage in usages) / MIB) for at_ns, usages in seen]
-        memory[group] = {
-            "first_mib": round(sizes[0][1], 1) if sizes else None,
-            "last_mib": round(sizes[-1][1], 1) if sizes else None,
-            "slope_mib_per_h": _slope_per_h(sizes, least_s),
-        }
+        memory[group] = MemoryFigures(
+            round(sizes[0][1], 1) if sizes else None,
+            round(sizes[-1][1], 1) if sizes else None,
+            _slope_per_h(sizes, least_s),
+        )
     clients = [share for name, share in shares.items() if name != OURS and share is not None]
-    return {
-        "cpu_share": round(sum(clients), 4) if clients else None,
-        **{f"{name}_cpu_share": None if share is None else round(share, 4) for name, share in shares.items()},
-        "memory": memory,
-    }
+    return CostFigures(
+        round(sum(clients), 4) if clients else None,
+        {name: None if share is None else round(share, 4) for name, share in shares.items()},
+        memory,
+    )
 
 
 def _group(name: str) -> str:

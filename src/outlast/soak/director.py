@@ -90,6 +90,7 @@ class Director:
         self._start_ns = 0
         self._readers_ns = 0
         self._meter = Meter()
+        self._figures: figures.SoakFigures | None = None
 
     async def run(self) -> RunResult:
         """Run it to its end, or to where it was stopped, and store it; the verdict then is ``fail``.
@@ -108,12 +109,13 @@ class Director:
             announced(cluster.lab),
         )
         async with feed.publishing():
-            outcome, ended = await self._run(feed)
-            feed.phase, feed.verdict = "done", outcome.verdict
-        close(self._diary, outcome, cluster, ended)
-        return outcome
+            result = await self._run(feed)
+            feed.phase, feed.verdict = "done", result.verdict
+        assert self._figures is not None, "a run that is stored was measured"
+        close(self._diary, result, cluster, self._figures)
+        return result
 
-    async def _run(self, feed: LiveFeed) -> tuple[RunResult, str]:
+    async def _run(self, feed: LiveFeed) -> RunResult:
         cluster, say = self._cluster, self._diary.line
         await wait_until_ready(cluster, SETTLE_S)
         primary = (await cluster.view()).primary or cluster.spec.primary().name
@@ -163,10 +165,9 @@ class Director:
             rejoin_s,
             trouble,
         )
-        outcome = await conclude(
+        return await conclude(
             cluster, prepared, self._request, start, record, lambda history: self._more(history, counted)
         )
-        return outcome, ended
 
     # what happens
 
@@ -315,21 +316,17 @@ class Director:
             say(f"{', '.join(left_out)} may not be promoted here, so the rotation leaves them out", "WARNING")
 
     def _more(self, history: History, counted: figures.Counted) -> tuple[list[Finding], dict[str, JSON]]:
-        reads = figures.reads_by_node(history)
-        validations: list[JSON] = [
-            dict(figures.validation_document(at_s, look)) for at_s, look in counted.validations
-        ]
-        files: dict[str, JSON] = {kind: str(path) for kind, path in self._diary.files.items()}
-        soak: dict[str, JSON] = {
-            "duration_s": self._times.duration_s,
-            "failover_interval_s": self._times.failover_interval_s,
-            "validation_interval_s": self._times.validation_interval_s,
-            "ended": counted.ended or None,
-            "failovers": figures.failover_figures(history),
-            "validations": validations,
-            "writer": figures.writer_figures(history, counted.readers_ns),
-            "reads": reads,
-            "cost": self._meter.figures(self._start_ns, self._times.pace),
-            "files": files,
-        }
-        return figures.criteria(counted, history.faults), {"soak": soak}
+        """Return the criteria and figures that are a soak's own."""
+        without_reads, with_reads = figures.writer_latencies(history, counted.readers_ns)
+        self._figures = figures.SoakFigures(
+            times=self._times,
+            ended=counted.ended or None,
+            failovers=figures.failover_figures(history),
+            validations=tuple(counted.validations),
+            without_reads=without_reads,
+            with_reads=with_reads,
+            reads=figures.reads_by_node(history),
+            cost=self._meter.figures(self._start_ns, self._times.pace),
+            files={kind: str(path) for kind, path in self._diary.files.items()},
+        )
+        return figures.criteria(counted, history.faults), {"soak": self._figures.to_document()}

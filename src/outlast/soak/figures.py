@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.outage import longest_gap
@@ -16,12 +17,15 @@ from outlast.checkers.writes import seconds_in
 from outlast.history.history import JSON, FaultRecord, History
 from outlast.history.op import Outcome
 from outlast.history.soak_rows import INSERT
+from outlast.soak.cost import CostFigures
 from outlast.soak.plan import SoakTimes
 from outlast.soak.validation import Validation
 from outlast.units import NS_PER_S
 from outlast.workloads import read_load
 
 EVIDENCE_MAX: Final = 20
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +44,110 @@ class Counted:
     ended: str
 
 
-def failover_figures(history: History) -> list[JSON]:
-    """Return for each failover when it was, from whom to whom, the outage that writers saw, and the catch-up window.
+@dataclass(frozen=True, slots=True)
+class FailoverFigures:
+    """One failover. at_s: from the start of the load. source, to: nodes. done: whether it was.
 
-    outage_s: the longest time without an ack that survived, from its start to the next one's. catch_up_s: from its
-    start until every node had replayed what the new primary had written. None where it was not so.
+    promoted_s: until the new primary led. outage_s: the longest time without an ack that survived, from its start to
+    the next one's. catch_up_s: until every node had replayed what the new primary had written. None: never so.
     """
-    found: list[JSON] = []
+
+    at_s: float
+    source: JSON
+    to: JSON
+    done: bool
+    promoted_s: float
+    outage_s: float | None
+    catch_up_s: float | None
+    evidence: str
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is stored and printed."""
+        return {
+            "at_s": self.at_s,
+            "from": self.source,
+            "to": self.to,
+            "done": self.done,
+            "promoted_s": self.promoted_s,
+            "outage_s": self.outage_s,
+            "catch_up_s": self.catch_up_s,
+            "evidence": self.evidence,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WriterLatency:
+    """The writer's inserts apart from failovers: percentiles in ms, None without one, and how many there were."""
+
+    p50_ms: float | None
+    p99_ms: float | None
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoakFigures:
+    """What a soak has measured and no criterion holds. reads: by node. files: by kind. ended: why early, or None.
+
+    without_reads, with_reads: the writer's latency before and after the read load had begun.
+    """
+
+    times: SoakTimes
+    ended: str | None
+    failovers: tuple[FailoverFigures, ...]
+    validations: tuple[tuple[float, Validation], ...]
+    without_reads: WriterLatency
+    with_reads: WriterLatency
+    reads: Mapping[str, int]
+    cost: CostFigures
+    files: Mapping[str, str]
+
+    def to_document(self) -> dict[str, JSON]:
+        """Return it as it is stored and printed."""
+        writer: dict[str, JSON] = {}
+        for name, latency in (("without_reads", self.without_reads), ("with_reads", self.with_reads)):
+            writer[f"p50_ms_{name}"] = latency.p50_ms
+            writer[f"p99_ms_{name}"] = latency.p99_ms
+            writer[f"samples_{name}"] = latency.samples
+        return {
+            "duration_s": self.times.duration_s,
+            "failover_interval_s": self.times.failover_interval_s,
+            "validation_interval_s": self.times.validation_interval_s,
+            "ended": self.ended,
+            "failovers": [failover.to_document() for failover in self.failovers],
+            "validations": [validation_document(at_s, look) for at_s, look in self.validations],
+            "writer": writer,
+            "reads": dict(self.reads),
+            "cost": self.cost.to_document(),
+            "files": dict(self.files),
+        }
+
+
+def failover_figures(history: History) -> tuple[FailoverFigures, ...]:
+    """Return the figures of each failover, in order. O(failovers × ops)."""
+    figures = []
     ends = [fault.started_ns for fault in history.faults[1:]] + [history.end_ns]
     for fault, end_ns in zip(history.faults, ends, strict=False):  # without faults there is one end too many
         part = replace(history, faults=(fault,), end_ns=max(end_ns, fault.started_ns + 1))
         gap = longest_gap(part, INSERT) if len(acked(history.ops, INSERT)) else None
-        found.append(
-            {
-                "at_s": round(seconds_in(history, fault.started_ns), 3),
-                "from": fault.params.get("from"),
-                "to": fault.params.get("to"),
-                "done": fault.effective is True,
-                "promoted_s": round((fault.at_ns - fault.started_ns) / NS_PER_S, 3),
-                "outage_s": None if gap is None else round(gap.seconds, 3),
-                "catch_up_s": None
-                if fault.healed_ns is None
-                else round((fault.healed_ns - fault.started_ns) / NS_PER_S, 3),
-                "evidence": fault.evidence,
-            }
+        caught_up_ns = fault.healed_ns
+        figures.append(
+            FailoverFigures(
+                at_s=round(seconds_in(history, fault.started_ns), 3),
+                source=fault.params.get("from"),
+                to=fault.params.get("to"),
+                done=fault.effective is True,
+                promoted_s=round((fault.at_ns - fault.started_ns) / NS_PER_S, 3),
+                outage_s=None if gap is None else round(gap.seconds, 3),
+                catch_up_s=None
+                if caught_up_ns is None
+                else round((caught_up_ns - fault.started_ns) / NS_PER_S, 3),
+                evidence=fault.evidence,
+            )
         )
-    return found
+    return tuple(figures)
 
 
-def reads_by_node(history: History) -> dict[str, JSON]:
+def reads_by_node(history: History) -> dict[str, int]:
     """Return how many reads each node answered."""
     ops = history.ops
     nodes = ops.node[ops.f_is(read_load.FUNCTION) & ops.outcome_is(Outcome.OK)]
@@ -77,20 +156,21 @@ def reads_by_node(history: History) -> dict[str, JSON]:
     }
 
 
-def writer_figures(history: History, readers_ns: int) -> dict[str, JSON]:
-    """Return the writer's latency in ms without and with the read load, apart from failovers."""
+def writer_latencies(history: History, readers_ns: int) -> tuple[WriterLatency, WriterLatency]:
+    """Return the writer's latency without and with the read load. readers_ns: when that began, 0 when it never did."""
     ops = history.ops
     calm = acked(ops, INSERT)
     calm = calm[outside(ops.invoke_ns[calm], fault_windows(history))]
     took_ms = (ops.complete_ns[calm] - ops.invoke_ns[calm]) / 1e6
     with_reads = ops.invoke_ns[calm] >= (readers_ns or np.iinfo(np.int64).max)
-    figures: dict[str, JSON] = {}
-    for name, chosen in (("without_reads", took_ms[~with_reads]), ("with_reads", took_ms[with_reads])):
-        for share in (50, 99):
-            value = round(float(np.percentile(chosen, share)), 3) if len(chosen) else None
-            figures[f"p{share}_ms_{name}"] = value
-        figures[f"samples_{name}"] = len(chosen)
-    return figures
+
+    def latency(chosen: FloatArray) -> WriterLatency:
+        if not len(chosen):
+            return WriterLatency(None, None, 0)
+        middle, high = np.percentile(chosen, (50, 99)).tolist()
+        return WriterLatency(round(middle, 3), round(high, 3), len(chosen))
+
+    return latency(took_ms[~with_reads]), latency(took_ms[with_reads])
 
 
 def criteria(counted: Counted, faults: Sequence[FaultRecord]) -> list[Finding]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from outlast.checkers.base import Verdict
 from outlast.history.history import JSON
+from outlast.report.findings import CheckResult
 from outlast.run.conclude import RunResult
+from outlast.soak.cost import CostFigures
 from outlast.soak.diary import RULE, TITLE, Diary
+from outlast.soak.figures import SoakFigures
 from outlast.systems.base import Cluster
 from outlast.workloads.soak_writer import TABLE
 
@@ -17,24 +20,24 @@ WIDTH: Final = 60
 _ROLES: Final = {"primary": "Primary", "standby": "Standby", "read-only": "Read-Only"}
 
 
-def close(diary: Diary, outcome: RunResult, cluster: Cluster, ended: str) -> None:
+def close(diary: Diary, outcome: RunResult, cluster: Cluster, measured: SoakFigures) -> None:
     """Say how it ended and write the summary report."""
     say = diary.line
     say(RULE)
+    ended = measured.ended or ""
     passed = outcome.verdict is Verdict.PASS
     say("Test Completed Successfully!" if passed else f"Test Failed{': ' + ended if ended else ''}")
     say(RULE)
     final = _final_lines(diary, outcome, cluster)
-    criteria = criterion_lines(outcome.document.findings)
+    criteria = criterion_lines(outcome.report().checks)
     for words, good in criteria:
         say(words, "SUCCESS" if good else "WARNING")
-    figures = figure_lines(outcome.document.notes["soak"])
+    figures = figure_lines(measured)
     for words in figures:
         say(words, "REPORT")
     verdict = f"Verdict: {outcome.verdict.value.upper()}" + (f" ({ended})" if ended else "")
     say(verdict, "SUCCESS" if passed else "WARNING")
-    soak = outcome.document.notes["soak"]
-    assert isinstance(soak, dict)
+    times = measured.times
     nodes = [
         f"- {node.name} ({_port(cluster, node.name)}): {_ROLES[node.role]}" for node in cluster.spec.nodes
     ]
@@ -50,9 +53,9 @@ def close(diary: Diary, outcome: RunResult, cluster: Cluster, ended: str) -> Non
             "",
             "Test Configuration:",
             f"- System: {outcome.document.system}, profile {outcome.document.profile}, sync {cluster.spec.sync}",
-            f"- Duration: {_shown(soak['duration_s'])} seconds",
-            f"- Failover Interval: {_shown(soak['failover_interval_s'])} seconds",
-            f"- Validation Interval: {_shown(soak['validation_interval_s'])} seconds",
+            f"- Duration: {_shown(times.duration_s)} seconds",
+            f"- Failover Interval: {_shown(times.failover_interval_s)} seconds",
+            f"- Validation Interval: {_shown(times.validation_interval_s)} seconds",
             f"- Repeat: {outcome.document.replay}",
             f"- Store: {outcome.folder.name}",
             "",
@@ -100,59 +103,49 @@ def _final_lines(diary: Diary, outcome: RunResult, cluster: Cluster) -> list[str
     return lines + said
 
 
-def criterion_lines(findings: Sequence[Mapping[str, JSON]]) -> list[tuple[str, bool]]:
+def criterion_lines(checks: Sequence[CheckResult]) -> list[tuple[str, bool]]:
     """Return each criterion as a line with its figure, limit and margin, and whether it holds."""
     lines = []
-    for one in findings:
-        good = one["verdict"] == "pass"
+    for check in checks:
+        good = check.verdict is Verdict.PASS
         figure = ""
-        if one["limit"] is not None:
-            figure = f" [value {_shown(one['value'])}, limit {_shown(one['limit'])}"
-            figure += f", margin {_shown(one['margin'])}]" if one["margin"] is not None else "]"
-        lines.append((f"{'PASS' if good else 'FAIL'} {one['name']}: {one['summary']}{figure}", good))
+        if check.limit is not None:
+            figure = f" [value {_shown(check.value)}, limit {_shown(check.limit)}"
+            figure += f", margin {_shown(check.margin)}]" if check.margin is not None else "]"
+        lines.append((f"{'PASS' if good else 'FAIL'} {check.name}: {check.summary}{figure}", good))
     return lines
 
 
-def figure_lines(soak: JSON) -> list[str]:
+def figure_lines(measured: SoakFigures) -> list[str]:
     """Return the figures that no criterion holds: outages, catch-up windows, latencies, reads."""
-    assert isinstance(soak, dict)
-    failovers, writer, reads = soak["failovers"], soak["writer"], soak["reads"]
-    assert isinstance(failovers, list)
-    assert isinstance(writer, dict)
-    assert isinstance(reads, dict)
     lines = [
-        f"Failover at {one['at_s']} s, {one['from']} to {one['to']}: outage {_shown(one['outage_s'])} s, "
-        f"caught up after {_shown(one['catch_up_s'])} s"
-        for one in failovers
-        if isinstance(one, dict)
+        f"Failover at {failover.at_s} s, {failover.source} to {failover.to}: outage {_shown(failover.outage_s)} s, "
+        f"caught up after {_shown(failover.catch_up_s)} s"
+        for failover in measured.failovers
     ]
-    for name, words in (("without_reads", "without"), ("with_reads", "with")):
+    for words, latency in (("without", measured.without_reads), ("with", measured.with_reads)):
         lines.append(
-            f"Writer {words} read load: p50 {_shown(writer[f'p50_ms_{name}'])} ms, "
-            f"p99 {_shown(writer[f'p99_ms_{name}'])} ms ({writer[f'samples_{name}']} inserts)"
+            f"Writer {words} read load: p50 {_shown(latency.p50_ms)} ms, "
+            f"p99 {_shown(latency.p99_ms)} ms ({latency.samples} inserts)"
         )
-    lines += [f"Reads on {node}: {count}" for node, count in reads.items()]
-    return lines + _cost_lines(soak["cost"])
+    lines += [f"Reads on {node}: {count}" for node, count in measured.reads.items()]
+    return lines + _cost_lines(measured.cost)
 
 
-def _cost_lines(cost: JSON) -> list[str]:
-    assert isinstance(cost, dict)
-    memory = cost["memory"]
-    assert isinstance(memory, dict)
-    lines = [f"Writer and readers: {_percent(cost['cpu_share'])} of a core"]
+def _cost_lines(cost: CostFigures) -> list[str]:
+    lines = [f"Writer and readers: {_percent(cost.cpu_share)} of a core"]
     for name, words in (("writer", "Writer"), ("readers", "Readers"), ("tool", "This program")):
-        size = memory[name]
-        assert isinstance(size, dict)
-        slope = size["slope_mib_per_h"]
+        memory = cost.memory[name]
+        slope = memory.slope_mib_per_h
         grows = "" if slope is None else f", growing by {_shown(slope)} MiB an hour"
         lines.append(
-            f"{words}: {_percent(cost[f'{name}_cpu_share'])} of a core, {_shown(size['last_mib'])} MiB{grows}"
+            f"{words}: {_percent(cost.shares[name])} of a core, {_shown(memory.last_mib)} MiB{grows}"
         )
     return lines
 
 
-def _percent(share: JSON) -> str:
-    return f"{100 * share:.1f} %" if isinstance(share, float) else "none seen"
+def _percent(share: float | None) -> str:
+    return "none seen" if share is None else f"{100 * share:.1f} %"
 
 
 def _port(cluster: Cluster, node: str) -> str:

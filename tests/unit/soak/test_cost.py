@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from histories import s
 
 from outlast.run.load import Usage, _usage
-from outlast.soak.cost import MIB, Sample, cost_figures, own_usage
+from outlast.soak.cost import MIB, MemoryFigures, Sample, cost_figures, own_usage
 from outlast.soak.summary import _cost_lines
 
 
@@ -25,25 +23,25 @@ def sample(at: float, writer_s: float, reader_s: float, tool_mib: float = 80) ->
 
 
 def test_shares_are_of_one_core_since_the_start_and_clients_are_summed() -> None:
-    figures: Any = cost_figures([sample(50, 1, 1), sample(100, 2, 3)], s(0))
-    assert figures["cpu_share"] == 0.08
-    assert (figures["writer_cpu_share"], figures["readers_cpu_share"]) == (0.02, 0.06)
-    assert figures["tool_cpu_share"] == 0.01
-    assert figures["memory"]["readers"] == {"first_mib": 50.0, "last_mib": 50.0, "slope_mib_per_h": None}
+    figures = cost_figures([sample(50, 1, 1), sample(100, 2, 3)], s(0))
+    assert figures.cpu_share == 0.08
+    assert (figures.shares["writer"], figures.shares["readers"]) == (0.02, 0.06)
+    assert figures.shares["tool"] == 0.01
+    assert figures.memory["readers"] == MemoryFigures(50.0, 50.0, None)
 
 
 def test_a_program_that_grows_has_a_slope_and_one_that_only_warms_up_has_none() -> None:
     minutes = range(60)
-    grows: Any = cost_figures([sample(60 * m, 0, 0, 80 + m / 6) for m in minutes], s(0))
-    warms: Any = cost_figures([sample(60 * m, 0, 0, 80 + min(m, 10)) for m in minutes], s(0))
-    assert grows["memory"]["tool"]["slope_mib_per_h"] == pytest.approx(10, abs=0.01)
-    assert warms["memory"]["tool"]["slope_mib_per_h"] == 0
+    grows = cost_figures([sample(60 * m, 0, 0, 80 + m / 6) for m in minutes], s(0))
+    warms = cost_figures([sample(60 * m, 0, 0, 80 + min(m, 10)) for m in minutes], s(0))
+    assert grows.memory["tool"].slope_mib_per_h == pytest.approx(10, abs=0.01)
+    assert warms.memory["tool"].slope_mib_per_h == 0
     assert any("growing by 10 MiB an hour" in line for line in _cost_lines(grows))
 
 
 def test_nothing_seen_is_told_as_that() -> None:
-    figures: Any = cost_figures([], s(0))
-    assert figures["cpu_share"] is None
+    figures = cost_figures([], s(0))
+    assert figures.cpu_share is None
     assert _cost_lines(figures)[0] == "Writer and readers: none seen of a core"
 
 

@@ -18,7 +18,7 @@ from outlast.history.formats.events import EventPairer
 from outlast.history.history import FaultRecord, FinalRead, History, NodeContent, NodeObservation
 from outlast.history.op import NONE, Ops, Outcome
 from outlast.history.soak_rows import INSERT, ROWS, UPDATE
-from outlast.soak.figures import Counted, criteria, failover_figures, writer_figures
+from outlast.soak.figures import Counted, criteria, failover_figures, writer_latencies
 from outlast.soak.plan import SoakTimes
 from outlast.soak.validation import Counts, Validation
 
@@ -242,7 +242,7 @@ def test_each_criterion_fails_on_what_it_is_there_for(criterion: str, changed: d
 
 
 def test_a_soak_without_failovers_has_no_figures_of_them() -> None:
-    assert failover_figures(history()) == []
+    assert failover_figures(history()) == ()
 
 
 def test_figures_say_the_outage_of_each_failover_and_what_readers_cost() -> None:
@@ -251,9 +251,8 @@ def test_figures_say_the_outage_of_each_failover_and_what_readers_cost() -> None
     ]
     run = replace(history(faults=(failover(10.2, 14),), ops=ops_of(*rows)), end_ns=s(30))
     (found,) = failover_figures(run)
-    assert isinstance(found, dict)
-    assert found["outage_s"] == pytest.approx(2.8, abs=0.01)
-    assert found["catch_up_s"] == pytest.approx(3.8)
-    figures = writer_figures(run, s(5))
-    assert figures["samples_without_reads"] == 9
-    assert figures["p99_ms_with_reads"] == 1.0
+    assert found.outage_s == pytest.approx(2.8, abs=0.01)
+    assert found.catch_up_s == pytest.approx(3.8)
+    without_reads, with_reads = writer_latencies(run, s(5))
+    assert without_reads.samples == 9
+    assert with_reads.p99_ms == 1.0
