@@ -16,6 +16,7 @@ from outlast.hosts.base import Clock, Host, Program
 from outlast.hosts.netns import clocks
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
+from outlast.pace import scaled
 from outlast.systems.postgres.seed import POSTGRES_UID
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(60)]
@@ -86,7 +87,7 @@ async def test_a_running_program_follows_at_once() -> None:
         process = await host.spawn(Program("teller", [sys.executable, "-c", code], "log/teller.log"))
         for offset_s in (HOUR_S, 0.0, -HOUR_S):
             clock_of(host).set(offset_s)
-        await process.wait(10)
+        await process.wait(scaled(10))
         told = [float(line) for line in (await host.get("log/teller.log")).split()]
         assert told[-1] - time.time() == pytest.approx(-HOUR_S, abs=5)
 

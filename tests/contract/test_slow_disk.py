@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -11,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from skips import cannot, require
+from waiting import until_async
 
 from outlast.clusters.residue import find_residue, take_census
 from outlast.errors import UnavailableError
@@ -94,7 +94,11 @@ async def test_nothing_that_waits_for_a_slow_disk_delays_power_off_or_down() -> 
             size = str(1024 * 1024)  # two minutes' worth
             argv = ["dd", "if=/dev/zero", f"of=big-{end.__name__}", f"bs={size}", "count=1", "conv=fsync"]
             await host.spawn(Program("dd", argv, "log/dd.log"))
-            await asyncio.sleep(0.3)  # until it waits in the kernel
+
+            async def waits(host: Host = host) -> bool:
+                return any(one.name == "dd" and one.state == "D" for one in await host.processes())
+
+            await until_async(waits, "dd to wait in the kernel")
             began = time.monotonic()
             await end()
             assert time.monotonic() - began < 5, f"{end.__qualname__} waited for the slow disk"
@@ -112,8 +116,7 @@ async def test_a_limit_outlives_no_lab_even_one_whose_init_was_killed() -> None:
         pid = lab.init_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)  # the device goes with its last mount, the limit stays
-        while lab.is_running:  # noqa: ASYNC110 - another process ends
-            await asyncio.sleep(0.01)
+        await until_async(lambda: not lab.is_running, "the lab's end")
         assert [line for line in find_residue(census) if "block device" in line]
         await NetnsLab.open(lab.folder).destroy()
         assert find_residue(census) == []

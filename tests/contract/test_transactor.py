@@ -12,10 +12,12 @@ import numpy as np
 import psycopg
 import pytest
 from benchmarks.bare_postgres import Server
+from waiting import until
 
 from outlast.clock import deadline_ns, now_ns, seconds_until
 from outlast.history.op import Ops, Outcome
 from outlast.history.reading import live_counts, read_ops
+from outlast.pace import scaled
 from outlast.workloads import WORKLOADS, WorkerConfig
 from outlast.workloads.worker import make_worker
 
@@ -46,15 +48,15 @@ def load(server: Server, folder: Path, clients: int = 3, keys: int = 5, **given:
         yield
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(scaled(30))
     assert not thread.is_alive()
 
 
 def wait_for(folder: Path, outcome: str, count: int) -> None:
-    until = deadline_ns(20)
-    while sum(getattr(counts, outcome) for counts in live_counts(folder / "ops")) < count:
-        assert seconds_until(until) > 0, f"not {count} {outcome} within 20 s"
-        threading.Event().wait(0.01)
+    def counted() -> bool:
+        return sum(getattr(counts, outcome) for counts in live_counts(folder / "ops")) >= count
+
+    until(counted, f"{count} operations to end as {outcome}")
 
 
 def appended(ops: Ops, outcome: Outcome) -> set[tuple[int, int]]:

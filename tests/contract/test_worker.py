@@ -17,11 +17,13 @@ import numpy as np
 import psycopg
 import pytest
 from benchmarks.bare_postgres import Server
+from waiting import until
 
-from outlast.clock import deadline_ns, now_ns, seconds_until
+from outlast.clock import now_ns
 from outlast.errors import ClusterError
 from outlast.history.op import NEVER, Ops, Outcome
 from outlast.history.reading import live_counts, read_ops
+from outlast.pace import scaled
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS, WorkerConfig, split
 from outlast.workloads.base import content_sql
@@ -35,10 +37,7 @@ FOLLOWING = "target_session_attrs=read-write"
 
 def wait_for(what: str, predicate: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Wait until predicate holds."""
-    until = deadline_ns(timeout_s)
-    while not predicate():
-        assert seconds_until(until) > 0, f"{what}: not within {timeout_s} s"
-        signal.sigtimedwait((), 0.01)
+    until(predicate, what, timeout_s)
 
 
 def set_up(server: Server) -> None:
@@ -72,7 +71,7 @@ class Running:
     def finish(self) -> Ops:
         """Stop it in good order and return its ops."""
         self.process.terminate()
-        stderr = self.process.communicate(timeout=30)[1]
+        stderr = self.process.communicate(timeout=scaled(30))[1]
         assert self.process.returncode == 0, stderr.decode()
         return read_ops(self.ops_folder)
 
@@ -259,7 +258,7 @@ def test_a_frozen_server_costs_time_outs_and_the_rate_is_on_record_in_full(
         load.wait_for("fail", 50)
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-        load.process.wait(timeout=20)
+        load.process.wait(timeout=scaled(20))
         ops = read_ops(tmp_path / "ops")
     assert len(ops) == 5 * 200
     sent = ops.process < 4
@@ -293,7 +292,7 @@ def test_the_rate_is_exact_and_shared_between_workers(postgres: Server, tmp_path
     parts = split(whole, 2)
     loads = [Running(tmp_path, part) for part in parts]
     for load in loads:
-        assert load.process.wait(timeout=20) == 0
+        assert load.process.wait(timeout=scaled(20)) == 0
     ops = read_ops(tmp_path / "ops")
     assert len(ops) == 600
     assert [part.clients for part in parts] == [3, 2]
@@ -308,7 +307,7 @@ def test_a_config_that_cannot_work_is_one_clear_error(tmp_path: Path) -> None:
     def run(config: dict[str, object]) -> tuple[int, str]:
         (tmp_path / "c.json").write_text(json.dumps(config))
         command = [sys.executable, "-m", "outlast.workloads.worker", str(tmp_path / "c.json")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(30))
         return done.returncode, done.stderr
 
     good: dict[str, object] = {

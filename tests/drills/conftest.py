@@ -63,15 +63,15 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(cluster: Cluster, tmp_path: Path, store: Path) -> Runner:
-    """Run a drill given as YAML text on the shared cluster."""
+    """Run a drill given as YAML text on the shared cluster, or on another that is given as ``on``."""
 
     async def run_text(text: str = QUICK, **options: Any) -> RunResult:
         file = tmp_path / "drill.yaml"
         file.write_text(text)
         drill = load_drill(str(file))
-        say = options.pop("say", print)
+        say, on = options.pop("say", print), options.pop("on", cluster)
         request = RunRequest(seed=1, say=say, new_folder=lambda _name: store)
-        prepared = prepare_drill(plan_drill(drill, cluster.spec), cluster)
-        return await run_drill(cluster, prepared, request, **options)
+        prepared = prepare_drill(plan_drill(drill, on.spec), on)
+        return await run_drill(on, prepared, request, **options)
 
     return run_text

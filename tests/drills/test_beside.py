@@ -22,6 +22,7 @@ from outlast.datasets.healthcare_rows import row_counts
 from outlast.datasets.load import DATASETS
 from outlast.history.op import Outcome as Op
 from outlast.hosts.state import runs_folder
+from outlast.pace import scaled
 from outlast.routes.base import services_of
 from outlast.routes.haproxy import server_states
 from outlast.run.conclude import RunResult
@@ -190,7 +191,7 @@ def psql(port: int, database: str, passfile: str) -> Any:
         env={"PGPASSFILE": passfile, "PATH": "/usr/bin"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=scaled(30),
         check=False,
     )
 

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from replicas import edit_replica
+from waiting import for_s, until_async
 
 from outlast.checkers.base import Verdict
 from outlast.clusters import lifecycle
 from outlast.config import load_cluster, stored_drill
 from outlast.history.reading import live_counts
 from outlast.history.store import load_run
+from outlast.pace import scaled
 from outlast.run.conclude import RunResult, judge_again
 from outlast.run.request import RunRequest
 from outlast.soak.diary import Diary
@@ -137,32 +140,20 @@ async def test_a_row_that_differs_on_one_node_alone_is_named_with_that_node(
 
     async def edit(cluster: Cluster) -> None:
         assert isinstance(cluster, HasServers)
-        await asyncio.sleep(5)  # the rows are updated by then, so that no page of theirs is written again
-        node = "pg-node-3"
-        primary = (await cluster.view()).primary
-        assert primary is not None
-        row = None
-        for one in (primary, node):  # then a restart point, so that recovery does not write the page again
-            connection = await cluster.connect(one, database=cluster.spec.database)
-            await connection.execute(b"CHECKPOINT")
-            row = await (await connection.execute(b"SELECT pg_relation_filepath('test_data')")).fetchone()
-            await connection.close()
-            await asyncio.sleep(1)
-        assert row is not None
-        path = cluster.lab.hosts[node].folder / "data" / str(row[0])
-        host = cluster.lab.hosts[node]
-        killable: Any = cluster
-        await host.signal(signal.SIGSTOP, pids=await killable.process_ids(node, "patroni"))
-        await host.signal(signal.SIGKILL, pids=await killable.process_ids(node, "postgres"))
+        servers = cluster
 
-        async def there() -> str:
-            return "still running" if await killable.process_ids(node, "postgres") else ""
+        async def is_updated() -> bool:  # then no page of its is written again
+            query = b"SELECT operation_type FROM test_data WHERE test_value = 'write_batch_1-row_3'"
+            connection = await servers.connect("pg-node-3", database=cluster.spec.database)
+            async with connection:
+                row = await (await connection.execute(query)).fetchone()
+            return row is not None and row[0] == "UPDATE"
 
-        await wait_for(there, 10, "the server to be gone")
-        content = path.read_bytes()
-        assert b"write_batch_1-row_3" in content
-        path.write_bytes(content.replace(b"write_batch_1-row_3", b"write_batch_1-row_X"))
-        await host.signal(signal.SIGCONT, pids=await killable.process_ids(node, "patroni"))
+        def change(content: bytes) -> bytes:
+            return content.replace(b"write_batch_1-row_3", b"write_batch_1-row_X")
+
+        await until_async(is_updated, "the row to be updated")
+        await edit_replica(servers, "pg-node-3", "test_data", change)
 
     spec = load_cluster(
         "patroni", ["profile=fast", "checksums=off", "postgresql.parameters.full_page_writes=off"]
@@ -192,7 +183,7 @@ def test_a_soak_that_is_stopped_leaves_its_files_a_verdict_and_no_lab(tmp_path: 
         if "✓ Write workload started" in line:
             break
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=120)
+    told, _ = process.communicate(timeout=scaled(120))
     assert process.returncode == 1
     assert '"verdict": "fail"' in told
     assert "ended early" in told
@@ -214,10 +205,9 @@ async def test_the_tool_does_not_grow_with_the_length_of_a_soak(
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     async def watch(_cluster: Cluster) -> None:
-        await asyncio.sleep(10)
-        for _ in range(4):
+        for span_s in (10, 8, 8, 8):
+            await until_async(for_s(span_s), "the next sample", 20)
             sizes.append(resident())
-            await asyncio.sleep(8)
 
     outcome = await soaked(cluster, store, tmp_path / "logs", SoakTimes(40, 60, 0.6), watch)
     assert outcome.verdict is Verdict.PASS, failed(outcome)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from replicas import edit_replica, with_first_column
+from waiting import until_async
 
 from outlast.checkers.base import Verdict
-from outlast.config import stored_drill
+from outlast.clusters import lifecycle
+from outlast.config import load_cluster, stored_drill
 from outlast.faults.base import Fault, Injection
 from outlast.faults.registry import fault
 from outlast.history.reading import live_counts
@@ -20,6 +22,8 @@ from outlast.systems.base import Cluster, HasServers
 from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
+
+UNDISTURBED = "name: undisturbed\nworkload: {append: {clients: 4, rate: 400/s}}\ntimeline: []\nduration: 8s\n"
 
 
 def finding(outcome: RunResult, name: str) -> Any:
@@ -70,18 +74,38 @@ async def test_an_acked_row_deleted_behind_our_back_is_found_and_named(
     assert lost["evidence"][0]["details"]["node"] in {node.name for node in cluster.spec.nodes}
 
 
-async def test_a_row_changed_on_one_replica_alone_is_found(run: Any, cluster: Cluster) -> None:
-    # A standby takes no writes, so the history of what one node holds is changed instead, as it was stored.
-    outcome = await run()
-    final = outcome.history.final
-    assert final is not None
-    first, *others = final.contents
-    bent = replace(first, table_hashes=dict.fromkeys(first.table_hashes, "0"))
-    history = replace(outcome.history, final=replace(final, contents=(bent, *others)))
-    drill = stored_drill(outcome.document.drill, "run.json")
-    again = judge_again(history, outcome.document, drill)
-    assert again.verdict == "fail"
-    assert first.node in str([one for one in again.findings if one["name"] == "replicas_equal"])
+async def test_a_row_changed_on_one_replica_alone_is_found(run: Any, store: Path) -> None:
+    node = "pg-node-3"
+
+    async def edit(cluster: Cluster) -> None:
+        assert isinstance(cluster, HasServers)
+        counts = store / "ops"
+        await until_async(
+            lambda: counts.exists() and any(one.ok > 100 for one in live_counts(counts)), "a hundred acks"
+        )
+        connection = await cluster.connect(node, database=cluster.spec.database)
+        async with connection:
+            query = b"SELECT ctid::text, id FROM outlast_append ORDER BY ctid LIMIT 1"
+            row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        ctid, value = row
+        await edit_replica(
+            cluster,
+            node,
+            "outlast_append",
+            lambda content: with_first_column(content, ctid, value + (1 << 50)),
+        )
+
+    spec = load_cluster(
+        "patroni", ["profile=fast", "checksums=off", "postgresql.parameters.full_page_writes=off"]
+    )
+    async with lifecycle.temporary(spec, "edited", print, keep=False) as up:
+        outcome, _ = await asyncio.gather(run(UNDISTURBED, on=up.cluster), edit(up.cluster))
+    assert outcome.verdict is Verdict.FAIL
+    unequal = finding(outcome, "replicas_equal")
+    assert unequal["verdict"] == "fail"
+    assert node in str(unequal)
+    assert finding(outcome, "lost_writes")["verdict"] == "pass"
 
 
 async def test_a_fault_whose_injection_does_nothing_makes_the_run_invalid(run: Any) -> None:

@@ -21,6 +21,7 @@ from outlast.config import load_cluster
 from outlast.errors import ClusterError
 from outlast.hosts.base import Host
 from outlast.hosts.state import labs_folder, state_folder
+from outlast.pace import scaled
 from outlast.systems.etcd import member as etcd
 from outlast.systems.patroni import system as patroni
 from outlast.systems.patroni.system import PatroniSystem, PatroniTimeouts
@@ -83,7 +84,7 @@ def on_small_disk(mib: int, script: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "H": program, "OUTLAST_STATE": str(state_folder())},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=scaled(120),
         check=False,
     )
 

@@ -13,6 +13,7 @@ import pytest
 from program import Done, outlast
 from skips import needs
 
+from outlast.pace import scaled
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.pgpool.system import TOOLS
 from outlast.systems.postgres.install import find
@@ -28,7 +29,7 @@ def manager(*words: str) -> Done:
         [sys.executable, "-m", "outlast.cli.balancers", *words],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=scaled(180),
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -43,7 +44,7 @@ def psql(port: int, passfile: str, sql: str, database: str = "testdb") -> str:
         [find(None).program("psql"), "-XAt", conninfo, "-c", sql],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=scaled(30),
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,8 @@ from shutil import which
 import pytest
 from program import outlast
 
+from outlast.pace import scaled
+
 MESSAGES = [b"message %d" % number for number in range(50)]
 
 
@@ -17,7 +19,7 @@ def through_a_client_of_the_machine(bootstrap: str) -> tuple[set[int], list[byte
 
     failed: list[object] = []
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
-    ports = {broker.port for broker in producer.list_topics("machine", timeout=20).brokers.values()}
+    ports = {broker.port for broker in producer.list_topics("machine", timeout=scaled(20)).brokers.values()}
     for message in MESSAGES:
         producer.produce(
             "machine", message, partition=0, on_delivery=lambda e, _: failed.append(e) if e else None
@@ -28,7 +30,7 @@ def through_a_client_of_the_machine(bootstrap: str) -> tuple[set[int], list[byte
     consumer.assign([TopicPartition("machine", 0, 0)])
     found: list[bytes] = []
     while len(found) < len(MESSAGES):
-        batch = consumer.consume(len(MESSAGES), timeout=20)
+        batch = consumer.consume(len(MESSAGES), timeout=scaled(20))
         assert batch, found
         found += [one.value() for one in batch if one.error() is None]
     consumer.close()
@@ -55,7 +57,7 @@ def the_machine_reaches_every_member(ports: set[int]) -> None:
             "-e",
             "-q",
         ]
-        heard = subprocess.run(words, capture_output=True, check=True, timeout=60).stdout
+        heard = subprocess.run(words, capture_output=True, check=True, timeout=scaled(60)).stdout
         assert heard.splitlines()[: len(MESSAGES)] == MESSAGES
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from program import command, outlast
+from waiting import until
 
+from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
+from outlast.pace import scaled
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -63,13 +65,15 @@ def test_a_tool_that_dies_while_it_injects_leaves_something_that_can_be_healed(
     with (tmp_path / "out").open("w") as out:
         tool = subprocess.Popen(command(*words), stdout=out, stderr=out)
         folder = labs_folder() / lab / "injections"
-        deadline = time.monotonic() + 30
-        while not list(folder.glob("*.json")):
-            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
-            time.sleep(0.02)
-        time.sleep(1)
+
+        def in_the_middle() -> bool:
+            assert tool.poll() is None, (tmp_path / "out").read_text()
+            hosts = NetnsLab.open(labs_folder() / lab).hosts.values()
+            return bool(list(folder.glob("*.json"))) and not all(host.is_on for host in hosts)
+
+        until(in_the_middle, "the first host to be off", 30)
         tool.send_signal(signal.SIGKILL)
-        tool.wait(10)
+        tool.wait(scaled(10))
     written = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     assert [one["fault"] for one in written] == ["rolling_restart"]
     healed = outlast("heal", "--json")

@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 from program import command, outlast
 from skips import needs
+from waiting import until
 
 from outlast.monitoring.grafana.catalogue import DASHBOARDS
+from outlast.pace import scaled
 
 pytestmark = [
     pytest.mark.timeout(280),
@@ -65,17 +67,9 @@ def ask(port: int, query: str) -> list[dict[str, Any]]:
     return list(answer["data"]["result"])
 
 
-def until(found: Any, timeout_s: float, what: str) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.1)
-    return value
-
-
 def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports: dict[str, int]) -> None:
     series = until(
-        lambda: ask(ports["prometheus"], "pg_stat_replication_replay_lag_bytes"), 20, "the standbys' lag"
+        lambda: ask(ports["prometheus"], "pg_stat_replication_replay_lag_bytes"), "the standbys' lag", 20
     )
     assert {one["metric"]["node"] for one in series} == {"pg-node-2", "pg-node-3"}
     status = outlast("status", "--json").json
@@ -94,7 +88,7 @@ def test_prometheus_knows_every_standbys_lag_and_status_shows_who_watches(ports:
 def test_a_node_that_hangs_delays_no_other_and_is_told_of(ports: dict[str, int]) -> None:
     hung = outlast("inject", "process_pause", "--on", "pg-node-3", "--set", "process=postgres", "--json")
     assert hung.code == 0, hung.err
-    until(lambda: 'outlast_node_up{node="pg-node-3"} 0.0' in get(ports["exporter"]), 10, "the hung node")
+    until(lambda: 'outlast_node_up{node="pg-node-3"} 0.0' in get(ports["exporter"]), "the hung node", 10)
     took = []
     for _ in range(20):
         start = time.monotonic()
@@ -132,7 +126,7 @@ def test_the_figures_go_on_through_a_failover(ports: dict[str, int]) -> None:
     thread.start()
     try:
         assert outlast("inject", "host_power_off", "--on", "pg-node-1", "--json").code == 0
-        until(lambda: seen[-1:] in (["pg-node-2"], ["pg-node-3"]), 45, "another primary")
+        until(lambda: seen[-1:] in (["pg-node-2"], ["pg-node-3"]), "another primary", 45)
         assert outlast("heal", "--json").code == 0
     finally:
         stop.set()
@@ -158,9 +152,9 @@ def test_every_panel_of_every_dashboard_of_this_system_shows_something(ports: di
                     until(lambda expr=query.expr: ask(ports["prometheus"], expr), 60,
                           f"{board.title}: {panel.title}: {query.expr}")  # fmt: skip
     finally:
-        drill.wait(120)
+        drill.wait(scaled(120))
     with pytest.raises(AssertionError):  # an unknown metric is no error to Prometheus, but it is to us
-        until(lambda: ask(ports["prometheus"], "outlast_no_such_metric"), 1, "nothing")
+        until(lambda: ask(ports["prometheus"], "outlast_no_such_metric"), "nothing", 1)
 
 
 @pytest.mark.slow
@@ -186,16 +180,16 @@ def test_failovers_alerts_and_the_verdict_are_posted_and_signed(
     watching = subprocess.Popen(command("notify", url, "--lab", "watched"), stdout=subprocess.DEVNULL)
     try:
         assert outlast("heal", "--json").code == 0
-        until(lambda: got, 20, "word that the lab is watched")
+        until(lambda: got, "word that the lab is watched", 20)
         words = ("--on", "one-standby", "--set", "process=postgres", "--json")
         assert outlast("inject", "process_pause", *words).code == 0
-        until(lambda: [one for one in posted(got) if one["event"] == "alert"], 30, "an alert")
+        until(lambda: [one for one in posted(got) if one["event"] == "alert"], "an alert", 30)
         assert outlast("heal", "--json").code == 0
         drill = outlast("drill", "switchover", "--lab", "watched", "--webhook", url, "--json")
         assert drill.code == 0, drill.err
     finally:
         watching.terminate()
-        watching.wait(20)
+        watching.wait(scaled(20))
         server.shutdown()
         server.server_close()
     events = posted(got)

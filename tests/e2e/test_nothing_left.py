@@ -12,13 +12,14 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from program import USERS, command, outlast
+from waiting import until
 
 from outlast.hosts.state import labs_folder, state_folder
+from outlast.pace import scaled
 
 KILLS = int(os.environ.get("OUTLAST_KILLS", "20"))
 LONGEST_S = {"up": 4.0, "drill": 11.0, "down": 0.9}
@@ -59,9 +60,7 @@ def clean_up() -> None:
     down = outlast("down", "--all", "--json")
     assert down.code == 0, down.err
     assert down.json["residue"] == []
-    deadline = time.monotonic() + 5
-    while left := traces(state_folder()):
-        assert time.monotonic() < deadline, left
+    until(lambda: not traces(state_folder()), "every trace of it to go", 5)
     assert list(labs_folder().iterdir()) == []
 
 
@@ -87,10 +86,20 @@ def test_sigkill_at_any_moment_leaves_nothing(case: int, tmp_path: Path) -> None
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
         if victim == "tool":
-            tool.wait(10)
+            tool.wait(scaled(10))
         else:
-            tool.wait(60)  # it must notice by itself, and end
+            tool.wait(scaled(60))  # it must notice by itself, and end
     clean_up()
+
+
+def says(tool: subprocess.Popen[bytes], out: Path, words: str) -> None:
+    """Wait until the tool has said these words."""
+
+    def said() -> bool:
+        assert tool.poll() is None, out.read_text()
+        return words in out.read_text()
+
+    until(said, words, 40)
 
 
 def test_ctrl_c_in_the_middle_of_a_drill_heals_and_removes_everything(tmp_path: Path) -> None:
@@ -98,12 +107,9 @@ def test_ctrl_c_in_the_middle_of_a_drill_heals_and_removes_everything(tmp_path: 
     drill.write_text(DRILL.replace("duration: 1.5s", "duration: 60s"))
     with (tmp_path / "out").open("w") as out:
         tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
-        deadline = time.monotonic() + 40
-        while "host_power_off on" not in (tmp_path / "out").read_text():
-            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
-            time.sleep(0.05)
+        says(tool, tmp_path / "out", "host_power_off on")
         tool.send_signal(signal.SIGINT)
-        assert tool.wait(60) == 130, (tmp_path / "out").read_text()
+        assert tool.wait(scaled(60)) == 130, (tmp_path / "out").read_text()
     assert list(labs_folder().iterdir()) == []
     assert traces(state_folder()) == []
 
@@ -113,17 +119,15 @@ def test_a_tool_killed_in_a_drill_takes_its_lab_with_it(tmp_path: Path) -> None:
     drill.write_text(DRILL.replace("duration: 1.5s", "duration: 60s"))
     with (tmp_path / "out").open("w") as out:
         tool = subprocess.Popen(command("drill", str(drill), "--profile", "fast"), stdout=out, stderr=out)
-        deadline = time.monotonic() + 40
-        while "load for" not in (tmp_path / "out").read_text():
-            assert time.monotonic() < deadline and tool.poll() is None, (tmp_path / "out").read_text()
-            time.sleep(0.05)
+        says(tool, tmp_path / "out", "load for")
         pid = init_pid()
         assert pid is not None
         tool.kill()
-        tool.wait(10)
-        while Path(f"/proc/{pid}").exists():
-            assert time.monotonic() < deadline + 10, "the lab outlived its tool"
-    deadline = time.monotonic() + 5
-    while processes := [one for one in traces(state_folder()) if one.startswith("process")]:
-        assert time.monotonic() < deadline, processes
+        tool.wait(scaled(10))
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the lab to end with its tool", 10)
+    until(
+        lambda: not any(one.startswith("process") for one in traces(state_folder())),
+        "its processes to end",
+        5,
+    )
     clean_up()

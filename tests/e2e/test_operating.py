@@ -10,6 +10,8 @@ import pytest
 from program import Done, command, outlast
 from skips import needs
 
+from outlast.pace import scaled
+
 
 @pytest.fixture
 def lab() -> Iterator[str]:
@@ -47,7 +49,7 @@ def test_a_node_joins_under_load_holds_the_same_rows_and_leaves_without_a_trace(
         assert added.code == 0, added.err
         assert (added.json["node"]["name"], added.json["node"]["state"]) == ("pg-node-4", "streaming")
     finally:
-        out, err = load.communicate(timeout=60)
+        out, err = load.communicate(timeout=scaled(60))
     judged = Done(load.returncode, out, err)
     assert judged.code == 0, err
     assert (judged.json["acked_lost"], judged.json["replicas_equal"]) == (0, True)

@@ -7,14 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 import outlast
 from outlast.clusters import lifecycle
+from outlast.pace import scaled
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,10 +121,7 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_remove(tmp_path:
         assert any("UP" in line for line in running.stdout)
         (lab,) = lifecycle.labs()
         running.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while _is_mentioned(lab) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _is_mentioned(lab)
+    until(lambda: not _is_mentioned(lab), "the lab to end with the run")
     done = run_pytest(tmp_path, "test_next.py")
     assert done.returncode == 0, done.stdout
     assert lifecycle.labs() == ()
@@ -135,12 +133,9 @@ def test_ctrl_c_while_a_cluster_comes_up_removes_it(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-p", "outlast.pytest_plugin", "test_long.py"]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as running:
-        deadline = time.monotonic() + 60
-        while not lifecycle.labs() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert lifecycle.labs()
+        until(lifecycle.labs, "a lab", 60)
         running.send_signal(signal.SIGINT)
-        out, _ = running.communicate(timeout=60)
+        out, _ = running.communicate(timeout=scaled(60))
     assert "KeyboardInterrupt" in out, out
     assert lifecycle.labs() == ()
 
@@ -179,14 +174,14 @@ def test_my_writes_survive(ha_cluster, number):
     env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(python), "-m", "pytest", "-n", "2"],
-        cwd=project, env=env, capture_output=True, text=True, check=False, timeout=280,
+        cwd=project, env=env, capture_output=True, text=True, check=False, timeout=scaled(280),
     )  # fmt: skip
     assert "2 passed" in done.stdout, done.stdout + done.stderr
     assert lifecycle.labs() == ()
 
 
 def _run(words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=scaled(600))
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from program import outlast
 from skips import needs, require
+from waiting import until
 
 from outlast.monitoring.grafana.catalogue import DASHBOARDS
 from outlast.monitoring.grafana.model import Dashboard
+from outlast.pace import scaled
 from outlast.systems.programs import missing
 
 pytestmark = [
@@ -37,16 +39,19 @@ def lab_file(system: str, folder: Path) -> str:
 def empty_panels(board: Dashboard, port: int) -> list[str]:
     """Return the panels that bring nothing within a while, with their queries. Raises AssertionError for a bad one."""
     waiting = [(panel, query.expr) for panel in board.panels() for query in panel.queries]
-    deadline = time.monotonic() + PANEL_TIMEOUT_S
-    while waiting and time.monotonic() < deadline:
-        waiting = [(panel, expr) for panel, expr in waiting if not ask(port, expr)]
-        time.sleep(0.5)
+
+    def all_show() -> bool:
+        waiting[:] = [(panel, expr) for panel, expr in waiting if not ask(port, expr)]
+        return not waiting
+
+    with contextlib.suppress(AssertionError):
+        until(all_show, "every panel", PANEL_TIMEOUT_S)
     return [f"{panel.title}: {expr}" for panel, expr in waiting if not panel.sparse]
 
 
 def ask(port: int, query: str) -> bool:
     url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}"
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=scaled(5)) as answer:
         found = json.loads(answer.read())
     assert found["status"] == "success", found
     return bool(found["data"]["result"])

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from outlast.pace import scaled
+
 ORDINARY = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 """Root becomes a user without any privilege over the machine: euid 1000 in a user namespace of its own."""
 
@@ -35,6 +37,6 @@ def command(*words: str, user: str | None = None) -> list[str]:
 
 def outlast(*words: str, user: str | None = None, timeout_s: float = 120) -> Done:
     done = subprocess.run(
-        command(*words, user=user), capture_output=True, text=True, timeout=timeout_s, check=False
+        command(*words, user=user), capture_output=True, text=True, timeout=scaled(timeout_s), check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)

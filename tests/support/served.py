@@ -15,6 +15,8 @@ from typing import Any
 
 from program import command
 
+from outlast.pace import scaled
+
 END_S = 30
 
 
@@ -34,7 +36,7 @@ class Served:
         sent = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **headers}
         request = urllib.request.Request(self.url + path, data, sent)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=scaled(20)) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from program import command
 
+from outlast.pace import scaled
+
 QUESTION_TIMEOUT_S = 60.0
 
 
@@ -28,7 +30,7 @@ class Talk:
 
     def answer(self, question: str, text: str) -> None:
         """Wait until the program has asked, and answer."""
-        deadline = time.monotonic() + QUESTION_TIMEOUT_S
+        deadline = time.monotonic() + scaled(QUESTION_TIMEOUT_S)
         while question not in self.said[self._seen :]:
             assert self._read(deadline), f"it never asked {question!r}; it said:\n{self.said}"
         self._seen = len(self.said)
@@ -46,10 +48,10 @@ class Talk:
 
     def end(self, timeout_s: float = 60.0) -> tuple[int, str]:
         """Return the exit code and stdout."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + scaled(timeout_s)
         while self._read(deadline):
             pass
-        out, _ = self._program.communicate(timeout=timeout_s)
+        out, _ = self._program.communicate(timeout=scaled(timeout_s))
         os.close(self._master)
         return self._program.returncode, out.decode()
 

@@ -5,14 +5,14 @@ Parametrised over the registry, so that a new fault is covered by being in it.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import random
 from typing import Any
 
 import pytest
 from skips import cannot, require
+from waiting import until_async
 
-from outlast.clock import deadline_ns, now_ns
 from outlast.faults import journal
 from outlast.faults.base import Effect, Fault, Injection, with_defaults
 from outlast.faults.registry import fault, faults
@@ -40,12 +40,15 @@ async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], di
 
 async def shown(kind: Fault, cluster: Cluster, injection: Injection, wanted: bool) -> Effect:
     """Return the effect once it is as wanted, at the latest after a while."""
-    deadline = deadline_ns(SHOW_TIMEOUT_S)
-    while True:
-        effect = await kind.effective(cluster, injection)
-        if effect.bit is wanted or now_ns() > deadline:
-            return effect
-        await asyncio.sleep(0.05)
+    last: list[Effect] = []
+
+    async def look() -> bool:
+        last[:] = [await kind.effective(cluster, injection)]
+        return last[0].bit is wanted
+
+    with contextlib.suppress(AssertionError):
+        await until_async(look, "the effect", SHOW_TIMEOUT_S)
+    return last[0]
 
 
 @every_fault

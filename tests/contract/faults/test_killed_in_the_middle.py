@@ -6,10 +6,10 @@ import asyncio
 import os
 import random
 import signal
-import time
 
 import pytest
 from skips import cannot
+from waiting import for_s, until
 
 from outlast.clusters import lifecycle
 from outlast.faults import journal
@@ -32,7 +32,7 @@ def inject_and_never_heal(name: str, targets: tuple[str, ...], cluster: Cluster)
     kind = fault(name)
     try:
         asyncio.run(journal.inject(kind, cluster, targets, with_defaults(kind, {}), random.Random(3)))
-        time.sleep(60)
+        signal.pause()
     finally:
         os._exit(0)
 
@@ -50,12 +50,9 @@ def test_it_is_healed_from_its_journal(name: str, cluster: Cluster) -> None:
     tool = os.fork()
     if tool == 0:
         inject_and_never_heal(name, on, cluster)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not journal.entries(cluster.lab):
-        assert time.monotonic() < deadline, "nothing was written down"
-        time.sleep(0.001)
+    until(lambda: journal.entries(cluster.lab), "an entry in the journal", START_TIMEOUT_S)
     delay_s = random.Random(name).random() * ACT_MAX_S
-    time.sleep(delay_s)
+    until(for_s(delay_s), "the moment to kill it")
     os.kill(tool, signal.SIGKILL)
     os.waitpid(tool, 0)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from waiting import until_async
 
 from outlast.errors import ConfigError, HostError
 from outlast.faults.net_blackhole import NetBlackhole
@@ -166,7 +167,7 @@ async def test_packets_in_flight_when_it_is_healed_arrive(make_cluster) -> None:
     async with make_cluster() as cluster:
         injection = await cluster.inject(NetDelay(), ONE, delay_ms=60_000)
         probing = asyncio.create_task(cluster.lab.net.probe(TWO, ONE, count=50, patience_ms=2000))
-        await asyncio.sleep(0.3)  # they must be under way, which nothing shows
+        await until_async(lambda: held_packets(cluster) >= 10, "packets to be held back")
         await cluster.heal(NetDelay(), injection)
         assert (await probing).received == 50
 
@@ -174,16 +175,30 @@ async def test_packets_in_flight_when_it_is_healed_arrive(make_cluster) -> None:
 async def test_death_of_what_holds_packets_back_is_loud_and_lets_packets_pass(make_cluster) -> None:
     async with make_cluster() as cluster:
         injection = await cluster.inject(NetDelay(), ONE, direction="in", delay_ms=50)
-        everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        (worker,) = [pid for pid in everyone if is_worker(pid, cluster)]
+        (worker,) = queue_workers(cluster)
         os.kill(worker, signal.SIGKILL)
-        deadline = time.monotonic() + 5
-        while (await cluster.lab.net.probe(TWO, ONE)).delay_ms >= 40:
-            assert time.monotonic() < deadline
+
+        async def passes() -> bool:
+            return bool((await cluster.lab.net.probe(TWO, ONE)).delay_ms < 40)
+
+        await until_async(passes, "packets to pass", 5)
         assert (await cluster.effect(NetDelay(), injection)).bit is False
         with pytest.raises(HostError, match="before its time"):
             await NetDelay().heal(cluster, injection)
         await cluster.heal(NetDelay(), injection)
+
+
+def queue_workers(cluster) -> list[int]:
+    everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [pid for pid in everyone if is_worker(pid, cluster)]
+
+
+def held_packets(cluster) -> int:
+    """Return how many packets wait for the verdict of this lab's queues: the third column of nfnetlink_queue."""
+    queues = [
+        Path(f"/proc/{pid}/net/netfilter/nfnetlink_queue").read_text() for pid in queue_workers(cluster)
+    ]
+    return sum(int(line.split()[2]) for queue in queues for line in queue.splitlines())
 
 
 def is_worker(pid: int, cluster) -> bool:

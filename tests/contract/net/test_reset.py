@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 
 import pytest
+from waiting import until_async
 
 from outlast.errors import HostError
 from outlast.faults.net_reset import NetReset
@@ -46,10 +46,8 @@ async def talk(cluster, source: str, destination: str, patience_s: float) -> asy
         return (await host.run(Program("talk", argv, "log/talk.log"), timeout_s=30)).stdout.strip()
 
     task = asyncio.create_task(run())
-    deadline = time.monotonic() + 10
-    while not (host.folder / "connected").exists():
-        assert time.monotonic() < deadline and not task.done()
-        await asyncio.sleep(0.01)
+    await until_async(lambda: (host.folder / "connected").exists() or task.done(), "a connection", 10)
+    assert not task.done()
     return task
 
 
@@ -72,14 +70,14 @@ async def test_the_targets_connections_break_and_others_live(make_cluster) -> No
 
 
 async def listening(cluster, name: str) -> None:
-    deadline = time.monotonic() + 10
-    while True:
+    async def answers() -> bool:
         try:
             (await cluster.lab.dial(cluster.lab.hosts[name].address, 5432, 1)).close()
-            return
         except (ConnectionError, HostError):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.01)
+            return False
+        return True
+
+    await until_async(answers, f"{name} to listen", 10)
 
 
 async def test_a_reset_that_did_not_happen_is_told(make_cluster, monkeypatch) -> None:

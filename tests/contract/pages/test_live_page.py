@@ -15,9 +15,11 @@ import pytest
 from pages import partition_history, serious, stored_run
 from program import outlast
 from served import Served, serving
+from waiting import for_s, until
 
 from outlast.clock import now_ns
 from outlast.history.live import FILE, POINTER, Live
+from outlast.pace import scaled
 
 pytestmark = pytest.mark.lab
 
@@ -48,7 +50,7 @@ def _shared_state(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(open_page: OpenPage, served: Served, **given: Any) -> Any:
     page = open_page(f"{served.url}#token={served.token}", **given)
     page.wait_for_selector("html[data-ready]")
-    page.wait_for_selector("#whole.good", timeout=20_000)
+    page.wait_for_selector("#whole.good", timeout=scaled(20_000))
     return page
 
 
@@ -68,14 +70,14 @@ def test_pressing_switchover_moves_the_primary_of_a_real_cluster(
     assert "token" not in page.url
     assert serious(page, axe) == []
     press(page, "Switchover…")
-    page.wait_for_selector("#log li:has-text('is primary, on timeline')", timeout=60_000)
-    page.wait_for_selector("#whole.good", timeout=60_000)
+    page.wait_for_selector("#log li:has-text('is primary, on timeline')", timeout=scaled(60_000))
+    page.wait_for_selector("#whole.good", timeout=scaled(60_000))
     after = served.ask("api/v1/labs/lab")[1]["primary"]
     assert after != before
     assert f"{after} leads" in page.locator("#whole").inner_text()
     assert page.locator("#nodes tr", has_text=after).locator(".role.primary").count() == 1
     assert page.locator("#topology .primary .name").text_content() == after
-    page.wait_for_selector("#jobs li:has-text('done')", timeout=30_000)
+    page.wait_for_selector("#jobs li:has-text('done')", timeout=scaled(30_000))
 
 
 def test_a_fault_is_on_screen_within_half_a_second_and_its_links_are_cut(
@@ -88,15 +90,15 @@ def test_a_fault_is_on_screen_within_half_a_second_and_its_links_are_cut(
     )
     status, job = served.ask("api/v1/labs/lab/inject", {"fault": "net_partition", "on": "one-standby"})
     assert (status, job["command"]) == (202, "outlast inject --on=one-standby --lab=lab -- net_partition")
-    page.wait_for_selector("#log li.fault:has-text('net_partition')", timeout=30_000)
+    page.wait_for_selector("#log li.fault:has-text('net_partition')", timeout=scaled(30_000))
     (entry,) = (served.state / "labs/lab/injections").glob("*.json")
     shown_ms = float(page.locator("#log li.fault").last.get_attribute("data-shown"))
     assert shown_ms - entry.stat().st_mtime_ns / 1e6 < 500
-    page.wait_for_selector("#topology .cut", timeout=5_000)
+    page.wait_for_selector("#topology .cut", timeout=scaled(5_000))
     page.wait_for_selector("#links li.cut:has-text('↔')")
     press(page, "Heal…")
-    page.wait_for_selector("#log li.heal", timeout=60_000)
-    page.wait_for_selector("#links:empty", state="attached", timeout=10_000)
+    page.wait_for_selector("#log li.heal", timeout=scaled(60_000))
+    page.wait_for_selector("#links:empty", state="attached", timeout=scaled(10_000))
 
 
 def test_a_drill_is_started_watched_and_stopped(open_page: OpenPage, served: Served) -> None:
@@ -107,11 +109,11 @@ def test_a_drill_is_started_watched_and_stopped(open_page: OpenPage, served: Ser
     page.wait_for_selector("#ask-says p:has-text('process_kill on primary')")
     page.wait_for_selector("#ask-yes:enabled")
     page.locator("#ask-yes").click()
-    page.wait_for_selector("#run:has-text('load')", timeout=40_000)
-    page.wait_for_selector("#log li.fault:has-text('process_kill')", timeout=40_000)
+    page.wait_for_selector("#run:has-text('load')", timeout=scaled(40_000))
+    page.wait_for_selector("#log li.fault:has-text('process_kill')", timeout=scaled(40_000))
     assert int(page.locator("#run-facts dd").first.inner_text().replace(",", "")) > 0
     page.get_by_role("button", name="Stop").click()
-    page.wait_for_selector("#jobs li:has-text('ended with 130')", timeout=60_000)
+    page.wait_for_selector("#jobs li:has-text('ended with 130')", timeout=scaled(60_000))
     assert served.ask("api/v1/labs/lab")[0] == 200  # the lab was there before, and stays
     assert not list((served.state / "labs/lab/injections").glob("*.json"))
 
@@ -148,7 +150,7 @@ def test_another_site_in_the_same_browser_can_do_nothing(
     before = served.ask("api/v1/jobs")[1]["jobs"]
     evil = page.context.new_page()
     with contextlib.suppress(Exception):  # Chromium shows a refusal as an error of its own
-        evil.goto(other.as_uri(), timeout=3_000)
+        evil.goto(other.as_uri(), timeout=scaled(3_000))
     evil.wait_for_timeout(1000)
     assert served.ask("api/v1/jobs")[1]["jobs"] == before
 
@@ -210,9 +212,9 @@ def test_watching_six_nodes_costs_little(
     try:
         with serving(state) as one:
             page = opened(open_page, one)
-            time.sleep(3)
+            page.locator("#whole.good").wait_for()
             before, began = _cpu_s(one.pid), time.monotonic()
-            time.sleep(20)
+            until(for_s(20), "the end of the measurement", 30)
             share = (_cpu_s(one.pid) - before) / (time.monotonic() - began)
             assert page.locator("#whole.good").count() == 1
             print(f"{share:.2%} of a core")

@@ -12,6 +12,8 @@ from pages import serious
 from program import outlast
 from served import serving
 
+from outlast.pace import scaled
+
 pytestmark = [pytest.mark.slow, pytest.mark.lab, pytest.mark.timeout(600)]
 
 CHART_BOTTOM_PX = 40
@@ -77,16 +79,16 @@ def test_the_live_page_while_a_primary_is_cut_off(
                 }.items()
             }
             light = pages["live-light"]
-            light.wait_for_selector("#whole.good", timeout=30_000)
+            light.wait_for_selector("#whole.good", timeout=scaled(30_000))
             light.wait_for_timeout(12_000)
             status, _ = one.ask("api/v1/drills", {"drill": "primary-partition", "lab": "six-node"})
             assert status == 202
-            light.wait_for_selector("#log li.fault", timeout=60_000)
+            light.wait_for_selector("#log li.fault", timeout=scaled(60_000))
             light.wait_for_selector("#topology .cut")
             light.wait_for_timeout(9_000)
             for name, page in pages.items():
                 assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
                 picture(page, name, state)
-            light.wait_for_selector("#run .verdict", timeout=180_000)
+            light.wait_for_selector("#run .verdict", timeout=scaled(180_000))
     finally:
         assert outlast("down", "--all", "--json").json["residue"] == []

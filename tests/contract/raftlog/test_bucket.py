@@ -6,14 +6,15 @@ import http.server
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from confluent_kafka import Producer
+from waiting import for_s, until
 
+from outlast.pace import scaled
 from raftlog.config import ObjectStoreSettings
 from raftlog.errors import RaftlogError
 from raftlog.snapshot.bucket import Bucket
@@ -96,7 +97,7 @@ def test_cold_node_is_restored_from_the_bucket(tmp_path: Path, endpoint: str, co
             [sys.executable, "-m", "raftlog", "restore", "--config", str(node.folder / "node.toml")],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=scaled(60),
             check=False,
         )
         assert restored.returncode == 0, restored.stderr
@@ -128,7 +129,7 @@ class _Broken(http.server.BaseHTTPRequestHandler):
     answer = b"this is no XML"
 
     def _say(self) -> None:
-        time.sleep(self.delay_s)
+        until(for_s(self.delay_s), "a slow answer")
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.answer)))
         self.end_headers()

@@ -14,6 +14,7 @@ import kafka
 import pytest
 from skips import cannot_mark
 
+from outlast.pace import scaled
 from raftlog.testing.local_cluster import LocalCluster
 
 COUNT = 200
@@ -114,7 +115,7 @@ def test_confluent_kafka(cluster: LocalCluster, idempotent: bool) -> None:
         found += [message.value() for message in consumer.consume(COUNT, 0.5) if message.error() is None]
         if len(set(found)) >= COUNT:
             break
-    low, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=10)
+    low, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=scaled(10))
     consumer.close()
     assert list(dict.fromkeys(found)) == EXPECTED
     assert (low, high) == (0, len(found))
@@ -155,9 +156,9 @@ def test_kcat(cluster: LocalCluster, tmp_path: Path) -> None:
     text = b"\n".join(EXPECTED) + b"\n"
     half = len(b"\n".join(EXPECTED[: COUNT // 2])) + 1
     produce = ["kcat", "-b", cluster.bootstrap, "-P", "-t", "kcat", "-p", "0", "-X", "acks=all"]
-    subprocess.run(produce, input=text[:half], check=True, timeout=60)
+    subprocess.run(produce, input=text[:half], check=True, timeout=scaled(60))
     cluster.leader().kill()
-    subprocess.run(produce, input=text[half:], check=True, timeout=60)
+    subprocess.run(produce, input=text[half:], check=True, timeout=scaled(60))
     consume = ["kcat", "-b", cluster.bootstrap, "-C", "-t", "kcat", "-p", "0", "-o", "beginning", "-e", "-q"]
-    found = subprocess.run(consume, capture_output=True, check=True, timeout=60).stdout
+    found = subprocess.run(consume, capture_output=True, check=True, timeout=scaled(60)).stdout
     assert list(dict.fromkeys(found.splitlines())) == EXPECTED

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast.pace import scaled
 from raftlog.cli import _parser
 from raftlog.config import NodeConfig, load
 from raftlog.kafka.requests import APIS
@@ -61,7 +62,11 @@ def test_requests_in_the_document_are_those_that_are_served() -> None:
 @pytest.mark.parametrize("module", ["raftlog", "raftlog.sim", "raftlog.testing.conformance"])
 def test_programs_in_the_document_run(module: str) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
     )
     assert found.returncode in (0, 1, 64)
     assert "usage" in found.stdout + found.stderr or "scenario" in found.stderr

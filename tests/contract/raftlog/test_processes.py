@@ -20,6 +20,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from outlast.pace import scaled
 from raftlog.testing.local_cluster import LocalCluster, NodeProcess, wait_for
 
 QUICK_SNAPSHOTS = "[snapshot]\nlog_threshold = 200\nmin_interval_secs = 0.1"
@@ -199,7 +200,11 @@ def test_graceful_stop_hands_leadership_over_first(cluster: LocalCluster) -> Non
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "raftlog", *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "raftlog", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
     )
 
 
@@ -288,7 +293,7 @@ def test_garbage_costs_its_connection_and_nothing_else(cluster: LocalCluster, na
     leader = cluster.leader()
     for address in (leader.kafka, leader.peer, leader.admin):
         host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=scaled(5)) as connection:
             connection.sendall(GARBAGE[name])
             connection.settimeout(0.3)
             with contextlib.suppress(TimeoutError, ConnectionError):
@@ -300,7 +305,7 @@ def test_garbage_costs_its_connection_and_nothing_else(cluster: LocalCluster, na
 
 def test_unknown_api_versions_are_answered_in_the_oldest_layout(cluster: LocalCluster) -> None:
     host, _, port = cluster.leader().kafka.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=scaled(5)) as connection:
         connection.sendall(struct.pack(">ihhih", 11, 18, 4, 77, -1) + b"\0")
         answer = connection.recv(1 << 16)
     assert struct.unpack_from(">ih", answer, 4) == (77, 35)
@@ -310,7 +315,7 @@ def serve_once(node: NodeProcess) -> tuple[int, str]:
     """Start a node that is expected to refuse; return its exit code and log."""
     node.start()
     assert node.process is not None
-    return node.process.wait(20), node.log()
+    return node.process.wait(scaled(20)), node.log()
 
 
 def test_data_of_another_node_or_cluster_is_refused(tmp_path: Path) -> None:
@@ -382,7 +387,7 @@ def test_full_disk_stops_that_node_alone_and_loses_nothing(tmp_path: Path) -> No
             if not victim.running:
                 break
         assert victim.process is not None
-        assert victim.process.wait(10) == 74
+        assert victim.process.wait(scaled(10)) == 74
         assert "hint:" in victim.log()
         victim.environment = {}
         victim.start()

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from labs import lab_up
 from skips import needs
+from waiting import for_s, until_async
 
 from outlast.clusters import lifecycle
 from outlast.clusters import operation as operate
@@ -140,7 +141,7 @@ async def test_a_node_joins_and_leaves_while_clients_write_through_the_balancer(
                         tried += 1
                         await connection.execute("INSERT INTO joined VALUES (1)", prepare=False)
                         acked += 1
-            await asyncio.sleep(0.05)
+            await until_async(for_s(0.05), "the next attempt")
 
     writing = asyncio.create_task(write())
     try:

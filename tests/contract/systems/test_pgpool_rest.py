@@ -18,6 +18,7 @@ from skips import needs
 from outlast.clusters import lifecycle
 from outlast.clusters.service_registry import start_member
 from outlast.config import load_cluster
+from outlast.pace import scaled
 from outlast.systems.base import Cluster
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
@@ -49,7 +50,7 @@ def cluster(_state: Path, monkeypatch: pytest.MonkeyPatch) -> PgpoolCluster:
 def api(cluster: PgpoolCluster) -> Iterator[httpx.Client]:
     """A client that is signed in."""
     port = cluster.published(f"{cluster.balancer.name}/rest")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=120) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=scaled(120)) as client:
         given = {"username": rest.REST_USER, "password": cluster.credentials.password(rest.REST_USER)}
         client.headers["Authorization"] = (
             f"Bearer {client.post('/auth/login', json=given).json()['access_token']}"
@@ -147,5 +148,5 @@ def explore(api: httpx.Client, folder: Path, *words: str) -> None:
     }
     argv = [str(Path(sys.executable).with_name("st")), "run", url, "--no-color", *words]
     argv += [word for option in options.items() for word in option]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=280, check=False, cwd=folder)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=scaled(280), check=False, cwd=folder)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from waiting import for_s, forever, until_async
 
 from outlast.api.loop_thread import LoopThread
 from outlast.errors import ClusterError, HarnessError
+from outlast.pace import scaled
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def interrupt_when(ready: threading.Event) -> None:
     """Send Ctrl-C to this process once ready."""
 
     def wait() -> None:
-        assert ready.wait(10)
+        assert ready.wait(scaled(10))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -33,7 +35,7 @@ def interrupt_when(ready: threading.Event) -> None:
 
 def test_it_returns_what_work_returns_and_raises_what_it_raises(runner: LoopThread) -> None:
     async def works() -> int:
-        await asyncio.sleep(0)
+        await asyncio.to_thread(int)
         return 7
 
     async def fails() -> None:
@@ -50,9 +52,9 @@ def test_ctrl_c_cancels_the_work_and_comes_back_once_that_has_cleaned_up(runner:
     async def long() -> None:
         try:
             ready.set()
-            await asyncio.sleep(60)
+            await forever()
         finally:
-            await asyncio.sleep(0.2)
+            await until_async(for_s(0.2), "a slow clean-up")
             cleaned.set()
 
     interrupt_when(ready)
@@ -68,7 +70,7 @@ def test_work_that_must_end_is_let_end_by_ctrl_c(runner: LoopThread) -> None:
 
     async def takes_down() -> None:
         ready.set()
-        await asyncio.sleep(0.3)
+        await until_async(for_s(0.3), "work that goes on")
         ended.set()
 
     interrupt_when(ready)
@@ -103,12 +105,12 @@ def test_closing_cancels_what_still_runs() -> None:
     made = LoopThread()
     cancelled = threading.Event()
 
-    async def forever() -> None:
+    async def hangs() -> None:
         try:
-            await asyncio.sleep(60)
+            await forever()
         finally:
             cancelled.set()
 
-    made.start(forever())
+    made.start(hangs())
     made.close()
-    assert cancelled.wait(5)
+    assert cancelled.wait(scaled(5))

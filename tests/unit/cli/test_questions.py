@@ -13,6 +13,7 @@ from terminal import Talk
 
 from outlast.cli.questions import written
 from outlast.config import load_cluster, preset_names
+from outlast.pace import scaled
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -30,7 +31,12 @@ def test_what_is_written_loads_to_the_same_cluster(
 
 def test_without_a_terminal_it_refuses() -> None:
     done = subprocess.run(
-        command("up", "-i"), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        command("up", "-i"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
     )
     assert (done.returncode, done.stdout) == (64, "")
     assert "asks on a terminal" in done.stderr

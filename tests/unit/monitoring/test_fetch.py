@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from waiting import forever
 
 from outlast.monitoring.exporter.fetch import fetch
 
@@ -20,7 +21,7 @@ async def serve(answer: bytes, *, closes: bool) -> tuple[asyncio.Server, int]:
         if closes and b"connection: close" in head.lower():
             writer.close()
         else:
-            await asyncio.sleep(30)
+            await forever()
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
     return server, server.sockets[0].getsockname()[1]

@@ -15,6 +15,7 @@ from outlast.config import load_cluster
 from outlast.monitoring import alertmanager, prometheus
 from outlast.monitoring.jobs import jobs, receiver
 from outlast.monitoring.services import with_monitoring
+from outlast.pace import scaled
 
 RULES = Path(str(files("outlast.monitoring") / "rules"))
 needs_promtool = needs("promtool")
@@ -27,7 +28,7 @@ def _test_rules(folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=scaled(60),
     )
 
 
@@ -84,7 +85,7 @@ def test_prometheus_takes_the_configuration_of_every_system(preset: str, tmp_pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=scaled(60),
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -98,7 +99,7 @@ def test_alertmanager_takes_its_configuration(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=scaled(60),
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

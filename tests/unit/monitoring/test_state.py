@@ -14,6 +14,7 @@ from outlast.monitoring.exporter.managers.pg_auto_failover import STATE_CODES, m
 from outlast.monitoring.exporter.metrics import exposition
 from outlast.monitoring.exporter.sample import NodeSample, StandbySample
 from outlast.monitoring.exporter.state import LabState, ManagerSample, MemberSample, StoreSample
+from outlast.pace import scaled
 
 S = 1_000_000_000
 SAMPLE = NodeSample(False, 1, 1000, False, (), (), 3, 0, 0, 0, 10, 0, 0, 5, 0, 0, 0, 100)
@@ -183,7 +184,7 @@ def test_the_exporter_imports_little() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=scaled(60),
     )
     heavy = {"numpy", "nanoarrow", "arro3", "pydantic", "click", "rich", "ruamel", "scipy", "patroni"}
     assert not heavy & {name.split(".")[0] for name in done.stdout.split()}

@@ -17,6 +17,7 @@ import pytest
 from outlast.errors import ConfigError
 from outlast.notify import webhook
 from outlast.notify.webhook import TRIES, Receiver, Sender
+from outlast.pace import scaled
 
 
 @dataclass
@@ -37,7 +38,7 @@ def heard() -> Iterator[Heard]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if found.hang is not None:
-                found.hang.wait(10)
+                found.hang.wait(scaled(10))
             found.got.append((dict(self.headers), body))
             status = 503 if found.refuse > 0 else 204
             found.refuse -= 1

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from waiting import for_s, until_async
 
 from outlast.config import ClusterSpec, load_cluster
 from outlast.errors import ClusterError, HostError
@@ -83,7 +84,7 @@ async def _two_at_once(folder: Path) -> list[str]:
     async def act(name: str) -> None:
         async with Leadership(folder).held():
             seen.append(f"{name} begins")
-            await asyncio.sleep(0.05)
+            await until_async(for_s(0.05), "the end of the act")
             seen.append(f"{name} ends")
 
     await asyncio.gather(act("one"), act("two"))
