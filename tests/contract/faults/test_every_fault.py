@@ -26,7 +26,36 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 SHOW_TIMEOUT_S = 5.0
 WHOLE_TIMEOUT_S = 90.0
 
+MECHANISMS = {
+    "signal": "process_kill",
+    "kernel's memory limit": "memory_limit",
+    "kernel's freezer": "host_frozen",
+    "processor time": "cpu_starve",
+    "power of a host": "host_power_off",
+    "power and its disk": "power_loss",
+    "a full disk": "disk_full",
+    "pace of a disk": "disk_slow",
+    "a damaged page": "bit_flip",
+    "clock": "clock_jump",
+    "nftables": "net_partition",
+    "packet queue": "net_delay",
+    "token bucket": "net_rate",
+    "closed sockets": "net_reset",
+    "SQL": "backend_terminate",
+    "SQL that lasts": "replay_pause",
+    "the consensus store": "dcs_pause",
+    "an operator": "switchover",
+}
+"""One fault of each mechanism; those of the archive have a lab of their own, in test_archive_faults.py."""
+
 every_fault = pytest.mark.parametrize("name", [one.name for one in faults()])
+one_of_each = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(one.name, marks=[] if one.name in MECHANISMS.values() else [pytest.mark.slow])
+        for one in faults()
+    ],
+)
 
 
 async def ready(name: str, cluster: Cluster) -> tuple[Fault, tuple[str, ...], dict[str, Any]]:
@@ -74,8 +103,7 @@ async def test_it_bites_and_healing_ends_it(name: str, cluster: Cluster) -> None
     await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
 
 
-@pytest.mark.slow
-@every_fault
+@one_of_each
 async def test_an_injection_that_does_nothing_is_found_out(name: str, cluster: Cluster) -> None:
     kind, targets, params = await ready(name, cluster)
     injection = await kind.prepare(cluster, targets, params, random.Random(7))

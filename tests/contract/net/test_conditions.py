@@ -23,7 +23,7 @@ from outlast.faults.net_rate import NetRate
 from outlast.faults.net_slow_close import NetSlowClose
 from outlast.net.base import Conditions, Rule
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 ONE, TWO, DCS, CLIENT = "pg-node-1", "pg-node-2", "etcd-node-1", "client-1"
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from skips import cannot, require
 
+from outlast.pace import scaled
+
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -44,6 +46,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def open_(address: Path | str, *, width: int = 1280, scheme: str = "light", **given: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **given)
+        context.set_default_timeout(scaled(30_000))
         contexts.append(context)
         page = context.new_page()
         page.asked = []
