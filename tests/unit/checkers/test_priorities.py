@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.histories import Story, fault, seen
+from histories import Story, fault, seen
 
 from outlast.checkers.base import Verdict
 from outlast.checkers.priorities import Priorities
