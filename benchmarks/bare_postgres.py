@@ -131,7 +131,7 @@ class Server:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Run one statement outside a transaction and return its rows."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(sql)  # type: ignore[call-overload]
+            cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

@@ -53,6 +53,8 @@ def _shared_fixture(item: pytest.Item) -> str | None:
 
     Folders, which each process makes for itself, do not count.
     """
+    if not isinstance(item, pytest.Function):
+        return None
     for definitions in item._fixtureinfo.name2fixturedefs.values():
         definition = definitions[-1]
         outlives = definition.scope in ("session", "module") and definition.baseid.startswith("tests/")

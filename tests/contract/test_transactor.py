@@ -54,7 +54,7 @@ def load(server: Server, folder: Path, clients: int = 3, keys: int = 5, **given:
 
 def wait_for(folder: Path, outcome: str, count: int) -> None:
     def counted() -> bool:
-        return sum(getattr(counts, outcome) for counts in live_counts(folder / "ops")) >= count
+        return sum(int(getattr(counts, outcome)) for counts in live_counts(folder / "ops")) >= count
 
     until(counted, f"{count} operations to end as {outcome}")
 

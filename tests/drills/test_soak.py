@@ -153,7 +153,7 @@ async def test_a_row_that_differs_on_one_node_alone_is_named_with_that_node(
             return content.replace(b"write_batch_1-row_3", b"write_batch_1-row_X")
 
         await until_async(is_updated, "the row to be updated")
-        await edit_replica(servers, "pg-node-3", "test_data", change)
+        await edit_replica(cluster, "pg-node-3", "test_data", change)
 
     spec = load_cluster(
         "patroni", ["profile=fast", "checksums=off", "postgresql.parameters.full_page_writes=off"]

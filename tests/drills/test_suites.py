@@ -10,7 +10,7 @@ import pytest
 from program import outlast
 from skips import require
 
-from outlast.checkers.base import Verdict
+from outlast.checkers.base import Finding, Verdict
 from outlast.errors import UnavailableError
 from outlast.suites import toolkit
 from outlast.suites.suite import Stage, SuiteCheck, load_suite
@@ -60,7 +60,7 @@ def test_a_failover_amid_transactions_keeps_them_whole(_lab: str, cluster: Clust
     assert int(str(found["dropped"].value)) > 0
 
 
-async def _on_whole(cluster: Cluster, one: SuiteCheck) -> dict[str, toolkit.Finding]:
+async def _on_whole(cluster: Cluster, one: SuiteCheck) -> dict[str, Finding]:
     stage = Stage(cluster, 1, print)
     await toolkit.whole(stage)
     return {finding.name: finding for finding in await one.run(stage)}

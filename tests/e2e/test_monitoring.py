@@ -12,6 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -149,8 +150,8 @@ def test_every_panel_of_every_dashboard_of_this_system_shows_something(ports: di
         for board in boards:
             for panel in board.panels():
                 for query in panel.queries:
-                    until(lambda expr=query.expr: ask(ports["prometheus"], expr), 60,
-                          f"{board.title}: {panel.title}: {query.expr}")  # fmt: skip
+                    shows = partial(ask, ports["prometheus"], query.expr)
+                    until(shows, f"{board.title}: {panel.title}: {query.expr}", 60)
     finally:
         drill.wait(scaled(120))
     with pytest.raises(AssertionError):  # an unknown metric is no error to Prometheus, but it is to us

@@ -10,14 +10,14 @@ from typing import Any
 
 from waiting import until_async
 
-from outlast.systems.base import HasServers
+from outlast.systems.base import Cluster, HasServers
 
 PAGE = 8192
 LINE_POINTERS = 24
 """Where the pointers to a page's rows begin. Source: PostgreSQL's storage/bufpage.h."""
 
 
-async def edit_replica(cluster: HasServers, node: str, table: str, edit: Callable[[bytes], bytes]) -> None:
+async def edit_replica(cluster: Cluster, node: str, table: str, edit: Callable[[bytes], bytes]) -> None:
     """Change the file of a table on a standby of a Patroni cluster while its server is down, and have it started again.
 
     The cluster needs ``checksums=off`` and ``full_page_writes=off``. What was written before is on the standby's disk,
@@ -66,8 +66,9 @@ def with_first_column(content: bytes, ctid: str, value: int) -> bytes:
     return bytes(changed)
 
 
-async def _ask(cluster: HasServers, node: str, query: str) -> tuple[Any, ...]:
+async def _ask(cluster: Cluster, node: str, query: str) -> tuple[Any, ...]:
     """Return the first row of a query on a node; () for a statement without rows."""
+    assert isinstance(cluster, HasServers)
     connection = await cluster.connect(node, database=cluster.spec.database, timeout_s=20)
     async with connection:
         cursor = await connection.execute(query.encode())

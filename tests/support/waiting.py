@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from outlast.pace import scaled
@@ -25,33 +25,17 @@ def until(look: Callable[[], T], what: str, timeout_s: float = WAIT_S) -> T:
     return seen
 
 
-async def until_async(look: Callable[[], T | Awaitable[T]], what: str, timeout_s: float = WAIT_S) -> T:
+async def until_async(look: Callable[[], object], what: str, timeout_s: float = WAIT_S) -> None:
     """Wait as until does, in an event loop that goes on meanwhile; look may be a coroutine function."""
     deadline = time.monotonic() + scaled(timeout_s)
     while True:
-        looked = look()
-        seen = await looked if inspect.isawaitable(looked) else looked
+        seen = look()
+        if inspect.isawaitable(seen):
+            seen = await seen
         if seen:
-            return seen
+            return
         assert time.monotonic() < deadline, f"waited {scaled(timeout_s):g} s for {what}; last seen: {seen!r}"
         await asyncio.sleep(POLL_S)
-
-
-async def until_error_ends(
-    act: Callable[[], Awaitable[T]], errors: type[Exception] | tuple[type[Exception], ...], what: str
-) -> T:
-    """Return what act() returns once it raises none of these errors any more; other errors are the test's."""
-    last: list[Exception] = []
-
-    async def look() -> tuple[T] | None:
-        try:
-            return (await act(),)
-        except errors as error:
-            last[:] = [error]
-            return None
-
-    (returned,) = await until_async(look, f"{what} (last: {last})")
-    return returned
 
 
 def for_s(span_s: float) -> Callable[[], bool]:

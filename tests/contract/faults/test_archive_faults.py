@@ -85,5 +85,5 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_touched(archive
     ):
         kind = fault(name)
         with pytest.raises(error):
-            await journal.inject(kind, archived, PRIMARY, with_defaults(kind, params), random.Random(1))  # type: ignore[arg-type]
+            await journal.inject(kind, archived, PRIMARY, with_defaults(kind, params), random.Random(1))
     assert journal.entries(archived.lab) == ()

@@ -43,7 +43,7 @@ async def talk(cluster, source: str, destination: str, patience_s: float) -> asy
     argv = [sys.executable, "-c", TALK, cluster.lab.hosts[destination].address, str(patience_s)]
 
     async def run() -> str:
-        return (await host.run(Program("talk", argv, "log/talk.log"), timeout_s=30)).stdout.strip()
+        return str((await host.run(Program("talk", argv, "log/talk.log"), timeout_s=30)).stdout.strip())
 
     task = asyncio.create_task(run())
     await until_async(lambda: (host.folder / "connected").exists() or task.done(), "a connection", 10)

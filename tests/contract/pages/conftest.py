@@ -64,11 +64,11 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def axe(request: pytest.FixtureRequest) -> str:
     """The source of axe-core; skips when npm cannot bring it."""
-    folder = Path(str(request.config.cache.mkdir("axe")))  # type: ignore[union-attr]
+    folder = Path(str(request.config.cache.mkdir("axe")))
     if not list(folder.glob("axe-core-*.tgz")):
         npm = shutil.which("npm")
-        if npm is None:
-            cannot("npm is not installed, so axe-core cannot be fetched")
+        cannot(None if npm else "npm is not installed, so axe-core cannot be fetched")
+        assert npm is not None
         try:
             subprocess.run(
                 [npm, "pack", "axe-core@4", "--silent"],

@@ -70,14 +70,12 @@ def test_the_live_page_while_a_primary_is_cut_off(
     assert up.code == 0, up.err
     try:
         with serving(state) as one:
-            pages = {
-                name: open_page(f"{one.url}#token={one.token}", **how)
-                for name, how in {
-                    "live-light": {},
-                    "live-dark": {"scheme": "dark"},
-                    "live-phone": {"width": 390},
-                }.items()
+            looks: dict[str, dict[str, Any]] = {
+                "live-light": {},
+                "live-dark": {"scheme": "dark"},
+                "live-phone": {"width": 390},
             }
+            pages = {name: open_page(f"{one.url}#token={one.token}", **how) for name, how in looks.items()}
             light = pages["live-light"]
             light.wait_for_selector("#whole.good", timeout=scaled(30_000))
             light.wait_for_timeout(12_000)

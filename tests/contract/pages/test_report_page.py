@@ -73,7 +73,7 @@ def test_the_band_stands_where_the_fault_was(
         page.wait_for_selector('#chart-run[style*="--zw: 200%"]')
     band, plot = chart.locator(".band").bounding_box(), chart.locator(".axis .canvas").bounding_box()
     end_s = float(chart.get_attribute("data-end"))
-    fault = page_file[1]["faults"][0]  # type: ignore[index,call-overload]
+    fault = page_file[1]["faults"][0]
     assert fault["at_s"] == FAULT_S
     assert fault["healed_s"] == HEALED_S
     per_s = plot["width"] / end_s

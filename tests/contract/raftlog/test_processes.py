@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from outlast.pace import scaled
 from raftlog.testing.local_cluster import LocalCluster, NodeProcess, wait_for
@@ -88,8 +89,9 @@ def read_all(cluster: LocalCluster, count: int, topic: str = "t", timeout_s: flo
     try:
         while len(set(found)) < count and time.monotonic() < end:
             for message in consumer.consume(500, 0.2):
-                if message.error() is None:
-                    found.append(message.value())
+                value = message.value()
+                if message.error() is None and value is not None:
+                    found.append(value)
     finally:
         consumer.close()
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -90,7 +91,7 @@ def test_names_of_tables_are_quoted_and_one_way_to_say_it_is_wanted() -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_refused_before_anything_is_made(
-    settings: dict[str, object], said: str
+    settings: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(OutlastError, match=said) as raised:
         outlast.cluster(**settings)

@@ -74,7 +74,7 @@ def test_a_scenario_whose_fault_is_missing_is_refused_by_name() -> None:
 
 
 def members(system: str) -> ClusterSpec:
-    return ClusterSpec(system=system, nodes=3, dcs=0)  # type: ignore[arg-type]
+    return ClusterSpec(system=system, nodes=3, dcs=0)
 
 
 DOWN = ("process_kill", "process_stop", "process_pause", "host_power_off", "host_frozen")

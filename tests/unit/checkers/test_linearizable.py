@@ -74,13 +74,15 @@ def random_history(rng: random.Random) -> tuple[str, Ops, list[Op]]:
     functions = sorted(MODELS[model].functions - {"remove", "increment", "inc", "dec", "decrement"})
     functions = ["txn"] if model == "multi-register" else functions
     reads = ("read", "get", "dequeue")
-    pairer, rows, waiting = EventPairer(), [], {}
+    pairer = EventPairer()
+    rows: list[tuple[Call, int, int | None]] = []
+    waiting: dict[int, tuple[str, Any, int]] = {}
     clients = list(range(rng.randint(2, 4)))
     for position in range(rng.randint(4, 18)):
         slot = rng.randrange(len(clients))
         if slot not in waiting:
             f = rng.choice(functions)
-            value = None if f in reads else _random_value(rng, model, f)
+            value: Any = None if f in reads else _random_value(rng, model, f)
             value = [*value, 1][:2] if f == "cas" else value
             pairer.invoke(clients[slot], f, None, value)
             waiting[slot] = (f, value, position)
@@ -109,11 +111,9 @@ def _call(f: str, value: Any) -> Call:
 @given(st.integers(0, 2**32), st.booleans())
 def test_verdict_is_that_of_brute_force(seed: int, by_level: bool) -> None:
     model, ops, rows = random_history(random.Random(seed))
-    before, search._EAGER_STEPS = search._EAGER_STEPS, -(10**6) if by_level else 5000
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_EAGER_STEPS", -(10**6) if by_level else 5000)
         verdict = check(ops, model).verdict
-    finally:
-        search._EAGER_STEPS = before
     assert (verdict == "pass") is linearizable_by_brute_force(model, rows)
 
 
@@ -190,7 +190,7 @@ def test_a_million_crashed_writes_are_one_class() -> None:
         "value": np.arange(100, 100 + n),
         "outcome": np.full(n, int(Outcome.INFO), dtype=np.uint8),
     }
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in Ops.__slots__:
         column = getattr(base, name)
         if isinstance(column, np.ndarray):

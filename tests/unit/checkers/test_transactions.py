@@ -43,7 +43,8 @@ CLEAN = int(os.environ.get("OUTLAST_CLEAN_HISTORIES", "150"))
 
 def careless_history(rng: random.Random, lists: bool) -> Ops:
     """Return a few transactions on a store whose reads see any recent state."""
-    pairer, store, waiting = EventPairer(), defaultdict(list), {}
+    pairer, waiting = EventPairer(), dict[int, Any]()
+    store: defaultdict[Any, list[Any]] = defaultdict(list)
     total, begun, written = rng.randint(3, 9), 0, 0
     while begun < total or waiting:
         process = rng.randrange(4)

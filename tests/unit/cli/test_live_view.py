@@ -55,7 +55,7 @@ def test_a_sparkline_is_as_high_as_its_highest_and_shows_silence() -> None:
 async def test_a_run_shows_throughput_outage_and_faults(tmp_path: Path) -> None:
     watched = Watched(FakeCluster(tmp_path))  # type: ignore[arg-type]
     live(tmp_path, outage_s=2.5, outage_worst_s=4.0, p99_ms=12.0)
-    journal.note(SimpleNamespace(folder=tmp_path), Injection("net_delay", ("n1",)))  # type: ignore[arg-type]
+    journal.note(SimpleNamespace(folder=tmp_path), Injection("net_delay", ("n1",)))
     head, body, words = await watched.look()
     text = drawn(body)
     assert head == "lab: patroni, profile fast, whole"

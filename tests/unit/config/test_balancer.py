@@ -157,4 +157,4 @@ def test_a_balancer_cluster_is_frozen(tmp_path):
     config = load_balancers(written(tmp_path, SIMPLE))
     assert isinstance(config, BalancerCluster)
     with pytest.raises(AttributeError):
-        config.cluster_name = "other"
+        setattr(config, "cluster_name", "other")  # noqa: B010

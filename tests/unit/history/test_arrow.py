@@ -12,7 +12,8 @@ from outlast.history import arrow
 from outlast.history.op import NEVER, NONE, Outcome
 from outlast.history.ops_file import load_ops, write_ops
 from outlast.history.reading import read_ops
-from outlast.history.recorder import OPS_FILE, Recorder
+from outlast.history.recorder import Recorder
+from outlast.history.tail import OPS_FILE
 from outlast.testing.simulated_history import serial_history
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from uuid import UUID
@@ -12,7 +13,6 @@ from raftlog.core.storage import MemoryStorage
 from raftlog.core.types import Entry, HardState, LogCompacted, Membership, SnapshotPoint
 from raftlog.errors import CorruptError, StorageError
 from raftlog.records import BODY_MAX, HEAD
-from raftlog.wal import wal as wal_module
 from raftlog.wal.wal import Wal
 
 STORE = UUID(int=7)
@@ -234,7 +234,7 @@ def test_full_disk_is_said_to_be_full(tmp_path: Path, monkeypatch: pytest.Monkey
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(wal_module.os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(StorageError, match="No space left") as caught:
         batch(wal, 1, 1)
     assert caught.value.hint is not None

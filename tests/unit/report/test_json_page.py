@@ -30,7 +30,8 @@ def test_every_field_of_a_run_is_named() -> None:
     for inner in ("ops", "outage", "model"):
         part = document[inner]
         assert isinstance(part, dict) and set(part) <= NAMED
-    (done,) = document["faults"] if isinstance(document["faults"], list) else ()
+    assert isinstance(document["faults"], list)
+    (done,) = document["faults"]
     assert isinstance(done, dict) and set(done) <= NAMED
     assert set(finding_document(Finding("x", Verdict.PASS, ""))) <= NAMED
 

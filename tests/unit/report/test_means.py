@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from histories import Row, Story, fault
 
-from outlast.history.history import FaultRecord
+from outlast.history.history import JSON, FaultRecord
 from outlast.report.html.narrative import story
 
 
 def test_a_record_tells_by_what_its_fault_was_made() -> None:
-    mechanisms = {"mechanisms": ["NFQUEUE target before routing in the receiving host"], "rules": [1]}
+    mechanisms: dict[str, JSON] = {
+        "mechanisms": ["NFQUEUE target before routing in the receiving host"],
+        "rules": [1],
+    }
     record = FaultRecord("net_delay", ("n1",), 0, 0, 1, 2, True, "", details=mechanisms)
     assert record.means == ("NFQUEUE target before routing in the receiving host",)
 

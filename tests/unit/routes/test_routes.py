@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def patroni(spec: ClusterSpec, tmp_path: Path) -> PatroniCluster:
 
 @pytest.fixture
 def _all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs.shutil, "which", lambda name, path=None: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/usr/bin/{name}")
 
 
 @pytest.mark.usefixtures("_all_installed")
@@ -52,7 +53,7 @@ def test_a_name_that_is_taken_is_not_given_to_a_service() -> None:
 def test_a_route_whose_program_is_missing_is_refused_with_what_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(programs.shutil, "which", lambda name, path=None: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     with pytest.raises(UnavailableError, match=r"haproxy is not installed.*make systems"):
         registry.with_route(load_cluster("patroni"), "haproxy")
     assert "make systems" in (HaproxyService().available(load_cluster("patroni")) or "")

@@ -48,12 +48,12 @@ def ops_of(*rows: tuple[str, int, Outcome, float, object]) -> Ops:
     )
 
 
-def inserted(row_id: int, number: int, at: float = 1.0, outcome: Outcome = Outcome.OK):  # type: ignore[no-untyped-def]
+def inserted(row_id: int, number: int, at: float = 1.0, outcome: Outcome = Outcome.OK):
     payload = [row_id, str(100 + row_id), str(200 + row_id)] if outcome is Outcome.OK else None
     return (INSERT, number, outcome, at, payload)
 
 
-def updated(*ids: int, before: int = 200, at: float = 2.0):  # type: ignore[no-untyped-def]
+def updated(*ids: int, before: int = 200, at: float = 2.0):
     rows = [[one, 9 + one, str(100 + one), str(before + one), str(300 + one)] for one in ids]
     return (UPDATE, NONE, Outcome.OK, at, rows)
 

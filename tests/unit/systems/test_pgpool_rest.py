@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import jwt
 import pytest
@@ -34,7 +35,7 @@ class Api:
     def ask(self, method: str, path: str, **options: object) -> tuple[int, dict[str, object]]:
         given = options.pop("headers", {"Authorization": f"Bearer {self.token}"})
         headers = {"Content-Type": "application/json", **given}  # type: ignore[dict-item]
-        answer = self.http.request(method, PREFIX + path, headers=headers, **options)  # type: ignore[arg-type]
+        answer = self.http.request(method, PREFIX + path, headers=headers, **options)
         assert answer.headers["content-type"].startswith("application/json")
         return answer.status_code, answer.json()
 
@@ -60,8 +61,8 @@ def test_status_and_nodes_show_the_pools_word_beside_the_servers(api: Api) -> No
     assert (code, shown["running"], shown["primary"], shown["processes"]) == (200, True, 0, 1)
     code, one = api.ask("GET", "/nodes/1")
     assert (code, one["name"], one["status"], one["writable"]) == (200, "pg-node-2", "up", False)
-    assert len(api.ask("GET", "/nodes")[1]["nodes"]) == 3  # type: ignore[arg-type]
-    assert api.ask("GET", "/health/stats")[1]["nodes"]["0"] == {"Total Count": "3"}  # type: ignore[index]
+    assert len(api.ask("GET", "/nodes")[1]["nodes"]) == 3
+    assert api.ask("GET", "/health/stats")[1]["nodes"]["0"] == {"Total Count": "3"}
 
 
 def test_a_promotion_returns_when_one_server_alone_takes_writes(api: Api) -> None:
@@ -191,7 +192,7 @@ TOKEN = jwt.encode({"sub": LOGIN.user, "exp": 2**31}, LOGIN.secret, algorithm=AL
 
 @SCHEMA.parametrize()
 @settings(max_examples=6, deadline=None, derandomize=True, database=None)
-def test_it_keeps_to_its_own_description_whatever_is_asked(case: schemathesis.Case) -> None:
+def test_it_keeps_to_its_own_description_whatever_is_asked(case: schemathesis.Case[Any]) -> None:
     # 501 and the like are answers here, and a node that is there may not be fit to be promoted.
     case.call_and_validate(
         headers={"Authorization": f"Bearer {TOKEN}"},
