@@ -20,11 +20,12 @@ def lab_up(
 ) -> Iterator[str]:
     """Keep a lab up in a state folder for the length of a with block and give its name; nothing of it may stay.
 
-    It outlives the event loop that made it: each test attaches to it from a loop of its own. then: done once it is up.
+    It outlives the event loop that made it, since each test attaches to it from a loop of its own, and ends with this
+    process, however that ends. then: done once it is up.
     """
 
     async def up() -> None:
-        made = await lifecycle.bring_up(spec, name, lambda _words: None, keep=True)
+        made = await lifecycle.bring_up(spec, name, lambda _words: None, keep=False)
         if then is not None:
             await then(made.cluster)
 
