@@ -19,7 +19,7 @@ from outlast.hosts.netns import disks, throttle
 from outlast.hosts.netns.lab import NetnsLab
 from outlast.hosts.state import labs_folder
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(90)]
 
 SLOW = DiskPace(write_iops=4)
 SLOW_MS = 250.0

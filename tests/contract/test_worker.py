@@ -242,6 +242,7 @@ def backends(server: Server) -> int:
     return int(str(found[0][0]))
 
 
+@pytest.mark.alone
 def test_a_frozen_server_costs_time_outs_and_the_rate_is_on_record_in_full(
     postgres: Server, tmp_path: Path
 ) -> None:
@@ -277,6 +278,7 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.alone
 def test_the_rate_is_exact_and_shared_between_workers(postgres: Server, tmp_path: Path) -> None:
     set_up(postgres)
     start_ns = now_ns() + 2 * NS_PER_S

@@ -6,6 +6,7 @@ the lab is gone the machine is searched for each of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ class Census:
     """What there was of a lab. processes: (pid, start ticks); namespaces: as /proc shows them, pid:[…].
 
     taken_ticks: when, in clock ticks since boot. slowed: loop devices that were held to a pace; groups: control groups.
+    others: processes of the machine that were not the lab's.
     """
 
     folder: Path
@@ -32,6 +34,7 @@ class Census:
     taken_ticks: int
     slowed: frozenset[str] = frozenset()
     groups: frozenset[Path] = frozenset()
+    others: frozenset[tuple[int, int]] = frozenset()
 
 
 def take_census(folder: Path) -> Census:
@@ -48,13 +51,10 @@ def take_census(folder: Path) -> Census:
         for kind in _KINDS
         if (space := _namespace(str(pid), kind)) is not None and space != mine[kind]
     }
-    processes = set()
-    for pid in members:
-        try:
-            processes.add((pid, process_start_ticks(pid)))
-        except ProcessLookupError:
-            continue  # ended while we counted
-    return Census(folder, frozenset(processes), frozenset(spaces), _now_ticks(), slowed, groups)
+    others = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()} - members
+    return Census(
+        folder, _identified(members), frozenset(spaces), _now_ticks(), slowed, groups, _identified(others)
+    )
 
 
 def find_residue(census: Census) -> list[str]:
@@ -81,7 +81,8 @@ def _held(census: Census) -> set[str]:
     """Return the census's namespaces that a process still holds.
 
     The kernel gives the number of a namespace that is gone to the next one that is made, so a process that started
-    after the census does not count: one of the lab's own would have a parent in it that is older.
+    after the census does not count: one of the lab's own would have a parent in it that is older. Nor does one that was
+    there and not the lab's: another lab that comes up at this moment.
     """
     held = set()
     for entry in Path("/proc").iterdir():
@@ -90,11 +91,23 @@ def _held(census: Census) -> set[str]:
         pid = int(entry.name)
         spaces = {_namespace(entry.name, kind) for kind in _KINDS} & census.namespaces
         try:
-            if spaces and not _is_zombie(pid) and process_start_ticks(pid) <= census.taken_ticks:
+            ticks = process_start_ticks(pid)
+            if (pid, ticks) in census.others:
+                continue
+            if spaces and not _is_zombie(pid) and ticks <= census.taken_ticks:
                 held |= {space for space in spaces if space is not None}
         except ProcessLookupError:
             continue
     return held
+
+
+def _identified(pids: Iterable[int]) -> frozenset[tuple[int, int]]:
+    """Return the processes with their start times, without those that have ended meanwhile."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            found.add((pid, process_start_ticks(pid)))
+    return frozenset(found)
 
 
 def _now_ticks() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from waiting import until_async
 
+from outlast.clusters.residue import take_census
 from outlast.errors import ConfigError, HostError
 from outlast.faults.net_blackhole import NetBlackhole
 from outlast.faults.net_corrupt import NetCorrupt
@@ -194,11 +196,13 @@ def queue_workers(cluster) -> list[int]:
 
 
 def held_packets(cluster) -> int:
-    """Return how many packets wait for the verdict of this lab's queues: the third column of nfnetlink_queue."""
-    queues = [
-        Path(f"/proc/{pid}/net/netfilter/nfnetlink_queue").read_text() for pid in queue_workers(cluster)
-    ]
-    return sum(int(line.split()[2]) for queue in queues for line in queue.splitlines())
+    """Return how many packets wait for a verdict in this lab: the third column of each host's nfnetlink_queue."""
+    queues = {}
+    for pid, _ticks in take_census(cluster.lab.folder).processes:
+        with contextlib.suppress(OSError):  # it has ended
+            network = Path(f"/proc/{pid}/ns/net").readlink()
+            queues[network] = Path(f"/proc/{pid}/net/netfilter/nfnetlink_queue").read_text()
+    return sum(int(line.split()[2]) for queue in queues.values() for line in queue.splitlines())
 
 
 def is_worker(pid: int, cluster) -> bool:

@@ -62,6 +62,14 @@ def test_a_namespace_number_that_a_later_process_was_given_is_no_residue(
     assert find_residue(earlier) == []
 
 
+def test_a_namespace_number_that_another_labs_process_was_given_is_no_residue(
+    stranger: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    census = census_of(stranger.pid, tmp_path / "gone")
+    another = replace(census, processes=frozenset(), others=census.processes)
+    assert find_residue(another) == []
+
+
 def test_a_folder_without_a_lab_has_an_empty_census(tmp_path: Path) -> None:
     census = take_census(tmp_path)
     assert (census.processes, census.namespaces) == (frozenset(), frozenset())
