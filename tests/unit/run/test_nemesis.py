@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from outlast.clock import now_ns
 from outlast.errors import HostError
@@ -15,6 +15,7 @@ from outlast.faults.base import Effect, Fault, Injection, Mechanism
 from outlast.pace import factor
 from outlast.run.nemesis import Nemesis
 from outlast.run.plan import PlannedInjection
+from outlast.systems.base import Cluster
 from outlast.units import NS_PER_S
 
 SECOND_NS = int(factor() * NS_PER_S)
@@ -65,7 +66,11 @@ class ToyCluster:
 async def run(toy: Toy, heal: str | float = "end", at_s: float = 0.05, cluster: Any = None) -> Nemesis:
     start = now_ns()
     nemesis = Nemesis(
-        cluster or ToyCluster(), (PlannedInjection(at_s, "toy", "n1", {}, heal),), 1, print, lambda _name: toy
+        cluster or cast(Cluster, ToyCluster()),
+        (PlannedInjection(at_s, "toy", "n1", {}, heal),),
+        1,
+        print,
+        lambda _name: toy,
     )
     nemesis.begin(start)
     await nemesis.run(start + int(0.5 * SECOND_NS))
