@@ -11,15 +11,16 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from outlast.config import ClusterSpec, load_cluster
-from outlast.faults import archive, disk_full, journal
+from outlast.faults import disk_full, journal
 from outlast.faults.base import Fault, with_defaults
 from outlast.faults.registry import faults
 from outlast.faults.targets import resolve
+from outlast.hosts.base import Lab
 from outlast.testing.simulated_cluster import BALLAST, SimulatedCluster, Steps
 
 STEPS_MAX = 500
@@ -63,9 +64,9 @@ def make_cluster(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
     monkeypatch.setattr(disk_full, "_fill", lambda folder, _left: (folder / BALLAST).touch())
-    monkeypatch.setattr(archive.backups, "backups", backups)
-    monkeypatch.setattr(archive.backups, "back_up", step)
-    monkeypatch.setattr(archive.backups, "archive_all", step)
+    monkeypatch.setattr("outlast.clusters.backups.backups", backups)
+    monkeypatch.setattr("outlast.clusters.backups.back_up", step)
+    monkeypatch.setattr("outlast.clusters.backups.archive_all", step)
 
     def make() -> SimulatedCluster:
         cluster = SimulatedCluster(spec, tmp_path / str(next(numbers)))
@@ -124,7 +125,7 @@ async def killed_at(cluster: SimulatedCluster, work: Awaitable[Any], place: int)
 async def heal_as_another_process(cluster: Any) -> None:
     _healed, failed = await journal.heal_all(cluster)
     assert failed == []
-    assert journal.entries(cluster.lab) == ()
+    assert journal.entries(cast(Lab, cluster.lab)) == ()
 
 
 async def at_every_step(
@@ -152,7 +153,7 @@ async def test_cancelled_at_any_await_it_heals_itself_and_leaves_no_entry(
     async def cut(cluster: SimulatedCluster, place: int) -> bool:
         was_cut = await cancelled_at(cluster, inject(fault, cluster), {place})
         if was_cut:
-            assert journal.entries(cluster.lab) == ()
+            assert journal.entries(cast(Lab, cluster.lab)) == ()
         return was_cut
 
     assert await at_every_step(make_cluster, cut) > 0
