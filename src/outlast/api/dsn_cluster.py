@@ -23,7 +23,7 @@ FAILOVER_S = 60.0
 _OWN = ("host", "hostaddr", "port", "dbname", "user", "passfile", "target_session_attrs")
 
 
-class ExternalCluster(ClusterHandle):
+class DsnCluster(ClusterHandle):
     """A cluster behind a libpq connection string, which may name several hosts and holds no password."""
 
     def __init__(self, dsn: str, limits: Limits) -> None:
@@ -52,7 +52,7 @@ class ExternalCluster(ClusterHandle):
             {key: value for key, value in given.items() if key not in _OWN},
         )
 
-    def __enter__(self) -> ExternalCluster:
+    def __enter__(self) -> DsnCluster:
         self.view()
         return self
 
