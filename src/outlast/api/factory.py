@@ -45,7 +45,7 @@ def cluster(
         words = ", ".join(
             (*settings, *(["route"] if route else []), *(["lab and dsn"] if lab and dsn else []))
         )
-        raise ConfigError(f"{words}: not for a cluster that is up already")
+        raise ConfigError(f"{words}: cannot be set for a cluster that is already up")
     if dsn is not None:
         return DsnCluster(dsn, limits)
     if lab is not None:

@@ -38,7 +38,7 @@ def check_page_file(path: Path) -> None:
     if not path.name or path.is_dir():
         raise ConfigError("is a folder", file=str(path), key="--html")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        why = "may not be written to" if path.parent.is_dir() else "is not there"
+        why = "is not writable" if path.parent.is_dir() else "does not exist"
         raise ConfigError(f"its folder {why}", file=str(path), key="--html")
 
 
