@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("raftlog",)
 FUNCTION_LINES_MAX: Final = 70
 FILE_LINES_MAX: Final = 450
+ORPHAN_CHARS_MAX: Final = 12
 DOCUMENTED: Final = {"D100", "D101", "D102", "D103", "D104"}
 """Ruff's rules that modules, classes, methods, functions and packages have a docstring."""
 
@@ -45,6 +46,35 @@ MODULES: Final = [read_module(path) for path in sorted((ROOT / "src").rglob("*.p
 def functions(tree: ast.AST) -> Iterator[Function]:
     """Yield every function and method, nested ones among them."""
     return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def parameters(function: Function) -> int:
+    """Count a function's parameters without the object that a method belongs to."""
+    given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return len(given) - (given[:1] != [] and given[0].arg in ("self", "cls"))
+
+
+def imports(module: Module, names: set[str]) -> set[str]:
+    """Return the modules among names that a module imports, for the type checker alone among them."""
+    found = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (parts & names) or {node.module}
+    return (found & names) - {module.name}
+
+
+def orphans(tree: ast.AST) -> Iterator[str]:
+    """Yield each short word that is the last line of a docstring's paragraph all by itself."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        text = ast.get_docstring(node) if isinstance(node, documented) else None
+        for paragraph in (text or "").split("\n\n"):
+            *before, last = paragraph.splitlines() or [""]
+            if before and len(last.split()) == 1 and len(last) <= ORPHAN_CHARS_MAX and last[0] != " ":
+                yield last
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -79,3 +109,8 @@ def test_every_public_name_is_documented() -> None:
     assert not DOCUMENTED & set(ruff["ignore"])
     assert not [files for files in ruff["per-file-ignores"] if files.startswith("src")]
     assert [module.name for module in MODULES if "noqa: D" in module.text] == []
+
+
+def test_no_paragraph_of_a_docstring_ends_in_a_line_of_one_word() -> None:
+    words = {module.name: [*orphans(module.tree)] for module in MODULES}
+    assert {name: found for name, found in words.items() if found} == {}

@@ -23,8 +23,8 @@ def page_of(runs: Sequence[StoredRun]) -> str:
 
 
 def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
-    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot be
-    written."""
+    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot
+    be written."""
     _write(path, page_of(runs))
 
 
