@@ -45,7 +45,7 @@ INI: Final[dict[str, tuple[Literal["string", "args", "bool"], str]]] = {
     ),
     "ha_required": (
         "bool",
-        "a cluster that cannot be had is an error, not a reason to skip: as --ha-required",
+        "an unavailable cluster is an error, not a reason to skip: as --ha-required",
     ),
     "ha_destructive": (
         "bool",
@@ -92,7 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ha-keep", action="store_true", help="leave the clusters of failing tests up for a look"
     )
     group.addoption(
-        "--ha-required", action="store_true", help="fail where a cluster cannot be had, do not skip"
+        "--ha-required", action="store_true", help="fail where no cluster is available; do not skip"
     )
     group.addoption("--run-destructive", action="store_true",
                     help="run tests marked destructive also on a lab or a cluster that was up already")  # fmt: skip
@@ -168,7 +168,7 @@ def ha_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Have the cluster whole before each test that shares it; a fault that can't be had here skips, with its reason."""
+    """Have the cluster whole before each test that shares it; skip a fault that is not available, with its reason."""
     cluster = _cluster_of(item)
     if cluster is None:
         return (yield)

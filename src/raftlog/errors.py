@@ -28,8 +28,7 @@ class ConfigError(RaftlogError):
 
 
 class CorruptError(RaftlogError):
-    """What is on disk is not what was written. Nothing is repaired by guessing: that could lose acked
-    messages."""
+    """What is on disk is not what was written. Nothing is repaired by guessing: that could lose acked messages."""
 
     exit_code = 65
 

@@ -54,8 +54,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def read(buffer: bytes, at: int) -> tuple[RecordKind, int, int] | None:
-    """Return the kind, start of body and end of the record at `at`; None when there is no whole, sound
-    one."""
+    """Return the kind, start of body and end of the record at `at`; None when there is no whole, sound one."""
     start = at + HEAD.size
     if start > len(buffer):
         return None

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 from ruamel.yaml import YAML
+from usage import check_command
 
 from outlast import pytest_plugin
-from outlast.cli.main import outlast_command
 from outlast.config import drill_suites
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +44,7 @@ def check(line: str) -> None:
     """Parse a line as outlast or pytest would. Raises click.UsageError or AssertionError."""
     words = shlex.split(re.sub(r"\s*\|\| true$", "", line))
     if words[0] == "outlast":
-        command = outlast_command.get_command(click.Context(outlast_command), words[1])
-        assert command is not None, line
-        command.make_context(words[1], words[2:], parent=click.Context(outlast_command))
+        check_command(words[1:])
         if words[1] == "suite":
             assert words[2] in drill_suites(), line
     elif "pytest" in words and "install" not in words:

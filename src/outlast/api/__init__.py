@@ -6,14 +6,14 @@ Plain functions and context managers over the asynchronous parts of the house, w
 
 from outlast.api.base import ClusterHandle as Cluster
 from outlast.api.base import Limits
-from outlast.api.external_cluster import ExternalCluster
+from outlast.api.dsn_cluster import DsnCluster
 from outlast.api.factory import cluster
 from outlast.api.lab_cluster import Injected, OwnCluster
 from outlast.api.recording import Recorded, Recording
 
 __all__ = [
     "Cluster",
-    "ExternalCluster",
+    "DsnCluster",
     "Injected",
     "Limits",
     "OwnCluster",

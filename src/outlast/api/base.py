@@ -120,7 +120,7 @@ class ClusterHandle(ABC):
         limit = self.limits.ready_s if what == "whole" else self.failover_timeout_s
         old = self._before_fault if what == "failed-over" else None
         if what == "failed-over" and old is None:
-            raise ConfigError("no fault was injected, so nothing can have failed over since")
+            raise ConfigError("no fault has been injected, so nothing can have failed over")
 
         def reached() -> str:
             view = self.view()
@@ -138,7 +138,7 @@ class ClusterHandle(ABC):
         limit = timeout_s if timeout_s is not None else self.limits.ready_s
         deadline = deadline_ns(limit)
         while True:
-            last = "it is not so"
+            last = "not yet"
             try:
                 if found := condition():
                     return found

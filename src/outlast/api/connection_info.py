@@ -39,7 +39,7 @@ class ConnectionInfo:
             return [self.servers[role]], "any"
         if role not in ATTRIBUTES:
             there = ", ".join((*ATTRIBUTES, *self.servers))
-            raise ConfigError(f"{role!r} is neither a role nor a node", hint=f"there is: {there}")
+            raise ConfigError(f"{role!r} is neither a role nor a node", hint=f"choose one of: {there}")
         return list(self.servers.values()), ATTRIBUTES[role]
 
     def dsn(self, role: str, **parameters: str | int) -> str:

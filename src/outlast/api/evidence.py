@@ -109,8 +109,8 @@ def exclusive_lab(lab: str, timeout_s: float) -> Iterator[None]:
             except OSError:
                 if now_ns() > deadline:
                     raise ClusterError(
-                        f"waited {timeout_s:g} s for the lab {lab}, which another test run has",
-                        hint="a longer ha_ready_timeout, or new labs: without --ha-lab each run makes its own",
+                        f"waited {timeout_s:g} s for the lab {lab}, which another test run is using",
+                        hint="set a longer ha_ready_timeout, or leave out --ha-lab: each run then makes its own",
                     ) from None
                 time.sleep(POLL_S)
         yield

@@ -7,7 +7,7 @@ import secrets
 from typing import Final
 
 from outlast.api.base import Limits
-from outlast.api.external_cluster import ExternalCluster
+from outlast.api.dsn_cluster import DsnCluster
 from outlast.api.lab_cluster import OwnCluster
 from outlast.clusters import lifecycle
 from outlast.config import load_cluster
@@ -28,7 +28,7 @@ def cluster(
     keep: bool = False,
     limits: Limits | None = None,
     **settings: object,
-) -> OwnCluster | ExternalCluster:
+) -> OwnCluster | DsnCluster:
     """Return a cluster as a context manager: it is there inside the ``with`` block.
 
     what: a preset (``patroni``, ``pg_auto_failover``, …) or a cluster file. settings: any key of one (``nodes=3``,
@@ -45,9 +45,9 @@ def cluster(
         words = ", ".join(
             (*settings, *(["route"] if route else []), *(["lab and dsn"] if lab and dsn else []))
         )
-        raise ConfigError(f"{words}: not for a cluster that is up already")
+        raise ConfigError(f"{words}: cannot be set for a cluster that is already up")
     if dsn is not None:
-        return ExternalCluster(dsn, limits)
+        return DsnCluster(dsn, limits)
     if lab is not None:
         return OwnCluster(None, lab, limits, keep=True)
     texts = [f"{key}={json.dumps(value)}" for key, value in settings.items()]

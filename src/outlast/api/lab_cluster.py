@@ -320,7 +320,7 @@ class OwnCluster(ClusterHandle):
         injections = self._injections
         assert injections is not None, "the cluster is up"
         if any(one.is_running for one in self.recordings):
-            raise ConfigError("a recorded load runs already", hint="stop it first")
+            raise ConfigError("a recorded load is already running", hint="stop it first")
         made = Recording(self._runner, running, injections, drill)
         self.recordings.append(made)
         return made

@@ -102,7 +102,7 @@ class Recording:
         it was stopped, and for a load that is no program."""
         if not (self.folder / OUTPUT).exists():
             raise ConfigError(
-                "there is no output", hint='history("command", argv=[…]) has one, once it is stopped'
+                "there is no output", hint='only history("command", argv=[…]) has one, and only after stop()'
             )
         return (self.folder / OUTPUT).read_text(errors="replace").splitlines()
 
@@ -121,7 +121,7 @@ class Recording:
         """What came of it. Raises ConfigError before it was stopped."""
         if self._result is None:
             raise ConfigError(
-                "the load still runs, or never ran", hint="stop() first, or leave the with block"
+                "the load is still running, or never ran", hint="call stop(), or leave the with block"
             )
         return self._result
 
@@ -167,7 +167,7 @@ class Recording:
 
     async def _begin(self) -> None:
         if self._work is not None:
-            raise ConfigError("a recording is started once")
+            raise ConfigError("a recording can be started only once")
         self._log_bytes = self._logged()
         self._hand = ManualNemesis(self._injections)
         work = asyncio.create_task(

@@ -96,8 +96,7 @@ def run_checker(
     """Run one checker and return its finding with its elapsed time.
 
     A checker that crashes or runs out of memory gives ``unknown`` with the place it crashed: it has not
-    shown anything. passing: exceptions that are the caller's to report. Source: Jepsen checker.clj,
-    check-safe.
+    shown anything. passing: exceptions that are the caller's to report. Source: Jepsen checker.clj, check-safe.
     """
     start = time.monotonic_ns()
     try:

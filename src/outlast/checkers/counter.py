@@ -1,5 +1,4 @@
-"""A counter's reads lie between what was surely added and what may have been. Source: Jepsen checker.clj,
-counter."""
+"""A counter's reads lie between what was surely added and what may have been. Source: Jepsen checker.clj, counter."""
 
 from __future__ import annotations
 

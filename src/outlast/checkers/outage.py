@@ -134,8 +134,7 @@ class Outage:
     def check(self, history: History, deadline: int) -> Finding:
         """Return the outage in seconds as value; its evidence has the parts and the availability. O(n log n).
 
-        INVALID when nothing was acknowledged, UNKNOWN without a final read: an ack that is lost ends no
-        outage.
+        INVALID when nothing was acknowledged, UNKNOWN without a final read: an ack that is lost ends no outage.
         """
         if not self.lasting and not writes_of(history, self.workload).any():
             return Finding(self.name, Verdict.PASS, "the program told of no operations", limit=self.limit)

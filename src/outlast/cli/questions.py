@@ -45,8 +45,8 @@ class Answers:
 def ask(what: str, overrides: Sequence[str], name: str | None, extras: Sequence[str]) -> Answers:
     """Ask for a cluster, starting from a preset or file and what was set already.
 
-    Raises ConfigError where nobody can be asked, and for a file of several clusters; click.Abort when the person gives
-    up.
+    Raises ConfigError where nobody can be asked, and for a file of several clusters; click.Abort when the person
+    gives up.
     """
     if not sys.stdin.isatty():
         raise ConfigError("asks on a terminal, and stdin is none", key="-i", hint="give options or a file")

@@ -109,7 +109,7 @@ def parse_document(text: str, *, file: str, suffix: str = "") -> Document:
     except ReadError as error:
         raise ConfigError(error.message, file=file, line=error.line) from error
     if plain is None:
-        raise ConfigError("is empty", file=file, hint="outlast ls presets shows what can be started from")
+        raise ConfigError("is empty", file=file, hint="outlast ls presets lists what to start from")
     if not isinstance(plain, dict):
         raise ConfigError(f"must be a mapping of settings, got {kind_of(plain)}", file=file, line=1)
     return Document(plain, {(): Place(file), **{path: Place(file, line) for path, line in lines.items()}})
@@ -122,7 +122,7 @@ def parse_value(text: str, *, place: str) -> JsonValue:
         return _Plain(lines).value(value, ())
     except ReadError as error:
         raise ConfigError(
-            error.message, file=place, hint="quote a value that holds YAML's own signs"
+            error.message, file=place, hint="quote a value that contains characters special to YAML"
         ) from error
 
 

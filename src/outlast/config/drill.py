@@ -201,7 +201,7 @@ def _needs(value: object) -> object:
     settings = {key: setting for key, setting in value.items() if key != "preset"}
     for key in settings:
         if key not in known:
-            raise problem(f"{key!r} is no setting of a cluster", key, hint=did_you_mean(key, known))
+            raise problem(f"{key!r} is not a setting of a cluster", key, hint=did_you_mean(key, known))
     return {"preset": value.get("preset"), "settings": settings}
 
 

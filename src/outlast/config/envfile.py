@@ -88,7 +88,9 @@ def load_env_file(path: str | Path) -> EnvSettings:
     for key, (_, line) in values.items():
         if key not in _KEYS and not _AUTOCTL.fullmatch(key):
             hint = did_you_mean(key, (*_KEYS, "PG_AUTOCTL_…"))
-            raise ConfigError("is no setting of an env file", file=str(path), key=key, line=line, hint=hint)
+            raise ConfigError(
+                "is not a setting of an env file", file=str(path), key=key, line=line, hint=hint
+            )
     return EnvSettings(
         load_schema=_switch(values, "LOAD_SCHEMA", str(path)),
         load_test_data=_switch(values, "LOAD_TEST_DATA", str(path)),
@@ -104,7 +106,7 @@ _Values = dict[str, tuple[str, int]]
 
 
 def parse_env(text: str, *, file: str) -> _Values:
-    """Return each key with its value and 1-based line. Raises ConfigError for what is no assignment."""
+    """Return each key with its value and 1-based line. Raises ConfigError for what is not an assignment."""
     values: _Values = {}
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
@@ -113,7 +115,7 @@ def parse_env(text: str, *, file: str) -> _Values:
         assignment = _ASSIGNMENT.fullmatch(line)
         if assignment is None:
             hint = "write KEY=value, one a line"
-            raise ConfigError("is no assignment", file=file, line=number, hint=hint)
+            raise ConfigError("is not an assignment", file=file, line=number, hint=hint)
         key = assignment["key"]
         if key in values:
             raise ConfigError(f"was set in line {values[key][1]} already", file=file, key=key, line=number)

@@ -49,14 +49,14 @@ def _name(value: object) -> str:
 def _database(value: object) -> str:
     name = _name(value)
     if name in ("template0", "template1"):
-        raise ValueError(f"{name} is PostgreSQL's own; it takes no application")
+        raise ValueError(f"{name} belongs to PostgreSQL itself; choose another name")
     return name
 
 
 def _role(value: object) -> str:
     name = _name(value)
     if name in _ROLES or name.startswith("pg_"):
-        raise ValueError(f"{name} is a role of the cluster's own; name another")
+        raise ValueError(f"{name} is a role of the cluster itself; choose another name")
     return name
 
 

@@ -89,8 +89,8 @@ LIMITS: Final[Mapping[str, LimitDefinition]] = {
 def parse_limit(name: str, value: object) -> Limit:
     """Return a limit as a drill states it. Raises ValueError in words for the person who wrote it.
 
-    A limit that is not in LIMITS is read as a number or a fact; that it does not exist is told with all of a drill's
-    checks.
+    A limit that is not in LIMITS is read as a number or a fact; that it does not exist is told with all of a
+    drill's checks.
     """
     definition = LIMITS.get(name)
     kind = definition.kind if definition is not None else None

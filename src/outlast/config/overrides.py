@@ -41,7 +41,9 @@ def parse_override(text: str) -> Override:
         raise ConfigError("must be key=value", file=place, hint="for example --set sync=off")
     path = tuple(part.strip('"') for part in re.findall(_PART, found["key"]))
     if scope_of(path[0]) is None:
-        raise ConfigError("is no setting", file=place, key=path[0], hint=did_you_mean(path[0], known_keys()))
+        raise ConfigError(
+            "is not a setting", file=place, key=path[0], hint=did_you_mean(path[0], known_keys())
+        )
     return Override(path, parse_value(found["value"], place=place), text)
 
 
@@ -60,6 +62,6 @@ def apply_overrides(document: Document, texts: Iterable[str], *, known: Iterable
     """
     for override in map(parse_override, texts):
         if override.path[0] not in known:
-            raise ConfigError(f"is no setting of a {what}", file=override.place.file, key=override.path[0])
+            raise ConfigError(f"is not a setting of a {what}", file=override.place.file, key=override.path[0])
         document = document.with_value(override.path, override.value, override.place)
     return document

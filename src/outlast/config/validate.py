@@ -65,7 +65,7 @@ class _Fault:
             case "unexpected_keyword_argument":
                 parent = _model_at(self._kind, self.path[:-1])
                 known = tuple(settings_of(parent)) if parent else ()
-                return "is no setting", did_you_mean(str(self.path[-1]), known)
+                return "is not a setting", did_you_mean(str(self.path[-1]), known)
             case "missing" | "missing_argument":
                 return "is required", None
             case "literal_error":

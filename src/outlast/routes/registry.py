@@ -26,8 +26,8 @@ SERVICES: Final[dict[str, Service]] = {
 
 
 def own_route(cluster: Cluster) -> str:
-    """Return the route that clients take unless they are told: through a balancer that belongs to the system, else
-    libpq."""
+    """Return the route that clients take unless they are told: through a balancer that belongs to the system,
+    else libpq."""
     if isinstance(cluster, HasServers) and isinstance(cluster, HasRoutes):
         return next((one.kind for one in cluster.routes()), LibpqRoute.kind)
     return LibpqRoute.kind

@@ -28,8 +28,8 @@ AIM_NS: Final = 150_000_000
 class Nemesis(Injections):
     """Runs a plan against a cluster, from the ``begin`` of its load on.
 
-    seed: behind every choice. injector: finds a fault by name. records: one a step that came to its time, in order of
-    injection.
+    seed: behind every choice. injector: finds a fault by name. records: one a step that came to its time, in order
+    of injection.
     """
 
     def __init__(

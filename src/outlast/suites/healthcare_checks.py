@@ -1,6 +1,6 @@
 """What suites ask of a cluster that holds the healthcare data: its health, two kinds of failover, a load, a partition.
 
-Source: document 001, its tests 1 to 5 and its partition test, on pg_auto_failover. They run on any system with servers.
+Source: requirements B7 to B12, on pg_auto_failover. They run on any system with servers.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ Checks come first, then drills, then cases. What a drill finds that is a known w
 
 Drills and checks that want the same cluster share one lab, for as long as each leaves it whole and passes; any other
 begins on a fresh one. With a lab of the person's own all run there. What needs a capability, a fault or a privilege
-that is not to be had is skipped with that reason. The verdict is the worst of those that ran; when nothing ran it is
-``invalid``.
+that is not to be had is skipped with that reason. The verdict is the worst of those that ran; when nothing ran it
+is ``invalid``.
 """
 
 from __future__ import annotations

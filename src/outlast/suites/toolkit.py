@@ -34,7 +34,7 @@ STATEMENT_TIMEOUT_S: Final = 15.0
 LOOK_TIMEOUT_S: Final = 1.0
 POLL_S: Final = 0.05
 FAILOVER_S_MAX: Final = 30.0
-"""What documents 001 and 002 allow a failover."""
+"""What requirement B8 and requirement C1 allow a failover."""
 
 Row = tuple[Any, ...]
 

@@ -83,7 +83,7 @@ async def session(request: Request, body: SessionRequest) -> Response:
     """Trade the token for a cookie."""
     guard: Guard = request.app.state.guard
     if not guard.admits(body.token):
-        return JSONResponse({"error": "that is not the token"}, 401)
+        return JSONResponse({"error": "wrong token"}, 401)
     response = Response(status_code=204)
     response.set_cookie(guard.cookie, guard.open_session(), httponly=True, samesite="strict", path="/")
     return response

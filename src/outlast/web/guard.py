@@ -74,15 +74,15 @@ class Guard:
         if request.url.path in OPEN or request.url.path.startswith("/static/"):
             return None
         if not self.token:
-            return (403, "this page was started without a token: it only shows") if changes else None
+            return (403, "this page was started without a token and is read-only") if changes else None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return None if self.admits(given.strip()) else (401, "that is not the token")
+            return None if self.admits(given.strip()) else (401, "wrong token")
         session = request.cookies.get(self.cookie, "")
         if not any(hmac.compare_digest(session.encode(), one.encode()) for one in self._sessions):
             return 401, "the token is missing"
         if changes and origin is None:
-            return 403, "a request by cookie must say from which page it comes"
+            return 403, "a request with a cookie must have an Origin header"
         return None
 
 

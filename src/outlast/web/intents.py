@@ -37,7 +37,7 @@ class Intent:
 
 
 async def switchover_intent(lab: str, target: str | None) -> Intent:
-    """Return what a switchover would do. Raises OutlastError when there is none to be had."""
+    """Return what a switchover would do. Raises OutlastError when the system cannot do one."""
     cluster = _switchable(lab, target)
     primary = await cluster.primary() if isinstance(cluster, HasPrimary) else None
     to = target or "the standby that the manager prefers"
@@ -113,7 +113,7 @@ def drill_intent(
     if name not in drill_names():
         raise ConfigError(f"there is no drill {name}", hint="GET /api/v1/drills lists them")
     if system is not None and system not in preset_names():
-        raise ConfigError(f"there is no preset {system}", hint=f"there is: {', '.join(preset_names())}")
+        raise ConfigError(f"there is no preset {system}", hint=f"choose one of: {', '.join(preset_names())}")
     for_cluster, for_drill = split_overrides(list(sets))
     drill = load_drill(name, for_drill)
     if lab is not None:

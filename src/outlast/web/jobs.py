@@ -73,7 +73,9 @@ class JobList:
     async def start(self, what: str, lab: str, words: Sequence[str]) -> CommandJob:
         """Start ``outlast WORDS --json`` and return its job. Raises ConfigError when too many run."""
         if len(self._processes) >= RUNNING_MAX:
-            raise ConfigError(f"{RUNNING_MAX} commands run already", hint="wait for one, or stop it")
+            raise ConfigError(
+                f"{RUNNING_MAX} commands are already running", hint="wait for one to end, or stop one"
+            )
         job = CommandJob(secrets.token_hex(4), what, lab, shlex.join(["outlast", *words]), wall_ms())
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "outlast.cli.main", words[0], "--json", *words[1:]),

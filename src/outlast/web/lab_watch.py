@@ -26,7 +26,15 @@ from outlast.monitoring.exporter.sample import QUERY, NodeSample, sample_of
 from outlast.net.base import Rule
 from outlast.systems.base import Cluster, HasLeaderRecord, HasServers, Role
 from outlast.systems.postgres.views import Connection, fetch_within, server_view, within
-from outlast.web.lab_state import LabState, LinkState, LogEntry, NodeState, OpenFault, figures, log_entries
+from outlast.web.lab_snapshot import (
+    LabSnapshot,
+    LinkSnapshot,
+    LogEntry,
+    NodeSnapshot,
+    OpenFault,
+    figures,
+    log_entries,
+)
 
 LOOK_S: Final = 0.33
 FIGURES_EVERY: Final = 3
@@ -50,7 +58,7 @@ class LabWatch:
     def __init__(self, name: str, send: Send) -> None:
         self.name = name
         self._send = send
-        self.scene = LabState(name, "", "", "")
+        self.scene = LabSnapshot(name, "", "", "")
         self.figures: deque[JSON] = deque(maxlen=FIGURES_KEPT)
         self.events: deque[JSON] = deque(maxlen=LOG_ENTRIES_MAX)
         self._samples: dict[str, tuple[int, NodeSample]] = {}
@@ -70,9 +78,9 @@ class LabWatch:
 
     def _begin(self, cluster: Cluster) -> None:
         spec = cluster.spec
-        nodes = [NodeState(one.name, "", one.address) for one in spec.nodes]
-        nodes += [NodeState(one.name, "dcs", one.address) for one in spec.dcs]
-        self.scene = LabState(self.name, spec.system, spec.profile, spec.sync, tuple(nodes))
+        nodes = [NodeSnapshot(one.name, "", one.address) for one in spec.nodes]
+        nodes += [NodeSnapshot(one.name, "dcs", one.address) for one in spec.dcs]
+        self.scene = LabSnapshot(self.name, spec.system, spec.profile, spec.sync, tuple(nodes))
 
     async def _watch(self, cluster: Cluster) -> None:
         """Run the looks side by side until the cluster's shape has changed, or one of them finds it gone."""
@@ -98,7 +106,7 @@ class LabWatch:
 
     # what was seen
 
-    def _show(self, now: LabState) -> None:
+    def _show(self, now: LabSnapshot) -> None:
         """Take a new scene: say what has happened, and send it when it differs."""
         before, self.scene = self.scene, now
         if now == before:
@@ -116,7 +124,7 @@ class LabWatch:
         self.events.append(event)
         self._send("event", event)
 
-    def _node(self, name: str) -> NodeState:
+    def _node(self, name: str) -> NodeSnapshot:
         return next(one for one in self.scene.nodes if one.name == name)
 
     # looks
@@ -215,7 +223,7 @@ class LabWatch:
             await asyncio.sleep(LOOK_S)
 
     @staticmethod
-    async def _links(cluster: Cluster) -> tuple[LinkState, ...]:
+    async def _links(cluster: Cluster) -> tuple[LinkSnapshot, ...]:
         with contextlib.suppress(NotImplementedError):
             rules = await cluster.lab.net.active()
             return tuple(link for rule in rules for link in link_states(rule))[:LINKS_MAX]
@@ -265,7 +273,7 @@ class LabWatch:
             self._send("figures", point)
 
 
-def link_states(rule: Rule) -> list[LinkState]:
+def link_states(rule: Rule) -> list[LinkSnapshot]:
     """Return what a rule does to each link it is about, in words."""
     what = rule.conditions
     if what.cuts:
@@ -279,7 +287,7 @@ def link_states(rule: Rule) -> list[LinkState]:
         parts += [f"{what.corrupt_percent:g} % corrupted"] if what.corrupt_percent else []
         words = ", ".join(parts) or "touched"
     return [
-        LinkState(source, destination, kind, words)
+        LinkSnapshot(source, destination, kind, words)
         for source in rule.sources
         for destination in rule.destinations
         if source != destination

@@ -43,7 +43,9 @@ def read_token(path: Path) -> str:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError("can be read by others", file=str(path), hint=f"chmod 600 {path}")
     if len(token) < TOKEN_CHARS_MIN or not token.isprintable() or " " in token:
-        raise ConfigError(f"holds no token of {TOKEN_CHARS_MIN} characters or more", file=str(path))
+        raise ConfigError(
+            f"does not contain a token of at least {TOKEN_CHARS_MIN} characters", file=str(path)
+        )
     return token
 
 
@@ -64,7 +66,7 @@ async def serve(port: int, token: str, ready: Callable[[str], None]) -> None:
         listening.listen()
     except OSError as error:
         listening.close()
-        words = f"port {port} of {ADDRESS} cannot be had: {os.strerror(error.errno or 0)}"
+        words = f"port {port} of {ADDRESS} is not available: {os.strerror(error.errno or 0)}"
         raise UnavailableError(words, hint="choose another with --port, or 0 for any") from error
     bound = int(listening.getsockname()[1])
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

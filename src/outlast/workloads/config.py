@@ -106,8 +106,7 @@ class WorkerConfig:
 def split(config: WorkerConfig, workers: int) -> tuple[WorkerConfig, ...]:
     """Return configs that share one load between worker processes, named ``name-0``, ``name-1`` …
 
-    Clients and rate are divided; the due times of the workers interleave. workers: at most as many as
-    clients.
+    Clients and rate are divided; the due times of the workers interleave. workers: at most as many as clients.
     """
     workers = max(1, min(workers, config.clients))
     first, parts = config.first_process, []

@@ -1,5 +1,4 @@
-"""What a candidate and a pre-candidate do with each message: count votes, or yield to a leader of the same
-term."""
+"""What a candidate and a pre-candidate do with each message: count votes, or yield to a leader of the same term."""
 
 from __future__ import annotations
 

@@ -72,8 +72,7 @@ class ConfigChange:
 
     @classmethod
     def decode(cls, data: bytes) -> ConfigChange:
-        """Return the change that an entry's data carries. Raises struct.error or ValueError when it is
-        none."""
+        """Return the change that an entry's data carries. Raises struct.error or ValueError when it is none."""
         if not data:
             return cls()
         try:

@@ -8,8 +8,7 @@ from raftlog.core.types import FORCE, NOBODY, Kind, Message, Role
 
 
 def campaign(raft: Raft, *, pre: bool, force: bool = False) -> None:
-    """Stand for election if this node may. pre: ask first (thesis §9.6). force: the leader wants it (thesis
-    §3.10)."""
+    """Stand for election if this node may. pre: ask first (thesis §9.6). force: the leader wants it (thesis §3.10)."""
     if raft.role == Role.LEADER or not raft.promotable or raft.log.unapplied_config_change():
         return
     if pre:

@@ -59,8 +59,7 @@ def _forward(raft: Raft, message: Message) -> None:
 
 
 def _timeout_now(raft: Raft, _message: Message) -> None:
-    """Campaign at once, without a pre-vote: the leader asks for it and its lease must not stop us. Thesis
-    §3.10."""
+    """Campaign at once, without a pre-vote: the leader asks for it and its lease must not stop us. Thesis §3.10."""
     campaign(raft, pre=False, force=True)
 
 

@@ -1,5 +1,4 @@
-"""What a leader does with each message: take proposals, follow its followers' progress, answer reads, hand
-over."""
+"""What a leader does with each message: take proposals, follow its followers' progress, answer reads, hand over."""
 
 from __future__ import annotations
 
@@ -63,8 +62,7 @@ def broadcast_heartbeat(raft: Raft, context: bytes) -> None:
 
 
 def _check_quorum(raft: Raft, _message: Message) -> None:
-    """Step down when no majority was heard from for an election time-out: another leader may rule. Thesis
-    §6.2."""
+    """Step down when no majority was heard from for an election time-out: another leader may rule. Thesis §6.2."""
     heard = {node: progress.active or node == raft.id for node, progress in raft.progress.items()}
     if raft.config.vote(heard) != VoteResult.WON:
         raft.become_follower(raft.term, NOBODY)
@@ -120,8 +118,7 @@ def _append_refused(raft: Raft, message: Message) -> None:
 
 
 def _append_accepted(raft: Raft, message: Message) -> None:
-    """Count the follower's copy, commit what a majority now has, and send what comes next at once. Raft
-    §5.3."""
+    """Count the follower's copy, commit what a majority now has, and send what comes next at once. Raft §5.3."""
     progress = raft.progress[message.sender]
     if progress.state == ProgressState.PROBE:
         progress.replicate()

@@ -45,8 +45,7 @@ class RaftLog:
         return self.term(self.last_index)
 
     def term(self, index: int) -> int:
-        """Return the term of the entry at index; 0 beyond the end. Raises LogCompacted where a snapshot took
-        it."""
+        """Return the term of the entry at index; 0 beyond the end. Raises LogCompacted where a snapshot took it."""
         if index >= self._offset:
             position = index - self._offset
             return self._unstable[position].term if position < len(self._unstable) else 0
@@ -70,8 +69,7 @@ class RaftLog:
         return self.first_index - 1 <= index <= self.last_index and self.term_or_zero(index) == term
 
     def is_up_to_date(self, index: int, term: int) -> bool:
-        """Whether a log that ends at index with that term holds all that ours may have committed (Raft
-        §5.4.1)."""
+        """Whether a log that ends at index with that term holds all that ours may have committed (Raft §5.4.1)."""
         last = self.last_term
         return term > last or (term == last and index >= self.last_index)
 
@@ -103,8 +101,7 @@ class RaftLog:
         return self.last_index
 
     def try_append(self, index: int, term: int, entries: Sequence[Entry], commit: int) -> int | None:
-        """Take a leader's append: return the last index now known to agree with it, None when the logs differ
-        before.
+        """Take a leader's append: return the last index now known to agree with it, None when the logs differ before.
 
         index, term: the entry before the first one. commit: the leader's commit index. Source: Raft §5.3,
         figure 2 (AppendEntries, rules 2 to 5).
@@ -126,11 +123,9 @@ class RaftLog:
         )
 
     def last_at_or_below_term(self, index: int, term: int) -> tuple[int, int]:
-        """Return the last entry at or before index whose term is at most term, and its term (0 when not
-        known).
+        """Return the last entry at or before index whose term is at most term, and its term (0 when not known).
 
-        Neither log can agree at an entry of a later term, so probing skips whole terms (Raft §5.3, last
-        paragraphs).
+        Neither log can agree at an entry of a later term, so probing skips whole terms (Raft §5.3, last paragraphs).
         """
         while index > 0:
             try:
@@ -185,8 +180,7 @@ class RaftLog:
         return self.pending is None and self.applied < self.committed
 
     def unapplied_config_change(self) -> bool:
-        """Whether a membership change is committed and not yet applied: then nobody may campaign (thesis
-        §4.1)."""
+        """Whether a membership change is committed and not yet applied: then nobody may campaign (thesis §4.1)."""
         low = self.applied + 1
         while low <= self.committed:
             page = self.entries(low, self.committed + 1, 1 << 20)
@@ -196,8 +190,7 @@ class RaftLog:
         return False
 
     def stable_to(self, index: int, term: int) -> None:
-        """Note that the disk holds everything up to index, unless the entry there has been replaced
-        meanwhile."""
+        """Note that the disk holds everything up to index, unless the entry there has been replaced meanwhile."""
         position = index - self._offset
         if 0 <= position < len(self._unstable) and self._unstable[position].term == term:
             del self._unstable[: position + 1]

@@ -100,8 +100,7 @@ ProgressMap = dict[int, Progress]
 
 @dataclass(frozen=True, slots=True)
 class Changer:
-    """Applies changes to a configuration and to the progress kept for its nodes; both are copied, never
-    changed.
+    """Applies changes to a configuration and to the progress kept for its nodes; both are copied, never changed.
 
     next_index: where a new node's probing starts. inflight_max, inflight_bytes_max: its window.
     """
@@ -113,8 +112,7 @@ class Changer:
     inflight_bytes_max: int = 0
 
     def simple(self, changes: Sequence[Change]) -> tuple[Configuration, ProgressMap]:
-        """Change at most one voter. Raises MembershipError when that is not what the changes do (thesis
-        §4.1)."""
+        """Change at most one voter. Raises MembershipError when that is not what the changes do (thesis §4.1)."""
         if self.config.joint:
             raise MembershipError("can't apply simple config change in joint config")
         config, tracked = self.config.copy(), dict(self.tracked)

@@ -19,8 +19,7 @@ from raftlog.core.types import ProgressState
 
 @dataclass(slots=True)
 class Inflight:
-    """Appends that are sent and not yet answered, oldest first. count_max, bytes_max: the window (0: no
-    bound)."""
+    """Appends that are sent and not yet answered, oldest first. count_max, bytes_max: the window (0: no bound)."""
 
     count_max: int = 256
     bytes_max: int = 0
@@ -109,8 +108,7 @@ class Progress:
             self.paused = True
 
     def can_raise_commit(self, index: int) -> bool:
-        """Whether telling the follower that index is committed would let it commit more than it could so
-        far."""
+        """Whether telling the follower that index is committed would let it commit more than it could so far."""
         return index > self.sent_commit and self.sent_commit < self.next - 1
 
     def on_accepted(self, index: int) -> bool:
@@ -123,8 +121,7 @@ class Progress:
         return True
 
     def on_rejected(self, refused: int, hint: int) -> bool:
-        """Move next back after the append behind `refused` was refused; return False for an answer out of
-        date.
+        """Move next back after the append behind `refused` was refused; return False for an answer out of date.
 
         hint: the last index at which the logs may agree (Raft §5.3, the faster backtracking).
         """

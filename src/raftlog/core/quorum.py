@@ -23,8 +23,7 @@ class VoteResult(IntEnum):
 
 
 def majority_committed(voters: Iterable[int], matched: Mapping[int, int]) -> int:
-    """Return the highest index that a majority of voters has stored; a voter not in matched has stored
-    nothing.
+    """Return the highest index that a majority of voters has stored; a voter not in matched has stored nothing.
 
     O(n log n) in the voters. Source: Raft §5.3, §5.4.
     """
@@ -53,8 +52,7 @@ def joint_committed(incoming: Iterable[int], outgoing: Iterable[int], matched: M
 
 
 def joint_vote(incoming: Iterable[int], outgoing: Iterable[int], votes: Mapping[int, bool]) -> VoteResult:
-    """Return how the election stands: won when both majorities are, lost when either is. Source: thesis
-    §4.3."""
+    """Return how the election stands: won when both majorities are, lost when either is. Source: thesis §4.3."""
     first, second = majority_vote(incoming, votes), majority_vote(outgoing, votes)
     if first == second:
         return first

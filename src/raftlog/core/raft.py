@@ -1,5 +1,4 @@
-"""One Raft node as a pure state machine: messages and ticks in, messages and entries out. No I/O, clock or
-threads.
+"""One Raft node as a pure state machine: messages and ticks in, messages and entries out. No I/O, clock or threads.
 
     step(message) ── term rules (Raft §5.1) ──▶ HANDLERS[role][kind] in election.py,
                                                               follower.py, candidate.py, leader.py
@@ -56,8 +55,7 @@ _FROM_LEADER: Final = frozenset((Kind.APPEND, Kind.HEARTBEAT, Kind.SNAPSHOT))
 
 
 class Raft:
-    """One node. Fields named as in Raft figure 2; the caller drives it through RawNode and reads nothing
-    else."""
+    """One node. Fields named as in Raft figure 2; the caller drives it through RawNode and reads nothing else."""
 
     def __init__(self, settings: Settings) -> None:
         hard, membership = settings.storage.initial()
@@ -111,8 +109,7 @@ class Raft:
 
     @property
     def promotable(self) -> bool:
-        """Whether this node may campaign: a voter of the present configuration with no snapshot to store
-        first."""
+        """Whether this node may campaign: a voter of the present configuration with no snapshot to store first."""
         progress = self.progress.get(self.id)
         return progress is not None and not progress.learner and self.log.pending is None
 
@@ -211,8 +208,7 @@ class Raft:
             handler(self, message)
 
     def _enter_term_of(self, message: Message) -> bool:
-        """Follow into a higher term (Raft §5.1); return False when the message is to be ignored
-        altogether."""
+        """Follow into a higher term (Raft §5.1); return False when the message is to be ignored altogether."""
         kind = message.kind
         if kind in _VOTE_KINDS and self.in_lease and message.context != FORCE:
             return False
@@ -251,8 +247,7 @@ class Raft:
             self.outbox.append(message)
 
     def append_entries(self, entries: list[Entry]) -> None:
-        """Give entries of our own their places. Raises ProposalDropped when too much waits to be
-        committed."""
+        """Give entries of our own their places. Raises ProposalDropped when too much waits to be committed."""
         size = sum(len(entry.data) for entry in entries)
         bound = self.settings.uncommitted_bytes_max
         if bound and size and self.uncommitted_bytes and self.uncommitted_bytes + size > bound:
@@ -359,8 +354,7 @@ class Raft:
         return self.config.stored()
 
     def adopt(self, config: Configuration, progress: ProgressMap) -> None:
-        """Put a configuration into force and, as leader, act on it: commit, step down, or send to who is
-        new."""
+        """Put a configuration into force and, as leader, act on it: commit, step down, or send to who is new."""
         self.config, self.progress = config, progress
         own = progress.get(self.id)
         if self.role != Role.LEADER:

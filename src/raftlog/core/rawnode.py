@@ -177,8 +177,7 @@ class RawNode:
         return self._raft.apply_change(change)
 
     def read_index(self, context: bytes) -> None:
-        """Ask for a linearizable read; a ReadState with this context follows, or none if leadership is
-        lost."""
+        """Ask for a linearizable read; a ReadState with this context follows, or none if leadership is lost."""
         self._raft.step(Message(Kind.READ_INDEX, sender=self._raft.id, context=context))
 
     def transfer(self, node: int) -> None:
@@ -213,8 +212,7 @@ class RawNode:
         )
 
     def _state_changed(self) -> bool:
-        """Whether soft or hard state differ from what the last Ready said; field by field, for it is asked
-        often."""
+        """Whether soft or hard state differ from what the last Ready said; field by field, for it is asked often."""
         raft, soft, hard = self._raft, self._soft, self._hard
         return (
             raft.log.committed != hard.commit

@@ -15,8 +15,7 @@ from raftlog.core.types import Message
 
 @dataclass(slots=True)
 class PendingRead:
-    """A read that waits for its round. index: the commit index when it came. acks: who has answered the
-    round."""
+    """A read that waits for its round. index: the commit index when it came. acks: who has answered the round."""
 
     request: Message
     index: int
@@ -60,8 +59,7 @@ class PendingReads:
 
     @property
     def last_round(self) -> bytes:
-        """The mark that a heartbeat carries so that its answer proves the newest round; empty when none
-        waits."""
+        """The mark that a heartbeat carries so that its answer proves the newest round; empty when none waits."""
         return self._queue[-1].round if self._queue else b""
 
     def __len__(self) -> int:

@@ -12,8 +12,7 @@ NO_LIMIT: Final = 1 << 62
 
 
 class Storage(Protocol):
-    """The stored part of the log. Called synchronously by the core: answers come from memory or one short
-    read."""
+    """The stored part of the log. Called synchronously by the core: answers come from memory or one short read."""
 
     def initial(self) -> tuple[HardState, Membership]:
         """Return the hard state and the membership as of the last snapshot."""
@@ -34,8 +33,7 @@ class Storage(Protocol):
         ...
 
     def entries(self, low: int, high: int, bytes_max: int) -> Sequence[Entry]:
-        """Return the entries in [low, high) that fit bytes_max, at least one. Raises LogCompacted when
-        gone."""
+        """Return the entries in [low, high) that fit bytes_max, at least one. Raises LogCompacted when gone."""
         ...
 
     def snapshot(self) -> SnapshotPoint | None:
@@ -44,8 +42,7 @@ class Storage(Protocol):
 
 
 def limit_bytes(entries: Sequence[Entry], bytes_max: int) -> Sequence[Entry]:
-    """Return the longest prefix whose data fits bytes_max; at least one entry, so that a large one still
-    moves."""
+    """Return the longest prefix whose data fits bytes_max; at least one entry, so that a large one still moves."""
     size = 0
     for count, entry in enumerate(entries):
         size += len(entry.data)

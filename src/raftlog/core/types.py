@@ -97,8 +97,7 @@ class EntryKind(IntEnum):
 class Entry:
     """One entry of the log. Never changed once it has a place; `record` caches its encoded form.
 
-    Not frozen, because a frozen dataclass takes four times as long to make and a leader makes one per
-    command.
+    Not frozen, because a frozen dataclass takes four times as long to make and a leader makes one per command.
     """
 
     term: int
@@ -196,8 +195,7 @@ class Ready:
     must_sync); send
     messages; apply committed entries; then call advance.
 
-    A leader's APPENDs may be sent while the disk works: the leader counts itself only on advance (thesis
-    §10.2.1).
+    A leader's APPENDs may be sent while the disk works: the leader counts itself only on advance (thesis §10.2.1).
     """
 
     soft: SoftState | None = None
@@ -211,8 +209,7 @@ class Ready:
 
 
 class ProposalDropped(Exception):
-    """The proposal was not taken: no leader, a transfer under way, or too much not yet committed. Nothing
-    happened."""
+    """The proposal was not taken: no leader, a transfer under way, or too much not yet committed. Nothing happened."""
 
 
 class LogCompacted(Exception):

@@ -1,5 +1,4 @@
-"""What Kafka's requests mean here: a Produce is a proposal, a Fetch reads what is applied, an offset is its
-place."""
+"""What Kafka's requests mean here: a Produce is a proposal, a Fetch reads what is applied, an offset is its place."""
 
 from __future__ import annotations
 
@@ -97,8 +96,7 @@ class KafkaBroker:
     # --- produce ------------------------------------------------------------------------------------------
 
     def produce(self, produce: produce_fetch.Produce, done: Produced) -> Callable[[], None]:
-        """Propose each batch; call done once all are answered. Return what answers for those that are
-        late."""
+        """Propose each batch; call done once all are answered. Return what answers for those that are late."""
         asked = produce.data
         results: list[Outcome | None] = [None] * len(asked)
         reasons: dict[int, str] = {}
@@ -154,8 +152,7 @@ class KafkaBroker:
     def _check(
         self, one: produce_fetch.PartitionData, position: int, reasons: dict[int, str]
     ) -> Outcome | None:
-        """Return why a batch is not taken, None when it is: once proposed, it is applied everywhere as it
-        is."""
+        """Return why a batch is not taken, None when it is: once proposed, it is applied everywhere as it is."""
         if self.machine.partition(one.topic, one.partition) is None:
             return Outcome("UNKNOWN_TOPIC_OR_PARTITION")
         if len(one.records) > self.settings.batch_bytes_max:

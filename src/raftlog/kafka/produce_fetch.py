@@ -80,8 +80,7 @@ _ONE_ANSWER_OLD: Final = struct.Struct(">iihqqi")
 
 
 def read_produce_of_one(data: bytes, at: int) -> tuple[int, int, PartitionData] | None:
-    """Return acks, time-out in ms and batch of a Produce with a single batch, as most are; None for any
-    other."""
+    """Return acks, time-out in ms and batch of a Produce with a single batch, as most are; None for any other."""
     end = len(data)
     if end < at + _ONE_HEAD.size:
         return None

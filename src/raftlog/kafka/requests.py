@@ -82,8 +82,7 @@ def _error(name: str) -> ErrorCode:
 
 
 async def metadata(broker: KafkaBroker, request: Any, types: ModuleType) -> Any:
-    """Say which brokers there are, who leads, and which topics exist; make a topic that is asked for, where
-    allowed."""
+    """Say which brokers there are, who leads, and which topics exist; make a topic that is asked for, where allowed."""
     wanted = request.topics
     names = (
         sorted(broker.machine.topics)

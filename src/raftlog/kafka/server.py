@@ -1,5 +1,4 @@
-"""Connections of Kafka clients: requests are taken as they come and answered in that order, as the protocol
-demands.
+"""Connections of Kafka clients: requests are taken as they come and answered in that order, as the protocol demands.
 
 A request waits in its connection's queue until it can be answered, so that a producer may have many under
 way. A client that breaks the protocol loses its connection and nothing else.
@@ -32,8 +31,7 @@ PRODUCE, FETCH, API_VERSIONS = 0, 1, 18
 
 
 class PendingResponse:
-    """One request that waits for its answer. deadline: monotonic seconds, or None; late: what is answered
-    then."""
+    """One request that waits for its answer. deadline: monotonic seconds, or None; late: what is answered then."""
 
     __slots__ = ("answer", "deadline", "late")
 

@@ -26,8 +26,7 @@ _PROBATION: Final = 100
 
 
 class LogWriter:
-    """Writes batches in order. done(seconds, error) is called in the event loop, never from within
-    submit()."""
+    """Writes batches in order. done(seconds, error) is called in the event loop, never from within submit()."""
 
     def __init__(self, wal: Wal, loop: asyncio.AbstractEventLoop) -> None:
         self._wal, self._loop = wal, loop

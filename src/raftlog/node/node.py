@@ -49,8 +49,7 @@ _FIRST: Final = 1
 
 
 class Node:
-    """One node. start() once, then wait on stopped, then stop(). unsafe_no_sync: only for tests that lose
-    messages."""
+    """One node. start() once, then wait on stopped, then stop(). unsafe_no_sync: only for tests that lose messages."""
 
     def __init__(self, config: NodeConfig, *, unsafe_no_sync: bool = False) -> None:
         self.config = config
@@ -185,8 +184,7 @@ class Node:
         peers.unreachable = self._unreachable
 
     def _open_store(self) -> UUID:
-        """Lock the data folder and return its id; a new folder is given one. Raises ConfigError for a foreign
-        one."""
+        """Lock the data folder and return its id; a new folder is given one. Raises ConfigError for a foreign one."""
         config = self.config
         self._lock = os.open(config.data_dir / "LOCK", os.O_CREAT | os.O_RDWR, 0o640)
         try:
@@ -302,8 +300,7 @@ class Node:
         self.peers.know({node: one["peer"] for node, one in self.addresses().items() if node != own})
 
     def _install(self, point: SnapshotPoint) -> None:
-        """Become what a received snapshot says: its files, then the snapshot itself, then the log's new
-        beginning."""
+        """Become what a received snapshot says: its files, then the snapshot itself, then the log's new beginning."""
         snapshot = self.snapshot_fetcher.install(self.machine.folder)
         self.machine.restore(snapshot.state)
         self.snapshots.save(snapshot)

@@ -84,8 +84,7 @@ class PeerLink:
             delay = min(delay * 2, _RETRY_S[1])
 
     async def _until_closed(self, reader: asyncio.StreamReader) -> bool:
-        """Read what the peer answers on our own connection: nothing, or why it refuses. Return whether it was
-        good."""
+        """Read what the peer answers on our own connection: nothing, or why it refuses. Return whether it was good."""
         frames = FrameReader(1 << 16)
         good = False
         while data := await reader.read(1 << 16):
@@ -229,8 +228,7 @@ class Peers:
         self.receive(plain)
 
     def send(self, messages: list[Message]) -> None:
-        """Send messages, one write a peer. What cannot be sent is lost, and the core told where it
-        matters."""
+        """Send messages, one write a peer. What cannot be sent is lost, and the core told where it matters."""
         touched: set[PeerLink] = set()
         for message in messages:
             link = self.links.get(message.to)

@@ -1,13 +1,11 @@
-"""The loop that turns the core's instructions into disk writes, frames and applied entries, and answers
-callers.
+"""The loop that turns the core's instructions into disk writes, frames and applied entries, and answers callers.
 
     propose / read / message / tick ─▶ core ─▶ Ready ─▶ APPENDs of a leader leave at once
                                                        ├▶ writer thread: one write, one sync
                                                        └▶ then: other messages leave, entries are applied,
                                                        callers told
 
-While a batch is on its way to the disk, everything that comes in gathers and makes the next one: group
-commit.
+While a batch is on its way to the disk, everything that comes in gathers and makes the next one: group commit.
 """
 
 from __future__ import annotations
@@ -104,8 +102,7 @@ class ReadyLoop:
     # --- asking -------------------------------------------------------------------------------------------
 
     def propose(self, data: bytes, answer: Answer, kind: EntryKind = EntryKind.NORMAL) -> None:
-        """Propose a command; answer is called once, when it is applied or known to have failed, maybe at
-        once."""
+        """Propose a command; answer is called once, when it is applied or known to have failed, maybe at once."""
         if not self.core.leads or self.stopped:
             answer(NOT_LEADER)
         elif (
@@ -119,8 +116,7 @@ class ReadyLoop:
             self.kick()
 
     def read(self, answer: Answer) -> None:
-        """Call answer once this node's state is at least as new as all that was committed before (thesis
-        §6.4)."""
+        """Call answer once this node's state is at least as new as all that was committed before (thesis §6.4)."""
         if self.stopped or len(self._reads) >= WAITING_MAX:
             answer(OVERLOADED)
             return
@@ -230,8 +226,7 @@ class ReadyLoop:
         self.drive()
 
     def _hand_in(self) -> None:
-        """Give the core everything that was asked since it last looked: one entry each, one append for
-        all."""
+        """Give the core everything that was asked since it last looked: one entry each, one append for all."""
         if self._proposals:
             proposals, self._proposals = self._proposals, []
             self._proposed_bytes = 0
@@ -293,8 +288,7 @@ class ReadyLoop:
         return Outcome("", 1)
 
     def _leadership_changed(self) -> None:
-        """Tell everyone who waits for this leader's proposals that it no longer leads; some may be committed
-        yet."""
+        """Tell everyone who waits for this leader's proposals that it no longer leads; some may be committed yet."""
         if self.core.leads:
             return
         waiting, self._waiting = self._waiting, deque()

@@ -20,8 +20,7 @@ from raftlog.sim.invariants import Invariants
 
 @dataclass(frozen=True, slots=True)
 class FaultProfile:
-    """How bad it gets. Probabilities are per message; delays in microseconds; means of faults in seconds
-    apart."""
+    """How bad it gets. Probabilities are per message; delays in microseconds; means of faults in seconds apart."""
 
     loss: float = 0.03
     duplicate: float = 0.02
@@ -57,8 +56,8 @@ HARSH = FaultProfile(
 class Environment:
     """Clock, wires and disks of nodes 1 to `nodes`, and the invariants that their steps are held to.
 
-    seed: of every choice. deliver: hands a message that arrives, and the snapshot content that goes with it, to its
-    node.
+    seed: of every choice. deliver: hands a message that arrives, and the snapshot content that goes with it, to
+    its node.
     """
 
     def __init__(
@@ -98,8 +97,7 @@ class Environment:
     # --- wires --------------------------------------------------------------------------------------------
 
     def send(self, message: Message, state: str) -> None:
-        """Put a message on the wire; it may be lost, late, doubled or overtaken. state: what a snapshot
-        holds."""
+        """Put a message on the wire; it may be lost, late, doubled or overtaken. state: what a snapshot holds."""
         profile, rng = self.profile, self.rng
         if (message.sender, message.to) in self.cut or message.to not in self.disks:
             return

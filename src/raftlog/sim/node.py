@@ -1,5 +1,4 @@
-"""One simulated node: the real core, driven as the real node drives it, on a disk that may lose what was not
-synced."""
+"""One simulated node: the real core, driven as the real node drives it, on a disk that may lose what was not synced."""
 
 from __future__ import annotations
 
@@ -214,8 +213,7 @@ class SimNode:
         self._proposed = [mine for mine in self._proposed if self._still_waits(mine, entry)]
 
     def _still_waits(self, mine: Entry, applied: Entry) -> bool:
-        """Tell a client whose command now stands in the log for good; a forwarded one has no place to wait
-        for."""
+        """Tell a client whose command now stands in the log for good; a forwarded one has no place to wait for."""
         if mine is applied or (mine.index == applied.index and mine.term == applied.term and mine.index):
             if mine.data == applied.data:
                 self.environment.acked[mine.data] = applied.index

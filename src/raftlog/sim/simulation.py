@@ -114,8 +114,7 @@ class Simulation:
         self.after(self.rng.randrange(50_000, 1_000_000), self.environment.cut.clear)
 
     def _corner_leader(self) -> None:
-        """Leave a leader one follower at most, and then kill it: entries end up on a minority, as in figure
-        8."""
+        """Leave a leader one follower at most, and then kill it: entries end up on a minority, as in figure 8."""
         leaders = [number for number, node in self.nodes.items() if node.leads]
         if not leaders:
             return

@@ -147,8 +147,7 @@ def _read_piece(topics: Path, topic: str, number: int, piece: Piece) -> bytes:
 
 
 class Uploader:
-    """Uploads the newest snapshot in a thread; one that comes while another is on its way replaces those that
-    wait."""
+    """Uploads the newest snapshot in a thread; one that comes while another is on its way replaces those that wait."""
 
     def __init__(self, bucket: Bucket, topics: Path, keep: int) -> None:
         self.uploaded = self.failed = self.sent_bytes = 0

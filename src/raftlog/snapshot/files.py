@@ -102,8 +102,7 @@ class SnapshotFolder:
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot, verified; None when there is none.
 
-        Raises CorruptError when it is damaged: an older one would leave a gap to the log, which begins behind
-        it.
+        Raises CorruptError when it is damaged: an older one would leave a gap to the log, which begins behind it.
         """
         paths = self.paths()
         if not paths:

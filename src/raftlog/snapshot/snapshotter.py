@@ -1,5 +1,4 @@
-"""Takes snapshots while the node goes on: the state is named in the event loop, synced and saved in a
-thread."""
+"""Takes snapshots while the node goes on: the state is named in the event loop, synced and saved in a thread."""
 
 from __future__ import annotations
 

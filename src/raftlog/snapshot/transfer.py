@@ -93,8 +93,7 @@ class FileTail:
 
 
 class SnapshotFetcher:
-    """Fetches a snapshot that a leader offers. ready: told of the verified snapshot and the offer to be
-    stepped."""
+    """Fetches a snapshot that a leader offers. ready: told of the verified snapshot and the offer to be stepped."""
 
     def __init__(
         self,

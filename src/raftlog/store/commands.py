@@ -1,5 +1,4 @@
-"""What a log entry asks of the state machine, and what it answers. The first byte says which command it
-is."""
+"""What a log entry asks of the state machine, and what it answers. The first byte says which command it is."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ class CommandCode(IntEnum):
 
 
 class Outcome(NamedTuple):
-    """How a command ended. error: "" or one word of what went wrong. value: an offset, an id, or 1 for
-    done."""
+    """How a command ended. error: "" or one word of what went wrong. value: an offset, an id, or 1 for done."""
 
     error: str = ""
     value: int = 0

@@ -55,8 +55,7 @@ class _File:
 
 
 class Partition:
-    """A partition's messages. folder: its own. start, end: the first offset kept and the next one to be
-    given."""
+    """A partition's messages. folder: its own. start, end: the first offset kept and the next one to be given."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

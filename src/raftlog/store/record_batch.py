@@ -23,8 +23,7 @@ _APPENDING: Final = struct.Struct(">23xi16xq")
 
 
 class RecordBatch(NamedTuple):
-    """What is read of a batch's header. sequence: of its first record; producer: −1 when it is not
-    idempotent."""
+    """What is read of a batch's header. sequence: of its first record; producer: −1 when it is not idempotent."""
 
     base_offset: int
     length: int
@@ -73,7 +72,6 @@ def place(data: memoryview, offset: int, epoch: int) -> tuple[bytes, memoryview]
 
 
 def last_delta_and_producer(data: memoryview) -> tuple[int, int]:
-    """Return what appending a checked batch needs to know: its last offset delta, and its producer's id or
-    −1."""
+    """Return what appending a checked batch needs to know: its last offset delta, and its producer's id or −1."""
     last, producer = _APPENDING.unpack_from(data)
     return last, producer

@@ -54,8 +54,7 @@ class StateMachine:
     # --- applying -----------------------------------------------------------------------------------------
 
     def apply(self, entry: Entry) -> Outcome:
-        """Do what an entry says; return how it ended. A command nobody understands does nothing, on every
-        node."""
+        """Do what an entry says; return how it ended. A command nobody understands does nothing, on every node."""
         data = entry.data
         if not data:
             return Outcome()

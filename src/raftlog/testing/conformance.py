@@ -28,8 +28,7 @@ _LOG_LEVELS = ("INFO ", "DEBUG ", "WARN ", "ERROR ")
 
 @dataclass(frozen=True, slots=True)
 class ScenarioCommand:
-    """One command of a scenario. line: 1-based, where it stands. options: key=value pairs; words: the
-    rest."""
+    """One command of a scenario. line: 1-based, where it stands. options: key=value pairs; words: the rest."""
 
     line: int
     name: str
@@ -102,8 +101,7 @@ def comparable(step: ScenarioCommand, lines: tuple[str, ...]) -> tuple[str, ...]
 
 
 def run_file(path: Path) -> list[Mismatch]:
-    """Run one scenario file; return the steps that differ. A file stops at its first: what follows rests on
-    it."""
+    """Run one scenario file; return the steps that differ. A file stops at its first: what follows rests on it."""
     runner = _runner_of(path)
     for step in parse(path.read_text(encoding="utf-8")):
         actual = comparable(step, tuple(runner(step).splitlines()))

@@ -93,8 +93,7 @@ class NodeProcess:
             os.kill(self.process.pid, number)
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> int | None:
-        """End it with a signal and wait; return its exit code. SIGKILL follows when it does not end in
-        time."""
+        """End it with a signal and wait; return its exit code. SIGKILL follows when it does not end in time."""
         if self.process is None:
             return None
         self.send_signal(number)

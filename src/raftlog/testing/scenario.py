@@ -1,7 +1,6 @@
 """A cluster driven by text: the commands of a scenario, and what came of each, as text that can be compared.
 
-Nothing here has a clock or a thread: `stabilize` runs nodes and delivers messages in order until nothing is
-left.
+Nothing here has a clock or a thread: `stabilize` runs nodes and delivers messages in order until nothing is left.
 """
 
 from __future__ import annotations
@@ -81,8 +80,7 @@ class ScenarioCluster:
         self._election_ticks = 3
 
     def run(self, name: str, words: Sequence[str], options: dict[str, str], body: Sequence[str]) -> str:
-        """Run one command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown
-        one."""
+        """Run one command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown one."""
         command = getattr(self, f"_do_{name.replace('-', '_')}", None)
         if command is None:
             raise ValueError(f"unknown command {name}")

@@ -1,5 +1,4 @@
-"""Reading one segment back: what is sound, what is a torn tail, and what is damage that must not be papered
-over.
+"""Reading one segment back: what is sound, what is a torn tail, and what is damage that must not be papered over.
 
     HEADER  then batches:  BATCH number │ ENTRY … │ STATE term, vote, commit
 
@@ -33,8 +32,7 @@ _STATE: Final = struct.Struct(">QQQ")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How a segment begins. sequence: its place among segments, from 1. hard: the hard state when it was
-    begun."""
+    """How a segment begins. sequence: its place among segments, from 1. hard: the hard state when it was begun."""
 
     store: UUID
     node: int

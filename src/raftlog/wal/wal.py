@@ -1,5 +1,4 @@
-"""The write-ahead log: segments of checked records, one sync a batch, and recovery that keeps all that was
-acked.
+"""The write-ahead log: segments of checked records, one sync a batch, and recovery that keeps all that was acked.
 
     stage()   in the event loop: gives entries their place in the cache and the bytes to be written
     write()   in the writer thread: one write and one fdatasync for all that was staged
@@ -32,8 +31,7 @@ _READ_BYTES = 1 << 20
 
 
 class Wal:
-    """The stored log of one node; also the core's Storage. One thread may be in write() while others call the
-    rest.
+    """The stored log of one node; also the core's Storage. One thread may be in write() while others call the rest.
 
     folder: where segments lie. store, node: must match what the segments say. point: the newest snapshot,
     whose entries may be gone. sync: False only in tests that want to see messages lost.
@@ -338,8 +336,7 @@ class Wal:
         self._drop_segments()
 
     def compact(self, index: int) -> int:
-        """Drop entries up to index, which a snapshot covers; return the bytes given back. Not while write()
-        runs."""
+        """Drop entries up to index, which a snapshot covers; return the bytes given back. Not while write() runs."""
         index = min(index, self.point.index)
         if index > self._start:
             term = self.term(index)

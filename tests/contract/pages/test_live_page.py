@@ -196,7 +196,7 @@ def test_without_a_token_it_shows_and_does_nothing(served: Served, tmp_path: Pat
         assert open_to_all.token is None
         assert open_to_all.ask("api/v1/labs", Authorization="")[1] == {"labs": ["lab"]}
         status, answer = open_to_all.ask("api/v1/labs/lab/switchover", {}, Authorization="")
-        assert (status, "only shows" in answer["error"]) == (403, True)
+        assert (status, "read-only" in answer["error"]) == (403, True)
 
 
 @pytest.mark.slow

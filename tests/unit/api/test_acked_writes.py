@@ -81,12 +81,12 @@ def test_names_of_tables_are_quoted_and_one_way_to_say_it_is_wanted() -> None:
     ("settings", "said"),
     [
         ({"nodes": 0}, "at least one node"),
-        ({"nodse": 3}, "is no setting"),
+        ({"nodse": 3}, "is not a setting"),
         ({"what": "patronia"}, "patroni"),
         ({"name": "Not A Name"}, "is no name for a lab"),
-        ({"lab": "l", "nodes": 3}, "not for a cluster that is up"),
-        ({"dsn": "nonsense"}, "no connection string"),
-        ({"dsn": "host=a password=secret"}, "holds a password"),
+        ({"lab": "l", "nodes": 3}, "for a cluster that is already up"),
+        ({"dsn": "nonsense"}, "not a connection string"),
+        ({"dsn": "host=a password=secret"}, "contains a password"),
         ({"dsn": "host=a,b port=1,2,3"}, "lists 3 of port for 2 hosts"),
     ],
 )

@@ -52,8 +52,8 @@ def test_a_target_that_no_node_has_is_refused_before_a_lab_is_made(
     [
         ("patroni: {ttl: soon}", "whole seconds"),
         ("tls: on", "tls is not set up for patroni by this version"),
-        ("database: template0", "PostgreSQL's own"),
-        ("user: postgres", "a role of the cluster's own"),
+        ("database: template0", "belongs to PostgreSQL"),
+        ("user: postgres", "a role of the cluster itself"),
     ],
 )
 def test_a_cluster_that_no_machine_can_run_is_refused(

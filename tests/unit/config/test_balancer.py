@@ -115,7 +115,7 @@ def test_what_may_be_left_out_has_a_default(tmp_path):
         (("primary",), None, "primary", "must be a mapping"),
         (("replicas",), [], "replicas", "at least one replica"),
         (("config", "max_pool"), 0, "config.max_pool", "from 1 to 10000"),
-        (("config", "pool_size"), 1, "config.pool_size", "is no setting"),
+        (("config", "pool_size"), 1, "config.pool_size", "is not a setting"),
         (("port",), "19999", "port", "whole number"),
     ],
 )

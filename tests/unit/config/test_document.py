@@ -107,9 +107,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("[1, 2]", ".yaml", 1, "must be a mapping of settings, got a list"),
         ("just words", ".yaml", 1, "got the text"),
         ("3", ".json", 1, "got the number 3"),
-        ("a: 1\nb: 2\na: 3\n", ".yaml", 3, "'a' stands here twice"),
-        ('{"a": 1,\n"a": 2}', ".json", 2, "'a' stands here twice"),
-        ("a = 1\na = 2\n", ".toml", 2, "is no TOML"),
+        ("a: 1\nb: 2\na: 3\n", ".yaml", 3, "'a' appears twice here"),
+        ('{"a": 1,\n"a": 2}', ".json", 2, "'a' appears twice here"),
+        ("a = 1\na = 2\n", ".toml", 2, "is not TOML"),
         ("a: 1\n---\nb: 2\n", ".yaml", 2, "more than one document"),
         ("a: [\n", ".yaml", 2, "expected the node content"),
         ("a: 1\nb: !!python/object:os.system x\n", ".yaml", 2, "tags are not used"),
@@ -137,8 +137,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ('{"a": [1 2]}', ".json", 1, "',' is missing"),
         ('{"a": 1} x', ".json", 1, "text after its end"),
         ('{"a": tru}', ".json", 1, "is no JSON"),
-        ("a = \n", ".toml", 1, "is no TOML"),
-        ("[[a", ".toml", 1, "is no TOML"),
+        ("a = \n", ".toml", 1, "is not TOML"),
+        ("[[a", ".toml", 1, "is not TOML"),
     ],
 )
 def test_text_that_is_no_document_is_one_clear_error(text, suffix, line, words):

@@ -115,7 +115,7 @@ def test_symbolic_targets_and_every_member_are_accepted():
         ("duration: 0\n", "duration", "longer than nothing"),
         ("duration: soon\n", "duration", "write 5s"),
         ("duration: 9e300\n", "duration", "at most 366 days"),
-        ("duration_s: 5\n", "duration_s", "is no setting"),
+        ("duration_s: 5\n", "duration_s", "is not a setting"),
         ("timeline: [{fault: x, on: all}]\n", "timeline.0.at", "is required"),
         ("timeline: [{at: 1, on: all}]\n", "timeline.0", "either a fault or an action"),
         (
@@ -147,7 +147,7 @@ def test_symbolic_targets_and_every_member_are_accepted():
         ("checks: {availability: 95}\n", "checks.availability", "a share of 1"),
         ("checks: {outage_s: -1}\n", "checks.outage_s", "not negative"),
         ("checks: {outage_s: fast}\n", "checks.outage_s", "no duration"),
-        ("cluster: {sink: on}\n", "cluster.sink", "no setting of a cluster"),
+        ("cluster: {sink: on}\n", "cluster.sink", "not a setting of a cluster"),
         ("level: dirty\n", "level", "read-committed"),
         ("needs: [Killable!]\n", "needs.0", "lower-case letters"),
     ],

@@ -96,9 +96,9 @@ def test_a_value_is_read_as_a_shell_would_without_expanding_it(line, value):
 @pytest.mark.parametrize(
     ("text", "key", "line", "words"),
     [
-        ("APP_USR=x", "APP_USR", 1, "no setting of an env file"),
-        ("\nnonsense", None, 2, "is no assignment"),
-        ("1A=x", None, 1, "is no assignment"),
+        ("APP_USR=x", "APP_USR", 1, "not a setting of an env file"),
+        ("\nnonsense", None, 2, "is not an assignment"),
+        ("1A=x", None, 1, "is not an assignment"),
         ("APP_USER=a\nAPP_USER=b", "APP_USER", 2, "set in line 1 already"),
         ("APP_USER='a", "APP_USER", 1, "cannot be read"),
         ("APP_PASSWORD='hunter2' hunter2", "APP_PASSWORD", 1, "cannot be read"),

@@ -1,8 +1,7 @@
 """The linearizability checker: is there one order of all acknowledged ops, within their times, that a single
 copy of the object could have run?
 
-Objects are searched in turn, a slice each, so that one hard key cannot keep a cheap illegal one from being
-found.
+Objects are searched in turn, a slice each, so that one hard key cannot keep a cheap illegal one from being found.
 """
 
 from __future__ import annotations
@@ -48,8 +47,7 @@ class Linearizable:
         return "linearizable"
 
     def check(self, history: History, deadline: int) -> Finding:
-        """Judge history; ``unknown``, with what was searched, when the deadline (monotonic ns) or memory
-        ends.
+        """Judge history; ``unknown``, with what was searched, when the deadline (monotonic ns) or memory ends.
 
         Raises HistoryError for values that the model cannot take. Exponential in the number of ops open at
         once at worst, about 2 µs an op on healthy histories. Sources: see search.py.
@@ -106,8 +104,7 @@ def _passed(ops: Ops, scope: str, steps: int) -> str:
 def _search(
     objects: list[ObjectHistory], deadline: int, memory_bytes_max: int
 ) -> tuple[ObjectHistory, str | None] | None:
-    """Search all objects; None when all are linearizable, else the culprit and why it is undecided, if it
-    is."""
+    """Search all objects; None when all are linearizable, else the culprit and why it is undecided, if it is."""
     waiting = deque(objects)
     while waiting:
         current = waiting.popleft()

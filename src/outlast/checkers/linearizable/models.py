@@ -28,8 +28,7 @@ _WRITES: Final = frozenset({"w", "write", ":w", ":write"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a client asked and was told. f: the function. value: its value, hashable. Equal calls do the
-    same."""
+    """What a client asked and was told. f: the function. value: its value, hashable. Equal calls do the same."""
 
     f: str
     value: Hashable

@@ -51,8 +51,7 @@ class CycleWitness:
 
 @dataclass(slots=True)
 class Cycles:
-    """counts: components by kind of cycle. witnesses: a few of each. unfinished: why the search ended
-    early."""
+    """counts: components by kind of cycle. witnesses: a few of each. unfinished: why the search ended early."""
 
     counts: dict[str, int] = field(default_factory=dict)
     witnesses: dict[str, list[CycleWitness]] = field(default_factory=dict)
@@ -117,8 +116,7 @@ def _at_least(cycles: Cycles, inner: Graph, component: I64, implied: dict[int, s
 
 
 def _candidates(graph: Graph, extra: int) -> Iterator[tuple[str, I64]]:
-    """Yield, for each kind of cycle, the edges from which its witness can start. extra: PROCESS, REALTIME or
-    0."""
+    """Yield, for each kind of cycle, the edges from which its witness can start. extra: PROCESS, REALTIME or 0."""
     kind = graph.kind
     plain = _core(kind)
     writes = graph.only(WW | extra | STEP)
@@ -187,8 +185,7 @@ class _Adjacency:
     def path(
         self, start: tuple[int, int], goal: int, kinds: int, *, nonadjacent: bool, avoid: int
     ) -> list[tuple[int, int]] | None:
-        """Return the shortest way as (node, kind of the edge into it), from after start to goal; None if
-        none.
+        """Return the shortest way as (node, kind of the edge into it), from after start to goal; None if none.
 
         start: (node, kind of the edge into it). kinds: of edges that may be used. nonadjacent: never RW after
         RW. avoid: a node not to pass, −1 for none.

@@ -1,5 +1,4 @@
-"""What a transaction checker has seen before any cycle is searched: anomalies, edges, and reasons for
-edges."""
+"""What a transaction checker has seen before any cycle is searched: anomalies, edges, and reasons for edges."""
 
 from __future__ import annotations
 

@@ -224,8 +224,7 @@ class RegisterHistory:
         )
 
     def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, *, real_time: bool) -> None:
-        """Add the edges, and note keys whose versions come before themselves. real_time: infer from it
-        too."""
+        """Add the edges, and note keys whose versions come before themselves. real_time: infer from it too."""
         pairs = [(self.writer[v], txn) for txn, v in self.reads if v in self.writer]
         if pairs:
             writers, readers = zip(*pairs, strict=True)

@@ -21,7 +21,7 @@ def parse_json(text: str) -> tuple[object, Lines]:
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _whole(digits: str) -> int:
@@ -67,7 +67,7 @@ class _Reader:
             line = self._line()
             key = str(self._scalar())
             if key in mapping:
-                raise ReadError(f"the key {key[:40]!r} stands here twice", line)
+                raise ReadError(f"the key {key[:40]!r} appears twice here", line)
             self._lines[(*path, key)] = line
             self._expect(":")
             mapping[key] = self._value((*path, key))

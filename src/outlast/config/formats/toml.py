@@ -33,11 +33,11 @@ def parse_toml(text: str) -> tuple[object, Lines]:
         message = str(error)
         found = _AT_LINE.search(message)
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        raise ReadError(f"is no TOML: {_AT_LINE.sub('', message).strip()}", line) from error
+        raise ReadError(f"is not TOML: {_AT_LINE.sub('', message).strip()}", line) from error
     except ValueError as error:  # an int of some thousand digits, a date that is none
         if long := _LONG_INT.search(text):
             raise ReadError(TOO_LARGE, text.count("\n", 0, long.start()) + 1) from error
-        raise ReadError(f"is no TOML: {error}") from error
+        raise ReadError(f"is not TOML: {error}") from error
     except RecursionError as error:
         raise ReadError("is nested too deep") from error
     return value or None, _lines(text)

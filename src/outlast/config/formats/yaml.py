@@ -46,9 +46,9 @@ def parse_yaml(text: str) -> tuple[object, Lines]:
         return _Builder(YAML(typ="safe", pure=True).parse(text)).document()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ReadError(error.problem or "is no YAML", mark.line + 1 if mark else None) from error
+        raise ReadError(error.problem or "is not YAML", mark.line + 1 if mark else None) from error
     except (YAMLError, ValueError) as error:
-        raise ReadError(f"is no YAML: {error}".splitlines()[0]) from error
+        raise ReadError(f"is not YAML: {error}".splitlines()[0]) from error
 
 
 class _Builder:
@@ -102,7 +102,7 @@ class _Builder:
                 raise ReadError("a key is plain text", _line(event))
             key = event.value
             if key in mapping:
-                raise ReadError(f"the key {key!r} stands here twice", _line(event))
+                raise ReadError(f"the key {key!r} appears twice here", _line(event))
             self._lines[(*path, key)] = _line(event)
             mapping[key] = self._value(next(self._events), (*path, key))
         return mapping

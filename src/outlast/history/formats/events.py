@@ -187,8 +187,7 @@ class EventPairer:
     def ops(self) -> Ops:
         """Return all ops, ordered by invocation. Ops still open never complete.
 
-        Where every value is one of Jepsen's independent tuples [key value], keys and values are taken apart.
-        O(n).
+        Where every value is one of Jepsen's independent tuples [key value], keys and values are taken apart. O(n).
         """
         n = len(self._rows)
         functions = list(self._f)

@@ -70,8 +70,7 @@ def _complete_cas(pairer: EventPairer, process: int, kind: str, value: list[int]
 def read_porcupine_kv(text: str, file: str | None = None) -> Ops:
     """Return the ops (get, put, append on string keys) of Porcupine's key-value log.
 
-    A key is "" until it is written. Raises HistoryError, naming the line, for a line that is no op.
-    O(length).
+    A key is "" until it is written. Raises HistoryError, naming the line, for a line that is no op. O(length).
     """
     pairer = EventPairer(file)
     for number, line in _lines(text):

@@ -23,8 +23,8 @@ def page_of(runs: Sequence[StoredRun]) -> str:
 
 
 def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
-    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot be
-    written."""
+    """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot
+    be written."""
     _write(path, page_of(runs))
 
 
@@ -38,7 +38,7 @@ def check_page_file(path: Path) -> None:
     if not path.name or path.is_dir():
         raise ConfigError("is a folder", file=str(path), key="--html")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        why = "may not be written to" if path.parent.is_dir() else "is not there"
+        why = "is not writable" if path.parent.is_dir() else "does not exist"
         raise ConfigError(f"its folder {why}", file=str(path), key="--html")
 
 

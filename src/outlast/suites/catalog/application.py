@@ -1,6 +1,6 @@
 """Suite ``application``: what an application's users see of a failover that comes amid open transactions.
 
-Source: document 001, application integration and pools. The check here is a small application of its own: each client
+Source: requirement B15. The check here is a small application of its own: each client
 holds a connection, runs transactions of two statements with work between them, and connects anew when its connection
 drops. The drills do it through HAProxy and PgBouncer.
 """

@@ -1,6 +1,6 @@
 """Suite ``checklist``: bootstrap, failover, rejoin, monitoring: what to see before a cluster is trusted.
 
-Source: document 001, its validation checklist.
+Source: requirement B19.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Suite ``consensus``: what a store that others rely on must do, asked of each of its members.
 
-Source: document 002, its consensus tests, which ask three members of etcd. They run on any system whose members take
-keys.
+Source: requirement C3, which asks three members of etcd. These run on any system whose members take keys.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ SYSTEM: Final = "etcd"
 DRILLS: Final = ("kv-partition", "kv-leader-kill")
 
 ELECTION_S_MAX: Final = 30.0
-"""What document 002 allows; etcd's own time-outs make it about 2 s."""
+"""What requirement C3 allows; etcd's own time-outs make it about 2 s."""
 
 WRITES: Final = 50
 WHOLE_TIMEOUT_S: Final = 60.0

@@ -1,6 +1,6 @@
 """Suite ``failover``: who leads, what its loss costs, and how the old primary comes back.
 
-Source: document 002, its failover tests.
+Source: requirement C1.
 """
 
 from __future__ import annotations

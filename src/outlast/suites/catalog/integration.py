@@ -1,6 +1,6 @@
 """Suite ``integration``: what applications need of the cluster as a whole, with a node failed for real each time.
 
-Source: document 002, its integration tests. Those never fail a node; every member here does.
+Source: requirement C4. The tests that it describes never fail a node; these do.
 """
 
 from __future__ import annotations

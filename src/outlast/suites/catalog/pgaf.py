@@ -1,4 +1,4 @@
-"""Suite ``pgaf``: the tests of document 001 on pg_auto_failover, or on any other system, with the healthcare data."""
+"""Suite ``pgaf``: requirements B7 to B12 on pg_auto_failover, or on any other system, with the healthcare data."""
 
 from __future__ import annotations
 

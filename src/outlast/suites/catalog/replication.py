@@ -1,6 +1,6 @@
 """Suite ``replication``: slots, streams, settings, and how fast every node shows what the primary has.
 
-Source: document 002, its replication tests.
+Source: requirement C2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Suite ``takeover``: everything is stopped and started again, every three minutes for as long as one likes.
 
-Source: document 000, its takeover test. Its modes setup, validate, test, failover and all are ``outlast up``,
+Source: requirement A16. The modes setup, validate, test, failover and all are ``outlast up``,
 ``validate``, ``drill``, ``failover`` and ``soak``.
 """
 

@@ -27,7 +27,7 @@ Lab = Annotated[str, Depends(_there)]
 
 @router.get("")
 async def labs() -> dict[str, list[str]]:
-    """The labs that there are."""
+    """The labs that are up."""
     return {"labs": list(lifecycle.labs())}
 
 

@@ -82,7 +82,7 @@ export class Controls {
     const { faults } = await api("GET", list);
     const there = faults.filter((one) => one.available), not = faults.filter((one) => !one.available);
     const group = document.createElement("optgroup");
-    group.label = "not to be had here";
+    group.label = "not available here";
     group.append(...not.map((one) => option(one.name, `${one.name}: ${one.reason}`, true)));
     const chosen = this.choice("fault", [...there.map((one) => option(one.name)), group]);
     chosen.value = there.some((one) => one.name === "net_partition") ? "net_partition" : there[0].name;

@@ -12,7 +12,7 @@ from outlast.monitoring.exporter.sample import NodeSample
 
 
 @dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeSnapshot:
     """A node. role: ``primary``, ``standby``, ``read-only``, ``dcs``, ``balancer``, … or ``silent``. state: its
     manager's word. lag_bytes: behind the primary, by the primary's word; None when it says nothing."""
 
@@ -27,7 +27,7 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkState:
+class LinkSnapshot:
     """Something that is done to the way from source to destination. kind: ``cut``, ``slow`` or ``lossy``."""
 
     source: str
@@ -50,7 +50,7 @@ UNKNOWN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
-class LabState:
+class LabSnapshot:
     """A lab at one moment. missing: what keeps it from being whole, "" when nothing does. lock: who holds the
     leader's lock, None where there is none or it is free."""
 
@@ -58,11 +58,11 @@ class LabState:
     system: str
     profile: str
     sync: str
-    nodes: tuple[NodeState, ...] = ()
+    nodes: tuple[NodeSnapshot, ...] = ()
     primary: str | None = None
     missing: str = ""
     lock: str | None = UNKNOWN
-    links: tuple[LinkState, ...] = ()
+    links: tuple[LinkSnapshot, ...] = ()
     faults: tuple[OpenFault, ...] = ()
     run: Live | None = field(default=None)
 
@@ -71,7 +71,7 @@ class LabState:
         document: dict[str, JSON] = asdict(self)
         return document
 
-    def with_node(self, node: NodeState) -> LabState:
+    def with_node(self, node: NodeSnapshot) -> LabSnapshot:
         """Return the scene with one node as it is now."""
         nodes = tuple(node if one.name == node.name else one for one in self.nodes)
         leads = next((one.name for one in _by_timeline(nodes) if one.role == "primary"), None)
@@ -86,11 +86,11 @@ class LogEntry:
     text: str
 
 
-def _by_timeline(nodes: tuple[NodeState, ...]) -> list[NodeState]:
+def _by_timeline(nodes: tuple[NodeSnapshot, ...]) -> list[NodeSnapshot]:
     return sorted(nodes, key=lambda one: one.timeline, reverse=True)
 
 
-def log_entries(before: LabState, now: LabState) -> Iterator[LogEntry]:
+def log_entries(before: LabSnapshot, now: LabSnapshot) -> Iterator[LogEntry]:
     """Yield what happened between two moments, in words."""
     was = {one.name: one for one in before.nodes}
     for node in now.nodes:
@@ -120,7 +120,7 @@ def log_entries(before: LabState, now: LabState) -> Iterator[LogEntry]:
     yield from _run_entries(before.run, now.run)
 
 
-def _node_entries(before: NodeState | None, now: NodeState) -> Iterator[LogEntry]:
+def _node_entries(before: NodeSnapshot | None, now: NodeSnapshot) -> Iterator[LogEntry]:
     if before is None or before.role == "":
         return
     if now.role == "silent" and before.role != "silent":

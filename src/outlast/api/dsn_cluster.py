@@ -23,7 +23,7 @@ FAILOVER_S = 60.0
 _OWN = ("host", "hostaddr", "port", "dbname", "user", "passfile", "target_session_attrs")
 
 
-class ExternalCluster(ClusterHandle):
+class DsnCluster(ClusterHandle):
     """A cluster behind a libpq connection string, which may name several hosts and holds no password."""
 
     def __init__(self, dsn: str, limits: Limits) -> None:
@@ -33,10 +33,10 @@ class ExternalCluster(ClusterHandle):
             hosts = per_host(given)
         except (psycopg.Error, ValueError) as error:
             self._runner.close()
-            raise ConfigError(f"no connection string: {error}", key="dsn") from error
+            raise ConfigError(f"not a connection string: {error}", key="dsn") from error
         if "password" in given:
             self._runner.close()
-            raise ConfigError("holds a password", key="dsn", hint="put it into a passfile")
+            raise ConfigError("contains a password", key="dsn", hint="put it into a passfile")
         self._dsn = dsn
         self._endpoints = ConnectionInfo(
             {
@@ -52,7 +52,7 @@ class ExternalCluster(ClusterHandle):
             {key: value for key, value in given.items() if key not in _OWN},
         )
 
-    def __enter__(self) -> ExternalCluster:
+    def __enter__(self) -> DsnCluster:
         self.view()
         return self
 
@@ -83,8 +83,8 @@ class ExternalCluster(ClusterHandle):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise UnavailableError(
-            "this cluster is not one of Outlast's: nothing is broken, moved or loaded in it",
-            hint="without hosts or a DSN a cluster of its own is made; --ha-lab takes a lab that is up",
+            "this cluster was not made by Outlast, which will not break, move or load anything in it",
+            hint="leave out hosts and DSN to get a new cluster, or name a lab that is up with --ha-lab",
         )
 
     inject = switchover = failover = restart = history = logs = _refuse

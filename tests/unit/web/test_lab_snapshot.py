@@ -6,40 +6,40 @@ from dataclasses import replace
 
 from outlast.history.live import Live
 from outlast.net.base import Conditions, Rule
-from outlast.web.lab_state import LabState, NodeState, OpenFault, log_entries
+from outlast.web.lab_snapshot import LabSnapshot, NodeSnapshot, OpenFault, log_entries
 from outlast.web.lab_watch import link_states
 
-LAB = LabState(
+LAB = LabSnapshot(
     "lab",
     "patroni",
     "fast",
     "on",
-    (NodeState("n1", "primary", timeline=1), NodeState("n2", "standby", timeline=1)),
+    (NodeSnapshot("n1", "primary", timeline=1), NodeSnapshot("n2", "standby", timeline=1)),
     primary="n1",
     lock="n1",
 )
 
 
-def told(before: LabState, now: LabState) -> list[str]:
+def told(before: LabSnapshot, now: LabSnapshot) -> list[str]:
     return [one.text for one in log_entries(before, now)]
 
 
 def test_nothing_new_is_nothing_told() -> None:
     assert told(LAB, LAB) == []
-    assert told(LabState("lab", "", "", ""), LAB) == []
+    assert told(LabSnapshot("lab", "", "", ""), LAB) == []
 
 
 def test_a_failover_is_told_in_order() -> None:
     gone = LAB.with_node(replace(LAB.nodes[0], role="silent"))
     assert told(LAB, gone) == ["n1 stops answering", "no node takes writes: n1 was the last"]
-    taken = replace(gone.with_node(NodeState("n2", "primary", timeline=2)), lock="n2")
+    taken = replace(gone.with_node(NodeSnapshot("n2", "primary", timeline=2)), lock="n2")
     assert told(gone, taken) == ["n2 is primary, on timeline 2", "the leader's lock goes to n2"]
-    back = taken.with_node(NodeState("n1", "standby", timeline=2))
+    back = taken.with_node(NodeSnapshot("n1", "standby", timeline=2))
     assert told(taken, back) == ["n1 answers as standby, on timeline 2"]
 
 
 def test_two_writable_nodes_are_told_of() -> None:
-    both = LAB.with_node(NodeState("n2", "primary", timeline=2))
+    both = LAB.with_node(NodeSnapshot("n2", "primary", timeline=2))
     assert "several nodes take writes: n1, n2" in told(LAB, both)
     assert both.primary == "n2"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from outlast.api.external_cluster import _to_view
+from outlast.api.dsn_cluster import _to_view
 from outlast.clusters.failover_cost import ExpectedLoss
 from outlast.clusters.foreign_cluster import HIDDEN, ForeignCluster
 from outlast.systems.base import NodeView, Role
