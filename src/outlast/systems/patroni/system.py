@@ -12,7 +12,6 @@ second whether a server that it has started accepts connections.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -95,13 +94,7 @@ class PatroniSystem:
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
-            host = await lab.add_host(node.name, node.address, power=False)
-            document = settings.member_document(spec, node, install, cluster.credentials, host)
-            # JSON is YAML too, and leaves no word to be read as something else: "on", "0600".
-            await host.put("patroni.yml", json.dumps(document, indent=1).encode())
-            await host.put(settings.NODE_CONF, settings.node_conf(node).encode())
-            await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
-            servers[node.name] = PostgresServer(host, install)
+            servers[node.name] = PostgresServer(await cluster.make_host(node), install)
         await asyncio.gather(
             self._start_hosts(cluster),
             make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s),

@@ -19,7 +19,7 @@ from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
-from outlast.systems.pg_auto_failover import keeper, operations, settings
+from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from outlast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from outlast.systems.postgres.install import PostgresInstall
@@ -112,7 +112,7 @@ class PgAutoFailoverSystem:
             [*names, monitor],
         )
         await asyncio.gather(*(keeper.set_time_outs(spec, cluster.lab.hosts[name]) for name in names))
-        await operations.set_sync(cluster)
+        await cluster.set_sync()
         await wait_for_with_logs(
             lambda: self._missing(cluster),
             self._patience.settings_s,

@@ -28,7 +28,7 @@ from outlast.systems.postgres.server import last_lines
 from outlast.systems.postgres.server_group import POSTGRES
 from outlast.systems.programs import program
 from outlast.systems.streaming import settings as servers
-from outlast.systems.streaming.cluster import START_TIMEOUT_S, FollowingCluster
+from outlast.systems.streaming.replication import START_TIMEOUT_S, ReplicationCluster
 from outlast.systems.wait import wait_for
 
 PROCESS: Final = "pgpool"
@@ -38,7 +38,7 @@ MOVE_TIMEOUT_S: Final = 60.0
 ATTACH_TIMEOUT_S: Final = 30.0
 
 
-class PgpoolCluster(FollowingCluster):
+class PgpoolCluster(ReplicationCluster):
     """Servers behind a Pgpool-II, which decides who leads; the record lies on its host."""
 
     def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
