@@ -1,4 +1,4 @@
-"""A worker whose clients are no libpq: the same two loops as ``worker.py`` in asyncio, over any ``ProtocolClient``.
+"""A worker whose clients are no libpq: the same two loops as ``sql_worker.py`` in asyncio, over any ``ProtocolClient``.
 
 What is recorded, when, and as what is as there: an op due that no client could take in time is recorded as not sent, a
 time-out leaves an op unknown and ends its connection, and in a closed loop each vain attempt to connect is a failed op.

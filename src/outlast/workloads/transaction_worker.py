@@ -25,7 +25,7 @@ from outlast.workloads.base import Call, Txn, TxnStep
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.outcome import error_text, outcome_of_error
 from outlast.workloads.sql_client import ClientState, SqlClient
-from outlast.workloads.worker import SqlWorker
+from outlast.workloads.sql_worker import SqlWorker
 
 CONFLICTS: Final = ("40001", "40P01")
 """Serialization failure and deadlock: the database keeping its promise, not trouble, so nobody pauses for it."""
