@@ -89,7 +89,7 @@ async def _prometheus(cluster: Cluster, service: ServiceSpec) -> list[Wrong]:
 async def _ask(cluster: Cluster, service: ServiceSpec, path: str) -> Mapping[str, Any]:
     """Return what Prometheus' API answers. Raises OSError, ValueError for an answer that is none."""
     answer = await http.request(
-        cluster.lab, service.address, prometheus.PORT, "GET", path, timeout_s=LOOK_TIMEOUT_S
+        cluster.lab, (service.address, prometheus.PORT), "GET", path, timeout_s=LOOK_TIMEOUT_S
     )
     data = answer.field("data")
     if answer.status != 200 or not isinstance(data, Mapping):

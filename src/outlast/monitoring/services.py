@@ -57,7 +57,7 @@ class _HttpService:
     async def _trouble(self, cluster: Cluster, service: ServiceSpec) -> str:
         try:
             answer = await http.request(
-                cluster.lab, service.address, self.ports[""], "GET", self.path, timeout_s=LOOK_TIMEOUT_S
+                cluster.lab, (service.address, self.ports[""]), "GET", self.path, timeout_s=LOOK_TIMEOUT_S
             )
         except OSError as error:
             return f"it does not answer ({error})"
@@ -133,7 +133,7 @@ class GrafanaService(_HttpService):
     path = "/"
 
     def available(self, spec: ClusterSpec) -> str | None:
-        """Say where the dashboards are to be had."""
+        """Say where the dashboards are."""
         return "Grafana is not run here; its dashboards are: outlast dashboards FOLDER"
 
 

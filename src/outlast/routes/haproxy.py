@@ -209,7 +209,7 @@ def _health_port(spec: ClusterSpec, node: NodeSpec) -> int:
 async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[str, str], tuple[str, str]]:
     """Return (status, check status) by (section, node), as HAProxy's statistics say them. Raises OSError."""
     answer = await http.request(
-        cluster.lab, service.address, STATS_PORT, "GET", "/;csv", timeout_s=LOOK_TIMEOUT_S
+        cluster.lab, (service.address, STATS_PORT), "GET", "/;csv", timeout_s=LOOK_TIMEOUT_S
     )
     rows = csv.DictReader(str(answer.body).removeprefix("# ").splitlines())
     return {

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from outlast.history.op import Outcome
+from outlast.systems.http import HttpConnection
 from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.http_client import HttpConnection
 from outlast.workloads.log import contents_of
 from outlast.workloads.protocol_client import Contents, Reply, addresses_of
 

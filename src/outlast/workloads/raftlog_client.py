@@ -12,9 +12,9 @@ import json
 from typing import Final
 
 from outlast.history.op import Outcome
+from outlast.systems.http import HttpConnection
 from outlast.workloads.base import Call
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.http_client import HttpConnection
 from outlast.workloads.protocol_client import Reply, addresses_of
 
 ASK_TIMEOUT_S: Final = 0.7

@@ -173,7 +173,7 @@ class PatroniServers(OperableServers):
         address = next(one.address for one in self.spec.nodes if one.name == node)
         user = (settings.REST_USER, self.credentials.password(settings.REST_USER))
         return await http.request(
-            self.lab, address, settings.REST_PORT, method, path, timeout_s=timeout_s, body=body, user=user
+            self.lab, (address, settings.REST_PORT), method, path, timeout_s=timeout_s, body=body, user=user
         )
 
     async def manager(self, node: str) -> http.Answer | None:

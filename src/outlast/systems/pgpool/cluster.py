@@ -243,8 +243,7 @@ class PgpoolCluster(ReplicationCluster):
         try:
             answer = await http.request(
                 self.lab,
-                self.balancer.address,
-                settings.REST_PORT,
+                (self.balancer.address, settings.REST_PORT),
                 "GET",
                 "/api/v1/status",
                 timeout_s=LOOK_TIMEOUT_S,

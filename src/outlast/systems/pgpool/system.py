@@ -16,7 +16,7 @@ from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.streaming.replication import ReplicationCluster
 from outlast.systems.streaming.system import StreamingSystem, start_servers, users
-from outlast.systems.system import no_tls
+from outlast.systems.system import no_tls, no_watchdog
 from outlast.systems.wait import wait_for_with_logs, wait_until_ready
 
 WHOLE_TIMEOUT_S: Final = 90.0
@@ -37,7 +37,7 @@ class PgpoolSystem:
             return "the cluster has no service of kind pgpool"
         if unknown := settings.unknown(spec):
             return f"Pgpool-II has no setting {unknown}"
-        return no_tls(spec)
+        return no_tls(spec) or no_watchdog(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""

@@ -20,7 +20,7 @@ from outlast.systems.streaming import settings
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.streaming.leadership import Record
 from outlast.systems.streaming.replication import ReplicationCluster
-from outlast.systems.system import no_tls
+from outlast.systems.system import no_tls, no_watchdog
 from outlast.systems.wait import wait_for, wait_until_ready
 
 PRIMARY_TIMEOUT_S: Final = 120.0
@@ -35,7 +35,7 @@ class StreamingSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return no_tls(spec)
+        return no_tls(spec) or no_watchdog(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
