@@ -82,7 +82,7 @@ class Txn(NamedTuple):
     told: Callable[[Answers], int | str | None] = lambda _answers: None
 
 
-class Call(NamedTuple):
+class Invocation(NamedTuple):
     """One op to send. value, key: as the history records them. params: of the statement, in binary format.
 
     txn: what is sent instead of the workload's statement by a workload of transactions.
@@ -114,7 +114,7 @@ class Workload(Protocol):
     """A kind of load: its table, its endless ops, what its clients send, and who judges it.
 
     Implementations are stateless: a worker process finds one by name and drives it. There are two sorts: ops of
-    one statement, in a transaction of its own and one round trip, and ops that are transactions (``Call.txn``).
+    one statement, in a transaction of its own and one round trip, and ops that are transactions (``Invocation.txn``).
     """
 
     @property
@@ -137,7 +137,7 @@ class Workload(Protocol):
         """What a drill may set, with defaults. ``readers``, where it is there: clients that only read, any node."""
         ...
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield the ops of one process for ever; every choice comes from rng, or from the time."""
         ...
 

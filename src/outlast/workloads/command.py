@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from outlast.errors import ConfigError
 from outlast.history.op import Outcome
-from outlast.workloads.base import Call, Options
+from outlast.workloads.base import Invocation, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CommandWorkload:
     checkers: ClassVar[tuple[str, ...]] = ("command_ended", "command_outage")
     restarts: ClassVar[bool] = False
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield nothing: the program decides for itself."""
         yield from ()
 

@@ -29,7 +29,7 @@ from outlast.history.op import NEVER, Outcome
 from outlast.history.recorder import Recorder
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
-from outlast.workloads.base import Call, Options, Paced, Workload
+from outlast.workloads.base import Invocation, Options, Paced, Workload
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.endpoints import endpoints
 from outlast.workloads.outcome import READ_ONLY, error_text, outcome_of_error
@@ -78,7 +78,7 @@ class SqlWorker:
         self._stopped = False
         self._due_count = 0
 
-    def _calls(self, workload: Workload, index: int) -> Iterator[Call]:
+    def _calls(self, workload: Workload, index: int) -> Iterator[Invocation]:
         process = self._config.first_process + index
         config = self._config
         options = Options(
@@ -298,7 +298,7 @@ class SqlWorker:
 
     # Ops that were not sent.
 
-    def _invoke(self, index: int, call: Call, at_ns: int) -> None:
+    def _invoke(self, index: int, call: Invocation, at_ns: int) -> None:
         self._recorder.invoke(index, self._f, call.value, at_ns, call.key)
 
     def _send_due(self, start_ns: int, now: int, rate_per_s: float) -> int:

@@ -21,7 +21,7 @@ from psycopg import OperationalError, pq
 
 from outlast.history.op import Outcome
 from outlast.units import parse_lsn
-from outlast.workloads.base import Call, Txn, TxnStep
+from outlast.workloads.base import Invocation, Txn, TxnStep
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.outcome import error_text, outcome_of_error
 from outlast.workloads.sql_client import ClientState, SqlClient
@@ -76,7 +76,7 @@ class TransactionWorker(SqlWorker):
         self._begin = TxnStep(f"BEGIN ISOLATION LEVEL {level.replace('-', ' ')}{mode}".encode(), ())
         self._open: dict[int, _Open] = {}
 
-    def _invoke(self, index: int, call: Call, at_ns: int) -> None:
+    def _invoke(self, index: int, call: Invocation, at_ns: int) -> None:
         assert call.txn is not None
         f = self._recorder.function(call.txn.f)
         self._recorder.invoke(index, f, call.value, at_ns, call.key)
