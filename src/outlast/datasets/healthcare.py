@@ -54,7 +54,9 @@ def _references(table: str, *columns: str) -> str:
         "provider_id": "healthcare_providers",
         "facility_id": "medical_facilities",
     }
-    keys = ", ".join(f"ADD FOREIGN KEY ({one}) REFERENCES {targets[one]} ({one})" for one in columns)
+    keys = ", ".join(
+        f"ADD FOREIGN KEY ({column}) REFERENCES {targets[column]} ({column})" for column in columns
+    )
     return f"ALTER TABLE {table} {keys}"
 
 

@@ -228,7 +228,7 @@ def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, 
         key = f"workload.{workload.name}.{name}"
         if name not in workload.params:
             known = ", ".join(("clients", "rate", *workload.params))
-            raise ConfigError("is no setting of this workload", key=key, hint=f"there is: {known}")
+            raise ConfigError("is no setting of this workload", key=key, hint=f"choose one of: {known}")
         if type(value) is not int or not 0 <= value <= _PARAM_MAX:
             raise ConfigError(f"must be a whole number from 0 to {_PARAM_MAX}, got {value!r}", key=key)
     return {**workload.params, **{name: value for name, value in given.items() if isinstance(value, int)}}

@@ -44,9 +44,13 @@ class CommandWorkload:
             raise ConfigError(
                 "is no setting of this workload",
                 key=f"workload.command.{unknown[0]}",
-                hint="there is: argv",
+                hint="its only setting is argv",
             )
-        if not isinstance(words, list | tuple) or not words or not all(isinstance(one, str) for one in words):
+        if (
+            not isinstance(words, list | tuple)
+            or not words
+            or not all(isinstance(word, str) for word in words)
+        ):
             raise ConfigError(
                 "must be the program and its arguments, a list of texts",
                 key="workload.command.argv",

@@ -60,7 +60,9 @@ class PgbenchWorkload:
         """Return pgbench with its arguments. Raises ConfigError for settings, of which it has none."""
         for key in given:
             raise ConfigError(
-                "is no setting of this workload", key=f"workload.pgbench.{key}", hint="there is: clients"
+                "is no setting of this workload",
+                key=f"workload.pgbench.{key}",
+                hint="its only setting is clients",
             )
         program = find(None).program("pgbench")
         return (program, "-n", "-c", str(max(1, clients)), "-T", str(FOREVER_S), "-P", "1", "-s", "1")

@@ -43,10 +43,10 @@ async def get_prefix(
         if answer.status != 200 or not isinstance(body := answer.body, dict):
             raise ConnectionError(f"{member.name} says {answer.status}")
         return {
-            base64.b64decode(one["key"]).decode().removeprefix(prefix): base64.b64decode(
-                one["value"]
+            base64.b64decode(pair["key"]).decode().removeprefix(prefix): base64.b64decode(
+                pair["value"]
             ).decode()
-            for one in body.get("kvs", [])
+            for pair in body.get("kvs", [])
         }
 
     # One after another would add up the time-outs of those that hang; all at once asks more than is needed.

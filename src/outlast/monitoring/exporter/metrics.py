@@ -83,11 +83,11 @@ def _nodes(state: LabSamples) -> Iterator[Metric]:
     node = ("node",)
     all_nodes = state.nodes.values()
     yield _gauge("outlast_node_up", "1 when the server answered the newest look", node,
-                 (((one.target.name,), one.is_up) for one in all_nodes))  # fmt: skip
+                 (((node.target.name,), node.is_up) for node in all_nodes))  # fmt: skip
     yield _counter("outlast_node_outages", "times that the server stopped answering", node,
-                   (((one.target.name,), one.downs) for one in all_nodes))  # fmt: skip
+                   (((node.target.name,), node.downs) for node in all_nodes))  # fmt: skip
     yield _gauge("outlast_node_look_seconds", "how long the newest look took", node,
-                 (((one.target.name,), one.took_s) for one in all_nodes))  # fmt: skip
+                 (((node.target.name,), node.took_s) for node in all_nodes))  # fmt: skip
     up = [(one.target.name, sample) for one, sample in _up(state)]
     yield _gauge("outlast_node_writable", "1 when the server takes writes", node,
                  (((name,), not sample.in_recovery) for name, sample in up))  # fmt: skip

@@ -176,7 +176,7 @@ class PgAutoFailoverCluster(PgAutoFailoverServers):
         await self.monitor.ask("start_maintenance" if on else "stop_maintenance", row.node_id)
 
         async def not_out() -> str:
-            rows = {one.name: one.state for one in await self.rows() or ()}
+            rows = {row.name: row.state for row in await self.rows() or ()}
             return "" if rows.get(node) == "maintenance" else f"the monitor says {rows.get(node)}"
 
         if on:

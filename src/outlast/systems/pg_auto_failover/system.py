@@ -162,7 +162,7 @@ class PgAutoFailoverSystem:
             await server.configure(settings.node_parameters(spec), settings.hba_lines(spec))
 
     async def _register(self, cluster: PgAutoFailoverCluster, name: str) -> None:
-        node = next(one for one in cluster.spec.nodes if one.name == name)
+        node = next(node for node in cluster.spec.nodes if node.name == name)
         host = cluster.lab.hosts[name]
         await keeper.start(cluster.spec, host, keeper.node_words(cluster.spec, node, host))
 

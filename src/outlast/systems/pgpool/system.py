@@ -70,7 +70,7 @@ class PgpoolSystem:
         progress(f"starting {balancer.name}")
         await cluster.host.power_on()
         await asyncio.gather(
-            cluster.start_node(balancer.name), *(cluster.start_agent(one.name) for one in spec.nodes)
+            cluster.start_node(balancer.name), *(cluster.start_agent(node.name) for node in spec.nodes)
         )
         for name, port in ((balancer.name, settings.MAIN_PORT), (f"{balancer.name}/pcp", settings.PCP_PORT)):
             await lab.publish(name, balancer.address, port, spec.ports.get(name))

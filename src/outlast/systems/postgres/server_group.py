@@ -115,14 +115,14 @@ class ServerGroup:
         """Return the pids of a node's postmaster and of all its backends."""
         host = self.lab.hosts[node]
         masters = await server.postmaster_pids(host, host.folder / "data")
-        alive = [one for one in await host.processes() if one.state != "Z"]
-        return masters + [one.pid for one in alive if one.parent in masters]
+        alive = [process for process in await host.processes() if process.state != "Z"]
+        return masters + [process.pid for process in alive if process.parent in masters]
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of all processes of a name; of PostgreSQL's, those of the postmaster and its backends."""
         if process == POSTGRES:
             return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
+        alive = [process for process in await self.lab.hosts[node].processes() if process.state != "Z"]
         return [one.pid for one in alive if one.name == process]
 
     async def end_processes(self, node: str, manager: str, names: Sequence[str], timeout_s: float) -> None:

@@ -77,7 +77,7 @@ async def switchover(cluster: ReplicationCluster, target: str | None) -> str:
         shown, standbys = await cluster.look_inside(old)
         if shown is None or shown.in_recovery:
             raise ClusterError(f"{old} does not lead, so it cannot hand over", hint="outlast failover")
-        streaming = {one.name: one for one in standbys if one.state == "streaming"}
+        streaming = {standby.name: standby for standby in standbys if standby.state == "streaming"}
         there = [name for name in _candidates(cluster, old) if name in streaming]
         if target is None:
             order = sorted(there, key=lambda name: streaming[name].sync not in ("sync", "quorum"))

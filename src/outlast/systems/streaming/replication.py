@@ -150,7 +150,7 @@ class ReplicationCluster(OperableServers):
             await config.server.start(START_TIMEOUT_S)
 
     async def _streams(self, node: str, primary: str) -> bool:
-        return any(one.name == node for one in (await self.look_inside(primary))[1])
+        return any(standby.name == node for standby in (await self.look_inside(primary))[1])
 
     # nodes and settings
 
@@ -247,7 +247,7 @@ class ReplicationCluster(OperableServers):
 
         async def unmet() -> str:
             shown = await self.look_inside(self.leadership.read().primary)
-            state = next((one.state for one in shown[1] if one.name == node), "not known")
+            state = next((standby.state for standby in shown[1] if standby.name == node), "not known")
             return "" if state == "streaming" else f"it is {state}"
 
         await wait_for(unmet, STREAM_TIMEOUT_S, f"{node} to stream")
