@@ -1,7 +1,6 @@
 """Alertmanager on a host of the lab: its configuration, and how it is started.
 
-Every alert goes, alone and at once, to the exporter's ``/alerts``, which writes it down: so a drill can tell when it
-arrived.
+Every alert goes, alone and at once, to the exporter's ``/alerts``, which writes down when it came.
 """
 
 from __future__ import annotations

@@ -126,8 +126,8 @@ async def request(
     """Send one request over a connection of its own and return the answer.
 
     lab: whose gate connects; None connects from where this program runs. at: address and port. timeout_s: for all of
-    it, connecting included. body: bytes as they are, anything else as JSON. user: (name, password) for basic
-    authentication.
+    it, connecting included. body: bytes as they are, anything else as JSON. user: (name, password), sent as basic
+    authentication (RFC 7617).
 
     Raises OSError (TimeoutError among them) when nobody answers in time, and for what is no HTTP.
     """

@@ -1,8 +1,7 @@
 """Workload ``append``: rows with unique numbers, inserted and never changed.
 
 The simplest load that can lose something. Each op inserts one row in a single round trip and a transaction of
-its own, and the reply says which node, on which timeline, took it. A number is used once, whatever came of
-it.
+its own, and the reply says which node, on which timeline, took it. A number is never used again.
 """
 
 from __future__ import annotations

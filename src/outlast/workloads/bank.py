@@ -1,7 +1,7 @@
 """Workload ``bank``: money moves between accounts, and none may appear or vanish.
 
-A read takes all balances in one statement, hence in one snapshot, at every isolation level. Source:
-jepsen.tests.bank.
+A read takes all balances in one statement, hence in one snapshot, at every isolation level.
+Source: Jepsen, jepsen.tests.bank.
 """
 
 from __future__ import annotations

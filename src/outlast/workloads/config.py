@@ -41,8 +41,8 @@ class WorkerConfig:
 
     argv, folder: of a load that is a program: what is run, and where.
 
-    level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
-    ``workloads.base.Options``.
+    level: isolation of ops that are transactions, as a drill writes it.
+    reads_only, params, epoch_ns: see ``workloads.base.Options``.
     """
 
     name: str
@@ -106,8 +106,7 @@ class WorkerConfig:
 def split(config: WorkerConfig, workers: int) -> tuple[WorkerConfig, ...]:
     """Return configs that share one load between worker processes, named ``name-0``, ``name-1`` …
 
-    Clients and rate are divided; the due times of the workers interleave. workers: at most as many as
-    clients.
+    workers: at most as many as clients. Clients and rate are divided; the due times interleave.
     """
     workers = max(1, min(workers, config.clients))
     first, parts = config.first_process, []

@@ -2,7 +2,7 @@
 
 An index (HNSW) finds them, so that a failover also proves the index on the node that takes over. The extension is made
 by the superuser; the PostgreSQL that comes with the wheel has it, the machine's own may not.
-https://github.com/pgvector/pgvector
+Source: https://github.com/pgvector/pgvector
 """
 
 from __future__ import annotations

@@ -32,8 +32,7 @@ LOG: Final = "log/postgresql.log"
 class PostgresServer:
     """A server whose data lies in ``data`` below its host's folder.
 
-    port: where it listens on the host's address. Passwords are read from the host's passfile, never passed in
-    argv.
+    port: where it listens on the host's address. Passwords come from the host's passfile, never from argv.
     """
 
     host: Host
