@@ -108,7 +108,7 @@ async def restore(
         end = await archive_all(cluster, progress)
         for last, backup in enumerate(chosen, start=1):
             try:
-                return await _restore(cluster, repository, backup, target, end, progress, name, port)
+                return await _restore(cluster, backup, target, end, progress, name=name, port=port)
             except ClusterError as error:
                 # A restore point says not when it was made: it may be older than the newest backup.
                 if last == len(chosen) or _TOO_SHORT not in error.message:
@@ -163,11 +163,11 @@ async def archive_all(cluster: Cluster, progress: Progress) -> int | None:
 
 async def _restore(
     cluster: Cluster,
-    repository: Repository,
     backup: Backup,
     target: RecoveryTarget,
     end: int | None,
     progress: Progress,
+    *,
     name: str | None,
     port: int | None,
 ) -> Restoration:
@@ -177,15 +177,15 @@ async def _restore(
     try:
         server = PostgresServer(host, find(cluster.spec.version))
         progress(f"restoring {backup.label} to {host.name}")
-        await repository.restore(server, backup, target)
+        await Repository(lab).restore(server, backup, target)
         node = NodeSpec(name=host.name, address=host.address)
-        told = {
+        parameters = {
             key: value
             for key, value in own_parameters(cluster.spec, node).items()
             if not key.startswith("archive_")
         }
         # Not a hot standby: then it may have smaller limits than the server that wrote the WAL.
-        await server.configure({**told, "hot_standby": "off"}, hba_lines(cluster.spec))
+        await server.configure({**parameters, "hot_standby": "off"}, hba_lines(cluster.spec))
         published = await lab.publish(host.name, host.address, POSTGRES_PORT, port)
         progress(f"{host.name} recovers to {target}")
         timeline, lsn = await _recover(cluster, server, target)

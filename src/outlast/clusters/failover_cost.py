@@ -86,7 +86,9 @@ def _safety(primary: Survey, standby: SeenStandby) -> tuple[bool, str]:
         return False, f"commits do not wait (synchronous_commit = {commit}), though standbys are named"
     if standby.sync not in WAITED_FOR:
         return False, f"commits do not wait for it (it is {standby.sync}), but for another"
-    if standby.sync == "quorum" and sum(one.sync == "quorum" for one in primary.standbys) > _quorum(names):
+    if standby.sync == "quorum" and sum(standby.sync == "quorum" for standby in primary.standbys) > _quorum(
+        names
+    ):
         return False, f"commits wait for {_quorum(names)} of several ({names}), and it need not be among them"
     if primary.own_commit:
         return False, f"commits wait for it, but not all: {'; '.join(primary.own_commit)}"

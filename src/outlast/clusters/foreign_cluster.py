@@ -73,7 +73,7 @@ async def look(dsn: str) -> ForeignCluster:
     ClusterError when no server answers, with each one's reason.
     """
     hosts = _hosts(dsn)
-    seen = list(await asyncio.gather(*(_ask(one) for one in hosts)))
+    seen = list(await asyncio.gather(*(_ask(host) for host in hosts)))
     seen += await _follow(seen, hosts)
     if all(one.survey is None for one in seen):
         reasons = "; ".join(f"{one.place}: {one.error}" for one in seen)
@@ -81,7 +81,7 @@ async def look(dsn: str) -> ForeignCluster:
             f"no server answers: {reasons}", hint="passwords come from PGPASSFILE, ~/.pgpass or PGPASSWORD"
         )
     later = await _later(seen, hosts)
-    return describe(tuple(f"{one['host']}:{one['port']}" for one in hosts), seen, later)
+    return describe(tuple(f"{host['host']}:{host['port']}" for host in hosts), seen, later)
 
 
 def describe(asked: tuple[str, ...], seen: Sequence[ServerSighting], later: Survey | None) -> ForeignCluster:
@@ -276,7 +276,7 @@ def _of_settings(found: Survey) -> list[str]:
         )
     names = setting("synchronous_standby_names")
     if names and not found.view.in_recovery and found.sees_all:
-        waited_for = [one.name for one in found.standbys if one.sync in WAITED_FOR]
+        waited_for = [standby.name for standby in found.standbys if standby.sync in WAITED_FOR]
         if not waited_for:
             words.append(f"commits wait for {names}, and no such standby is connected: writes hang")
         elif len(waited_for) == len(found.standbys):
@@ -314,10 +314,10 @@ def _hosts(dsn: str) -> list[dict[str, str]]:
         raise ConfigError(str(error), key="--dsn") from error
     if len(hosts) > HOSTS_MAX:
         raise ConfigError(f"names {len(hosts)} hosts; {HOSTS_MAX} at most", key="--dsn")
-    for one in hosts:
-        if not one.get("port", "").isdecimal():
-            raise ConfigError(f"{one.get('port')!r} is no port", key="--dsn")
-        one["host"] = one.get("host") or one.get("hostaddr", "")
+    for host in hosts:
+        if not host.get("port", "").isdecimal():
+            raise ConfigError(f"{host.get('port')!r} is no port", key="--dsn")
+        host["host"] = host.get("host") or host.get("hostaddr", "")
     return hosts
 
 
@@ -350,10 +350,10 @@ async def _follow(seen: Sequence[ServerSighting], hosts: Sequence[Mapping[str, s
     A cluster reached over this machine's own loopback is behind a forwarded port: its addresses are not ours to call.
     A password is never sent in clear to an address that was only told, and an answer from another cluster is ignored.
     """
-    if all(_is_local(one["host"]) for one in hosts):
+    if all(_is_local(host["host"]) for host in hosts):
         return []
     known = {(one.host, one.port) for one in seen}
-    known |= {(str(one.get("hostaddr")), int(one["port"])) for one in hosts}
+    known |= {(str(host.get("hostaddr")), int(host["port"])) for host in hosts}
     systems = {one.survey.system_id for one in seen if one.survey}
     wanted: dict[tuple[str, int], None] = {}
     for one in seen:
@@ -375,7 +375,9 @@ async def _follow(seen: Sequence[ServerSighting], hosts: Sequence[Mapping[str, s
 async def _later(seen: Sequence[ServerSighting], hosts: Sequence[Mapping[str, str]]) -> Survey | None:
     """Return the primary a moment later: how fast it writes, and whether a standby was only caught at a good time."""
     primary = next((one for one in seen if one.survey and not one.survey.view.in_recovery), None)
-    params = next((one for one in hosts if primary and f"{one['host']}:{one['port']}" == primary.place), None)
+    params = next(
+        (host for host in hosts if primary and f"{host['host']}:{host['port']}" == primary.place), None
+    )
     if params is None:
         return None
     await asyncio.sleep(RATE_LOOK_S)

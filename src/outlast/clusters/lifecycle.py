@@ -82,9 +82,9 @@ def missing_extra(spec: ClusterSpec) -> MissingExtraError | None:
 def _check_ports(spec: ClusterSpec) -> None:
     """Raise UnavailableError for a pinned port that is in use, before anything is made."""
     left_out = {
-        one.name
-        for one in spec.services
-        if one.kind in SERVICES and SERVICES[one.kind].available(spec) is not None
+        service.name
+        for service in spec.services
+        if service.kind in SERVICES and SERVICES[service.kind].available(spec) is not None
     }
     for name, port in spec.ports.items():
         if name.split("/")[0] not in left_out:

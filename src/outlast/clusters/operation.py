@@ -89,7 +89,7 @@ def one_operator(cluster: Cluster) -> Iterator[None]:
 
 def known(cluster: Cluster, node: str) -> None:
     """Raise ConfigError when a cluster has no node of that name."""
-    names = [one.name for one in cluster.spec.nodes]
+    names = [node.name for node in cluster.spec.nodes]
     if node not in names:
         raise ConfigError(f"there is no node {node}", hint=f"nodes: {', '.join(names)}")
 
@@ -148,7 +148,7 @@ async def add_node(
         keep_spec(cluster)  # first, so that a tool that is killed now leaves a node that remove-node knows
         try:
             progress(f"{wanted} copies the primary")
-            await cluster.add_node(next(one for one in after.nodes if one.name == wanted))
+            await cluster.add_node(next(node for node in after.nodes if node.name == wanted))
         except BaseException:
             with contextlib.suppress(Exception):
                 await cluster.remove_node(wanted)
@@ -296,7 +296,7 @@ async def _checked(cluster: Cluster, parameters: Mapping[str, str]) -> dict[str,
 
 def _words(lines: Sequence[str]) -> str:
     line = next(
-        (one for one in lines if "FATAL:" in one or "ERROR:" in one), lines[0] if lines else "refused"
+        (line for line in lines if "FATAL:" in line or "ERROR:" in line), lines[0] if lines else "refused"
     )
     return re.sub(r"^.*?(FATAL|ERROR):\s*", "", line)
 

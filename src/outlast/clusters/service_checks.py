@@ -26,8 +26,8 @@ _SAMPLES: Final = 'count by (job) ({job!="", __name__!~"up|scrape_.*"})'
 
 async def beside(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     """A proxy, balancer or exporter that has a host and does not serve: with its own last words."""
-    shown = {one.name: one for one in await service_registry.service_views(cluster)}
-    shown |= {one.name: one for one in view.nodes if one.role is Role.BALANCER}
+    shown = {view.name: view for view in await service_registry.service_views(cluster)}
+    shown |= {node.name: node for node in view.nodes if node.role is Role.BALANCER}
     wrong: list[Wrong] = []
     for name, one in shown.items():
         if one.healthy:
@@ -46,10 +46,10 @@ async def beside(cluster: Cluster, view: ClusterView) -> list[Wrong]:
 async def dashboards(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
     """A Prometheus that gets nothing of what it asks: then a dashboard has nothing to show."""
     wrong: list[Wrong] = []
-    for one in cluster.spec.services:
-        host = cluster.lab.hosts.get(one.name)
-        if one.kind == "prometheus" and host is not None and host.is_on:
-            wrong += await _prometheus(cluster, one)
+    for service in cluster.spec.services:
+        host = cluster.lab.hosts.get(service.name)
+        if service.kind == "prometheus" and host is not None and host.is_on:
+            wrong += await _prometheus(cluster, service)
     return wrong
 
 
@@ -89,7 +89,7 @@ async def _prometheus(cluster: Cluster, service: ServiceSpec) -> list[Wrong]:
 async def _ask(cluster: Cluster, service: ServiceSpec, path: str) -> Mapping[str, Any]:
     """Return what Prometheus' API answers. Raises OSError, ValueError for an answer that is none."""
     answer = await http.request(
-        cluster.lab, service.address, prometheus.PORT, "GET", path, timeout_s=LOOK_TIMEOUT_S
+        cluster.lab, (service.address, prometheus.PORT), "GET", path, timeout_s=LOOK_TIMEOUT_S
     )
     data = answer.field("data")
     if answer.status != 200 or not isinstance(data, Mapping):

@@ -42,9 +42,9 @@ class BalancerView:
 
 def service_of(cluster: Cluster, name: str) -> tuple[ServiceSpec, Service] | None:
     """Return the service of that name with its kind; None for what is none, or belongs to the system itself."""
-    for one in cluster.spec.services:
-        if one.name == name and one.kind in SERVICES:
-            return one, SERVICES[one.kind]
+    for service in cluster.spec.services:
+        if service.name == name and service.kind in SERVICES:
+            return service, SERVICES[service.kind]
     return None
 
 
@@ -54,23 +54,23 @@ async def start_services(cluster: Cluster, progress: Progress) -> None:
     Raises ClusterError when one does not start, UnavailableError when a port is in use.
     """
     # One after another: PgBouncer leads through HAProxy.
-    for one in cluster.spec.services:
-        if one.kind not in SERVICES:
-            if OWNERS.get(one.kind) != cluster.spec.system:
-                owner = OWNERS.get(one.kind, "another version")
-                progress(f"left out: {one.name}, because only {owner} has a {one.kind}")
+    for service in cluster.spec.services:
+        if service.kind not in SERVICES:
+            if OWNERS.get(service.kind) != cluster.spec.system:
+                owner = OWNERS.get(service.kind, "another version")
+                progress(f"left out: {service.name}, because only {owner} has a {service.kind}")
             continue
-        kind = SERVICES[one.kind]
+        kind = SERVICES[service.kind]
         if reason := kind.available(cluster.spec):
-            progress(f"left out: {one.name}, because {reason}")
+            progress(f"left out: {service.name}, because {reason}")
             continue
-        progress(f"starting {one.name}")
+        progress(f"starting {service.name}")
         lab = cluster.lab
-        await lab.add_host(one.name, one.address)
-        await kind.start(cluster, one)
+        await lab.add_host(service.name, service.address)
+        await kind.start(cluster, service)
         for purpose, port in kind.ports.items():
-            name = f"{one.name}/{purpose}" if purpose else one.name
-            await _publish(lab, name, one, port, cluster.spec.ports.get(name))
+            name = f"{service.name}/{purpose}" if purpose else service.name
+            await _publish(lab, name, service, port, cluster.spec.ports.get(name))
 
 
 async def _publish(lab: Lab, name: str, service: ServiceSpec, port: int, pinned: int | None) -> None:
@@ -86,11 +86,11 @@ async def _publish(lab: Lab, name: str, service: ServiceSpec, port: int, pinned:
 
 async def refresh_services(cluster: Cluster) -> None:
     """Tell the services which nodes there are, after one was added or removed. Raises ClusterError."""
-    for one in cluster.spec.services:
-        host = cluster.lab.hosts.get(one.name)
-        kind: object = SERVICES.get(one.kind)
+    for service in cluster.spec.services:
+        host = cluster.lab.hosts.get(service.name)
+        kind: object = SERVICES.get(service.kind)
         if host is not None and host.is_on and isinstance(kind, Refreshable):
-            await kind.refresh(cluster, one)
+            await kind.refresh(cluster, service)
 
 
 async def start_member(cluster: Cluster, name: str) -> None:
@@ -152,7 +152,11 @@ async def service_views(cluster: Cluster) -> tuple[NodeView, ...]:
             healthy,
         )
 
-    found = [service_of(cluster, one.name) for one in cluster.spec.services if one.name in cluster.lab.hosts]
+    found = [
+        service_of(cluster, service.name)
+        for service in cluster.spec.services
+        if service.name in cluster.lab.hosts
+    ]
     return tuple(await asyncio.gather(*(look(*one) for one in found if one is not None)))
 
 
@@ -169,13 +173,13 @@ def balancer_views(cluster: Cluster, view: ClusterView) -> tuple[BalancerView, .
     published = {name: port.port for name, port in cluster.lab.published.items()}
     return tuple(
         BalancerView(
-            one.name,
-            one.address,
-            published.get(one.name),
-            published.get(f"{one.name}/pcp"),
-            published.get(f"{one.name}/rest"),
-            one.healthy,
+            node.name,
+            node.address,
+            published.get(node.name),
+            published.get(f"{node.name}/pcp"),
+            published.get(f"{node.name}/rest"),
+            node.healthy,
         )
-        for one in view.nodes
-        if one.role is Role.BALANCER
+        for node in view.nodes
+        if node.role is Role.BALANCER
     )

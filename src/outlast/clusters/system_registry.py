@@ -24,7 +24,7 @@ def system(name: str) -> System[Any]:
     """
     if name not in _NAMES:
         raise UnavailableError(
-            f"the system {name} cannot be run by this version", hint=f"there is: {', '.join(_NAMES)}"
+            f"the system {name} cannot be run by this version", hint=f"choose one of: {', '.join(_NAMES)}"
         )
     found: System[Any] = import_module(f"outlast.systems.{name}.system").SYSTEM
     return found

@@ -11,29 +11,10 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from outlast.datasets.base import RowBatch, batch
+from outlast.datasets.healthcare_columns import COLUMNS
 
 _KEY: Final = "uuid PRIMARY KEY DEFAULT gen_random_uuid()"
 _NAMESPACE: Final = UUID("6f6c6466-6173-5468-8561-6c7468636172")
-
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "medical_facilities": ("facility_id", "facility_name", "facility_type", "address_line1", "city", "state",
-                           "zip_code", "phone_number"),
-    "healthcare_providers": ("provider_id", "license_number", "first_name", "last_name", "specialty", "department",
-                             "phone_number", "email", "office_location", "facility_id"),
-    "patients": ("patient_id", "medical_record_number", "first_name", "last_name", "date_of_birth", "gender",
-                 "blood_type", "phone_number", "email", "emergency_contact_name", "emergency_contact_phone",
-                 "address_line1", "city", "state", "zip_code", "insurance_provider", "insurance_policy_number"),
-    "appointments": ("appointment_id", "patient_id", "provider_id", "facility_id", "appointment_date",
-                     "appointment_time", "duration_minutes", "appointment_type", "status", "chief_complaint"),
-    "medical_records": ("record_id", "patient_id", "provider_id", "visit_date", "diagnosis", "treatment",
-                        "diagnosis_codes", "procedure_codes", "vital_signs"),
-    "prescriptions": ("prescription_id", "patient_id", "provider_id", "medication_name", "dosage", "frequency",
-                      "quantity", "refills", "prescribed_date", "status"),
-    "lab_results": ("result_id", "patient_id", "provider_id", "test_name", "test_code", "result_value", "unit",
-                    "reference_range", "abnormal", "test_date"),
-    "audit_log": ("event_time", "actor", "action", "context"),
-}  # fmt: skip
-"""The columns of each table that rows are loaded into, tables in the order of their references."""
 
 _SCHEMA: Final = (
     f"CREATE TABLE medical_facilities (facility_id {_KEY}, facility_name varchar(200) NOT NULL, "
@@ -73,7 +54,9 @@ def _references(table: str, *columns: str) -> str:
         "provider_id": "healthcare_providers",
         "facility_id": "medical_facilities",
     }
-    keys = ", ".join(f"ADD FOREIGN KEY ({one}) REFERENCES {targets[one]} ({one})" for one in columns)
+    keys = ", ".join(
+        f"ADD FOREIGN KEY ({column}) REFERENCES {targets[column]} ({column})" for column in columns
+    )
     return f"ALTER TABLE {table} {keys}"
 
 
@@ -198,9 +181,7 @@ class HealthcareDataset:
 
     def generated(self, rows: int, seed: int) -> Iterator[RowBatch]:
         """Yield made rows for all eight tables."""
-        from outlast.datasets.healthcare_rows import (
-            made,
-        )  # here: it needs numpy, and bring-ups mostly do not
+        from outlast.datasets.healthcare_rows import made  # here: it needs numpy, and bring-ups mostly do not
 
         yield from made(rows, seed)
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from outlast.datasets.base import RowBatch
-from outlast.datasets.healthcare import COLUMNS
+from outlast.datasets.healthcare_columns import COLUMNS
 
 U64 = npt.NDArray[np.uint64]
 BATCH_ROWS: Final = 20_000

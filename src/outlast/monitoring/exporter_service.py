@@ -55,8 +55,8 @@ async def start(cluster: Cluster, host: Host, running: set[str]) -> None:
 
 
 def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> ExporterConfig:
-    monitor = next((one for one in spec.services if one.kind == "monitor"), None)
-    pool = next((one for one in spec.services if one.kind == "pgpool"), None)
+    monitor = next((service for service in spec.services if service.kind == "monitor"), None)
+    pool = next((service for service in spec.services if service.kind == "pgpool"), None)
     members, port = (spec.nodes, CLIENT_PORT) if spec.system == "etcd" else (spec.dcs, CLIENT_PORT)
     if spec.system == "raftlog":
         members, port = spec.nodes, ADMIN_PORT
@@ -70,7 +70,7 @@ def _told(spec: ClusterSpec, lab: str, host: Host, has_servers: bool) -> Exporte
         if has_servers
         else (),
         candidates=tuple(node.name for node in spec.nodes if node.role != "read-only" and node.priority != 0),
-        dcs=tuple(ExporterTarget(one.name, one.address, port) for one in members),
+        dcs=tuple(ExporterTarget(node.name, node.address, port) for node in members),
         monitor=ExporterTarget(monitor.name, monitor.address, POSTGRES_PORT) if monitor else None,
         monitor_database=MONITOR_DATABASE,
         monitor_user=MONITOR_USER,

@@ -26,7 +26,7 @@ _ETCD_METRICS: Final = (
 def jobs(spec: ClusterSpec) -> list[ScrapeJob]:
     """Return what Prometheus asks: the exporters, and what has metrics of its own."""
     found = []
-    addresses = [one.address for one in spec.services if one.kind == "exporter"][:1]
+    addresses = [service.address for service in spec.services if service.kind == "exporter"][:1]
     for address in addresses:
         found.append(ScrapeJob("outlast", {f"{address}:{EXPORTER_PORT}": {"lab": spec.name}}))
         if spec.system not in WITHOUT_SERVERS and missing(postgres_exporter.PROGRAM) is None:
@@ -37,15 +37,15 @@ def jobs(spec: ClusterSpec) -> list[ScrapeJob]:
             found.append(ScrapeJob("postgres", targets, SLOW_SCRAPE_S, _POSTGRES_METRICS))
     if has_metrics():
         balancers = {
-            f"{one.address}:{STATS_PORT}": {"balancer": one.name}
-            for one in spec.services
-            if one.kind == "haproxy"
+            f"{service.address}:{STATS_PORT}": {"balancer": service.name}
+            for service in spec.services
+            if service.kind == "haproxy"
         }
         if balancers:
             found.append(ScrapeJob("haproxy", balancers, keep=_HAPROXY_METRICS))
     members = spec.nodes if spec.system == "etcd" else spec.dcs
     if members:
-        targets = {f"{one.address}:{CLIENT_PORT}": {"member": one.name} for one in members}
+        targets = {f"{node.address}:{CLIENT_PORT}": {"member": node.name} for node in members}
         found.append(ScrapeJob("etcd", targets, SLOW_SCRAPE_S, _ETCD_METRICS))
     if spec.system == "raftlog":
         found.append(
@@ -56,5 +56,5 @@ def jobs(spec: ClusterSpec) -> list[ScrapeJob]:
 
 def receiver(spec: ClusterSpec) -> str | None:
     """Return the URL that Alertmanager tells of every alert, None without an exporter."""
-    address = next((one.address for one in spec.services if one.kind == "exporter"), None)
+    address = next((service.address for service in spec.services if service.kind == "exporter"), None)
     return f"http://{address}:{EXPORTER_PORT}/alerts" if address else None

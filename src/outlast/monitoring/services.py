@@ -36,7 +36,7 @@ class _HttpService:
     async def start(self, cluster: Cluster, service: ServiceSpec) -> None:
         """Start the program when it does not run, and wait until it answers."""
         host = cluster.lab.hosts[service.name]
-        running = {one.name for one in await host.processes() if one.state != "Z"}
+        running = {process.name for process in await host.processes() if process.state != "Z"}
         await self.launch(cluster, host, running)
         try:
             await wait_for(
@@ -57,7 +57,7 @@ class _HttpService:
     async def _trouble(self, cluster: Cluster, service: ServiceSpec) -> str:
         try:
             answer = await http.request(
-                cluster.lab, service.address, self.ports[""], "GET", self.path, timeout_s=LOOK_TIMEOUT_S
+                cluster.lab, (service.address, self.ports[""]), "GET", self.path, timeout_s=LOOK_TIMEOUT_S
             )
         except OSError as error:
             return f"it does not answer ({error})"
@@ -133,7 +133,7 @@ class GrafanaService(_HttpService):
     path = "/"
 
     def available(self, spec: ClusterSpec) -> str | None:
-        """Say where the dashboards are to be had."""
+        """Say where the dashboards are."""
         return "Grafana is not run here; its dashboards are: outlast dashboards FOLDER"
 
 
@@ -146,7 +146,7 @@ SERVICES: Final[dict[str, Service]] = {
 
 def watcher(spec: ClusterSpec, kind: str) -> ServiceSpec | None:
     """Return the first service of a kind, None when there is none."""
-    return next((one for one in spec.services if one.kind == kind), None)
+    return next((service for service in spec.services if service.kind == kind), None)
 
 
 def with_monitoring(spec: ClusterSpec) -> ClusterSpec:
@@ -156,7 +156,7 @@ def with_monitoring(spec: ClusterSpec) -> ClusterSpec:
     for kind in NEEDED:
         if watcher(spec, kind) is None:
             names = (kind, *(f"{kind}-{number}" for number in range(2, 99)))
-            added.append(ServiceSpec(name=next(one for one in names if one not in taken), kind=kind))
+            added.append(ServiceSpec(name=next(name for name in names if name not in taken), kind=kind))
     return dataclasses.replace(spec, services=(*spec.services, *added)) if added else spec
 
 

@@ -7,9 +7,9 @@ secret: HMAC-SHA256 (RFC 2104), as ``X-Outlast-Signature: sha256=<hex>``. Redire
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import queue
@@ -25,6 +25,7 @@ import outlast
 from outlast.clock import deadline_ns, seconds_until, timestamp
 from outlast.errors import ConfigError
 from outlast.history.history import JSON
+from outlast.systems.http import HttpConnection
 
 URL_VARIABLE: Final = "OUTLAST_WEBHOOK_URL"
 SECRET_VARIABLE: Final = "OUTLAST_WEBHOOK_SECRET"
@@ -67,18 +68,24 @@ class Receiver:
 
     def post(self, event: str, delivery: str, body: bytes, timeout_s: float) -> str:
         """Deliver once; returns "" when the receiver took it, else why not."""
-        parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(str(parts.hostname), parts.port, timeout=timeout_s)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            connection.request("POST", path, body, self.headers(event, delivery, body))
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
+            status = asyncio.run(self._post(self.headers(event, delivery, body), body, timeout_s))
+        except OSError as error:
             return str(error) or type(error).__name__
-        finally:
-            connection.close()
         return "" if 200 <= status < 300 else f"it says {status}"
+
+    async def _post(self, headers: Mapping[str, str], body: bytes, timeout_s: float) -> int:
+        parts = urlsplit(self.url)
+        tls = parts.scheme == "https"
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        async with asyncio.timeout(timeout_s):
+            connection = await HttpConnection.open(
+                str(parts.hostname), parts.port or (443 if tls else 80), tls=tls
+            )
+            try:
+                return (await connection.request("POST", path, body, headers))[0]
+            finally:
+                connection.close()
 
 
 _chosen: ContextVar[Receiver | None] = ContextVar("webhook", default=None)

@@ -83,7 +83,7 @@ class HaproxyService:
     async def start(self, cluster: Cluster, service: ServiceSpec) -> None:
         """Start what does not run, and wait until HAProxy has checked every node once."""
         host = cluster.lab.hosts[service.name]
-        running = {one.name for one in await host.processes() if one.state != "Z"}
+        running = {process.name for process in await host.processes() if process.state != "Z"}
         if not isinstance(cluster, HasHealthChecks):
             await self._start_health(cluster, host, is_running=HEALTH_PROCESS in running)
         if PROCESS not in running:
@@ -94,7 +94,11 @@ class HaproxyService:
         """Start a new HAProxy that takes the ports over; the old one ends with its last session, or after 3 s, because
         it checks no node any more."""
         host = cluster.lab.hosts[service.name]
-        old = [str(one.pid) for one in await host.processes() if one.name == PROCESS and one.state != "Z"]
+        old = [
+            str(process.pid)
+            for process in await host.processes()
+            if process.name == PROCESS and process.state != "Z"
+        ]
         if not isinstance(cluster, HasHealthChecks):
             await self._start_health(cluster, host, is_running=True)
         await self._start_haproxy(cluster, service, ("-sf", *old) if old else ())
@@ -209,7 +213,7 @@ def _health_port(spec: ClusterSpec, node: NodeSpec) -> int:
 async def server_states(cluster: Cluster, service: ServiceSpec) -> dict[tuple[str, str], tuple[str, str]]:
     """Return (status, check status) by (section, node), as HAProxy's statistics say them. Raises OSError."""
     answer = await http.request(
-        cluster.lab, service.address, STATS_PORT, "GET", "/;csv", timeout_s=LOOK_TIMEOUT_S
+        cluster.lab, (service.address, STATS_PORT), "GET", "/;csv", timeout_s=LOOK_TIMEOUT_S
     )
     rows = csv.DictReader(str(answer.body).removeprefix("# ").splitlines())
     return {

@@ -65,7 +65,7 @@ class PgbouncerService:
     async def start(self, cluster: Cluster, service: ServiceSpec) -> None:
         """Start it where it does not run, and wait until it accepts connections."""
         host = cluster.lab.hosts[service.name]
-        if PROCESS not in {one.name for one in await host.processes() if one.state != "Z"}:
+        if PROCESS not in {process.name for process in await host.processes() if process.state != "Z"}:
             spec = cluster.spec
             words = {spec.user: cluster.credentials.password(spec.user)}
             users = await host.put("userlist.txt", userlist(words).encode())

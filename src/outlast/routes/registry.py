@@ -29,7 +29,7 @@ def own_route(cluster: Cluster) -> str:
     """Return the route that clients take unless they are told: through a balancer that belongs to the system,
     else libpq."""
     if isinstance(cluster, HasServers) and isinstance(cluster, HasRoutes):
-        return next((one.kind for one in cluster.routes()), LibpqRoute.kind)
+        return next((route.kind for route in cluster.routes()), LibpqRoute.kind)
     return LibpqRoute.kind
 
 
@@ -42,13 +42,13 @@ def with_route(spec: ClusterSpec, kind: str | None) -> ClusterSpec:
         return spec
     taken = {member.name for member in spec.members()}
     added = tuple(
-        ServiceSpec(name=_free(one, taken), kind=one)  # type: ignore[arg-type]
-        for one in ROUTES[kind].services
-        if not services_of(spec, one)
+        ServiceSpec(name=_free(service, taken), kind=service)  # type: ignore[arg-type]
+        for service in ROUTES[kind].services
+        if not services_of(spec, service)
     )
     spec = replace(spec, services=(*spec.services, *added)) if added else spec
-    for one in ROUTES[kind].services:
-        if reason := SERVICES[one].available(spec):
+    for service in ROUTES[kind].services:
+        if reason := SERVICES[service].available(spec):
             raise UnavailableError(f"the route {kind} cannot be had here: {reason}")
     return spec
 
@@ -65,7 +65,7 @@ def routes(cluster: Cluster) -> tuple[RouteView, ...]:
             ):
                 found += route.views(cluster.spec, cluster.lab.published)
     if isinstance(cluster, HasRoutes):
-        found += [one for one in cluster.routes() if one.name not in {other.name for other in found}]
+        found += [route for route in cluster.routes() if route.name not in {other.name for other in found}]
     return tuple(found)
 
 

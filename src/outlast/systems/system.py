@@ -49,5 +49,10 @@ class System(Protocol[ClusterT]):
 
 
 def no_tls(spec: ClusterSpec) -> str | None:
-    """Say that TLS is not to be had, where it is asked for; None where it is not."""
+    """Say that this version sets no TLS up, where it is asked for; None where it is not."""
     return f"tls is not set up for {spec.system} by this version: tls=off" if spec.tls else None
+
+
+def no_watchdog(spec: ClusterSpec) -> str | None:
+    """Say that no manager is there for a watchdog to guard, where one is asked for; None where it is not."""
+    return f"{spec.system} has no manager for a watchdog to guard: watchdog=off" if spec.watchdog else None

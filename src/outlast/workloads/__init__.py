@@ -2,7 +2,7 @@
 
 from outlast.workloads.append import AppendWorkload
 from outlast.workloads.bank import BankWorkload
-from outlast.workloads.base import Call, Options, Workload
+from outlast.workloads.base import Invocation, Options, Workload
 from outlast.workloads.command import CommandWorkload
 from outlast.workloads.config import WorkerConfig, split
 from outlast.workloads.counter import CounterWorkload
@@ -21,7 +21,7 @@ from outlast.workloads.soak_writer import SoakWriterWorkload
 from outlast.workloads.transactions import TransactionsWorkload
 from outlast.workloads.vectors import VectorsWorkload
 
-__all__ = ["WORKLOADS", "AppendWorkload", "Call", "Options", "WorkerConfig", "Workload", "split"]
+__all__ = ["WORKLOADS", "AppendWorkload", "Invocation", "Options", "WorkerConfig", "Workload", "split"]
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Call, Options
+from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Invocation, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class AppendWorkload:
     params: ClassVar[Mapping[str, int]] = {}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Call]:  # noqa: B008
+    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Invocation]:  # noqa: B008
         """Yield inserts of process << 40, process << 40 | 1, …; there is nothing to choose."""
         number = process << PROCESS_SHIFT
         while True:
-            yield Call(number, [number.to_bytes(8, "big")])
+            yield Invocation(number, [number.to_bytes(8, "big")])
             number += 1

@@ -1,7 +1,7 @@
 """Workload ``bank``: money moves between accounts, and none may appear or vanish.
 
-A read takes all balances in one statement, hence in one snapshot, at every isolation level. Source:
-jepsen.tests.bank.
+A read takes all balances in one statement, hence in one snapshot, at every isolation level.
+Source: Jepsen, jepsen.tests.bank.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 ACCOUNTS: Final = 8
@@ -46,24 +46,24 @@ class BankWorkload:
     params: ClassVar[Mapping[str, int]] = {"readers": 0}
     checkers: ClassVar[tuple[str, ...]] = ("bank",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield transfers and reads, evenly."""
         while True:
             if options.reads_only or rng.random() < 0.5:
-                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
+                yield Invocation(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 source, target = rng.sample(range(1, ACCOUNTS + 1), 2)
                 yield _transfer(source, target, rng.randint(1, AMOUNT_MAX))
 
 
-def _transfer(source: int, target: int, amount: int) -> Call:
+def _transfer(source: int, target: int, amount: int) -> Invocation:
     """An overdraft gives the transfer up. The lower account comes first, so that no two transfers deadlock."""
     steps = [
         TxnStep(_TAKE, (number(source), number(amount)), needed=True),
         TxnStep(_GIVE, (number(target), number(amount)), needed=True),
     ]
     value = json.dumps({"from": source, "to": target, "amount": amount})
-    return Call(NONE, [], None, Txn("transfer", steps if source < target else steps[::-1], value))
+    return Invocation(NONE, [], None, Txn("transfer", steps if source < target else steps[::-1], value))
 
 
 def _read(answers: Answers) -> str:

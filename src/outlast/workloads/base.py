@@ -82,7 +82,7 @@ class Txn(NamedTuple):
     told: Callable[[Answers], int | str | None] = lambda _answers: None
 
 
-class Call(NamedTuple):
+class Invocation(NamedTuple):
     """One op to send. value, key: as the history records them. params: of the statement, in binary format.
 
     txn: what is sent instead of the workload's statement by a workload of transactions.
@@ -114,7 +114,7 @@ class Workload(Protocol):
     """A kind of load: its table, its endless ops, what its clients send, and who judges it.
 
     Implementations are stateless: a worker process finds one by name and drives it. There are two sorts: ops of
-    one statement, in a transaction of its own and one round trip, and ops that are transactions (``Call.txn``).
+    one statement, in a transaction of its own and one round trip, and ops that are transactions (``Invocation.txn``).
     """
 
     @property
@@ -137,7 +137,7 @@ class Workload(Protocol):
         """What a drill may set, with defaults. ``readers``, where it is there: clients that only read, any node."""
         ...
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield the ops of one process for ever; every choice comes from rng, or from the time."""
         ...
 
@@ -228,7 +228,7 @@ def with_defaults(workload: Workload, given: Mapping[str, object]) -> dict[str, 
         key = f"workload.{workload.name}.{name}"
         if name not in workload.params:
             known = ", ".join(("clients", "rate", *workload.params))
-            raise ConfigError("is no setting of this workload", key=key, hint=f"there is: {known}")
+            raise ConfigError("is no setting of this workload", key=key, hint=f"choose one of: {known}")
         if type(value) is not int or not 0 <= value <= _PARAM_MAX:
             raise ConfigError(f"must be a whole number from 0 to {_PARAM_MAX}, got {value!r}", key=key)
     return {**workload.params, **{name: value for name, value in given.items() if isinstance(value, int)}}

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from outlast.errors import ConfigError
 from outlast.history.op import Outcome
-from outlast.workloads.base import Call, Options
+from outlast.workloads.base import Invocation, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class CommandWorkload:
     checkers: ClassVar[tuple[str, ...]] = ("command_ended", "command_outage")
     restarts: ClassVar[bool] = False
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield nothing: the program decides for itself."""
         yield from ()
 
@@ -44,9 +44,13 @@ class CommandWorkload:
             raise ConfigError(
                 "is no setting of this workload",
                 key=f"workload.command.{unknown[0]}",
-                hint="there is: argv",
+                hint="its only setting is argv",
             )
-        if not isinstance(words, list | tuple) or not words or not all(isinstance(one, str) for one in words):
+        if (
+            not isinstance(words, list | tuple)
+            or not words
+            or not all(isinstance(word, str) for word in words)
+        ):
             raise ConfigError(
                 "must be the program and its arguments, a list of texts",
                 key="workload.command.argv",

@@ -41,8 +41,8 @@ class WorkerConfig:
 
     argv, folder: of a load that is a program: what is run, and where.
 
-    level: isolation of ops that are transactions, as a drill writes it. reads_only, params, epoch_ns: see
-    ``workloads.base.Options``.
+    level: isolation of ops that are transactions, as a drill writes it.
+    reads_only, params, epoch_ns: see ``workloads.base.Options``.
     """
 
     name: str

@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 AMOUNT_MAX: Final = 5
@@ -33,14 +33,16 @@ class CounterWorkload:
     params: ClassVar[Mapping[str, int]] = {"readers": 0}
     checkers: ClassVar[tuple[str, ...]] = ("counter_bounds",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield adds and reads, evenly."""
         while True:
             if options.reads_only or rng.random() < 0.5:
-                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
+                yield Invocation(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 amount = rng.randint(1, AMOUNT_MAX)
-                yield Call(amount, [], None, Txn("add", (TxnStep(_ADD, (number(amount),), needed=True),)))
+                yield Invocation(
+                    amount, [], None, Txn("add", (TxnStep(_ADD, (number(amount),), needed=True),))
+                )
 
 
 def _read(answers: Answers) -> int:

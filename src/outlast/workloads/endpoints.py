@@ -56,7 +56,7 @@ def endpoints(config: WorkerConfig) -> ServerEndpoints:
         **({"passfile": config.passfile} if config.passfile else {}),
     }
     found = []
-    for one in hosts:
-        name = f"{one.get('host') or one.get('hostaddr') or 'local'}:{one.get('port', '5432')}"
-        found.append(ServerEndpoint(name, make_conninfo("", **{**common, **one}).encode()))
+    for host in hosts:
+        name = f"{host.get('host') or host.get('hostaddr') or 'local'}:{host.get('port', '5432')}"
+        found.append(ServerEndpoint(name, make_conninfo("", **{**common, **host}).encode()))
     return ServerEndpoints(tuple(found), given.get("target_session_attrs") in _FOLLOWING)

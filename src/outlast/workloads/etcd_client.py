@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from outlast.history.op import Outcome
-from outlast.workloads.base import Call
+from outlast.systems.http import HttpConnection
+from outlast.workloads.base import Invocation
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.http_client import HttpConnection
 from outlast.workloads.log import contents_of
 from outlast.workloads.protocol_client import Contents, Reply, addresses_of
 
@@ -63,7 +63,7 @@ class EtcdClient:
 class EtcdLog(EtcdClient):
     """Appends a message: a put of a key that nobody else writes. Its place is its revision."""
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: Invocation) -> Reply:
         """Put one message."""
         status, answer, node = await self.post(
             "/v3/kv/put", _pair(f"{self._prefix}/{call.value}", call.value)
@@ -76,7 +76,7 @@ class EtcdLog(EtcdClient):
 class EtcdRegisters(EtcdClient):
     """Reads, writes and compares-and-sets registers."""
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: Invocation) -> Reply:
         """Send one op."""
         assert call.txn is not None
         key = f"{self._prefix}/{call.key}"

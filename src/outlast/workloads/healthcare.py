@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Txn, TxnStep, unique_number
+from outlast.workloads.base import READ_BY, SERVED_BY, Invocation, Options, Txn, TxnStep, unique_number
 
 READ: Final = "healthcare-read"
 ACTION: Final = "outlast_appointment"
@@ -60,15 +60,15 @@ class HealthcareWorkload:
     params: ClassVar[Mapping[str, int]] = {"reads_percent": 50}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield appointments and reads as the dice fall."""
         n = 0
         while True:
             if rng.random() * 100 < options.params.get("reads_percent", 50):
-                yield Call(NONE, [], None, Txn(READ, (_READ,)))
+                yield Invocation(NONE, [], None, Txn(READ, (_READ,)))
                 continue
             number = unique_number(process, n)
             text = str(number).encode()
             steps = (_APPOINT._replace(params=(text,)), TxnStep(_LOG, (text,), needed=True))
-            yield Call(number, [], None, Txn(self.name, steps))
+            yield Invocation(number, [], None, Txn(self.name, steps))
             n += 1

@@ -16,7 +16,7 @@ import numpy as np
 
 from outlast.history.op import I64, Outcome
 from outlast.workloads import kafka_wire as wire
-from outlast.workloads.base import Call
+from outlast.workloads.base import Invocation
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.log import contents_of
 from outlast.workloads.protocol_client import Contents, Reply, addresses_of
@@ -90,7 +90,7 @@ class KafkaLog:
         leader = await find_leader(self._addresses, topic, self._partition, self._partitions)
         self._broker = await Broker.open(leader)
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: Invocation) -> Reply:
         """Produce one message, once."""
         broker = self._broker
         if broker is None:

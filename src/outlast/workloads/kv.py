@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import Call, Options, Txn
+from outlast.workloads.base import Invocation, Options, Txn
 from outlast.workloads.register import VALUES
 
 _NS_PER_MS: Final = 1_000_000
@@ -29,16 +29,16 @@ class KvWorkload:
     params: ClassVar[Mapping[str, int]] = {"keys": 3, "key_ms": 1000}
     checkers: ClassVar[tuple[str, ...]] = ("cas_register",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield reads, writes and compare-and-sets, evenly."""
         keys, period_ns = options.params["keys"], options.params["key_ms"] * _NS_PER_MS
         while True:
             key = max(0, now_ns() - options.epoch_ns) // max(1, period_ns) + rng.randrange(max(1, keys))
             choice = 0 if options.reads_only else rng.randrange(3)
             if choice == 0:
-                yield Call(NONE, [], key, Txn("read", ()))
+                yield Invocation(NONE, [], key, Txn("read", ()))
             elif choice == 1:
-                yield Call(rng.randrange(VALUES), [], key, Txn("write", ()))
+                yield Invocation(rng.randrange(VALUES), [], key, Txn("write", ()))
             else:
                 payload = f"[{rng.randrange(VALUES)},{rng.randrange(VALUES)}]"
-                yield Call(NONE, [], key, Txn("cas", (), payload))
+                yield Invocation(NONE, [], key, Txn("cas", (), payload))

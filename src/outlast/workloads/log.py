@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from outlast.history.op import I64
-from outlast.workloads.base import Call, Options, unique_number
+from outlast.workloads.base import Invocation, Options, unique_number
 from outlast.workloads.protocol_client import Contents
 
 
@@ -32,12 +32,12 @@ class LogWorkload:
     params: ClassVar[Mapping[str, int]] = {"partitions": 1, "bytes": 64}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "log_order", "outage")
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield appends; there is nothing to choose."""
         partition = process % max(1, options.params.get("partitions", 1))
         n = 0
         while True:
-            yield Call(unique_number(process, n), [], partition)
+            yield Invocation(unique_number(process, n), [], partition)
             n += 1
 
 

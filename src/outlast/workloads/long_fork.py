@@ -21,7 +21,7 @@ from typing import ClassVar, Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep
+from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 
 _NS_PER_MS: Final = 1_000_000
@@ -51,7 +51,7 @@ class LongForkWorkload:
     params: ClassVar[Mapping[str, int]] = {"writers": 4, "slice_ms": 15, "mixed": 0, "readers": 4}
     checkers: ClassVar[tuple[str, ...]] = ("long_fork", "rw_register")
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield, in each slice, the write of this process's key if it is a writer, then reads of all its keys."""
         writers, slice_ns = options.params["writers"], options.params["slice_ms"] * _NS_PER_MS
         written = -1
@@ -64,13 +64,15 @@ class LongForkWorkload:
                 yield _read(now, writers)
 
 
-def _write(slice_: int, writer: int, writers: int, *, local: bool) -> Call:
+def _write(slice_: int, writer: int, writers: int, *, local: bool) -> Invocation:
     key = slice_ * writers + writer
     step = TxnStep(_WRITE, (number(slice_), number(writer), number(key)), needed=True)
-    return Call(NONE, [], None, Txn("txn", (_LOCAL, step) if local else (step,), _text([["w", key, key]])))
+    return Invocation(
+        NONE, [], None, Txn("txn", (_LOCAL, step) if local else (step,), _text([["w", key, key]]))
+    )
 
 
-def _read(slice_: int, writers: int) -> Call:
+def _read(slice_: int, writers: int) -> Invocation:
     keys = range(slice_ * writers, (slice_ + 1) * writers)
 
     def told(answers: Answers) -> str:
@@ -78,7 +80,7 @@ def _read(slice_: int, writers: int) -> Call:
         return _text([["r", key, key if key - keys.start in seen else None] for key in keys])
 
     asked = _text([["r", key, None] for key in keys])
-    return Call(NONE, [], None, Txn("txn", (TxnStep(_READ, (number(slice_),)),), asked, told))
+    return Invocation(NONE, [], None, Txn("txn", (TxnStep(_READ, (number(slice_),)),), asked, told))
 
 
 def _text(mops: list[list[object]]) -> str:

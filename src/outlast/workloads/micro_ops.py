@@ -15,7 +15,7 @@ from typing import Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import Answers, Call, Options, Txn, TxnStep, small_number
+from outlast.workloads.base import Answers, Invocation, Options, Txn, TxnStep, small_number
 
 PARAMS: Final[Mapping[str, int]] = {"keys": 5, "key_ms": 40, "mops_max": 4, "readers": 0}
 """keys: live at a time. key_ms: how often one of them is replaced. mops_max: micro-operations of a transaction.
@@ -31,7 +31,7 @@ def micro_op_calls(
     write: str,
     step: Callable[[str, int, int], TxnStep],
     read: Callable[[bytes | None], object],
-) -> Iterator[Call]:
+) -> Iterator[Invocation]:
     """Yield transactions of micro-operations for ever.
 
     write: how a write is called, ``append`` or ``w``. step: from (function, key, value) to its statement. read:
@@ -53,7 +53,7 @@ def micro_op_calls(
             value = small_number(process, number)
             mops.append([write, key, value] if is_write else ["r", key, None])
             steps.append(step(write if is_write else "r", key, value))
-        yield Call(NONE, [], None, Txn("txn", steps, _text(mops), _teller(mops, read)))
+        yield Invocation(NONE, [], None, Txn("txn", steps, _text(mops), _teller(mops, read)))
 
 
 def _teller(mops: list[list[object]], read: Callable[[bytes | None], object]) -> Callable[[Answers], str]:

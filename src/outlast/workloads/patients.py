@@ -12,7 +12,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.datasets.healthcare import HealthcareDataset
-from outlast.workloads.base import PROCESS_SHIFT, READ_BY, SERVED_BY, Call, Options
+from outlast.workloads.base import PROCESS_SHIFT, READ_BY, SERVED_BY, Invocation, Options
 
 _PREFIX: Final = "BENCH-"
 _OURS: Final = f"medical_record_number LIKE '{_PREFIX}%'"
@@ -40,11 +40,11 @@ class PatientsWorkload:
     params: ClassVar[Mapping[str, int]] = {}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Call]:  # noqa: B008
+    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Invocation]:  # noqa: B008
         """Yield patients numbered process << 40, process << 40 | 1, …"""
         number = process << PROCESS_SHIFT
         while True:
-            yield Call(number, [number.to_bytes(8, "big")])
+            yield Invocation(number, [number.to_bytes(8, "big")])
             number += 1
 
 
@@ -63,9 +63,9 @@ class PatientsReadWorkload:
     params: ClassVar[Mapping[str, int]] = {}
     checkers: ClassVar[tuple[str, ...]] = ("outage",)
 
-    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Call]:  # noqa: B008
+    def generator(self, process: int, rng: Random, options: Options = Options()) -> Iterator[Invocation]:  # noqa: B008
         """Yield the same read for ever."""
         number = process << PROCESS_SHIFT
         while True:
-            yield Call(number, [])
+            yield Invocation(number, [])
             number += 1

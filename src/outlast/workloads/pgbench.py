@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from outlast.errors import ConfigError
 from outlast.history.op import Outcome
 from outlast.systems.postgres.install import find
-from outlast.workloads.base import Call, Options
+from outlast.workloads.base import Invocation, Options
 
 FOREVER_S: Final = 864000
 _PROGRESS: Final = re.compile(r"progress: [0-9.]+ s, ([0-9.]+) tps")
@@ -52,7 +52,7 @@ class PgbenchWorkload:
     checkers: ClassVar[tuple[str, ...]] = ("command_ended", "command_outage")
     restarts: ClassVar[bool] = True
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield nothing: pgbench decides for itself."""
         yield from ()
 
@@ -60,7 +60,9 @@ class PgbenchWorkload:
         """Return pgbench with its arguments. Raises ConfigError for settings, of which it has none."""
         for key in given:
             raise ConfigError(
-                "is no setting of this workload", key=f"workload.pgbench.{key}", hint="there is: clients"
+                "is no setting of this workload",
+                key=f"workload.pgbench.{key}",
+                hint="its only setting is clients",
             )
         program = find(None).program("pgbench")
         return (program, "-n", "-c", str(max(1, clients)), "-T", str(FOREVER_S), "-P", "1", "-s", "1")

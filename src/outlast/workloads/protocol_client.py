@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from outlast.history.op import I64, Outcome
-from outlast.workloads.base import Call
+from outlast.workloads.base import Invocation
 
 LIBPQ = "libpq"
 
@@ -38,7 +38,7 @@ class ProtocolClient(Protocol):
         """Find who serves, and connect. Raises OSError saying what was tried; the caller bounds its time."""
         ...
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: Invocation) -> Reply:
         """Send one op and return how it ended. An OSError leaves it unknown, as does the caller's time-out."""
         ...
 

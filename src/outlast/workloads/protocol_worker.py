@@ -1,4 +1,4 @@
-"""A worker whose clients are no libpq: the same two loops as ``worker.py`` in asyncio, over any ``ProtocolClient``.
+"""A worker whose clients are no libpq: the same two loops as ``sql_worker.py`` in asyncio, over any ``ProtocolClient``.
 
 What is recorded, when, and as what is as there: an op due that no client could take in time is recorded as not sent, a
 time-out leaves an op unknown and ends its connection, and in a closed loop each vain attempt to connect is a failed op.
@@ -19,7 +19,7 @@ from outlast.history.op import Outcome
 from outlast.history.recorder import Recorder
 from outlast.units import NS_PER_S
 from outlast.workloads import WORKLOADS
-from outlast.workloads.base import Call, Options
+from outlast.workloads.base import Invocation, Options
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.protocol_client import ProtocolClient, Reply
 from outlast.workloads.protocol_registry import client_for
@@ -60,7 +60,7 @@ class ProtocolWorker:
         finally:
             self._recorder.close()
 
-    def _stream(self, index: int) -> Iterator[Call]:
+    def _stream(self, index: int) -> Iterator[Invocation]:
         config = self._config
         process = config.first_process + index
         options = Options(config.reads_only, config.params, config.epoch_ns)
@@ -186,7 +186,7 @@ class ProtocolWorker:
 
     # Recording.
 
-    def _invoke(self, index: int, call: Call, at_ns: int) -> None:
+    def _invoke(self, index: int, call: Invocation, at_ns: int) -> None:
         f = self._recorder.function(call.txn.f if call.txn is not None else self._config.workload)
         self._recorder.invoke(index, f, call.value, at_ns, call.key)
         if call.txn is not None and call.txn.payload is not None:

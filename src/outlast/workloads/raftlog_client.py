@@ -12,9 +12,9 @@ import json
 from typing import Final
 
 from outlast.history.op import Outcome
-from outlast.workloads.base import Call
+from outlast.systems.http import HttpConnection
+from outlast.workloads.base import Invocation
 from outlast.workloads.config import WorkerConfig
-from outlast.workloads.http_client import HttpConnection
 from outlast.workloads.protocol_client import Reply, addresses_of
 
 ASK_TIMEOUT_S: Final = 0.7
@@ -41,7 +41,7 @@ class RaftlogRegisters:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 self._near = await HttpConnection.open(*self._own)
 
-    async def call(self, call: Call) -> Reply:
+    async def call(self, call: Invocation) -> Reply:
         """Send one op."""
         assert call.txn is not None
         path = f"/kv/{self._prefix}-{call.key}"

@@ -12,7 +12,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, Call, Options, Txn, TxnStep
+from outlast.workloads.base import READ_BY, Invocation, Options, Txn, TxnStep
 from outlast.workloads.soak_writer import COLUMNS, TABLE
 
 FUNCTION: Final = "read-load"
@@ -45,8 +45,8 @@ class ReadLoadWorkload:
     checkers: ClassVar[tuple[str, ...]] = ("read_errors",)
     pinned_to_read_only: ClassVar[bool] = True
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield the questions in turn."""
         while True:
             for step in _STEPS:
-                yield Call(NONE, [], None, Txn(FUNCTION, (step,)))
+                yield Invocation(NONE, [], None, Txn(FUNCTION, (step,)))

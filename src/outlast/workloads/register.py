@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from outlast.clock import now_ns
 from outlast.history.op import NONE
-from outlast.workloads.base import SERVED_BY, Answers, Call, Options, Txn, TxnStep
+from outlast.workloads.base import SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 from outlast.workloads.micro_ops import number
 from outlast.workloads.rw_register import READ, WRITE
 
@@ -41,18 +41,18 @@ class RegisterWorkload:
     params: ClassVar[Mapping[str, int]] = {"keys": 3, "key_ms": 200, "readers": 0}
     checkers: ClassVar[tuple[str, ...]] = ("cas_register",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield reads, writes and compare-and-sets, evenly."""
         keys, period_ns = options.params["keys"], options.params["key_ms"] * _NS_PER_MS
         while True:
             key = max(0, now_ns() - options.epoch_ns) // period_ns + rng.randrange(keys)
             choice = 0 if options.reads_only else rng.randrange(3)
             if choice == 0:
-                yield Call(NONE, [], key, Txn("read", (TxnStep(_READ, (number(key),)),), None, _read))
+                yield Invocation(NONE, [], key, Txn("read", (TxnStep(_READ, (number(key),)),), None, _read))
             elif choice == 1:
                 value = rng.randrange(VALUES)
                 step = TxnStep(_WRITE, (number(key), number(value)), needed=True)
-                yield Call(value, [], key, Txn("write", (step,)))
+                yield Invocation(value, [], key, Txn("write", (step,)))
             else:
                 yield _cas(key, rng.randrange(VALUES), rng.randrange(VALUES))
 
@@ -62,11 +62,11 @@ def _read(answers: Answers) -> int | str:
     return "[null]" if answers[0] is None else int(answers[0])
 
 
-def _cas(key: int, expected: int, new: int) -> Call:
+def _cas(key: int, expected: int, new: int) -> Invocation:
     """A compare-and-set that found another value was served and missed: ``[expected]`` says so."""
 
     def told(answers: Answers) -> str | None:
         return f"[{expected}]" if answers[0] is None else None
 
     step = TxnStep(_CAS, (number(key), number(expected), number(new)))
-    return Call(NONE, [], key, Txn("cas", (step,), f"[{expected},{new}]", told))
+    return Invocation(NONE, [], key, Txn("cas", (step,), f"[{expected},{new}]", told))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Final
 
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, TxnStep
+from outlast.workloads.base import READ_BY, SERVED_BY, Invocation, Options, TxnStep
 from outlast.workloads.micro_ops import PARAMS, micro_op_calls, number
 
 WRITE: Final = (
@@ -38,7 +38,7 @@ class RwRegisterWorkload:
     params: ClassVar[Mapping[str, int]] = PARAMS
     checkers: ClassVar[tuple[str, ...]] = ("rw_register",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield transactions of writes and reads over the keys that are live."""
         return micro_op_calls(process, rng, options, "w", _step, _value)
 

@@ -8,7 +8,16 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Answers, Call, Options, Txn, TxnStep, small_number
+from outlast.workloads.base import (
+    READ_BY,
+    SERVED_BY,
+    Answers,
+    Invocation,
+    Options,
+    Txn,
+    TxnStep,
+    small_number,
+)
 from outlast.workloads.micro_ops import number
 
 READ_SHARE: Final = 0.05
@@ -33,16 +42,16 @@ class SetWorkload:
     params: ClassVar[Mapping[str, int]] = {"readers": 0}
     checkers: ClassVar[tuple[str, ...]] = ("set_full",)
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield adds, and a read now and then."""
         n = 0
         while True:
             if options.reads_only or rng.random() < READ_SHARE:
-                yield Call(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
+                yield Invocation(NONE, [], None, Txn("read", (TxnStep(_READ, ()),), None, _read))
             else:
                 n += 1
                 value = small_number(process, n)
-                yield Call(value, [], None, Txn("add", (TxnStep(_ADD, (number(value),), needed=True),)))
+                yield Invocation(value, [], None, Txn("add", (TxnStep(_ADD, (number(value),), needed=True),)))
 
 
 def _read(answers: Answers) -> str:

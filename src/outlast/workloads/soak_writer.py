@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 
 from outlast.history.op import NONE
 from outlast.history.soak_rows import BATCH_ROWS, INSERT, UPDATE, UPDATE_ROWS, row_name
-from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Call, Options, Txn, TxnStep
+from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 
 TABLE: Final = "test_data"
 BATCHES_PER_UPDATE: Final = 5
@@ -91,7 +91,7 @@ class SoakWriterWorkload:
         cycle, place = divmod(number, _CYCLE_OPS)
         return (cycle * BATCHES_PER_UPDATE + min(place // BATCH_ROWS, BATCHES_PER_UPDATE - 1)) * BATCH_S
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield batches and updates; clients take batches in turn. Ops that are not sent have numbers of their own."""
         turn = process - options.first_process
         batch = turn + 1
@@ -100,14 +100,14 @@ class SoakWriterWorkload:
                 number = batch * BATCH_ROWS + row
                 if turn < options.clients:
                     value = row_name(number).encode()
-                    yield Call(
+                    yield Invocation(
                         number, [], None, Txn(INSERT, (TxnStep(_INSERT, (value,), needed=True),), None, _told)
                     )
                 else:  # stands for what nobody sent: never in the table, so never a number of its rows
-                    yield Call(process << PROCESS_SHIFT | number, [], None, Txn(INSERT, ()))
+                    yield Invocation(process << PROCESS_SHIFT | number, [], None, Txn(INSERT, ()))
             batch += options.clients
             if (batch - turn - 1) // options.clients % BATCHES_PER_UPDATE == 0:
-                yield Call(NONE, [], None, Txn(UPDATE, (TxnStep(_UPDATE, ()),), None, _told))
+                yield Invocation(NONE, [], None, Txn(UPDATE, (TxnStep(_UPDATE, ()),), None, _told))
 
 
 def _told(answers: Answers) -> str | None:

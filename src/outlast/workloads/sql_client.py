@@ -21,7 +21,7 @@ from psycopg import OperationalError, pq
 
 from outlast.history.op import NEVER
 from outlast.units import NS_PER_S
-from outlast.workloads.base import Call
+from outlast.workloads.base import Invocation
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.endpoints import ServerEndpoints
 from outlast.workloads.outcome import error_text, is_local_commit
@@ -103,7 +103,7 @@ class SqlClient:
     def __init__(
         self,
         index: int,
-        calls: Iterator[Call],
+        calls: Iterator[Invocation],
         endpoints: ServerEndpoints,
         config: WorkerConfig,
         statement: bytes,

@@ -21,11 +21,11 @@ from psycopg import OperationalError, pq
 
 from outlast.history.op import Outcome
 from outlast.units import parse_lsn
-from outlast.workloads.base import Call, Txn, TxnStep
+from outlast.workloads.base import Invocation, Txn, TxnStep
 from outlast.workloads.config import WorkerConfig
 from outlast.workloads.outcome import error_text, outcome_of_error
 from outlast.workloads.sql_client import ClientState, SqlClient
-from outlast.workloads.worker import SqlWorker
+from outlast.workloads.sql_worker import SqlWorker
 
 CONFLICTS: Final = ("40001", "40P01")
 """Serialization failure and deadlock: the database keeping its promise, not trouble, so nobody pauses for it."""
@@ -76,7 +76,7 @@ class TransactionWorker(SqlWorker):
         self._begin = TxnStep(f"BEGIN ISOLATION LEVEL {level.replace('-', ' ')}{mode}".encode(), ())
         self._open: dict[int, _Open] = {}
 
-    def _invoke(self, index: int, call: Call, at_ns: int) -> None:
+    def _invoke(self, index: int, call: Invocation, at_ns: int) -> None:
         assert call.txn is not None
         f = self._recorder.function(call.txn.f)
         self._recorder.invoke(index, f, call.value, at_ns, call.key)

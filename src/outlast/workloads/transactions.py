@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar, Final
 
-from outlast.workloads.base import SERVED_BY, Call, Options, unique_number
+from outlast.workloads.base import SERVED_BY, Invocation, Options, unique_number
 
 TABLE: Final = "ha_test_transactions"
 _PREFIX: Final = "outlast-"
@@ -39,10 +39,10 @@ class TransactionsWorkload:
     params: ClassVar[Mapping[str, int]] = {}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield inserts of unique numbers."""
         n = 0
         while True:
             number = unique_number(process, n)
-            yield Call(number, [number.to_bytes(8, "big")])
+            yield Invocation(number, [number.to_bytes(8, "big")])
             n += 1

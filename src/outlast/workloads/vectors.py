@@ -2,7 +2,7 @@
 
 An index (HNSW) finds them, so that a failover also proves the index on the node that takes over. The extension is made
 by the superuser; the PostgreSQL that comes with the wheel has it, the machine's own may not.
-https://github.com/pgvector/pgvector
+Source: https://github.com/pgvector/pgvector
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.workloads.base import READ_BY, SERVED_BY, Call, Options, Txn, TxnStep, unique_number
+from outlast.workloads.base import READ_BY, SERVED_BY, Invocation, Options, Txn, TxnStep, unique_number
 
 DIMENSIONS: Final = 1536
 READ: Final = "vectors-read"
@@ -44,15 +44,15 @@ class VectorsWorkload:
     params: ClassVar[Mapping[str, int]] = {"reads_percent": 50}
     checkers: ClassVar[tuple[str, ...]] = ("lost_writes", "outage", "split_brain")
 
-    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Call]:
+    def generator(self, process: int, rng: Random, options: Options) -> Iterator[Invocation]:
         """Yield inserts and questions as the dice fall; every vector comes from rng."""
         n = 0
         while True:
             vector = f"[{','.join(rng.choices(_STEPS, k=DIMENSIONS))}]".encode()
             if rng.random() * 100 < options.params.get("reads_percent", 50):
-                yield Call(NONE, [], None, Txn(READ, (TxnStep(_NEAREST, (vector,)),)))
+                yield Invocation(NONE, [], None, Txn(READ, (TxnStep(_NEAREST, (vector,)),)))
                 continue
             number = unique_number(process, n)
             step = TxnStep(_INSERT, (str(number).encode(), vector), needed=True)
-            yield Call(number, [], None, Txn(self.name, (step,)))
+            yield Invocation(number, [], None, Txn(self.name, (step,)))
             n += 1

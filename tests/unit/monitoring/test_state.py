@@ -13,7 +13,7 @@ from outlast.monitoring.exporter.main import note_alerts
 from outlast.monitoring.exporter.managers.pg_auto_failover import STATE_CODES, manager_sample
 from outlast.monitoring.exporter.metrics import exposition
 from outlast.monitoring.exporter.sample import NodeSample, StandbySample
-from outlast.monitoring.exporter.state import LabState, ManagerSample, MemberSample, StoreSample
+from outlast.monitoring.exporter.state import LabSamples, ManagerSample, MemberSample, StoreSample
 from outlast.pace import scaled
 
 S = 1_000_000_000
@@ -45,9 +45,9 @@ def config(system: str = "patroni") -> ExporterConfig:
     )
 
 
-def state(system: str = "patroni") -> LabState:
+def state(system: str = "patroni") -> LabSamples:
     """a is the primary, b and c follow it; b is a little behind."""
-    made = LabState(config(system))
+    made = LabSamples(config(system))
     put(made, "a", replace(SAMPLE, standbys=(StandbySample("b", "10.0.0.2", "streaming", "sync", 200),)))
     put(made, "b", replace(SAMPLE, in_recovery=True, lsn=800, is_streaming=True))
     put(made, "c", replace(SAMPLE, in_recovery=True, lsn=1000, is_streaming=True))
@@ -55,7 +55,7 @@ def state(system: str = "patroni") -> LabState:
     return made
 
 
-def put(made: LabState, node: str, sample: NodeSample | None) -> None:
+def put(made: LabSamples, node: str, sample: NodeSample | None) -> None:
     made.nodes[node].is_up = sample is not None
     if sample is not None:
         made.nodes[node].sample = sample

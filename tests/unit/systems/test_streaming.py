@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from waiting import for_s, until_async
 
+from outlast.clusters.system_registry import system as registered_system
 from outlast.config import ClusterSpec, load_cluster
 from outlast.errors import ClusterError, HostError
 from outlast.systems.base import ClusterView, NodeView, OperatedByHand, Role
@@ -122,3 +123,9 @@ def test_a_cluster_without_a_manager_says_that_somebody_must_act() -> None:
     spec = load_cluster("streaming", ["profile=fast"])
     assert settings.outage_model(spec).outage_s == 10
     assert "operator who looks every 1 s" in settings.outage_model(spec).reason
+
+
+@pytest.mark.parametrize("system", ["streaming", "pgpool", "etcd"])
+def test_a_watchdog_is_refused_where_no_manager_could_die(system: str) -> None:
+    spec = load_cluster(system, ["watchdog=on"])
+    assert "watchdog=off" in str(registered_system(system).illegal(spec))

@@ -6,16 +6,16 @@ from itertools import islice
 from random import Random
 
 from outlast.history.soak_rows import INSERT, UPDATE, row_name
-from outlast.workloads import WORKLOADS, Call, Options
+from outlast.workloads import WORKLOADS, Invocation, Options
 from outlast.workloads.base import OnReadOnly, Paced
 
 
-def calls(process: int, count: int, clients: int = 1, first: int = 0) -> list[Call]:
+def calls(process: int, count: int, clients: int = 1, first: int = 0) -> list[Invocation]:
     options = Options(first_process=first, clients=clients)
     return list(islice(WORKLOADS["soak-writer"].generator(process, Random(1), options), count))
 
 
-def functions(made: list[Call]) -> list[str]:
+def functions(made: list[Invocation]) -> list[str]:
     return [call.txn.f for call in made if call.txn is not None]
 
 

@@ -14,7 +14,7 @@ from outlast.config.drill import DrillSpec
 from outlast.errors import ConfigError
 from outlast.history.op import NONE
 from outlast.run.checks import Terms, make_checkers, validate_checks
-from outlast.workloads import WORKLOADS, Call, Options
+from outlast.workloads import WORKLOADS, Invocation, Options
 from outlast.workloads.base import with_defaults
 from outlast.workloads.protocol_client import Routed
 
@@ -25,7 +25,9 @@ TRANSACTIONS = {
 }
 
 
-def calls(name: str, count: int, process: int = 0, *, reads_only: bool = False, **params: int) -> list[Call]:
+def calls(
+    name: str, count: int, process: int = 0, *, reads_only: bool = False, **params: int
+) -> list[Invocation]:
     workload = WORKLOADS[name]
     options = Options(reads_only, with_defaults(workload, params), now_ns())
     return list(islice(workload.generator(process, Random(7), options), count))

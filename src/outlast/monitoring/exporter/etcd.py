@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from outlast.monitoring.exporter.config import ExporterTarget
-from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.state import MemberSample, StoreSample
+from outlast.systems import http
 
 LOOK_TIMEOUT_S: Final = 1.0
 _NOBODY: Final = MemberSample(is_up=False)
@@ -37,16 +37,16 @@ async def get_prefix(
     }
 
     async def ask(member: ExporterTarget) -> Mapping[str, str]:
-        status, body = await fetch(
-            member.address, member.port, "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
+        answer = await http.request(
+            None, (member.address, member.port), "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
         )
-        if status != 200 or not isinstance(body, dict):
-            raise ConnectionError(f"{member.name} says {status}")
+        if answer.status != 200 or not isinstance(body := answer.body, dict):
+            raise ConnectionError(f"{member.name} says {answer.status}")
         return {
-            base64.b64decode(one["key"]).decode().removeprefix(prefix): base64.b64decode(
-                one["value"]
+            base64.b64decode(pair["key"]).decode().removeprefix(prefix): base64.b64decode(
+                pair["value"]
             ).decode()
-            for one in body.get("kvs", [])
+            for pair in body.get("kvs", [])
         }
 
     # One after another would add up the time-outs of those that hang; all at once asks more than is needed.
@@ -65,9 +65,9 @@ async def get_prefix(
 
 async def _status(member: ExporterTarget) -> MemberSample:
     try:
-        status, body = await fetch(
-            member.address,
-            member.port,
+        answer = await http.request(
+            None,
+            (member.address, member.port),
             "POST",
             "/v3/maintenance/status",
             timeout_s=LOOK_TIMEOUT_S,
@@ -75,7 +75,7 @@ async def _status(member: ExporterTarget) -> MemberSample:
         )
     except OSError:
         return _NOBODY
-    if status != 200 or not isinstance(body, dict):
+    if answer.status != 200 or not isinstance(body := answer.body, dict):
         return _NOBODY
     own, leader = str(body.get("header", {}).get("member_id", "")), str(body.get("leader", "0"))
     return MemberSample(

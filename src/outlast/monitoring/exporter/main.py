@@ -72,7 +72,7 @@ async def _answer(
             case "POST", "/alerts":
                 status = note_alerts(body, folder)
             case _:
-                status, content = "404 Not Found", b"there is: /metrics /healthz\n"
+                status, content = "404 Not Found", b"try /metrics or /healthz\n"
         writer.write(
             f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
             + content

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from outlast.clock import now_ns, seconds_between
 from outlast.monitoring.exporter.sample import NodeSample
-from outlast.monitoring.exporter.state import LabState, NodeState
+from outlast.monitoring.exporter.state import LabSamples, NodeSamples
 
 Rows = Iterable[tuple[tuple[str, ...], float | None]]
 
@@ -38,7 +38,7 @@ _GAUGES: Final = (
 class LabCollector(Collector):
     """Turns a LabState into metrics, at the moment it is asked."""
 
-    def __init__(self, state: LabState) -> None:
+    def __init__(self, state: LabSamples) -> None:
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
@@ -52,7 +52,7 @@ class LabCollector(Collector):
         yield from _drill(state)
 
 
-def exposition(state: LabState) -> bytes:
+def exposition(state: LabSamples) -> bytes:
     """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(LabCollector(state))
@@ -75,19 +75,19 @@ def _counter(name: str, about: str, labels: tuple[str, ...], rows: Rows) -> Metr
     return family
 
 
-def _up(state: LabState) -> list[tuple[NodeState, NodeSample]]:
+def _up(state: LabSamples) -> list[tuple[NodeSamples, NodeSample]]:
     return [(node, node.sample) for node in state.nodes.values() if node.is_up and node.sample is not None]
 
 
-def _nodes(state: LabState) -> Iterator[Metric]:
+def _nodes(state: LabSamples) -> Iterator[Metric]:
     node = ("node",)
     all_nodes = state.nodes.values()
     yield _gauge("outlast_node_up", "1 when the server answered the newest look", node,
-                 (((one.target.name,), one.is_up) for one in all_nodes))  # fmt: skip
+                 (((node.target.name,), node.is_up) for node in all_nodes))  # fmt: skip
     yield _counter("outlast_node_outages", "times that the server stopped answering", node,
-                   (((one.target.name,), one.downs) for one in all_nodes))  # fmt: skip
+                   (((node.target.name,), node.downs) for node in all_nodes))  # fmt: skip
     yield _gauge("outlast_node_look_seconds", "how long the newest look took", node,
-                 (((one.target.name,), one.took_s) for one in all_nodes))  # fmt: skip
+                 (((node.target.name,), node.took_s) for node in all_nodes))  # fmt: skip
     up = [(one.target.name, sample) for one, sample in _up(state)]
     yield _gauge("outlast_node_writable", "1 when the server takes writes", node,
                  (((name,), not sample.in_recovery) for name, sample in up))  # fmt: skip
@@ -104,7 +104,7 @@ def _nodes(state: LabState) -> Iterator[Metric]:
                        (((one,), getattr(sample, field)) for one, sample in up))  # fmt: skip
 
 
-def _replication(state: LabState) -> Iterator[Metric]:
+def _replication(state: LabSamples) -> Iterator[Metric]:
     now = now_ns()
     lags = [(name, lag) for name in state.nodes if (lag := state.lag(name, now)) is not None]
     about = "WAL of the newest primary that the standby has not replayed"
@@ -127,7 +127,7 @@ def _replication(state: LabState) -> Iterator[Metric]:
                  (((name, slot.name), slot.retained_bytes) for name, slot in slots))  # fmt: skip
 
 
-def _cluster(state: LabState) -> Iterator[Metric]:
+def _cluster(state: LabSamples) -> Iterator[Metric]:
     if not state.config.nodes:  # no servers, so none that should take writes
         return
     none: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ def _cluster(state: LabState) -> Iterator[Metric]:
                        [((), getattr(sample, field))])  # fmt: skip
 
 
-def _managers(state: LabState) -> Iterator[Metric]:
+def _managers(state: LabSamples) -> Iterator[Metric]:
     said = state.managers.items()
     if not said:
         return
@@ -184,7 +184,7 @@ def _managers(state: LabState) -> Iterator[Metric]:
                      (((name,), one.state_code) for name, one in said))  # fmt: skip
 
 
-def _store(state: LabState) -> Iterator[Metric]:
+def _store(state: LabSamples) -> Iterator[Metric]:
     store = state.store
     if store is None:
         return
@@ -206,7 +206,7 @@ def _store(state: LabState) -> Iterator[Metric]:
     )
 
 
-def _drill(state: LabState) -> Iterator[Metric]:
+def _drill(state: LabSamples) -> Iterator[Metric]:
     live = state.live
     yield _gauge("outlast_drill_running", "1 while a drill runs in the lab", (),
                  [((), live is not None and live.is_running)])  # fmt: skip

@@ -21,7 +21,7 @@ from outlast.monitoring.exporter.managers.patroni import PatroniProbe
 from outlast.monitoring.exporter.managers.pg_auto_failover import PgAutoFailoverProbe
 from outlast.monitoring.exporter.managers.pgpool import PgpoolProbe
 from outlast.monitoring.exporter.sample import QUERY, sample_of
-from outlast.monitoring.exporter.state import LabState, NodeState
+from outlast.monitoring.exporter.state import LabSamples, NodeSamples
 from outlast.monitoring.exporter.stores import STORES, Look
 from outlast.systems.postgres.views import Connection, fetch_within
 from outlast.units import NS_PER_S
@@ -41,7 +41,7 @@ class Sampler:
     """Keeps a LabState new. folder: the exporter's host's, where the newest run is announced."""
 
     def __init__(self, config: ExporterConfig, folder: Path) -> None:
-        self.state = LabState(config)
+        self.state = LabSamples(config)
         self._config = config
         self._folder = folder
         make = _MANAGERS.get(config.system)
@@ -58,7 +58,7 @@ class Sampler:
                 group.create_task(self._every_round(lambda: self._look_at_store(look)))
             group.create_task(self._every_round(self._look_at_run))
 
-    async def _watch(self, node: NodeState) -> None:
+    async def _watch(self, node: NodeSamples) -> None:
         """Look at one node every round, over a connection that is kept while it works."""
         connection: Connection | None = None
         while True:
@@ -81,7 +81,7 @@ class Sampler:
             node.took_s = seconds_between(start, now_ns())
             self.state.follow(now_ns())
 
-    async def _connect(self, node: NodeState) -> Connection:
+    async def _connect(self, node: NodeSamples) -> Connection:
         target, config = node.target, self._config
         return await psycopg.AsyncConnection.connect(
             host=target.address,

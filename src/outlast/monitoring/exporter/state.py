@@ -17,7 +17,7 @@ POSITIONS_MAX: Final = 900
 
 
 @dataclass(slots=True)
-class NodeState:
+class NodeSamples:
     """One server. is_up: it answered the newest look. sample: its newest answer, kept while it is down. why: the
     newest error's first line."""
 
@@ -75,11 +75,11 @@ class LagSample:
 
 
 @dataclass(slots=True)
-class LabState:
+class LabSamples:
     """Everything, as it was last seen."""
 
     config: ExporterConfig
-    nodes: dict[str, NodeState] = field(default_factory=dict)
+    nodes: dict[str, NodeSamples] = field(default_factory=dict)
     managers: Mapping[str, ManagerSample] = field(default_factory=dict)
     store: StoreSample | None = None
     live: Live | None = None
@@ -91,9 +91,9 @@ class LabState:
     _timeline: int = 0
 
     def __post_init__(self) -> None:
-        self.nodes = {target.name: NodeState(target) for target in self.config.nodes}
+        self.nodes = {target.name: NodeSamples(target) for target in self.config.nodes}
 
-    def writable_nodes(self) -> list[NodeState]:
+    def writable_nodes(self) -> list[NodeSamples]:
         """Return the nodes that take writes, the one on the newest timeline first."""
         found = [
             node for node in self.nodes.values() if node.is_up and node.sample and not node.sample.in_recovery

@@ -8,8 +8,8 @@ from typing import Final
 
 from outlast.monitoring.exporter import etcd
 from outlast.monitoring.exporter.config import ExporterTarget
-from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.state import MemberSample, StoreSample
+from outlast.systems import http
 
 LOOK_TIMEOUT_S: Final = 1.0
 
@@ -27,10 +27,12 @@ async def look_at_raftlog(members: Sequence[ExporterTarget]) -> StoreSample:
 
 async def _status(member: ExporterTarget) -> MemberSample:
     try:
-        status, body = await fetch(member.address, member.port, "GET", "/status", timeout_s=LOOK_TIMEOUT_S)
+        answer = await http.request(
+            None, (member.address, member.port), "GET", "/status", timeout_s=LOOK_TIMEOUT_S
+        )
     except OSError:
         return MemberSample(is_up=False)
-    if status != 200 or not isinstance(body, dict):
+    if answer.status != 200 or not isinstance(body := answer.body, dict):
         return MemberSample(is_up=False)
     return MemberSample(
         True,
@@ -43,12 +45,12 @@ async def _status(member: ExporterTarget) -> MemberSample:
 
 async def _can_read(member: ExporterTarget) -> bool:
     try:
-        status, _body = await fetch(
-            member.address, member.port, "GET", "/kv/outlast", timeout_s=LOOK_TIMEOUT_S
+        answer = await http.request(
+            None, (member.address, member.port), "GET", "/kv/outlast", timeout_s=LOOK_TIMEOUT_S
         )
     except OSError:
         return False
-    return status in (200, 404)
+    return answer.status in (200, 404)
 
 
 STORES: Final[Mapping[str, Look]] = {

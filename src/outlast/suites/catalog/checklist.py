@@ -111,7 +111,7 @@ async def _query(stage: Stage, expression: str, label: str = "node") -> dict[str
         raise UnavailableError(reason)
     try:
         answer = await http.request(
-            stage.cluster.lab, service.address, PROMETHEUS_PORT, "GET", f"/api/v1/query?query={quote(expression)}",
+            stage.cluster.lab, (service.address, PROMETHEUS_PORT), "GET", f"/api/v1/query?query={quote(expression)}",
             timeout_s=5.0,
         )  # fmt: skip
     except OSError as error:

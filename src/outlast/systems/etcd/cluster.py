@@ -135,7 +135,7 @@ class EtcdCluster(ConsensusCluster):
 
     async def _request(self, node: NodeSpec, path: str, body: object, timeout_s: float) -> http.Answer:
         return await http.request(
-            self.lab, node.address, member.CLIENT_PORT, "POST", path, timeout_s=timeout_s, body=body
+            self.lab, (node.address, member.CLIENT_PORT), "POST", path, timeout_s=timeout_s, body=body
         )
 
 

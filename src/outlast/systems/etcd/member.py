@@ -124,7 +124,7 @@ async def start_member(
 async def is_healthy(lab: Lab, member: NodeSpec, timeout_s: float = 1.0) -> bool:
     """Return whether a member answers and sees a leader."""
     try:
-        answer = await request(lab, member.address, CLIENT_PORT, "GET", "/health", timeout_s=timeout_s)
+        answer = await request(lab, (member.address, CLIENT_PORT), "GET", "/health", timeout_s=timeout_s)
     except OSError:
         return False
     return answer.status == 200 and answer.field("health") in ("true", True)
@@ -146,7 +146,7 @@ class MemberStatus:
 async def status(lab: Lab, member: NodeSpec, timeout_s: float = 1.0) -> MemberStatus:
     """Ask a member of itself; it answers without a majority too. Raises OSError."""
     answer = await request(
-        lab, member.address, CLIENT_PORT, "POST", "/v3/maintenance/status", timeout_s=timeout_s, body={}
+        lab, (member.address, CLIENT_PORT), "POST", "/v3/maintenance/status", timeout_s=timeout_s, body={}
     )
     header = answer.field("header")
     if answer.status != 200 or not isinstance(header, dict):
@@ -190,7 +190,7 @@ async def get(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: float 
     for member in members:
         try:
             answer = await request(
-                lab, member.address, CLIENT_PORT, "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
+                lab, (member.address, CLIENT_PORT), "POST", "/v3/kv/range", timeout_s=timeout_s, body=wanted
             )
         except OSError:
             continue
@@ -210,8 +210,7 @@ async def delete(lab: Lab, members: Sequence[NodeSpec], key: str, timeout_s: flo
         try:
             answer = await request(
                 lab,
-                member.address,
-                CLIENT_PORT,
+                (member.address, CLIENT_PORT),
                 "POST",
                 "/v3/kv/deleterange",
                 timeout_s=timeout_s,

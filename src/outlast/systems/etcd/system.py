@@ -13,7 +13,7 @@ from outlast.systems.base import Progress
 from outlast.systems.consensus import come_up
 from outlast.systems.etcd import member
 from outlast.systems.etcd.cluster import EtcdCluster
-from outlast.systems.system import no_tls
+from outlast.systems.system import no_tls, no_watchdog
 
 
 class EtcdSystem:
@@ -24,7 +24,7 @@ class EtcdSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return no_tls(spec)
+        return no_tls(spec) or no_watchdog(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""

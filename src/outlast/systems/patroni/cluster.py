@@ -1,172 +1,46 @@
-"""A running Patroni cluster: what it shows, and what can be asked of it."""
+"""A running Patroni cluster: how its primary is moved, and what an operator does to its nodes.
+
+Each act asks Patroni where Patroni has a word for it. It has none for a node that leaves for good: its member key would
+stay until its lease ends, and its slot, which holds WAL back, for member_slots_ttl, half an hour.
+Source: Patroni documentation, "Patroni REST API" and "Dynamic Configuration Settings".
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from outlast.config.cluster import ClusterSpec, NodeSpec
+from outlast.config.cluster import NodeSpec, without_node
 from outlast.errors import ClusterError
-from outlast.hosts.base import Lab, Program
-from outlast.systems import http, maintenance
-from outlast.systems.base import ClusterView, HealthCheck, NodeView, OutageModel, Role
-from outlast.systems.credentials import Credentials
+from outlast.hosts.base import Host
+from outlast.systems.base import Role
 from outlast.systems.etcd import member as etcd
-from outlast.systems.patroni import operations, settings
-from outlast.systems.postgres import server, views
-from outlast.systems.postgres.seed import POSTGRES_UID
-from outlast.systems.postgres.server_group import LOOK_TIMEOUT_S, POSTGRES, ServerGroup
-from outlast.systems.wait import wait_for
-
-PROCESS: Final = "patroni"
-WATCHDOG: Final = "watchdog"
-MEMBER_FILE: Final = "patroni.yml"
-"""A member's own settings, as JSON."""
+from outlast.systems.patroni import settings
+from outlast.systems.patroni.servers import MEMBER_FILE, PatroniServers
+from outlast.systems.postgres.views import slot_names
+from outlast.systems.wait import wait_for, wait_for_with_logs
 
 MOVE_TIMEOUT_S: Final = 90.0
 SYNC_TIMEOUT_S: Final = 10.0
+ASK_TIMEOUT_S: Final = 10.0
+READ_MARGIN_S: Final = 20.0
+REST_TIMEOUT_S: Final = 30.0
+COPY_TIMEOUT_S: Final = 900.0
+"""For a base backup of whatever size a lab's database has."""
+
+SLOT_TIMEOUT_S: Final = 30.0
+OLD_DATA: Final = "outlast.old"
+"""A file in a data directory that is to be replaced: when it is gone, so is the old data."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What one node showed: its server's own view, its standbys, and its manager's word; None: no answer."""
+class PatroniCluster(PatroniServers):
+    """Servers under Patroni, with what can be asked of it."""
 
-    server: views.ServerView | None
-    standbys: tuple[views.StandbyView, ...]
-    manager: http.Answer | None
-
-
-class PatroniCluster(ServerGroup):
-    """PostgreSQL nodes under Patroni, with the etcd members that hold the leader's key."""
-
-    def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
-        super().__init__(lab, spec, credentials)
-        self.model: OutageModel = settings.outage_model(spec)
-
-    # looking
-
-    async def view(self) -> ClusterView:
-        """Return what every node shows now, all asked at once."""
-        looks, members, leader, synchronous = await asyncio.gather(
-            asyncio.gather(*(self._look(node) for node in self.spec.nodes)),
-            asyncio.gather(*(etcd.is_healthy(self.lab, member) for member in self.spec.dcs)),
-            self._leader_or_none(),
-            self._sync_record(),
-        )
-        by_name = {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}
-        primary = self._believed_primary(by_name, leader)
-        said = {standby.name: standby for standby in by_name[primary].standbys} if primary else {}
-        nodes = [self._node_view(node, by_name[node.name], said.get(node.name)) for node in self.spec.nodes]
-        nodes += [
-            NodeView(
-                member.name,
-                Role.DCS,
-                member.address,
-                etcd.CLIENT_PORT,
-                self.published(member.name),
-                "running" if healthy else "unreachable",
-                healthy,
-            )
-            for member, healthy in zip(self.spec.dcs, members, strict=True)
-        ]
-        missing = self._missing(nodes, primary, synchronous)
-        return ClusterView(not missing, primary, tuple(nodes), missing)
-
-    async def primary(self) -> str | None:
-        """Return the node that accepts writes; of several, the one on the newest timeline."""
-        looks = await asyncio.gather(*(self._look(node) for node in self.spec.nodes))
-        return self._believed_primary(
-            {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}, None
-        )
-
-    async def dcs_leader(self) -> str | None:
-        """Return the etcd member that leads."""
-        return await etcd.leader(self.lab, self.spec.dcs)
-
-    async def leader_record(self) -> str | None:
-        """Return who holds the leader's key in etcd. Raises ConnectionError when etcd does not answer."""
-        return await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/leader")
-
-    def health_check(self, role: Role) -> HealthCheck:
-        """Return the health check of Patroni's REST API for a role."""
-        return HealthCheck(settings.REST_PORT, "/primary" if role is Role.PRIMARY else "/replica")
-
-    def log_files(self, node: str) -> Mapping[str, Path]:
-        """Return a node's logs by name."""
-        folder = self.lab.hosts[node].folder
-        if any(node == member.name for member in self.spec.dcs):
-            return {"etcd": folder / etcd.LOG}
-        logs = {"patroni": folder / "log/patroni.log", "postgresql": folder / server.LOG}
-        return {**logs, "watchdog": folder / "log/watchdog.log"} if self.spec.watchdog else logs
-
-    # processes
-
-    def process_names(self, node: str) -> tuple[str, ...]:
-        """Return what process_ids can find on a node."""
-        return (
-            (etcd.PROCESS,) if any(node == member.name for member in self.spec.dcs) else (PROCESS, POSTGRES)
-        )
-
-    async def start_node(self, node: str) -> None:
-        """Start what belongs on a node and does not run there; nothing on one in maintenance."""
-        if maintenance.is_out(self.lab.hosts[node]):
-            return
-        for member in self.spec.dcs:
-            if member.name == node:
-                if not await self.process_ids(node, etcd.PROCESS):
-                    await self.start_etcd(node)
-                return
-        if not await self.process_ids(node, PROCESS):
-            await self.start_patroni(node)
-
-    async def start_etcd(self, node: str) -> None:
-        """Start etcd on a member's host."""
-        members = self.spec.dcs
-        pace = etcd.timing(len(members), self.spec.profile)
-        program = etcd.etcd_program(self.spec.etcd)
-        await etcd.start_member(self.lab.hosts[node], members, pace, program=program, env=etcd.SMALL_HEAP)
-
-    async def start_patroni(self, node: str) -> None:
-        """Start Patroni on a node, as a fork of its host's init, which has imported it already."""
-        host = self.lab.hosts[node]
-        if self.spec.watchdog and not await self.process_ids(node, WATCHDOG):
-            await host.spawn(
-                Program(
-                    WATCHDOG,
-                    ["outlast.systems.patroni.watchdog:main", str(settings.watchdog_pipe(host))],
-                    "log/watchdog.log",
-                    module=True,
-                )
-            )
-            await wait_for(
-                lambda: _exists(settings.watchdog_pipe(host)), LOOK_TIMEOUT_S, f"{node}'s watchdog"
-            )
-        await host.spawn(
-            Program(
-                PROCESS,
-                ["patroni.__main__:main", str(host.folder / "patroni.yml")],
-                "log/patroni.log",
-                uid=POSTGRES_UID,
-                module=True,
-            )
-        )
-
-    # asking the manager
-
-    async def rest(
-        self, node: str, method: str, path: str, body: object = None, *, timeout_s: float = LOOK_TIMEOUT_S
-    ) -> http.Answer:
-        """Ask Patroni on a node. Raises OSError when it does not answer."""
-        address = next(one.address for one in self.spec.nodes if one.name == node)
-        user = (settings.REST_USER, self.credentials.password(settings.REST_USER))
-        return await http.request(
-            self.lab, address, settings.REST_PORT, method, path, timeout_s=timeout_s, body=body, user=user
-        )
+    # leadership
 
     async def switchover(self, target: str | None) -> str:
         """Have Patroni move the primary and return the new one. Raises ClusterError when it refuses."""
@@ -245,16 +119,6 @@ class PatroniCluster(ServerGroup):
 
         await wait_for(unmet, MOVE_TIMEOUT_S, f"{node} to {'be' if on else 'be no'} candidate")
 
-    async def _tags(self, node: str) -> Mapping[str, object]:
-        """Return a member's tags as etcd holds them: what the leader goes by when it looks for candidates."""
-        path = f"/service/{self.spec.name}/members/{node}"
-        try:
-            record = json.loads(await etcd.get(self.lab, self.spec.dcs, path) or "{}")
-        except (ConnectionError, ValueError) as error:
-            raise ClusterError(f"etcd does not say who {node} is: {error}") from error
-        tags = record.get("tags")
-        return tags if isinstance(tags, dict) else {}
-
     async def restart(self, node: str) -> None:
         """Have Patroni restart a node's server. Raises ClusterError when it refuses."""
         answer = await self.rest(node, "POST", "/restart", {}, timeout_s=MOVE_TIMEOUT_S)
@@ -266,27 +130,119 @@ class PatroniCluster(ServerGroup):
         answer = await self.manager(node)
         return None if answer is None else str(answer.field("postmaster_start_time"))
 
-    # operating
+    # nodes and settings
 
     async def set_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Put PostgreSQL parameters into Patroni's configuration; returns once every node has read it."""
-        await operations.set_parameters(self, parameters)
+        """Put parameters into Patroni's configuration and wait until every Patroni has read it."""
+        asked = int(time.time())
+        await self.configure({"postgresql": {"parameters": dict(parameters)}})
+
+        async def unmet() -> str:
+            for node in self.spec.nodes:
+                answer = await self.manager(node.name)
+                if answer is None:
+                    continue  # it reads the configuration when it starts
+                if answer.field("pending_restart"):
+                    continue
+                seen = answer.field("dcs_last_seen")
+                # In whole seconds; what it has read takes effect at the end of the same round of its loop.
+                if not isinstance(seen, int) or seen <= asked + 1:
+                    return f"{node.name} has not read it"
+            return ""
+
+        await wait_for(
+            unmet, settings.timing(self.spec).loop_wait * 2 + READ_MARGIN_S, "Patroni's new settings"
+        )
+
+    async def configure(self, change: settings.Document) -> None:
+        """Change Patroni's configuration in its store. Raises ClusterError when nobody takes it."""
+        said = "no Patroni answers"
+        for node in self.spec.nodes:
+            try:
+                answer = await self.rest(node.name, "PATCH", "/config", change, timeout_s=ASK_TIMEOUT_S)
+            except OSError:
+                continue
+            if answer.status == 200:
+                return
+            said = f"{node.name}: {answer.status} {answer.body}"
+        raise ClusterError(f"Patroni did not take {json.dumps(change)}: {said}")
 
     async def reseed(self, node: str) -> None:
-        """Replace all data of a standby. Raises ClusterError, first of all for the primary."""
-        await operations.reseed(self, node)
+        """Have Patroni copy the primary anew to a node."""
+        host = await self.require_reseedable(node)
+        await self.start_node(node)
+        data = host.folder / "data"
+        if data.is_dir():
+            await host.put(f"data/{OLD_DATA}", b"")
+
+        async def refused() -> str:
+            try:
+                answer = await self.rest(
+                    node,
+                    "POST",
+                    "/reinitialize",
+                    {"force": True, "from_leader": True},
+                    timeout_s=ASK_TIMEOUT_S,
+                )
+            except OSError as error:
+                return f"its REST API does not answer ({error})"
+            return "" if answer.status == 200 else f"it says {answer.status}: {answer.body}"
+
+        await wait_for_with_logs(refused, REST_TIMEOUT_S, f"Patroni on {node} to reseed it", self, [node])
+
+        async def unmet() -> str:
+            if (data / OLD_DATA).exists():
+                return "its old data is there yet"
+            return await self._not_streaming(node)
+
+        await wait_for_with_logs(unmet, COPY_TIMEOUT_S, f"{node} to stream from a new copy", self, [node])
 
     async def add_node(self, node: NodeSpec) -> None:
-        """Make a host for a node of the spec and return once it streams."""
-        await operations.add_node(self, node)
+        """Make a host for a node and have Patroni copy the primary to it. Raises ClusterError, HostError."""
+        await self.join_host(node)
+        await self.start_node(node.name)
+        await self.wait_until_streaming(node.name)
 
     async def remove_node(self, node: str) -> None:
-        """Take a standby out of Patroni, etcd, every server and the lab."""
-        await operations.remove_node(self, node)
+        """Stop a node in order, have Patroni and every server forget it, and remove its host."""
+        from patroni.dcs import (
+            slot_name_from_member_name,  # here: most commands need nothing of Patroni's code
+        )
 
-    async def set_maintenance(self, node: str, on: bool) -> None:
-        """Stop a standby and keep it out, or let it join again."""
-        await operations.set_maintenance(self, node, on)
+        spec = self.spec
+        left = [one for one in spec.nodes if one.name != node]
+        if self.lab.hosts.get(node) is not None:
+            await self.require_standby(node, "removed", must_be_on=False)
+            if spec.sync == "strict" and len(left) == 1:
+                raise ClusterError(
+                    f"{node} is the last standby, and sync=strict refuses writes without one",
+                    hint="outlast add-node first",
+                )
+            await self.stop_node(node)
+            await self.lab.remove_host(node)
+        primary = await self.primary()
+        self.spec = without_node(spec, node, primary or left[0].name)
+        await etcd.delete(self.lab, spec.dcs, f"/service/{spec.name}/members/{node}")
+        await self._forget_slot(slot_name_from_member_name(node))
+
+    async def require_standby(self, node: str, act: str, *, must_be_on: bool = True) -> Host:
+        """Return a standby's host. Raises ClusterError for the primary, for the leader in etcd, and without etcd."""
+        view = await self.view()
+        try:
+            leader = await self.leader_record()
+        except ConnectionError as error:
+            raise ClusterError(
+                "etcd does not answer, so nothing can be changed", hint="outlast doctor"
+            ) from error
+        return self.standby_host(node, act, view.primary, leader, *view.primaries, must_be_on=must_be_on)
+
+    async def wait_until_streaming(self, node: str) -> None:
+        """Wait until Patroni calls a node a streaming standby. Raises ClusterError with its last log lines."""
+        await wait_for_with_logs(
+            lambda: self._not_streaming(node), COPY_TIMEOUT_S, f"{node} to stream", self, [node]
+        )
+
+    # parts
 
     async def _ask_to_move(self, asked: str, path: str, body: Mapping[str, str | None]) -> None:
         wanted = {key: value for key, value in body.items() if value is not None}
@@ -319,58 +275,42 @@ class PatroniCluster(ServerGroup):
         assert leader is not None
         return leader
 
-    # parts
-
-    async def _look(self, node: NodeSpec) -> _Look:
-        host = self.lab.hosts.get(node.name)
-        # It may have no host or port: when adding or removing it was cut short.
-        if host is None or not host.is_on or node.name not in self.lab.published:
-            return _Look(None, (), None)
-        (shown, standbys), manager = await asyncio.gather(
-            self.look_inside(node.name), self.manager(node.name)
-        )
-        return _Look(shown, standbys, manager)
-
-    async def manager(self, node: str) -> http.Answer | None:
-        """Return what Patroni on a node says of itself; None when it does not answer."""
+    async def _tags(self, node: str) -> Mapping[str, object]:
+        """Return a member's tags as etcd holds them: what the leader goes by when it looks for candidates."""
+        path = f"/service/{self.spec.name}/members/{node}"
         try:
-            return await self.rest(node, "GET", "/patroni")
-        except OSError:
-            return None
+            record = json.loads(await etcd.get(self.lab, self.spec.dcs, path) or "{}")
+        except (ConnectionError, ValueError) as error:
+            raise ClusterError(f"etcd does not say who {node} is: {error}") from error
+        tags = record.get("tags")
+        return tags if isinstance(tags, dict) else {}
 
-    async def _sync_record(self) -> str:
-        """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
-        try:
-            record = await etcd.get(self.lab, self.spec.dcs, f"/service/{self.spec.name}/sync")
-            return str(json.loads(record or "{}").get("sync_standby") or "")
-        except (ConnectionError, ValueError):
+    async def _forget_slot(self, slot: str) -> None:
+        """Have Patroni drop the slot of a member that has left, on every node.
+
+        It drops those of all absent members, so nothing is done while another is absent: then the slot goes by itself
+        after member_slots_ttl.
+        """
+        view = await self.view()
+        if any(not node.healthy for node in view.nodes if node.role is not Role.DCS):
+            return
+        before = self.spec.patroni.get("member_slots_ttl")
+        await self.configure({"member_slots_ttl": 0})
+
+        async def held() -> str:
+            for node in self.spec.nodes:
+                connection = await self.connect(node.name)
+                async with connection:
+                    if slot in await slot_names(connection):
+                        return f"{node.name} has it"
             return ""
 
-    async def _leader_or_none(self) -> str | None:
         try:
-            return await self.leader_record()
-        except ConnectionError:
-            return None
+            await wait_for(held, SLOT_TIMEOUT_S, f"the slot {slot} to go")
+        finally:
+            await self.configure({"member_slots_ttl": before})
 
-    def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
-        servers = {name: look.server for name, look in looks.items()}
-        if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
-            return leader
-        return self.newest_primary(servers)
-
-    def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
-        state = look.manager.field("state") if look.manager is not None else None
-        return self.node_view(node, look.server, said, str(state or "unreachable"), look.manager is not None)
-
-    def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
-        """Say what keeps the cluster from being whole; "" when nothing does."""
-        if missing := self.missing(nodes, primary):
-            return missing
-        if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
-            # The store's word is the one that decides who may be promoted.
-            return "Patroni has not recorded its synchronous standby yet"
-        return ""
-
-
-async def _exists(path: Path) -> str:
-    return "" if path.exists() else f"there is no {path.name}"
+    async def _not_streaming(self, node: str) -> str:
+        view = await self.view()
+        shown = view.node(node)
+        return "" if shown.state == "streaming" and shown.healthy else f"it is {shown.state}"

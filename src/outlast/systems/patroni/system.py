@@ -12,8 +12,7 @@ second whether a server that it has started accepts connections.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,7 +43,7 @@ class PatroniTimeouts:
     replica_s: float = 90.0
 
 
-PATIENCE: Final = PatroniTimeouts()
+TIMEOUTS: Final = PatroniTimeouts()
 
 # All that Patroni imports while it starts, without patroni.__main__ itself, which runs as the program.
 PRELOAD: Final = (
@@ -67,8 +66,8 @@ class PatroniSystem:
     name = "patroni"
     cluster_type = PatroniCluster
 
-    def __init__(self, patience: PatroniTimeouts = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: PatroniTimeouts = TIMEOUTS) -> None:
+        self._timeouts = timeouts
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
@@ -95,27 +94,21 @@ class PatroniSystem:
         progress("starting etcd and the servers")
         servers = {}
         for node in spec.nodes:
-            host = await lab.add_host(node.name, node.address, power=False)
-            document = settings.member_document(spec, node, install, cluster.credentials, host)
-            # JSON is YAML too, and leaves no word to be read as something else: "on", "0600".
-            await host.put("patroni.yml", json.dumps(document, indent=1).encode())
-            await host.put(settings.NODE_CONF, settings.node_conf(node).encode())
-            await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
-            servers[node.name] = PostgresServer(host, install)
+            servers[node.name] = PostgresServer(await cluster.make_host(node), install)
         await asyncio.gather(
             self._start_hosts(cluster),
-            make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s),
+            make_data(lab, spec, cluster.credentials, servers, self._timeouts.primary_s),
         )
         await asyncio.gather(self._start_servers(cluster, servers), self._wait_for_etcd(cluster))
         progress("Patroni takes over")
         first = spec.primary()
         await cluster.start_patroni(first.name)
-        await self._until(
+        await wait_for_with_logs(
             lambda: self._answers(cluster, first.name, "/leader"),
-            self._patience.primary_s,
+            self._timeouts.primary_s,
             f"Patroni on {first.name} to lead",
             cluster,
-            first.name,
+            [first.name],
         )
         return cluster
 
@@ -130,12 +123,12 @@ class PatroniSystem:
         wanted = settings.timing(spec)
         # A change of the configuration also wakes the leader, who then names the synchronous standby at once.
         await self._configure(cluster, first, settings.BRING_UP_TIMING)
-        await self._until(
+        await wait_for_with_logs(
             lambda: self._missing(cluster),
-            self._patience.replica_s,
+            self._timeouts.replica_s,
             "the cluster to be whole",
             cluster,
-            *others,
+            others,
         )
         if wanted != settings.BRING_UP_TIMING:
             await self._configure(cluster, first, wanted)
@@ -166,7 +159,7 @@ class PatroniSystem:
         others = [node for node in spec.nodes if node is not primary]
         for node in spec.nodes:
             await servers[node.name].configure(own_parameters(spec, node), hba_lines(spec))
-        await first.start(self._patience.primary_s)
+        await first.start(self._timeouts.primary_s)
         slots = {node.name: slot_name_from_member_name(node.name) for node in others}
         connection = await cluster.connect(primary.name, timeout_s=10.0)
         try:
@@ -174,14 +167,14 @@ class PatroniSystem:
                 await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", (slot,))
             for name, slot in slots.items():
                 await servers[name].become_standby_of(primary.address, REPLICATOR, slot)
-            await asyncio.gather(*(servers[name].start(self._patience.replica_s) for name in slots))
+            await asyncio.gather(*(servers[name].start(self._timeouts.replica_s) for name in slots))
             # A slot in use survives Patroni's first look, which drops the slots of members it does not know yet.
-            await self._until(
+            await wait_for_with_logs(
                 lambda: not_streaming(connection, slots),
-                self._patience.replica_s,
+                self._timeouts.replica_s,
                 "the standbys to stream",
                 cluster,
-                *slots,
+                slots,
             )
         finally:
             await connection.close()
@@ -190,15 +183,17 @@ class PatroniSystem:
         async def elected() -> str:
             return "" if await etcd.leader(cluster.lab, cluster.spec.dcs) else "no member leads"
 
-        await self._until(elected, self._patience.dcs_s, "etcd to elect", cluster, cluster.spec.dcs[0].name)
+        await wait_for_with_logs(
+            elected, self._timeouts.dcs_s, "etcd to elect", cluster, [cluster.spec.dcs[0].name]
+        )
 
     async def _until_replica(self, cluster: PatroniCluster, node: str) -> None:
-        await self._until(
+        await wait_for_with_logs(
             lambda: self._answers(cluster, node, "/replica"),
-            self._patience.replica_s,
+            self._timeouts.replica_s,
             f"{node} to follow",
             cluster,
-            node,
+            [node],
         )
 
     async def _answers(self, cluster: PatroniCluster, node: str, path: str) -> str:
@@ -225,24 +220,9 @@ class PatroniSystem:
                 return f"its REST API does not answer ({error})"
             return "" if answer.status == 200 else f"it says {answer.status}"
 
-        await self._until(
-            refused,
-            self._patience.replica_s,
-            f"Patroni to take its timing {wanted}",
-            cluster,
-            leader.name,
+        await wait_for_with_logs(
+            refused, self._timeouts.replica_s, f"Patroni to take its timing {wanted}", cluster, [leader.name]
         )
-
-    async def _until(
-        self,
-        unmet: Callable[[], Awaitable[str]],
-        timeout_s: float,
-        what: str,
-        cluster: PatroniCluster,
-        *suspects: str,
-    ) -> None:
-        """Wait until unmet() returns "", else raise ClusterError with the suspects' last log lines."""
-        await wait_for_with_logs(unmet, timeout_s, what, cluster, suspects)
 
 
 SYSTEM: Final = PatroniSystem()

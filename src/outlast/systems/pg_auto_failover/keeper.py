@@ -189,5 +189,5 @@ async def _drop_stale_lock(host: Host) -> None:
         pid = int(lock.read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return
-    if not any(one.pid == pid and one.name == "postgres" for one in await host.processes()):
+    if not any(process.pid == pid and process.name == "postgres" for process in await host.processes()):
         lock.unlink(missing_ok=True)

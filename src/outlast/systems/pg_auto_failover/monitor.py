@@ -23,6 +23,9 @@ SELECT nodename, nodeid, reportedstate::text, goalstate::text, health, reportedt
 FROM pgautofailover.node WHERE goalstate <> 'dropped' ORDER BY nodeid
 """
 
+OUT: Final = frozenset(("maintenance", "prepare_maintenance", "wait_maintenance"))
+"""The monitor's words for a node that is out, or on its way."""
+
 WRITES: Final = frozenset(("single", "primary", "wait_primary", "join_primary", "apply_settings"))
 """States in which a node takes writes."""
 

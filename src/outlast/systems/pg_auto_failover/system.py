@@ -19,7 +19,7 @@ from outlast.errors import UnavailableError
 from outlast.hosts.base import Lab
 from outlast.systems import credentials
 from outlast.systems.base import Progress
-from outlast.systems.pg_auto_failover import keeper, operations, settings
+from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from outlast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from outlast.systems.postgres.install import PostgresInstall
@@ -39,7 +39,7 @@ class KeeperTimeouts:
     settings_s: float = 60.0
 
 
-PATIENCE: Final = KeeperTimeouts()
+TIMEOUTS: Final = KeeperTimeouts()
 
 
 class PgAutoFailoverSystem:
@@ -48,8 +48,8 @@ class PgAutoFailoverSystem:
     name = "pg_auto_failover"
     cluster_type = PgAutoFailoverCluster
 
-    def __init__(self, patience: KeeperTimeouts = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: KeeperTimeouts = TIMEOUTS) -> None:
+        self._timeouts = timeouts
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
@@ -88,7 +88,7 @@ class PgAutoFailoverSystem:
         await self._register(cluster, first.name)
         await wait_for_with_logs(
             lambda: self._writable(cluster, first.name),
-            self._patience.primary_s,
+            self._timeouts.primary_s,
             f"pg_autoctl to make {first.name} a single primary",
             cluster,
             [first.name, watcher.name],
@@ -106,16 +106,16 @@ class PgAutoFailoverSystem:
         monitor = cluster.monitor.name
         await wait_for_with_logs(
             lambda: self._missing(cluster),
-            self._patience.replica_s,
+            self._timeouts.replica_s,
             "the cluster to be whole",
             cluster,
             [*names, monitor],
         )
         await asyncio.gather(*(keeper.set_time_outs(spec, cluster.lab.hosts[name]) for name in names))
-        await operations.set_sync(cluster)
+        await cluster.set_sync()
         await wait_for_with_logs(
             lambda: self._missing(cluster),
-            self._patience.settings_s,
+            self._timeouts.settings_s,
             "the primary to apply its settings",
             cluster,
             [spec.primary().name],
@@ -134,7 +134,7 @@ class PgAutoFailoverSystem:
             f"CREATE ROLE {identifier(settings.MONITOR_USER)} LOGIN "
             f"{password(cluster.credentials, settings.MONITOR_USER)}",
         ]
-        await run_single_user(lab, install, server.data, statements, self._patience.monitor_s)
+        await run_single_user(lab, install, server.data, statements, self._timeouts.monitor_s)
         await server.configure(settings.monitor_parameters(spec), settings.monitor_hba_lines(spec))
         await host.put(settings.MONITOR_CONF, settings.monitor_conf(spec, settings.BRING_UP).encode())
         await keeper.start(spec, host, keeper.monitor_words(spec, host))
@@ -143,7 +143,7 @@ class PgAutoFailoverSystem:
             return "it does not answer" if await cluster.rows() is None else ""
 
         await wait_for_with_logs(
-            silent, self._patience.monitor_s, f"the monitor {host.name} to answer", cluster, [host.name]
+            silent, self._timeouts.monitor_s, f"the monitor {host.name} to answer", cluster, [host.name]
         )
 
     async def _make_data(self, cluster: PgAutoFailoverCluster, install: PostgresInstall) -> None:
@@ -157,12 +157,12 @@ class PgAutoFailoverSystem:
             f"CREATE ROLE {settings.HEALTH_USER} LOGIN PASSWORD {literal(settings.HEALTH_USER)}",
             *settings.rewind_grants(),
         ]
-        await make_data(lab, spec, cluster.credentials, servers, self._patience.primary_s, roles=roles)
+        await make_data(lab, spec, cluster.credentials, servers, self._timeouts.primary_s, roles=roles)
         for server in servers.values():
             await server.configure(settings.node_parameters(spec), settings.hba_lines(spec))
 
     async def _register(self, cluster: PgAutoFailoverCluster, name: str) -> None:
-        node = next(one for one in cluster.spec.nodes if one.name == name)
+        node = next(node for node in cluster.spec.nodes if node.name == name)
         host = cluster.lab.hosts[name]
         await keeper.start(cluster.spec, host, keeper.node_words(cluster.spec, node, host))
 

@@ -28,7 +28,7 @@ from outlast.systems.postgres.server import last_lines
 from outlast.systems.postgres.server_group import POSTGRES
 from outlast.systems.programs import program
 from outlast.systems.streaming import settings as servers
-from outlast.systems.streaming.cluster import START_TIMEOUT_S, FollowingCluster
+from outlast.systems.streaming.replication import START_TIMEOUT_S, ReplicationCluster
 from outlast.systems.wait import wait_for
 
 PROCESS: Final = "pgpool"
@@ -38,7 +38,7 @@ MOVE_TIMEOUT_S: Final = 60.0
 ATTACH_TIMEOUT_S: Final = 30.0
 
 
-class PgpoolCluster(FollowingCluster):
+class PgpoolCluster(ReplicationCluster):
     """Servers behind a Pgpool-II, which decides who leads; the record lies on its host."""
 
     def __init__(self, lab: Lab, spec: ClusterSpec, credentials: Credentials) -> None:
@@ -68,7 +68,7 @@ class PgpoolCluster(FollowingCluster):
     async def view(self) -> ClusterView:
         """Return what every node and the balancer show now."""
         view, backends = await asyncio.gather(super().view(), self._backends())
-        by_address = {one.address: one for one in backends or ()}
+        by_address = {backend.address: backend for backend in backends or ()}
         nodes = [
             replace(node, assigned_state=said.status if said else None)
             for node in view.nodes
@@ -103,7 +103,7 @@ class PgpoolCluster(FollowingCluster):
         for node in nodes:
             if node.state != maintenance.STATE and node.assigned_state not in ("up", "waiting"):
                 return f"{self.balancer.name} has {node.name} {node.assigned_state}"
-        believed = [one.address for one in backends if one.role == "primary"]
+        believed = [backend.address for backend in backends if backend.role == "primary"]
         if primary is not None and believed != [self.address(primary)]:
             return f"{self.balancer.name} takes {believed} for the primary, not {primary}"
         return ""
@@ -179,7 +179,7 @@ class PgpoolCluster(FollowingCluster):
             found = view.node(node)
             return "" if found.healthy else f"it is {found.state}"
 
-        if any(one.address == self.address(node) and not one.attached for one in backends):
+        if any(backend.address == self.address(node) and not backend.attached for backend in backends):
             try:
                 await wait_for(unmet, ATTACH_TIMEOUT_S, f"{node} to be fit for clients")
                 await self.pcp.attach(self.number(node))
@@ -191,7 +191,9 @@ class PgpoolCluster(FollowingCluster):
         """Wait until the balancer leads clients to a node: it says yes to an attach before it does it."""
 
         async def unmet() -> str:
-            found = [one for one in await self._backends() or () if one.address == self.address(node)]
+            found = [
+                backend for backend in await self._backends() or () if backend.address == self.address(node)
+            ]
             return (
                 "" if found and found[0].attached else f"it has it {found[0].status if found else 'nowhere'}"
             )
@@ -201,7 +203,7 @@ class PgpoolCluster(FollowingCluster):
     async def start_agent(self, node: str) -> None:
         """Start a node's agent where it does not run."""
         host = self.lab.hosts[node]
-        if any(one.name == agent.PROCESS and one.state != "Z" for one in await host.processes()):
+        if any(process.name == agent.PROCESS and process.state != "Z" for process in await host.processes()):
             return
         await host.spawn(
             Program(
@@ -231,7 +233,7 @@ class PgpoolCluster(FollowingCluster):
                 nodes = await self.pcp.nodes()
             except PcpError as error:
                 return error.message
-            return "" if any(one.role == "primary" for one in nodes) else "it knows no primary"
+            return "" if any(node.role == "primary" for node in nodes) else "it knows no primary"
 
         try:
             await wait_for(unmet, READY_TIMEOUT_S, f"Pgpool-II on {self.balancer.name} to serve")
@@ -243,8 +245,7 @@ class PgpoolCluster(FollowingCluster):
         try:
             answer = await http.request(
                 self.lab,
-                self.balancer.address,
-                settings.REST_PORT,
+                (self.balancer.address, settings.REST_PORT),
                 "GET",
                 "/api/v1/status",
                 timeout_s=LOOK_TIMEOUT_S,
@@ -307,7 +308,7 @@ class PgpoolCluster(FollowingCluster):
         numbers = settings.node_ids(self.spec)
         # The others keep the numbers under which the balancer knows them.
         nodes = tuple(
-            replace(one, tags={**one.tags, "node_id": numbers[one.name]}) for one in self.spec.nodes
+            replace(node, tags={**node.tags, "node_id": numbers[node.name]}) for node in self.spec.nodes
         )
         if node != await self.primary() and await self._backends():
             with contextlib.suppress(PcpError):
@@ -354,8 +355,8 @@ class PgpoolCluster(FollowingCluster):
 
         async def unmet() -> str:
             backends = await self._backends()
-            known = any(one.address == self.address(node) for one in backends or ())
-            return "" if known else f"it knows {[one.address for one in backends or ()]}"
+            known = any(backend.address == self.address(node) for backend in backends or ())
+            return "" if known else f"it knows {[backend.address for backend in backends or ()]}"
 
         if await self._backends() is None:
             return
@@ -401,7 +402,8 @@ class PgpoolCluster(FollowingCluster):
                 return f"{primary} leads"
             backends = await self._backends() or ()
             known = any(
-                one.role == "primary" and one.address == self.address(str(primary)) for one in backends
+                backend.role == "primary" and backend.address == self.address(str(primary))
+                for backend in backends
             )
             return "" if known else f"{self.balancer.name} does not know it yet"
 
@@ -415,8 +417,8 @@ class PgpoolCluster(FollowingCluster):
     async def obstacles(self) -> Mapping[str, str]:
         """Return why a standby would not be promoted: what it lacks itself, or that Pgpool-II leads nobody to it."""
         found = dict(await super().obstacles())
-        for one in await self._backends() or ():
-            name = next((node.name for node in self.spec.nodes if node.address == one.address), "")
-            if name and not one.attached and name != self.leadership.read().primary:
+        for backend in await self._backends() or ():
+            name = next((node.name for node in self.spec.nodes if node.address == backend.address), "")
+            if name and not backend.attached and name != self.leadership.read().primary:
                 found.setdefault(name, "Pgpool-II has it detached")
         return found

@@ -44,7 +44,7 @@ class CommandError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class CommandNode:
     """A server as the commands know it. eligible: its standbys that commits may wait for."""
 
     name: str
@@ -64,7 +64,7 @@ class Commands:
         self._sync = config["sync"]
         self._pcp = config["pcp"]
         self._nodes = {
-            int(number): Backend(one["name"], one["address"], one["candidate"], tuple(one["eligible"]))
+            int(number): CommandNode(one["name"], one["address"], one["candidate"], tuple(one["eligible"]))
             for number, one in config["nodes"].items()
         }
 
@@ -119,7 +119,7 @@ class Commands:
                 )
             )
 
-    def _repoint(self, node: Backend, new: Backend) -> None:
+    def _repoint(self, node: CommandNode, new: CommandNode) -> None:
         try:
             self._tell(node, {"do": "repoint", "primary": new.address}, REPOINT_TIMEOUT_S)
             say(f"{node.name} is told to follow {new.name}")
@@ -161,12 +161,12 @@ class Commands:
             time.sleep(0.1 * (attempt + 1))
         raise CommandError(f"{node.name} could not be attached: {done.stderr.strip()}")
 
-    def _held(self, nodes: Sequence[Backend]) -> dict[str, Any]:
+    def _held(self, nodes: Sequence[CommandNode]) -> dict[str, Any]:
         """Return how much of the history each standby that answers holds."""
         from outlast.systems.streaming.promotion import Held
         from outlast.units import parse_lsn
 
-        def ask(node: Backend) -> Mapping[str, Any]:
+        def ask(node: CommandNode) -> Mapping[str, Any]:
             try:
                 return self._tell(node, {"do": "state"}, STATE_TIMEOUT_S)
             except (CommandError, OSError) as error:
@@ -181,10 +181,10 @@ class Commands:
             if answer["running"] and answer["in_recovery"]
         }
 
-    def _named(self, name: str) -> Backend:
+    def _named(self, name: str) -> CommandNode:
         return next(node for node in self._nodes.values() if node.name == name)
 
-    def _tell(self, node: Backend, order: Mapping[str, object], timeout_s: float) -> Mapping[str, Any]:
+    def _tell(self, node: CommandNode, order: Mapping[str, object], timeout_s: float) -> Mapping[str, Any]:
         """Give a node's agent an order and return its answer. Raises CommandError, OSError."""
         with socket.create_connection((node.address, self._port), CONNECT_TIMEOUT_S) as connection:
             connection.settimeout(timeout_s)

@@ -59,7 +59,7 @@ the fastest that whole seconds allow."""
 
 def balancer(spec: ClusterSpec) -> ServiceSpec | None:
     """Return the Pgpool-II of a cluster, None when it has none."""
-    return next((one for one in spec.services if one.kind == SERVICE), None)
+    return next((service for service in spec.services if service.kind == SERVICE), None)
 
 
 def unknown(spec: ClusterSpec) -> str:

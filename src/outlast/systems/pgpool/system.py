@@ -13,9 +13,10 @@ from outlast.systems.pgpool import settings
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.programs import missing
-from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
+from outlast.systems.streaming.cluster import StreamingCluster
+from outlast.systems.streaming.replication import ReplicationCluster
 from outlast.systems.streaming.system import StreamingSystem, start_servers, users
-from outlast.systems.system import no_tls
+from outlast.systems.system import no_tls, no_watchdog
 from outlast.systems.wait import wait_for_with_logs, wait_until_ready
 
 WHOLE_TIMEOUT_S: Final = 90.0
@@ -28,7 +29,7 @@ class PgpoolSystem:
     """A Pgpool-II over a primary and its standbys. Without the program the servers come up alone."""
 
     name = "pgpool"
-    cluster_type = FollowingCluster
+    cluster_type = ReplicationCluster
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
@@ -36,13 +37,13 @@ class PgpoolSystem:
             return "the cluster has no service of kind pgpool"
         if unknown := settings.unknown(spec):
             return f"Pgpool-II has no setting {unknown}"
-        return no_tls(spec)
+        return no_tls(spec) or no_watchdog(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""
         return self.illegal(spec) or StreamingSystem().available(spec)
 
-    def attach(self, lab: Lab, spec: ClusterSpec) -> FollowingCluster:
+    def attach(self, lab: Lab, spec: ClusterSpec) -> ReplicationCluster:
         """Return the cluster that runs in a lab that was deployed before."""
         words = credentials.load(lab.folder)
         balancer = settings.balancer(spec)
@@ -50,7 +51,7 @@ class PgpoolSystem:
             return StreamingCluster(lab, spec, words)
         return PgpoolCluster(lab, spec, words)
 
-    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> FollowingCluster:
+    async def deploy(self, lab: Lab, spec: ClusterSpec, progress: Progress) -> ReplicationCluster:
         """Put the servers on a fresh lab, start Pgpool-II, and return once writes go through it."""
         words = credentials.generate(
             lab.folder, (*users(spec), settings.PCP_USER, settings.AGENT_USER, rest.REST_USER)
@@ -69,7 +70,7 @@ class PgpoolSystem:
         progress(f"starting {balancer.name}")
         await cluster.host.power_on()
         await asyncio.gather(
-            cluster.start_node(balancer.name), *(cluster.start_agent(one.name) for one in spec.nodes)
+            cluster.start_node(balancer.name), *(cluster.start_agent(node.name) for node in spec.nodes)
         )
         for name, port in ((balancer.name, settings.MAIN_PORT), (f"{balancer.name}/pcp", settings.PCP_PORT)):
             await lab.publish(name, balancer.address, port, spec.ports.get(name))
@@ -80,7 +81,7 @@ class PgpoolSystem:
             await lab.publish(name, balancer.address, settings.REST_PORT, spec.ports.get(name))
         return cluster
 
-    async def complete(self, cluster: FollowingCluster, progress: Progress) -> None:
+    async def complete(self, cluster: ReplicationCluster, progress: Progress) -> None:
         """Wait until every standby streams and Pgpool-II leads to all of them."""
         await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
         if isinstance(cluster, PgpoolCluster) and rest.unavailable() is None:

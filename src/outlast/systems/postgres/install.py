@@ -55,9 +55,9 @@ def find(version: int | str | None) -> PostgresInstall:
     candidates = installed()
     if version is not None:
         wanted = str(version)
-        candidates = tuple(one for one in candidates if wanted in (one.version, str(one.major)))
+        candidates = tuple(node for node in candidates if wanted in (node.version, str(node.major)))
     else:
-        candidates = tuple(one for one in candidates if one.source == "wheel") or candidates
+        candidates = tuple(node for node in candidates if node.source == "wheel") or candidates
     if not candidates:
         there = ", ".join(f"{one.version} ({one.source})" for one in installed()) or "none at all"
         raise UnavailableError(

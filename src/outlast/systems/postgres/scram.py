@@ -17,8 +17,8 @@ SALT_BYTES: Final = 16
 def verifier(password: str, salt: bytes | None = None) -> str:
     """Return what takes the place of a password in ``PASSWORD '…'``; the server keeps it as it is.
 
-    A password that is not ASCII is returned as it is: the server alone normalises it as its clients do. A few
-    milliseconds.
+    A password that is not ASCII is returned as it is: the server alone normalises it as its clients do.
+    Takes a few milliseconds.
     """
     if not password.isascii():
         return password

@@ -24,6 +24,10 @@ POSTGRES: Final = "postgres"
 """What process_ids calls PostgreSQL."""
 
 LOOK_TIMEOUT_S: Final = 2.0
+_STARTED: Final = "SELECT pg_postmaster_start_time()::text"
+
+Look = tuple[views.ServerView | None, tuple[views.StandbyView, ...]]
+"""What a node's server says of itself and, as a primary, of its standbys; None: it does not answer."""
 
 
 class ServerGroup:
@@ -33,6 +37,17 @@ class ServerGroup:
         self.lab = lab
         self.spec = spec
         self.credentials = credentials
+
+    def node(self, name: str) -> NodeSpec:
+        """Return the spec of a node. Raises ClusterError for a name that no node has."""
+        for node in self.spec.nodes:
+            if node.name == name:
+                return node
+        raise ClusterError(f"{name} is no node of {self.spec.name}")
+
+    def address(self, name: str) -> str:
+        """Return the address of a node. Raises ClusterError for a name that no node has."""
+        return self.node(name).address
 
     def published(self, member: str) -> int | None:
         """Return the port of 127.0.0.1 that leads to a member, None when there is none."""
@@ -59,8 +74,8 @@ class ServerGroup:
             timeout_s=timeout_s,
         )
 
-    async def look_inside(self, node: str) -> tuple[views.ServerView | None, tuple[views.StandbyView, ...]]:
-        """Return what a node's server says of itself and, as a primary, of its standbys; None: no answer."""
+    async def look_inside(self, node: str) -> Look:
+        """Return what a node's server shows; never an error."""
         host = self.lab.hosts.get(node)
         # It may have no host or port: when adding or removing it was cut short.
         if host is None or not host.is_on or node not in self.lab.published:
@@ -77,18 +92,37 @@ class ServerGroup:
         except (psycopg.Error, OSError, TimeoutError):
             return None, ()
 
+    async def look_at_all(self) -> dict[str, Look]:
+        """Return what every node's server shows, all asked at once."""
+        names = [node.name for node in self.spec.nodes]
+        looks = await asyncio.gather(*(self.look_inside(name) for name in names))
+        return dict(zip(names, looks, strict=True))
+
+    async def primary(self) -> str | None:
+        """Return the node that accepts writes; of several, the one on the newest timeline."""
+        return self.newest_primary({name: shown for name, (shown, _) in (await self.look_at_all()).items()})
+
+    async def started_at(self, node: str) -> str | None:
+        """Return when a node's server started; None when it does not answer."""
+        try:
+            async with await self.connect(node) as connection:
+                row = await (await connection.execute(_STARTED)).fetchone()
+        except (psycopg.Error, OSError, TimeoutError):
+            return None
+        return None if row is None else str(row[0])
+
     async def server_pids(self, node: str) -> list[int]:
         """Return the pids of a node's postmaster and of all its backends."""
         host = self.lab.hosts[node]
         masters = await server.postmaster_pids(host, host.folder / "data")
-        alive = [one for one in await host.processes() if one.state != "Z"]
-        return masters + [one.pid for one in alive if one.parent in masters]
+        alive = [process for process in await host.processes() if process.state != "Z"]
+        return masters + [process.pid for process in alive if process.parent in masters]
 
     async def process_ids(self, node: str, process: str) -> list[int]:
         """Return the pids of all processes of a name; of PostgreSQL's, those of the postmaster and its backends."""
         if process == POSTGRES:
             return await self.server_pids(node)
-        alive = [one for one in await self.lab.hosts[node].processes() if one.state != "Z"]
+        alive = [process for process in await self.lab.hosts[node].processes() if process.state != "Z"]
         return [one.pid for one in alive if one.name == process]
 
     async def end_processes(self, node: str, manager: str, names: Sequence[str], timeout_s: float) -> None:
@@ -184,11 +218,8 @@ class ServerGroup:
 
     def missing(self, nodes: Sequence[NodeView], primary: str | None) -> str:
         """Say what keeps the servers from being whole; "" when nothing does."""
-        if primary is None:
-            return "no node accepts writes"
-        primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
-        if len(primaries) > 1:
-            return f"several nodes accept writes: {', '.join(primaries)}"
+        if trouble := leadership_trouble(nodes, primary):
+            return trouble
         for node in nodes:
             if node.state == maintenance.STATE:
                 continue
@@ -200,3 +231,11 @@ class ServerGroup:
         if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not waited_for:
             return "no standby is synchronous yet"
         return ""
+
+
+def leadership_trouble(nodes: Sequence[NodeView], primary: str | None) -> str:
+    """Say what is wrong with who accepts writes; "" when exactly one node does."""
+    if primary is None:
+        return "no node accepts writes"
+    primaries = [node.name for node in nodes if node.role is Role.PRIMARY]
+    return f"several nodes accept writes: {', '.join(primaries)}" if len(primaries) > 1 else ""

@@ -117,12 +117,11 @@ class RaftlogCluster(ConsensusCluster):
         try:
             return await http.request(
                 self.lab,
-                node.address,
-                settings.ADMIN_PORT,
+                (node.address, settings.ADMIN_PORT),
                 method,
                 f"/kv/{key}",
                 timeout_s=KEY_TIMEOUT_S,
-                data=data,
+                body=data,
             )
         except OSError as error:
             raise ClusterError(f"{node.name} did not answer in {KEY_TIMEOUT_S:g} s: {error}") from error
@@ -149,5 +148,5 @@ class RaftlogCluster(ConsensusCluster):
 
     async def _request(self, node: NodeSpec, method: str, path: str) -> http.Answer:
         return await http.request(
-            self.lab, node.address, settings.ADMIN_PORT, method, path, timeout_s=LOOK_TIMEOUT_S
+            self.lab, (node.address, settings.ADMIN_PORT), method, path, timeout_s=LOOK_TIMEOUT_S
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psycopg
 
@@ -20,11 +20,9 @@ from outlast.systems.postgres import standby_server
 from outlast.systems.streaming import settings
 from outlast.systems.streaming.leadership import Record
 from outlast.systems.streaming.promotion import Held, choose
+from outlast.systems.streaming.replication import ReplicationCluster
 from outlast.systems.wait import wait_for
 from outlast.units import parse_lsn
-
-if TYPE_CHECKING:
-    from outlast.systems.streaming.cluster import FollowingCluster
 
 FENCE_TIMEOUT_S: Final = 5.0
 PROMOTE_TIMEOUT_S: Final = 30.0
@@ -38,7 +36,7 @@ _RECEIVED: Final = (
 
 
 async def failover(
-    cluster: FollowingCluster, target: str | None, *, comes_back: bool, seen: Record | None = None
+    cluster: ReplicationCluster, target: str | None, *, comes_back: bool, seen: Record | None = None
 ) -> str:
     """Fence the recorded primary and promote target, by default the standby that holds most; returns it.
 
@@ -66,7 +64,7 @@ async def failover(
         return new
 
 
-async def switchover(cluster: FollowingCluster, target: str | None) -> str:
+async def switchover(cluster: ReplicationCluster, target: str | None) -> str:
     """Stop the primary in order and promote target once it holds all of it; returns it.
 
     Raises ClusterError when target does not get all of it in time; the old primary then leads again.
@@ -79,7 +77,7 @@ async def switchover(cluster: FollowingCluster, target: str | None) -> str:
         shown, standbys = await cluster.look_inside(old)
         if shown is None or shown.in_recovery:
             raise ClusterError(f"{old} does not lead, so it cannot hand over", hint="outlast failover")
-        streaming = {one.name: one for one in standbys if one.state == "streaming"}
+        streaming = {standby.name: standby for standby in standbys if standby.state == "streaming"}
         there = [name for name in _candidates(cluster, old) if name in streaming]
         if target is None:
             order = sorted(there, key=lambda name: streaming[name].sync not in ("sync", "quorum"))
@@ -103,7 +101,7 @@ async def switchover(cluster: FollowingCluster, target: str | None) -> str:
         return target
 
 
-async def fence(cluster: FollowingCluster, node: str) -> None:
+async def fence(cluster: ReplicationCluster, node: str) -> None:
     """See to it that a node takes no write: its server is killed over the host's console, or its power is cut.
 
     Raises ClusterError when neither can be seen to hold.
@@ -123,7 +121,7 @@ async def fence(cluster: FollowingCluster, node: str) -> None:
         await host.power_off()
 
 
-async def _promote(cluster: FollowingCluster, record: Record, new: str) -> None:
+async def _promote(cluster: ReplicationCluster, record: Record, new: str) -> None:
     """Record, then promote, then have the others follow. The old primary has been fenced."""
     waits_for = settings.eligible(cluster.spec, new) if cluster.spec.sync != "off" else ()
     cluster.leadership.write(Record(new, record.term + 1, waits_for))
@@ -139,7 +137,7 @@ async def _promote(cluster: FollowingCluster, record: Record, new: str) -> None:
         cluster.say(f"{name} follows {new}" if not trouble else f"{name} does not follow {new}: {trouble}")
 
 
-async def _repoint(cluster: FollowingCluster, name: str, new: str) -> str:
+async def _repoint(cluster: ReplicationCluster, name: str, new: str) -> str:
     """Have a running standby follow new; return what kept it from that."""
     if not cluster.lab.hosts[name].is_on:
         return "its host is off"
@@ -153,12 +151,12 @@ async def _repoint(cluster: FollowingCluster, name: str, new: str) -> str:
     return ""
 
 
-async def _held(cluster: FollowingCluster, names: Sequence[str]) -> dict[str, Held]:
+async def _held(cluster: ReplicationCluster, names: Sequence[str]) -> dict[str, Held]:
     found = await asyncio.gather(*(_received(cluster, name) for name in names))
     return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
 
-async def _received(cluster: FollowingCluster, name: str) -> Held | None:
+async def _received(cluster: ReplicationCluster, name: str) -> Held | None:
     if not cluster.lab.hosts[name].is_on:
         return None
     try:
@@ -170,7 +168,7 @@ async def _received(cluster: FollowingCluster, name: str) -> Held | None:
     return None if row is None else Held(int(row[1]), parse_lsn(row[0]))
 
 
-async def _has_all(cluster: FollowingCluster, target: str, lsn: int) -> None:
+async def _has_all(cluster: ReplicationCluster, target: str, lsn: int) -> None:
     async def unmet() -> str:
         held = await _received(cluster, target)
         return "" if held is not None and held.lsn > lsn else f"it holds {held} of {lsn}"
@@ -178,11 +176,11 @@ async def _has_all(cluster: FollowingCluster, target: str, lsn: int) -> None:
     await wait_for(unmet, CATCH_UP_TIMEOUT_S, f"{target} to receive all that was written")
 
 
-def _names(cluster: FollowingCluster) -> list[str]:
+def _names(cluster: ReplicationCluster) -> list[str]:
     return [node.name for node in cluster.spec.nodes]
 
 
-def _candidates(cluster: FollowingCluster, primary: str) -> list[str]:
+def _candidates(cluster: ReplicationCluster, primary: str) -> list[str]:
     """Return who may be promoted without being named, the highest priority first."""
     names = settings.eligible(cluster.spec, primary)
     return sorted(names, key=lambda name: -(cluster.node(name).priority or 0))

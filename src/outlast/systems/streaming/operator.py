@@ -14,15 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from outlast.errors import OutlastError
 from outlast.systems.base import ClusterView, Role
-from outlast.systems.streaming import failover, operations, settings
+from outlast.systems.streaming import failover, settings
 from outlast.systems.streaming.leadership import Record
-
-if TYPE_CHECKING:
-    from outlast.systems.streaming.cluster import StreamingCluster
+from outlast.systems.streaming.replication import ReplicationCluster
 
 TOLD_S: Final = 5.0
 
@@ -30,7 +28,7 @@ TOLD_S: Final = 5.0
 class Operator:
     """One person's watch. say: is told of every act."""
 
-    def __init__(self, cluster: StreamingCluster, say: Callable[[str], None]) -> None:
+    def __init__(self, cluster: ReplicationCluster, say: Callable[[str], None]) -> None:
         self._cluster = cluster
         self._say = say
         self._pace = settings.PACES[cluster.spec.profile]
@@ -94,7 +92,7 @@ class Operator:
         async with cluster.leadership.held():
             if cluster.leadership.read() != record:
                 return
-            await operations.set_waits_for(cluster, wanted)
+            await cluster.set_waits_for(wanted)
         self._say(f"the operator: commits on {record.primary} wait for {', '.join(wanted) or 'nobody'}")
 
     async def _bring_back(self, view: ClusterView, record: Record) -> None:

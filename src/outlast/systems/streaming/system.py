@@ -17,9 +17,10 @@ from outlast.systems.postgres.install import find
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from outlast.systems.streaming import settings
-from outlast.systems.streaming.cluster import FollowingCluster, StreamingCluster
+from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.streaming.leadership import Record
-from outlast.systems.system import no_tls
+from outlast.systems.streaming.replication import ReplicationCluster
+from outlast.systems.system import no_tls, no_watchdog
 from outlast.systems.wait import wait_for, wait_until_ready
 
 PRIMARY_TIMEOUT_S: Final = 120.0
@@ -34,7 +35,7 @@ class StreamingSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return no_tls(spec)
+        return no_tls(spec) or no_watchdog(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
@@ -64,7 +65,7 @@ def users(spec: ClusterSpec) -> tuple[str, ...]:
     return (SUPERUSER, REPLICATOR, spec.user)
 
 
-async def start_servers(cluster: FollowingCluster, progress: Progress, preload: Sequence[str] = ()) -> None:
+async def start_servers(cluster: ReplicationCluster, progress: Progress, preload: Sequence[str] = ()) -> None:
     """Make the hosts, the data and the record, start the primary and the standbys behind it.
 
     preload: Python modules that programs of the hosts will need. Raises ClusterError.
@@ -75,8 +76,7 @@ async def start_servers(cluster: FollowingCluster, progress: Progress, preload: 
     waits_for = settings.eligible(spec, primary.name) if spec.sync != "off" else ()
     cluster.leadership.write(Record(primary.name, 1, waits_for))
     for node in spec.nodes:
-        host = await lab.add_host(node.name, node.address, power=False)
-        await host.put(credentials.PASSFILE, cluster.credentials.passfile.read_bytes())
+        await cluster.make_host(node)
     configs = {node.name: cluster.server_config(node.name) for node in spec.nodes}
     servers = {name: config.server for name, config in configs.items()}
     await asyncio.gather(
@@ -95,7 +95,7 @@ async def start_servers(cluster: FollowingCluster, progress: Progress, preload: 
         await wait_for(lambda: not_streaming(connection, others), REPLICA_TIMEOUT_S, "the standbys to stream")
 
 
-async def _switch_on(cluster: FollowingCluster, preload: Sequence[str]) -> None:
+async def _switch_on(cluster: ReplicationCluster, preload: Sequence[str]) -> None:
     if preload:
         await cluster.lab.preload(preload)
     for node in cluster.spec.nodes:

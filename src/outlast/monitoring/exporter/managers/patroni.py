@@ -9,9 +9,9 @@ from typing import Final
 
 from outlast.monitoring.exporter import etcd
 from outlast.monitoring.exporter.config import ExporterConfig, ExporterTarget
-from outlast.monitoring.exporter.fetch import fetch
 from outlast.monitoring.exporter.managers.base import LOOK_TIMEOUT_S
 from outlast.monitoring.exporter.state import ManagerSample
+from outlast.systems import http
 
 REST_PORT: Final = 8008
 
@@ -48,10 +48,12 @@ class PatroniProbe:
 async def _is_alive(node: ExporterTarget) -> bool:
     """Ask the agent's liveness check: the cheapest of its answers, no query behind it."""
     try:
-        status, _body = await fetch(node.address, REST_PORT, "GET", "/liveness", timeout_s=LOOK_TIMEOUT_S)
+        answer = await http.request(
+            None, (node.address, REST_PORT), "GET", "/liveness", timeout_s=LOOK_TIMEOUT_S
+        )
     except OSError:
         return False
-    return status == 200
+    return answer.status == 200
 
 
 def _parsed(text: str | None) -> dict[str, object]:

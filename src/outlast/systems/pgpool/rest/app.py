@@ -245,7 +245,7 @@ async def status(_user: SignedIn, balancer: Asked) -> Status:
         balancer=balancer.name,
         running=True,
         primary=_primary(backends),
-        nodes=[_node(one) for one in backends],
+        nodes=[_node(backend) for backend in backends],
         processes=len(pids),
         load_balance_mode=settings.get("load_balance_mode"),
     )
@@ -376,7 +376,7 @@ async def _done(
     balancer: Balancer, what: str, node_id: int, changed: bool, took_s: float | None = None
 ) -> Done:
     backends = await balancer.backends()
-    here = next((one for one in backends if one.pool.number == node_id), None)
+    here = next((backend for backend in backends if backend.pool.number == node_id), None)
     return Done(
         done=what,
         changed=changed,
@@ -387,7 +387,7 @@ async def _done(
 
 
 def _primary(backends: tuple[Backend, ...]) -> int | None:
-    writable = [one.pool.number for one in backends if one.server.writable]
+    writable = [backend.pool.number for backend in backends if backend.server.writable]
     return writable[0] if len(writable) == 1 else None
 
 

@@ -144,7 +144,7 @@ class Balancer:
         for one in backends:
             if one.pool.number == number:
                 return one
-        known = ", ".join(str(one.pool.number) for one in backends)
+        known = ", ".join(str(backend.pool.number) for backend in backends)
         raise ApiError(404, f"there is no node {number}", f"nodes: {known}")
 
     async def is_running(self) -> bool:
@@ -166,7 +166,7 @@ class Balancer:
     async def health_stats(self) -> dict[int, dict[str, str]]:
         """Return the figures of the health checks, by node."""
         nodes = await self._asked(self._pcp.nodes())
-        return {one.number: await self._asked(self._pcp.health_check_stats(one.number)) for one in nodes}
+        return {node.number: await self._asked(self._pcp.health_check_stats(node.number)) for node in nodes}
 
     async def watchdog(self) -> dict[str, str] | None:
         """Return what the watchdog says of itself, None when it is off."""
@@ -322,8 +322,8 @@ class Balancer:
     async def _one_leads(self, wanted: Callable[[int], bool]) -> str:
         """Say what keeps exactly one server, the wanted, from taking writes and being known for it."""
         backends = await self.backends()
-        writable = [one.pool.number for one in backends if one.server.writable]
-        believed = [one.pool.number for one in backends if one.pool.role == "primary"]
+        writable = [backend.pool.number for backend in backends if backend.server.writable]
+        believed = [backend.pool.number for backend in backends if backend.pool.role == "primary"]
         if len(writable) == 1 and wanted(writable[0]) and believed == writable:
             return ""
         return f"nodes {writable} take writes, and Pgpool-II takes {believed} for the primary"

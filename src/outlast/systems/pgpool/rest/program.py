@@ -58,7 +58,7 @@ async def write_config(host: Host, password: str, prefix: int) -> None:
 
 async def start(host: Host) -> None:
     """Start the program on a balancer's host, unless it runs."""
-    if any(one.name == PROCESS and one.state != "Z" for one in await host.processes()):
+    if any(process.name == PROCESS and process.state != "Z" for process in await host.processes()):
         return
     argv = ["outlast.systems.pgpool.rest.program:main", str(host.folder)]
     await host.spawn(Program(PROCESS, argv, LOG, uid=POSTGRES_UID, module=True))

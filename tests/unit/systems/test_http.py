@@ -1,4 +1,4 @@
-"""The exporter's HTTP: one request, one answer, and never longer than it was told."""
+"""HTTP over a connection of its own: one request, one answer, and never longer than it was told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 from waiting import forever
 
-from outlast.monitoring.exporter.fetch import fetch
+from outlast.systems.http import request
 
 
 async def serve(answer: bytes, *, closes: bool) -> tuple[asyncio.Server, int]:
@@ -30,14 +30,15 @@ async def serve(answer: bytes, *, closes: bool) -> tuple[asyncio.Server, int]:
 async def test_a_server_that_keeps_connections_is_told_not_to() -> None:
     server, port = await serve(b'HTTP/1.1 200 OK\r\n\r\n{"a": 1}', closes=True)
     async with server:
-        assert await fetch("127.0.0.1", port, "GET", "/", timeout_s=2) == (200, {"a": 1})
+        answer = await request(None, ("127.0.0.1", port), "GET", "/", timeout_s=2)
+        assert (answer.status, answer.body) == (200, {"a": 1})
 
 
 async def test_a_server_that_hangs_is_given_up_in_time() -> None:
     server, port = await serve(b"", closes=False)
     start = time.monotonic()
     with pytest.raises(TimeoutError):
-        await fetch("127.0.0.1", port, "GET", "/", timeout_s=0.2)
+        await request(None, ("127.0.0.1", port), "GET", "/", timeout_s=0.2)
     assert time.monotonic() - start < 2
     server.close()
 
@@ -46,4 +47,4 @@ async def test_what_is_no_http_is_an_error_of_the_connection() -> None:
     server, port = await serve(b"hello", closes=True)
     async with server:
         with pytest.raises(ConnectionError):
-            await fetch("127.0.0.1", port, "GET", "/", timeout_s=2)
+            await request(None, ("127.0.0.1", port), "GET", "/", timeout_s=2)
