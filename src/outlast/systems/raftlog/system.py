@@ -15,7 +15,7 @@ from outlast.systems.raftlog import settings
 from outlast.systems.raftlog.cluster import RaftlogCluster
 from outlast.systems.system import no_tls
 
-PACKAGES: Final = ("aiokafka", "boto3", "kio", "uvloop", "zstandard")
+PACKAGES: Final = ("aiokafka", "boto3", "h11", "kio", "uvloop", "zstandard")
 """What the optional extra ``raftlog`` brings."""
 
 PRELOAD: Final = (
