@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _seconds(text: str) -> float:
     """Return a time-out in seconds. Raises ValueError for none that a socket takes."""
-    found = float(text)
-    if not 0 < found <= SECONDS_MAX:
+    seconds = float(text)
+    if not 0 < seconds <= SECONDS_MAX:
         raise ValueError
-    return found
+    return seconds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(run=run)
-        return one
+        subparser = commands.add_parser(name, help=text, description=text)
+        subparser.set_defaults(run=run)
+        return subparser
 
     for name, run, text in (
         ("serve", _serve, "run one node until SIGTERM"),
@@ -94,13 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         command("remove-node", _ask("DELETE", "/members/{id}"), "remove a node"),
         command("transfer", _ask("POST", "/transfer/{id}"), "hand leadership to a node"),
     ]
-    for one in asking:
-        one.add_argument(
+    for asker in asking:
+        asker.add_argument(
             "--admin", default="127.0.0.1:8080", metavar="HOST:PORT", help="a node's admin address"
         )
-        one.add_argument("--timeout", type=_seconds, default=30.0, metavar="S")
-    for one in asking[2:]:
-        one.add_argument("id", type=int)
+        asker.add_argument("--timeout", type=_seconds, default=30.0, metavar="S")
+    for asker in asking[2:]:
+        asker.add_argument("id", type=int)
     asking[2].add_argument("--kafka", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--peer", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--node-admin", required=True, metavar="HOST:PORT")

@@ -67,7 +67,7 @@ class MetricsPage:
         self._lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
 
     def _line(self, name: str, labels: dict[str, object], value: float) -> None:
-        pairs = ",".join(f'{key}="{one}"' for key, one in {**self._labels, **labels}.items())
+        pairs = ",".join(f'{key}="{label}"' for key, label in {**self._labels, **labels}.items())
         self._lines.append(f"{name}{{{pairs}}} {value:.9g}")
 
     def __str__(self) -> str:

@@ -113,13 +113,13 @@ def read_produce(data: bytes, at: int) -> Produce:
         reader.take(transactional)
     acks = reader.number(_I16)
     timeout_ms = reader.number(_I32)
-    found: list[PartitionData] = []
+    batches: list[PartitionData] = []
     for _ in range(reader.count()):
         topic = reader.text()
         for _ in range(reader.count()):
             partition = reader.number(_I32)
-            found.append(PartitionData(topic, partition, reader.take(max(0, reader.number(_I32)))))
-    return Produce(transactional >= 0, acks, timeout_ms, found)
+            batches.append(PartitionData(topic, partition, reader.take(max(0, reader.number(_I32)))))
+    return Produce(transactional >= 0, acks, timeout_ms, batches)
 
 
 def write_produce(

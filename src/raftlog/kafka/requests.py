@@ -157,18 +157,17 @@ async def list_offsets(broker: KafkaBroker, request: Any, types: ModuleType) -> 
     topics = []
     for topic in request.topics:
         answers = []
-        for one in topic.partitions:
-            partition = broker.machine.partition(topic.name.encode(), one.partition_index)
+        for asked in topic.partitions:
+            partition = broker.machine.partition(topic.name.encode(), asked.partition_index)
             error, offset, timestamp = fresh.error, -1, -1
             if not error and partition is None:
                 error = "UNKNOWN_TOPIC_OR_PARTITION"
             elif not error and partition is not None:
-                asked = _milliseconds(one.timestamp)
-                offset, timestamp = _offset_at(partition, asked)
+                offset, timestamp = _offset_at(partition, _milliseconds(asked.timestamp))
             answers.append(
                 make(
                     types.ListOffsetsPartitionResponse,
-                    partition_index=one.partition_index,
+                    partition_index=asked.partition_index,
                     error_code=_error(error),
                     timestamp=timestamp,
                     offset=offset,

@@ -137,7 +137,9 @@ class ClientConnection(asyncio.Protocol):
             slot = self._slot()
             fetch = produce_fetch.read_fetch(version, request, at)
             self._broker.fetch(
-                self, fetch, lambda found: self.fill(slot, head + produce_fetch.write_fetch(version, found))
+                self,
+                fetch,
+                lambda fetched: self.fill(slot, head + produce_fetch.write_fetch(version, fetched)),
             )
         else:
             flexible = key == API_VERSIONS and version >= 3
@@ -148,9 +150,9 @@ class ClientConnection(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _produce(self, version: int, head: bytes, request: bytes, at: int) -> None:
-        one = produce_fetch.read_produce_of_one(request, at) if version < 8 else None
-        if one is not None and one[0] != 0:
-            acks, timeout_ms, asked = one
+        single = produce_fetch.read_produce_of_one(request, at) if version < 8 else None
+        if single is not None and single[0] != 0:
+            acks, timeout_ms, asked = single
             slot = PendingProduce(self, head, version, asked)
             self._slots.append(slot)
             slot.deadline = time.monotonic() + self._bounded(timeout_ms)

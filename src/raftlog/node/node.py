@@ -199,14 +199,14 @@ class Node:
         if path.exists():
             try:
                 raw = json.loads(path.read_text())
-                found = (raw["cluster"], raw["node"], raw["format"])
+                owner = (raw["cluster"], raw["node"], raw["format"])
                 store = UUID(raw["store"])
             except (ValueError, KeyError, TypeError) as error:
                 raise StorageError(f"{path} makes no sense: {error}") from error
-            if found != (config.cluster, config.node_id, FORMAT):
+            if owner != (config.cluster, config.node_id, FORMAT):
                 raise ConfigError(
-                    f"{config.data_dir} belongs to node {found[1]} of cluster {found[0]!r} "
-                    f"(format {found[2]}), not to node {config.node_id} of {config.cluster!r}",
+                    f"{config.data_dir} belongs to node {owner[1]} of cluster {owner[0]!r} "
+                    f"(format {owner[2]}), not to node {config.node_id} of {config.cluster!r}",
                     hint="give this node a data folder of its own",
                 )
             return store
@@ -299,7 +299,7 @@ class Node:
 
     def _know_peers(self) -> None:
         own = self.config.node_id
-        self.peers.know({node: one["peer"] for node, one in self.addresses().items() if node != own})
+        self.peers.know({node: address["peer"] for node, address in self.addresses().items() if node != own})
 
     def _install(self, point: SnapshotPoint) -> None:
         """Become what a received snapshot says: its files, then the snapshot itself, then the log's new

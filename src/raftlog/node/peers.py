@@ -212,7 +212,7 @@ class Peers:
             return f"node {node} speaks format {hello['format']}, this node {own['format']}"
         if node == own["node"] and hello["store"] != own["store"]:
             return f"another node has the id {node} too"
-        alive = any(one.hello is not None and one.hello["node"] == node for one in self.inbound)
+        alive = any(peer.hello is not None and peer.hello["node"] == node for peer in self.inbound)
         if alive and self._stores.get(node, hello["store"]) != hello["store"]:
             return f"two nodes have the id {node}"
         self._stores[node] = hello["store"]

@@ -69,7 +69,9 @@ class Bucket:
         for name in names[:-keep]:
             self._delete(name)
         needed = {
-            _piece_name(*one) for name in names[-keep:] for one in pieces_of(decode(self._get(name), name))
+            _piece_name(*piece)
+            for name in names[-keep:]
+            for piece in pieces_of(decode(self._get(name), name))
         }
         for name in self._list("pieces/"):
             if name not in needed:
@@ -97,7 +99,7 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + folder
         )
-        return [one["Key"][len(self._prefix) :] for page in pages for one in page.get("Contents", ())]
+        return [entry["Key"][len(self._prefix) :] for page in pages for entry in page.get("Contents", ())]
 
     def _get(self, name: str) -> bytes:
         body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]

@@ -74,7 +74,7 @@ def decode(data: bytes, name: str) -> Snapshot:
         raise CorruptError(f"{name}: cut short")
     magic, codec, crc = _HEAD.unpack_from(data)
     packed = data[_HEAD.size :]
-    names = {number: one for one, number in _CODECS.items()}
+    names = {number: name for name, number in _CODECS.items()}
     if magic != _MAGIC or codec not in names or crc32(packed) != crc:
         raise CorruptError(f"{name}: its checksum is wrong")
     try:

@@ -154,7 +154,7 @@ class SnapshotFetcher:
         self, puller: SnapshotConnection, topic: str, number: int, piece: Piece
     ) -> FileTail | None:
         partition = self._machine.partition(topic.encode(), number)
-        local = {one.base: one for one in partition.pieces()} if partition is not None else {}
+        local = {piece.base: piece for piece in partition.pieces()} if partition is not None else {}
         have = local.get(piece.base, Piece(piece.base, 0, 0))
         if have.length >= piece.length:
             return None  # committed here already; restore() verifies it

@@ -129,13 +129,13 @@ _HINT = (
 
 def _later_batch(data: bytes, at: int, after: int) -> int | None:
     """Return the number of a whole BATCH record behind `at` that is later than `after`, or None."""
-    found = data.find(_BATCH_MAGIC, at)
-    while found >= 0:
-        start = found - HEAD.size
+    magic_at = data.find(_BATCH_MAGIC, at)
+    while magic_at >= 0:
+        start = magic_at - HEAD.size
         record = read(data, start) if start >= at else None
         if record is not None and record[0] == RecordKind.BATCH:
             number: int = _BATCH.unpack_from(data, record[1])[1]
             if number > after:
                 return number
-        found = data.find(_BATCH_MAGIC, found + 1)
+        magic_at = data.find(_BATCH_MAGIC, magic_at + 1)
     return None

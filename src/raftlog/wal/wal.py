@@ -197,12 +197,12 @@ class Wal:
         with self._path(sequence).open("rb") as file:
             file.seek(at)
             data = file.read(min(max(bytes_max, 4096), _READ_BYTES))
-            found: list[Entry] = []
+            entries: list[Entry] = []
             size = position = 0
-            while low + len(found) < high:
+            while low + len(entries) < high:
                 record = read(data, position)
                 if record is None:
-                    if found:
+                    if entries:
                         break
                     data += file.read(self._segment_bytes)  # one entry larger than the read
                     record = read(data, position)
@@ -213,19 +213,19 @@ class Wal:
                 kind, body, end = record
                 if kind == RecordKind.ENTRY:
                     entry = decode_entry(data, position, body, end)
-                    index = low + len(found)
+                    index = low + len(entries)
                     if entry.index != index or self._places[index - self._start - 1] != (
                         sequence << 32 | at + position
                     ):
                         break  # replaced later: the rest lies elsewhere
                     size += len(entry.data)
-                    if size > bytes_max and found:
+                    if size > bytes_max and entries:
                         break
-                    found.append(entry)
+                    entries.append(entry)
                 position = end
-        if not found:
+        if not entries:
             raise CorruptError(f"entry {low} is not where it was written in {self._path(sequence).name}")
-        return found
+        return entries
 
     # --- writing ------------------------------------------------------------------------------------------
 

@@ -85,10 +85,12 @@ class RaftlogCluster(ConsensusCluster):
         if int(status["applied_index"]) < position:
             return None
         hashes, counts = {"registers": str(status["registers_crc"])}, {"registers": int(status["registers"])}
-        for one in status["partitions"]:
-            name = f"{one['topic']}/{one['partition']}"
-            hashes[name] = f"{one['start_offset']}-{one['end_offset']}:{','.join(one['crc'])}"
-            counts[name] = int(one["end_offset"]) - int(one["start_offset"])
+        for partition in status["partitions"]:
+            name = f"{partition['topic']}/{partition['partition']}"
+            hashes[name] = (
+                f"{partition['start_offset']}-{partition['end_offset']}:{','.join(partition['crc'])}"
+            )
+            counts[name] = int(partition["end_offset"]) - int(partition["start_offset"])
         return NodeContent(node, int(status["applied_index"]), hashes, counts)
 
     async def put_key(self, node: str, key: str, value: str) -> None:
