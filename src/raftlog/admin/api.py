@@ -5,7 +5,7 @@
     GET  /metrics                    for Prometheus
     POST /members/ID                 {"kafka","peer","admin"[,"learner"]}: add a node (on the leader)
     DELETE /members/ID               remove a node (on the leader)
-    POST /transfer/ID                hand leadership to a node
+    POST /transfer/ID                transfer leadership to a node
     POST /snapshot                   take a snapshot now
     GET  /kv/KEY                     a register, linearizable on any node (thesis §6.4)
     PUT  /kv/KEY                     write it, on the leader; ?expect=V or ?expect_absent=1 compares first
@@ -95,24 +95,26 @@ class AdminApi:
             learner = bool(raw.pop("learner", False))
             address = Address.model_validate(raw)
         except (ValueError, TypeError, AttributeError, ValidationError) as error:
-            return HttpResponse(400, {"error": f"POST /members/ID with kafka, peer and admin: {error}"})
+            return HttpResponse(
+                400, {"error": f"expected POST /members/ID with kafka, peer and admin: {error}"}
+            )
         op = Op.ADD_LEARNER if learner else Op.ADD_VOTER
         return self._changed(await self._node.change_member(op, node, address.model_dump(), self._timeout_s))
 
     async def _remove(self, _request: HttpRequest, rest: str) -> HttpResponse:
         if not rest.isdigit():
-            return HttpResponse(400, {"error": "DELETE /members/ID"})
+            return HttpResponse(400, {"error": "expected DELETE /members/ID with a number"})
         return self._changed(await self._node.change_member(Op.REMOVE, int(rest), None, self._timeout_s))
 
     def _changed(self, outcome: Outcome) -> HttpResponse:
         if not outcome.error and not outcome.value:
-            return HttpResponse(409, {"error": "another change is under way; try again"})
+            return HttpResponse(409, {"error": "another membership change is in progress; try again"})
         return self._outcome(outcome, {"voters": list(self._node.ready_loop.core.membership.voters)})
 
     async def _transfer(self, _request: HttpRequest, rest: str) -> HttpResponse:
         members = self._node.ready_loop.core.membership.voters
         if not rest.isdigit() or int(rest) not in members:
-            return HttpResponse(400, {"error": f"POST /transfer/ID with one of {list(members)}"})
+            return HttpResponse(400, {"error": f"expected POST /transfer/ID with one of {list(members)}"})
         if not self._broker.leads:
             return self._outcome(Outcome("NOT_LEADER_OR_FOLLOWER"), {})
         self._node.ready_loop.core.transfer(int(rest))
@@ -137,7 +139,7 @@ class AdminApi:
     async def _put(self, request: HttpRequest, key: str) -> HttpResponse:
         if not 0 < len(key.encode()) <= KEY_MAX or len(request.body) > VALUE_MAX:
             return HttpResponse(
-                413, {"error": f"a key of 1 to {KEY_MAX} bytes, a value of at most {VALUE_MAX}"}
+                413, {"error": f"a key must be 1 to {KEY_MAX} bytes long, a value at most {VALUE_MAX}"}
             )
         name = key.encode()
         if "expect" in request.query:
@@ -148,7 +150,7 @@ class AdminApi:
             command = commands.kv_set(name, request.body)
         outcome = await self._broker.propose(command, self._timeout_s)
         if not outcome.error and not outcome.value:
-            return HttpResponse(412, {"error": "the register holds something else"})
+            return HttpResponse(412, {"error": "the register holds another value"})
         return self._outcome(outcome, {"done": True})
 
     def _outcome(self, outcome: Outcome, body: dict[str, Any]) -> HttpResponse:

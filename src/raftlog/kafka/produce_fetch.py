@@ -50,7 +50,7 @@ class RequestReader:
         try:
             value: int = form.unpack_from(self.data, at)[0]
         except struct.error as error:
-            raise ProtocolError("a request is cut short") from error
+            raise ProtocolError("a request is truncated") from error
         return value
 
     def text(self) -> bytes:
@@ -61,7 +61,7 @@ class RequestReader:
         """Return the next length bytes."""
         at, end = self.at, self.at + length
         if length < 0 or end > len(self.data):
-            raise ProtocolError("a request is cut short")
+            raise ProtocolError("a request is truncated")
         self.at = end
         return self.data[at:end]
 
@@ -69,7 +69,7 @@ class RequestReader:
         """Return the length of an array, 0 for null."""
         count = self.number(_I32)
         if count > _TOPICS_MAX:
-            raise ProtocolError(f"an array of {count} elements")
+            raise ProtocolError(f"an array has {count} elements; at most {_TOPICS_MAX} are allowed")
         return max(0, count)
 
 
@@ -173,7 +173,7 @@ def read_fetch(version: int, data: bytes, at: int) -> Fetch:
     try:
         _, wait_ms, bytes_min, bytes_max, _ = _FETCH_HEAD.unpack_from(data, at)
     except struct.error as error:
-        raise ProtocolError("a request is cut short") from error
+        raise ProtocolError("a request is truncated") from error
     reader.at += _FETCH_HEAD.size + (8 if version >= 7 else 0)
     wanted: list[PartitionFetch] = []
     for _ in range(reader.count()):

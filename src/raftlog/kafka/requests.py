@@ -66,7 +66,7 @@ async def answer(broker: KafkaBroker, api: Api, version: int, data: bytes, at: i
     try:
         request, _ = read(memoryview(data), at)
     except Exception as error:  # kio raises many kinds for one thing: this is not the request it says it is
-        raise ProtocolError(f"a {api.name} request of version {version} makes no sense") from error
+        raise ProtocolError(f"cannot parse a {api.name} request of version {version}") from error
     assert api.handle is not None
     response = await api.handle(broker, request, types)
     buffer = io.BytesIO()

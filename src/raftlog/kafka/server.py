@@ -102,13 +102,13 @@ class ClientConnection(asyncio.Protocol):
             while len(buffer) - at >= 4:
                 length = int.from_bytes(buffer[at : at + 4], "big", signed=True)
                 if not _HEADER.size <= length <= self._broker.settings.request_bytes_max:
-                    raise ProtocolError(f"a request of {length} bytes")
+                    raise ProtocolError(f"a request has {length} bytes")
                 if len(buffer) - at - 4 < length:
                     break
                 self._take(bytes(memoryview(buffer)[at + 4 : at + 4 + length]))
                 at += 4 + length
         except ProtocolError as error:
-            log.info("a client broke the protocol: %s", error)
+            log.info("closing a client's connection: protocol error: %s", error)
             self.close()
             return
         if at:
@@ -118,9 +118,9 @@ class ClientConnection(asyncio.Protocol):
         key, version, correlation, client = _HEADER.unpack_from(request)
         api = requests.APIS.get(key)
         if api is None:
-            raise ProtocolError(f"unknown request {key}")
+            raise ProtocolError(f"unknown API key {key}")
         if len(self._slots) >= _REQUESTS_MAX:
-            raise ProtocolError(f"{_REQUESTS_MAX} requests are under way")
+            raise ProtocolError(f"more than {_REQUESTS_MAX} requests are waiting on one connection")
         at = _HEADER.size + max(0, client)
         head = correlation.to_bytes(4, "big", signed=True)
         low, high = api.versions
@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
             body = struct.pack(">hi", code("UNSUPPORTED_VERSION"), len(requests.APIS)) + versions
             self.fill(self._slot(), head + body)
         elif not low <= version <= high or (key == PRODUCE and version < 3):
-            raise ProtocolError(f"{api.name} version {version} is not served")
+            raise ProtocolError(f"{api.name} version {version} is not supported")
         elif key == PRODUCE:
             self._produce(version, head, request, at)
         elif key == FETCH:
@@ -185,7 +185,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             body = await requests.answer(self._broker, api, version, request, at)
         except ProtocolError as error:
-            log.info("a client broke the protocol: %s", error)
+            log.info("closing a client's connection: protocol error: %s", error)
             self.close()
         else:
             self.fill(slot, head + body)

@@ -146,15 +146,15 @@ class InboundPeer(asyncio.Protocol):
             if messages:
                 self._peers.received(messages)
         except ProtocolError as error:
-            log.warning("a peer broke the protocol: %s", error)
+            log.warning("closing a peer's connection: protocol error: %s", error)
             self.close()
 
     def _greet(self, kind: FrameKind, body: bytes) -> None:
         try:
             hello = json.loads(body)
-            reason = self._peers.greet(hello) if kind == FrameKind.HELLO else "no hello"
+            reason = self._peers.greet(hello) if kind == FrameKind.HELLO else "the first frame is not a HELLO"
         except (ValueError, TypeError, KeyError) as error:
-            raise ProtocolError("the first frame is no hello") from error
+            raise ProtocolError("the first frame is not a HELLO") from error
         if reason:
             log.error("refused a peer: %s", reason)
             self.send(FrameKind.REFUSED, reason.encode())
@@ -207,11 +207,11 @@ class Peers:
         """Return why a peer that says hello is refused, or ""."""
         own, node = self.identity, int(hello["node"])
         if hello["cluster"] != own["cluster"]:
-            return f"node {node} is of cluster {hello['cluster']!r}, this is {own['cluster']!r}"
+            return f"node {node} belongs to cluster {hello['cluster']!r}, this node to {own['cluster']!r}"
         if hello["format"] != own["format"]:
             return f"node {node} speaks format {hello['format']}, this node {own['format']}"
         if node == own["node"] and hello["store"] != own["store"]:
-            return f"another node has the id {node} too"
+            return f"another node uses the id {node}"
         alive = any(peer.hello is not None and peer.hello["node"] == node for peer in self.inbound)
         if alive and self._stores.get(node, hello["store"]) != hello["store"]:
             return f"two nodes have the id {node}"

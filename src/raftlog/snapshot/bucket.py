@@ -90,7 +90,7 @@ class Bucket:
                 name = _piece_name(topic, number, piece)
                 data = unpack(self._get(name), self._codec) if piece.length else b""
                 if len(data) != piece.length or crc32(data) != piece.crc:
-                    raise CorruptError(f"{name} in the bucket is not what the snapshot says")
+                    raise CorruptError(f"{name} in the bucket does not match the snapshot")
                 folder = topics / topic / str(number)
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / f"{piece.base:020d}.log").write_bytes(data)
@@ -123,7 +123,7 @@ class _as_raftlog_error:
         from botocore.exceptions import BotoCoreError, ClientError
 
         if isinstance(error, BotoCoreError | ClientError | OSError | KeyError | ValueError):
-            raise RaftlogError(f"the bucket does not serve: {error}") from error
+            raise RaftlogError(f"the bucket is unavailable: {error}") from error
 
 
 def pieces_of(snapshot: Snapshot) -> list[tuple[str, int, Piece]]:
@@ -144,7 +144,7 @@ def _read_piece(topics: Path, topic: str, number: int, piece: Piece) -> bytes:
     with (topics / topic / str(number) / f"{piece.base:020d}.log").open("rb") as file:
         data = file.read(piece.length)
     if crc32(data) != piece.crc:
-        raise CorruptError(f"{topic}/{number}/{piece.base} is not what the snapshot says")
+        raise CorruptError(f"{topic}/{number}/{piece.base} does not match the snapshot")
     return data
 
 

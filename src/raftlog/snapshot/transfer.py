@@ -46,9 +46,9 @@ class SnapshotServer:
             path = self._path(asked)
             offset, length = int(asked.get("offset", 0)), int(asked.get("length", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProtocolError(f"a pull makes no sense: {error}") from error
+            raise ProtocolError(f"invalid pull request: {error}") from error
         if offset < 0 or not 0 <= length <= PIECE_BYTES:
-            raise ProtocolError(f"a pull of {length} bytes at {offset}")
+            raise ProtocolError(f"invalid pull request: {length} bytes at {offset}")
         task = asyncio.get_running_loop().create_task(self._answer(inbound, path, offset, length))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -67,7 +67,7 @@ class SnapshotServer:
             try:
                 body = await loop.run_in_executor(None, self._read, path, offset, length)
             except OSError as error:
-                log.warning("a pull could not be answered: %s", error)
+                log.warning("cannot answer a pull request: %s", error)
                 inbound.close()
                 return
             inbound.send(FrameKind.PIECE, body)
@@ -123,7 +123,7 @@ class SnapshotFetcher:
             async with asyncio.timeout(_TIMEOUT_S * 10):
                 snapshot, tails = await self._pull_all(link.address)
         except (OSError, TimeoutError, RaftlogError, ValueError, KeyError, TypeError) as error:
-            log.warning("the snapshot at %d could not be fetched: %s", point.index, error or "time-out")
+            log.warning("cannot fetch the snapshot at %d: %s", point.index, error or "time-out")
             link.send(FrameKind.FAILED, b"")
             link.flush()
             return
@@ -166,18 +166,18 @@ class SnapshotFetcher:
                 length = min(PIECE_BYTES, piece.length - at)
                 data = unpack(await puller.pull({**asked, "offset": at, "length": length}), self._codec)
                 if len(data) != length:
-                    raise CorruptError(f"{len(data)} bytes came where {length} were asked for")
+                    raise CorruptError(f"received {len(data)} bytes, asked for {length}")
                 crc = crc32(data, crc)
                 file.write(data)
                 at += length
         if crc != piece.crc:
-            raise CorruptError(f"{topic}/{number}/{piece.base} is not what the snapshot says")
+            raise CorruptError(f"{topic}/{number}/{piece.base} does not match the snapshot")
         return FileTail(topic, number, piece, have.length, path)
 
     def install(self, topics: Path) -> Snapshot:
         """Put what was pulled behind what the local files hold; return the snapshot to be restored."""
         if self.pending is None:
-            raise RaftlogError("a snapshot is to be installed that was not fetched")
+            raise RaftlogError("cannot install a snapshot that was not fetched")
         snapshot, tails = self.pending
         for _, _, partition in self._machine.each():
             partition.flush()
@@ -220,7 +220,7 @@ class SnapshotConnection:
         async with asyncio.timeout(_TIMEOUT_S):
             kind, body = await self.receive()
         if kind != FrameKind.PIECE:
-            raise ProtocolError(f"{kind.name} came where a piece was asked for")
+            raise ProtocolError(f"expected a PIECE frame, received {kind.name}")
         return body
 
     async def receive(self) -> tuple[FrameKind, bytes]:

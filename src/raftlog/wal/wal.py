@@ -112,10 +112,10 @@ class Wal:
             raise CorruptError(
                 f"{name} belongs to node {header.node} of store {header.store}, "
                 f"not to node {self._node} of {self._store}",
-                hint="every node needs a data folder of its own",
+                hint="give each node its own data folder",
             )
         if self._sequence and header.sequence != self._sequence + 1:
-            raise CorruptError(f"segment {self._sequence + 1} is missing before {name}")
+            raise CorruptError(f"segment {self._sequence + 1} is missing, but {name} follows it")
 
     def _meet_snapshot(self) -> None:
         """Bring log and newest snapshot together; refuse when what was committed is in neither."""
@@ -130,14 +130,14 @@ class Wal:
                 self._forget_before(point.index, point.term)
         if self._start > point.index:
             raise CorruptError(
-                f"the log starts behind {self._start}, the newest snapshot ends at {point.index}",
+                f"the log starts after {self._start}, but the newest snapshot ends at {point.index}",
                 hint="the snapshots folder is damaged; "
                 "replace the node: remove-node, empty its data folder, add-node",
             )
         if self.hard.commit > self.last_index:
             raise CorruptError(
-                f"entries up to {self.hard.commit} were committed, the log ends at {self.last_index}",
-                hint="its end is damaged; replace the node: remove-node, empty its data folder, add-node",
+                f"entries up to {self.hard.commit} were committed, but the log ends at {self.last_index}",
+                hint="the end of the log is damaged; replace the node: remove-node, empty its data folder, add-node",
             )
 
     def _forget_before(self, index: int, term: int) -> None:
@@ -224,7 +224,7 @@ class Wal:
                     entries.append(entry)
                 position = end
         if not entries:
-            raise CorruptError(f"entry {low} is not where it was written in {self._path(sequence).name}")
+            raise CorruptError(f"entry {low} cannot be found in {self._path(sequence).name}")
         return entries
 
     # --- writing ------------------------------------------------------------------------------------------
@@ -262,14 +262,16 @@ class Wal:
             if self._sync:
                 os.fdatasync(self._file)
         except OSError as error:
-            raise storage_error("the log could not be written", error) from error
+            raise storage_error("cannot write the log", error) from error
 
     def _put(self, entry: Entry, sequence: int, offset: int) -> None:
         index = entry.index
         if index <= self._start:
             return  # a snapshot covers it
         if index > self.last_index + 1:
-            raise CorruptError(f"entry {index} follows {self.last_index}: entries between are missing")
+            raise CorruptError(
+                f"entry {index} follows {self.last_index}: the entries between them are missing"
+            )
         if index <= self.last_index:
             self._truncate(index)
         self._places.append(sequence << 32 | offset)
@@ -318,7 +320,7 @@ class Wal:
                 os.fdatasync(self._file)
                 sync_folder(self.folder)
         except OSError as error:
-            raise storage_error("a new log segment could not be made", error) from error
+            raise storage_error("cannot create a log segment", error) from error
 
     def close(self) -> None:
         """Close the open segment, giving back the space it did not use."""
@@ -411,9 +413,9 @@ def sync_folder(folder: Path) -> None:
 def storage_error(what: str, error: OSError) -> StorageError:
     """Return an OSError as what a person can act on."""
     hints = {
-        errno.ENOSPC: "the disk is full: free some space and start the node again",
-        errno.EFBIG: "the file may grow no more: raise the limit and start the node again",
+        errno.ENOSPC: "the disk is full: free space and start the node again",
+        errno.EFBIG: "the file size limit is reached: raise it and start the node again",
         errno.EROFS: "the disk is read-only: mount it writable and start the node again",
-        errno.EACCES: "the user that runs this node may not write there",
+        errno.EACCES: "the user that runs this node lacks write permission",
     }
     return StorageError(f"{what}: {error.strerror or error}", hint=hints.get(error.errno or 0))
