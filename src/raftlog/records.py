@@ -21,7 +21,6 @@ HEAD: Final = struct.Struct(">IIB")
 _TAIL_OF_HEAD: Final = struct.Struct(">IB")
 _ENTRY: Final = struct.Struct(">QQB")
 _ENTRY_RECORD: Final = struct.Struct(">IBQQB")
-ENTRY_OVERHEAD: Final = HEAD.size + _ENTRY.size
 BODY_MAX: Final = 128 << 20
 """No record is longer: a length beyond it is damage, not data."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from raftlog.core.types import NOBODY
@@ -31,7 +31,7 @@ class _Waiter:
     owner: object
     fetch: produce_fetch.Fetch
     answer: Answered
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle = field(init=False)
 
 
 @dataclass(slots=True)
@@ -179,7 +179,7 @@ class KafkaBroker:
             self._answer(fetch, answer)
             return
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(owner, fetch, answer, loop.call_later(0, lambda: None))
+        waiter = _Waiter(owner, fetch, answer)
         waiter.timer = loop.call_later(min(fetch.wait_ms, 60_000) / 1000, self._late, waiter)
         self._waiters.add(waiter)
 
@@ -223,7 +223,8 @@ class KafkaBroker:
 
     def _wake(self) -> None:
         """Entries were applied: answer the fetches that have something now."""
-        for waiter in [waiter for waiter in self._waiters if self._available(waiter.fetch)[0]]:
+        served = [waiter for waiter in self._waiters if self._available(waiter.fetch)[0]]
+        for waiter in served:
             waiter.timer.cancel()
             self._waiters.discard(waiter)
             self._answer(waiter.fetch, waiter.answer)
@@ -235,7 +236,8 @@ class KafkaBroker:
 
     def forget(self, owner: object) -> None:
         """Drop the fetches of a connection that is gone."""
-        for waiter in [waiter for waiter in self._waiters if waiter.owner is owner]:
+        orphans = [waiter for waiter in self._waiters if waiter.owner is owner]
+        for waiter in orphans:
             waiter.timer.cancel()
             self._waiters.discard(waiter)
 

@@ -14,7 +14,6 @@ from raftlog.errors import ProtocolError
 _I16: Final = struct.Struct(">h")
 _I32: Final = struct.Struct(">i")
 _I64: Final = struct.Struct(">q")
-_ACKS: Final = struct.Struct(">hi")
 _TOPICS_MAX: Final = 10_000
 
 

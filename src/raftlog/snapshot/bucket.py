@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 from raftlog.config import ObjectStoreSettings
@@ -49,7 +50,7 @@ class Bucket:
 
         keep: snapshots kept; older ones go, with the pieces that only they name. Raises RaftlogError.
         """
-        with _as_raftlog_error():
+        with _client_errors():
             there = set(self._list("pieces/"))
             sent = 0
             for topic, number, piece in pieces_of(snapshot):
@@ -79,13 +80,13 @@ class Bucket:
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot there, None when there is none. Raises RaftlogError."""
-        with _as_raftlog_error():
+        with _client_errors():
             names = sorted(self._list("snapshots/"))
             return decode(self._get(names[-1]), names[-1]) if names else None
 
     def download(self, snapshot: Snapshot, topics: Path) -> None:
         """Bring a snapshot's messages into an empty folder, each piece verified. Raises RaftlogError."""
-        with _as_raftlog_error():
+        with _client_errors():
             for topic, number, piece in pieces_of(snapshot):
                 name = _piece_name(topic, number, piece)
                 data = unpack(self._get(name), self._codec) if piece.length else b""
@@ -113,17 +114,15 @@ class Bucket:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
 
-class _as_raftlog_error:
-    """Turns whatever a bucket's client raises into one RaftlogError."""
+@contextmanager
+def _client_errors() -> Iterator[None]:
+    """Turn whatever a bucket's client raises into a RaftlogError."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if isinstance(error, BotoCoreError | ClientError | OSError | KeyError | ValueError):
-            raise RaftlogError(f"the bucket is unavailable: {error}") from error
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError, KeyError, ValueError) as error:
+        raise RaftlogError(f"the bucket is unavailable: {error}") from error
 
 
 def pieces_of(snapshot: Snapshot) -> list[tuple[str, int, Piece]]:

@@ -188,11 +188,6 @@ class Partition:
             at += head.size
         return data[at:]
 
-    def lengths(self) -> dict[int, int]:
-        """Return the length of each file, by its base offset."""
-        self.flush()
-        return {file.base: file.length for file in self._files}
-
     def _open(self, base: int, *, create: bool) -> _File:
         path = self.folder / f"{base:020d}.log"
         flags = os.O_RDWR | (os.O_CREAT if create else 0)

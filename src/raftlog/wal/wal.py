@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+from raftlog.core.storage import limit_bytes
 from raftlog.core.types import Entry, HardState, LogCompacted, Membership, SnapshotPoint
 from raftlog.errors import CorruptError, StorageError
 from raftlog.records import RecordKind, decode_entry, encode_entry, read
@@ -178,13 +179,7 @@ class Wal:
             raise LogCompacted(low)
         cached_from = self.last_index - len(self._cache) + 1
         if low >= cached_from:
-            chosen = self._cache[low - cached_from : high - cached_from]
-            size = 0
-            for count, entry in enumerate(chosen):
-                size += len(entry.data)
-                if size > bytes_max and count:
-                    return chosen[:count]
-            return chosen
+            return limit_bytes(self._cache[low - cached_from : high - cached_from], bytes_max)
         return self._read(low, min(high, cached_from), bytes_max)
 
     def snapshot(self) -> SnapshotPoint | None:
@@ -344,17 +339,7 @@ class Wal:
         runs."""
         index = min(index, self.point.index)
         if index > self._start:
-            term = self.term(index)
-            gone = index - self._start
-            cached_from = self.last_index - len(self._cache) + 1
-            del self._places[:gone]
-            if index >= cached_from:
-                dropped = self._cache[: index - cached_from + 1]
-                self._cache_bytes -= sum(len(entry.data) for entry in dropped)
-                del self._cache[: len(dropped)]
-            keep = bisect_right(self._term_starts, index + 1, key=lambda run: run[0]) - 1
-            self._term_starts = self._term_starts[max(0, keep) :]
-            self._start, self._start_term = index, term
+            self._drop_entries(index)
         if (
             self._last_of_segment.get(self._sequence, 0) and self.last_index == self._start
         ) or self._offset > self._segment_bytes // 16:
@@ -362,6 +347,7 @@ class Wal:
         return self._drop_segments()
 
     def _drop_entries(self, index: int) -> None:
+        """Forget the entries up to index, which this log holds and a snapshot covers."""
         term = self.term(index)
         cached_from = self.last_index - len(self._cache) + 1
         del self._places[: index - self._start]
