@@ -13,7 +13,7 @@ BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 
 class Histogram:
-    """Seconds, in buckets."""
+    """Durations in seconds, counted in BUCKETS_S and one bucket for what is longer."""
 
     __slots__ = ("counts", "sum")
 

@@ -43,7 +43,7 @@ _STATUS: Final = {
 
 
 class AdminApi:
-    """Answers the admin port's requests."""
+    """Answers the admin port's requests. timeout_s: how long a write or a linearizable read may take."""
 
     def __init__(self, node: Node, broker: KafkaBroker, timeout_s: float = 10.0) -> None:
         self._node, self._broker, self._timeout_s = node, broker, timeout_s

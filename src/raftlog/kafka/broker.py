@@ -45,7 +45,7 @@ class Traffic:
 
 
 class KafkaBroker:
-    """A node, as Kafka's clients see it who come in by one of its listeners: see ``published``."""
+    """A node as Kafka clients see it that connect to one of its two listeners: see ``published``."""
 
     def __init__(self, node: Node, *, listener: Literal["kafka", "published"] = "kafka") -> None:
         self.node = node

@@ -32,8 +32,10 @@ PRODUCE, FETCH, API_VERSIONS = 0, 1, 18
 
 
 class PendingResponse:
-    """One request that waits for its answer. deadline: monotonic seconds, or None; late: what is answered
-    then."""
+    """One request that waits for its answer.
+
+    deadline: monotonic seconds, None without one. late: answers it once the deadline has passed.
+    """
 
     __slots__ = ("answer", "deadline", "late")
 

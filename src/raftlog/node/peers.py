@@ -31,7 +31,11 @@ _LOST_ON_DROP: Final = frozenset((Kind.APPEND, Kind.HEARTBEAT))
 
 
 class PeerLink:
-    """The connection on which this node sends to one peer; it is made again whenever it is lost."""
+    """The connection on which this node sends to one peer; it is made again whenever it is lost.
+
+    node, address: the peer's id and host:port. hello: the first frame, as sent. lost: told the peer's id each time the
+    connection is lost.
+    """
 
     def __init__(self, node: int, address: str, hello: bytes, lost: Callable[[int], None]) -> None:
         self.node, self.address = node, address
@@ -114,7 +118,7 @@ class PeerLink:
 
 
 class InboundPeer(asyncio.Protocol):
-    """A connection that a peer made. greet: checks its hello, returns why it is refused or ""."""
+    """A connection that a peer made: its first frame must be a HELLO, and what follows is passed on."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -174,7 +178,7 @@ class InboundPeer(asyncio.Protocol):
 
 
 class Peers:
-    """All peers. identity: what this node says of itself; known: tells who a hello may come from."""
+    """All peers. identity: this node's cluster, id, store and format, as its HELLO carries them."""
 
     def __init__(self, identity: dict[str, Any]) -> None:
         self.identity = identity
@@ -189,13 +193,13 @@ class Peers:
         self._server: asyncio.Server | None = None
 
     async def start(self, listen: str) -> None:
-        """Listen for peers."""
+        """Listen for peers on host:port. Raises OSError."""
         host, port = split_address(listen)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: InboundPeer(self), host, port)
 
     def know(self, addresses: dict[int, str]) -> None:
-        """Keep links to exactly these peers."""
+        """Keep links to exactly these peers. addresses: host:port by id."""
         for node in list(self.links):
             if addresses.get(node) != self.links[node].address:
                 self.links.pop(node).close()

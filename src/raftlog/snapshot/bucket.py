@@ -25,7 +25,10 @@ log = logging.getLogger("raftlog")
 
 
 class Bucket:
-    """A bucket of S3 or of anything that speaks its protocol. All calls block; run them in a thread."""
+    """A bucket of S3 or of anything that speaks its protocol. All calls block; run them in a thread.
+
+    codec: none, gzip or zstd.
+    """
 
     def __init__(self, settings: ObjectStoreSettings, codec: str) -> None:
         import boto3  # here: it takes half a second that a node without a bucket need not spend
@@ -148,8 +151,10 @@ def _read_piece(topics: Path, topic: str, number: int, piece: Piece) -> bytes:
 
 
 class Uploader:
-    """Uploads the newest snapshot in a thread; one that comes while another is on its way replaces those that
-    wait."""
+    """Uploads the newest snapshot in a thread; one that is offered during an upload replaces those that wait.
+
+    topics: the folder of the partitions' files. keep: snapshots kept in the bucket.
+    """
 
     def __init__(self, bucket: Bucket, topics: Path, keep: int) -> None:
         self.uploaded = self.failed = self.sent_bytes = 0

@@ -32,7 +32,10 @@ _TIMEOUT_S: Final = 30.0
 
 
 class SnapshotServer:
-    """Answers pulls. at_once_max: how many are answered at the same time; the rest wait."""
+    """Answers pull requests.
+
+    codec: how what is sent is compressed. at_once_max: how many are answered at the same time; the rest wait.
+    """
 
     def __init__(self, folder: SnapshotFolder, machine: StateMachine, codec: str, at_once_max: int) -> None:
         self._folder, self._machine, self._codec = folder, machine, codec
@@ -93,8 +96,11 @@ class FileTail:
 
 
 class SnapshotFetcher:
-    """Fetches a snapshot that a leader offers. ready: told of the verified snapshot and the offer to be
-    stepped."""
+    """Fetches a snapshot that a leader offers.
+
+    folder: where pulled pieces wait until they are installed. codec: how they are compressed on the way. ready: given
+    the leader's message once all that it names is here and verified.
+    """
 
     def __init__(
         self,

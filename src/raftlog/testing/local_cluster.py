@@ -23,7 +23,7 @@ from raftlog.errors import RaftlogError
 
 
 class WaitTimeout(RaftlogError):
-    """Something did not come true in time; the message says what, and what was seen last."""
+    """A condition did not come true in time; the message says which, and what was seen last."""
 
 
 def free_ports(count: int) -> list[int]:
