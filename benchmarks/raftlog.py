@@ -38,11 +38,11 @@ def find_etcd() -> tuple[str, str]:
     """Return the path and version of etcd: the machine's own before the one from PyPI, which has known
     defects."""
     try:
-        found = etcd_program("machine")
+        program = etcd_program("machine")
     except UnavailableError:
-        found = etcd_program()
-    text = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-    return found, text.split("\n")[0].rpartition(" ")[2]
+        program = etcd_program()
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return program, text.split("\n")[0].rpartition(" ")[2]
 
 
 @contextlib.contextmanager
@@ -224,7 +224,7 @@ def election(folder: Path, rounds: int = 5) -> list[Case]:
         wait_for("a leader", lambda: any(node.status()["role"] == "leader" for node in rest), pause_s=0.005)
         cases.append(Case("election-tuned-follower-100k-behind", time.perf_counter() - start, "s"))
         wait_for(
-            "a write", lambda: any(one.ask("PUT", "/kv/b", b"1")[0] == 200 for one in rest), pause_s=0.005
+            "a write", lambda: any(node.ask("PUT", "/kv/b", b"1")[0] == 200 for node in rest), pause_s=0.005
         )
         cases.append(Case("first-ack-follower-100k-behind", time.perf_counter() - start, "s"))
     return cases
@@ -397,8 +397,8 @@ BENCHES: dict[str, Callable[[Path], list[Case]]] = {
 def cases(names: list[str] | None = None, place: Path | None = None) -> list[Case]:
     """Run the named benches, all but memory when none is named; return their cases. place: a folder on a real
     disk."""
-    found: list[Case] = []
+    measured: list[Case] = []
     for name in names or [name for name in BENCHES if name != "memory"]:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=place or Path.cwd()) as folder:
-            found += BENCHES[name](Path(folder))
-    return found
+            measured += BENCHES[name](Path(folder))
+    return measured

@@ -180,7 +180,7 @@ async def run_load(
     async with asyncio.timeout(seconds + 30):
         await asyncio.gather(*(load.done for load in loads))
     elapsed = time.perf_counter() - start
-    latencies = sorted(one for load in loads for one in load.latencies)
+    latencies = sorted(latency for load in loads for latency in load.latencies)
     failed = sum(load.failed for load in loads)
     if failed:
         raise RuntimeError(f"{failed} of {len(latencies)} requests were refused")

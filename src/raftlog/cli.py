@@ -69,10 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _seconds(text: str) -> float:
     """Return a time-out in seconds. Raises ValueError for none that a socket takes."""
-    found = float(text)
-    if not 0 < found <= SECONDS_MAX:
+    seconds = float(text)
+    if not 0 < seconds <= SECONDS_MAX:
         raise ValueError
-    return found
+    return seconds
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,37 +81,42 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(run=run)
-        return one
+        subparser = commands.add_parser(name, help=text, description=text)
+        subparser.set_defaults(run=run)
+        return subparser
 
     for name, run, text in (
         ("serve", _serve, "run one node until SIGTERM"),
-        ("check-config", _check_config, "read a config file and say what it means"),
-        ("restore", _restore, "bring the newest snapshot from the bucket into an empty data folder"),
+        ("check-config", _check_config, "read a config file and print its effective settings"),
+        ("restore", _restore, "restore the newest snapshot from the bucket into an empty data folder"),
     ):
         command(name, run, text).add_argument("--config", type=Path, required=True, metavar="FILE")
     asking = [
-        command("status", _ask("GET", "/status"), "what a node says of itself"),
+        command("status", _ask("GET", "/status"), "show a node's status"),
         command("snapshot", _ask("POST", "/snapshot"), "take a snapshot now"),
         command("add-node", _add_node, "add a node that runs with join = true"),
         command("remove-node", _ask("DELETE", "/members/{id}"), "remove a node"),
-        command("transfer", _ask("POST", "/transfer/{id}"), "hand leadership to a node"),
+        command("transfer", _ask("POST", "/transfer/{id}"), "transfer leadership to a node"),
     ]
-    for one in asking:
-        one.add_argument(
+    for asker in asking:
+        asker.add_argument(
             "--admin", default="127.0.0.1:8080", metavar="HOST:PORT", help="a node's admin address"
         )
-        one.add_argument("--timeout", type=_seconds, default=30.0, metavar="S")
-    for one in asking[2:]:
-        one.add_argument("id", type=int)
+        asker.add_argument("--timeout", type=_seconds, default=30.0, metavar="S")
+    for asker in asking[2:]:
+        asker.add_argument("id", type=int)
     asking[2].add_argument("--kafka", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--peer", required=True, metavar="HOST:PORT")
     asking[2].add_argument("--node-admin", required=True, metavar="HOST:PORT")
     asking[2].add_argument(
-        "--published", default="", metavar="HOST:PORT", help="its Kafka address for clients from elsewhere"
+        "--published",
+        default="",
+        metavar="HOST:PORT",
+        help="its Kafka address for clients outside its network",
     )
-    asking[2].add_argument("--learner", action="store_true", help="it is sent the log and does not vote")
+    asking[2].add_argument(
+        "--learner", action="store_true", help="add it as a learner, which receives the log without voting"
+    )
     return parser
 
 
@@ -158,7 +163,7 @@ async def _run(config: NodeConfig) -> int:
                 await listener.start()
             await http.start()
         except OSError as error:
-            raise ConfigError(f"an address cannot be listened on: {error}") from error
+            raise ConfigError(f"cannot listen: {error}") from error
         await node.stopped.wait()
     finally:
         await node.stop()
@@ -181,7 +186,9 @@ def _restore(options: argparse.Namespace) -> int:
 
     config = load(options.config)
     if config.object_store.backend != "s3":
-        raise ConfigError(f"{options.config}: object_store.backend: there is no bucket to restore from")
+        raise ConfigError(
+            f'{options.config}: object_store.backend is "none": there is no bucket to restore from'
+        )
     if config.data_dir.exists() and any(config.data_dir.iterdir()):
         raise ConfigError(f"{config.data_dir} is not empty", hint="restore only into an empty data folder")
     settings = config.snapshot
@@ -239,6 +246,6 @@ def _call(options: argparse.Namespace, method: str, path: str, body: bytes | Non
             admin = leader
         except (URLError, HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            print(f"raftlog: {admin} cannot be reached: {reason}", file=sys.stderr)
+            print(f"raftlog: cannot reach {admin}: {reason}", file=sys.stderr)
             return 69
     return 1

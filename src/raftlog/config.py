@@ -157,22 +157,20 @@ class NodeConfig(_Model):
     def _fits_together(self) -> NodeConfig:
         ids = [peer.id for peer in self.peers]
         if len(set(ids)) != len(ids):
-            raise ValueError("peers: two of them have the same id")
+            raise ValueError("peers: two peers have the same id")
         if self.node_id not in ids:
-            raise ValueError(f"peers: this node ({self.node_id}) is not among them")
+            raise ValueError(f"peers: this node ({self.node_id}) is not one of them")
         if self.replication_factor not in (0, len(ids)) and not self.join:
             raise ValueError(
-                f"replication_factor is {self.replication_factor}, there are {len(ids)} peers; "
-                "every node holds every message"
+                f"replication_factor is {self.replication_factor}, but there are {len(ids)} peers; "
+                "every node stores every message, so leave it out or set it to the number of peers"
             )
         if self.min_insync > len(ids):
-            raise ValueError(f"min_insync is {self.min_insync}, there are {len(ids)} peers")
+            raise ValueError(f"min_insync is {self.min_insync}, but there are only {len(ids)} peers")
         if self.kafka.published_listen and not self.own.published:
-            raise ValueError(
-                "kafka.published_listen is of use only where this node's peer entry has published"
-            )
+            raise ValueError("kafka.published_listen requires `published` in this node's [[peers]] entry")
         if self.object_store.backend == "s3" and not self.object_store.s3_bucket:
-            raise ValueError("object_store.s3_bucket is missing")
+            raise ValueError('object_store.s3_bucket is required with backend "s3"')
         return self
 
     @property
@@ -189,18 +187,18 @@ def split_address(text: str) -> tuple[str, int]:
     """Return host and port of `host:port`. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is no host:port")
+        raise ValueError(f"{text!r} is not host:port")
     return host, int(port)
 
 
 def _text(path: Path) -> str:
     """Return a file's text. Raises ConfigError for what is no file or too long to be a configuration."""
     if path.exists() and not path.is_file():  # a FIFO would block, a device may never end
-        raise ConfigError(f"{path}: is no regular file")
+        raise ConfigError(f"{path} is not a regular file")
     with path.open("rb") as file:
         content = file.read(BYTES_MAX + 1)
     if len(content) > BYTES_MAX:
-        raise ConfigError(f"{path}: is larger than {BYTES_MAX // 1024} KiB")
+        raise ConfigError(f"{path} is larger than {BYTES_MAX // 1024} KiB")
     return content.decode("utf-8")
 
 

@@ -13,7 +13,7 @@ BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 
 class Histogram:
-    """Seconds, in buckets."""
+    """Durations in seconds, counted in BUCKETS_S and one bucket for what is longer."""
 
     __slots__ = ("counts", "sum")
 
@@ -67,7 +67,7 @@ class MetricsPage:
         self._lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
 
     def _line(self, name: str, labels: dict[str, object], value: float) -> None:
-        pairs = ",".join(f'{key}="{one}"' for key, one in {**self._labels, **labels}.items())
+        pairs = ",".join(f'{key}="{label}"' for key, label in {**self._labels, **labels}.items())
         self._lines.append(f"{name}{{{pairs}}} {value:.9g}")
 
     def __str__(self) -> str:

@@ -39,7 +39,7 @@ class FrameKind(IntEnum):
 def frame(kind: FrameKind, body: bytes) -> bytes:
     """Return a frame. Raises ProtocolError when it would be too long for the other side."""
     if len(body) + 1 > FRAME_MAX:
-        raise ProtocolError(f"a frame of {len(body)} bytes is over the limit of {FRAME_MAX}")
+        raise ProtocolError(f"a frame of {len(body)} bytes exceeds the limit of {FRAME_MAX}")
     return LENGTH.pack(len(body) + 1) + bytes((kind,)) + body
 
 
@@ -59,7 +59,7 @@ class FrameReader:
         while len(buffer) - at >= 4:
             (length,) = LENGTH.unpack_from(buffer, at)
             if not 1 <= length <= self._frame_max:
-                raise ProtocolError(f"a frame of {length} bytes; 1 to {self._frame_max} are allowed")
+                raise ProtocolError(f"a frame has {length} bytes; 1 to {self._frame_max} are allowed")
             if len(buffer) - at < 4 + length:
                 break
             try:
@@ -99,7 +99,7 @@ def encode_message(message: Message) -> bytes:
 def decode_message(body: bytes) -> Message:
     """Return the message in a frame's body. Raises ProtocolError when it makes no sense."""
     if len(body) < _MESSAGE.size:
-        raise ProtocolError("a message is cut short")
+        raise ProtocolError("a message is truncated")
     number, to, sender, term, log_term, index, commit, hint, reject, context, count, snapshot = (
         _MESSAGE.unpack_from(body)
     )
@@ -115,7 +115,7 @@ def decode_message(body: bytes) -> Message:
     if kind == Kind.APPEND:
         for expected, entry in enumerate(entries, index + 1):
             if entry.index != expected:
-                raise ProtocolError(f"entry {entry.index} stands where {expected} belongs")
+                raise ProtocolError(f"entry {entry.index} has the place of entry {expected}")
     return Message(kind, to, sender, term, log_term, index, commit, entries, bool(reject), hint, mark, point)
 
 
@@ -131,7 +131,7 @@ def decode_point(data: bytes) -> SnapshotPoint:
         membership = membership_of(raw["membership"])
         return SnapshotPoint(int(raw["index"]), int(raw["term"]), membership)
     except (ValueError, KeyError, TypeError) as error:
-        raise ProtocolError(f"a snapshot's point makes no sense: {error}") from error
+        raise ProtocolError(f"invalid snapshot point: {error}") from error
 
 
 def membership_of(raw: dict[str, object]) -> Membership:
@@ -140,7 +140,7 @@ def membership_of(raw: dict[str, object]) -> Membership:
     def nodes(key: str) -> tuple[int, ...]:
         value = raw[key]
         if not isinstance(value, list) or not all(type(node) is int and node > 0 for node in value):
-            raise ValueError(f"{key} is no list of node ids")
+            raise ValueError(f"{key} is not a list of node ids")
         return tuple(value)
 
     return Membership(

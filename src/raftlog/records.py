@@ -21,7 +21,6 @@ HEAD: Final = struct.Struct(">IIB")
 _TAIL_OF_HEAD: Final = struct.Struct(">IB")
 _ENTRY: Final = struct.Struct(">QQB")
 _ENTRY_RECORD: Final = struct.Struct(">IBQQB")
-ENTRY_OVERHEAD: Final = HEAD.size + _ENTRY.size
 BODY_MAX: Final = 128 << 20
 """No record is longer: a length beyond it is damage, not data."""
 
@@ -73,10 +72,10 @@ _KINDS: Final = tuple(EntryKind)
 def decode_entry(buffer: bytes, at: int, body: int, end: int) -> Entry:
     """Return the entry whose sound record lies at [at, end) with its body at body. Raises ProtocolError."""
     if end - body < _ENTRY.size:
-        raise ProtocolError("an entry's record is too short")
+        raise ProtocolError("a log entry is too short")
     term, index, kind = _ENTRY.unpack_from(buffer, body)
     if kind >= len(_KINDS):
-        raise ProtocolError(f"entry {index} is of unknown kind {kind}")
+        raise ProtocolError(f"entry {index} has unknown kind {kind}")
     return Entry(term, index, buffer[body + _ENTRY.size : end], _KINDS[kind], buffer[at:end])
 
 
@@ -86,7 +85,7 @@ def decode_entries(buffer: bytes, at: int, count: int) -> tuple[list[Entry], int
     for _ in range(count):
         record = read(buffer, at)
         if record is None or record[0] != RecordKind.ENTRY:
-            raise ProtocolError(f"a damaged entry at byte {at}")
+            raise ProtocolError(f"the entry at byte {at} is damaged")
         _, body, end = record
         entries.append(decode_entry(buffer, at, body, end))
         at = end

@@ -44,7 +44,7 @@ def status(node: Node, broker: KafkaBroker) -> dict[str, Any]:
             }
             for peer, link in sorted(node.peers.links.items())
         ],
-        "addresses": {str(one): address for one, address in node.addresses().items()},
+        "addresses": {str(member): address for member, address in node.addresses().items()},
         "partitions": [
             {
                 "topic": topic,

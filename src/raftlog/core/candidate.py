@@ -30,7 +30,7 @@ def _count_vote(raft: Raft, message: Message) -> None:
 
 
 def _drop(_raft: Raft, _message: Message) -> None:
-    raise ProposalDropped("an election is under way")
+    raise ProposalDropped("an election is in progress")
 
 
 _COMMON = {

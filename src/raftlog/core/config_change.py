@@ -80,8 +80,8 @@ class ConfigChange:
             end = _HEAD.size + count * _ONE.size
             pairs = list(_ONE.iter_unpack(data[_HEAD.size : end]))
         except struct.error as error:
-            raise ValueError(f"no membership change: {error}") from error
+            raise ValueError(f"not a membership change: {error}") from error
         if len(pairs) != count:
-            raise ValueError("a membership change is cut short")
+            raise ValueError("a membership change is truncated")
         changes = tuple(Change(Op(op), node) for op, node in pairs)
         return cls(changes, Transition(transition), data[end:])

@@ -24,7 +24,9 @@ def _propose(raft: Raft, message: Message) -> None:
     if raft.id not in raft.progress:
         raise ProposalDropped("this leader is no longer a member")
     if raft.transferee != NOBODY:
-        raise ProposalDropped(f"leadership is being handed to {raft.transferee}")  # thesis §3.10, step 1
+        raise ProposalDropped(
+            f"leadership is being transferred to node {raft.transferee}"
+        )  # thesis §3.10, step 1
     entries = list(message.entries)
     for offset, entry in enumerate(entries):
         if entry.kind != EntryKind.NORMAL:

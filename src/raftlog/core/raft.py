@@ -251,7 +251,7 @@ class Raft:
         size = sum(len(entry.data) for entry in entries)
         bound = self.settings.uncommitted_bytes_max
         if bound and size and self.uncommitted_bytes and self.uncommitted_bytes + size > bound:
-            raise ProposalDropped("too many bytes wait to be committed")
+            raise ProposalDropped("too many uncommitted bytes")
         self.uncommitted_bytes += size
         index = self.log.last_index
         for entry in entries:

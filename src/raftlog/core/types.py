@@ -78,7 +78,7 @@ class ProgressView(Protocol):
 
     @property
     def learner(self) -> bool:
-        """Whether it is sent the log and does not vote."""
+        """Whether add it as a learner: it receives the log but does not vote."""
 
     @property
     def active(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from raftlog.core.types import NOBODY
@@ -30,7 +30,7 @@ class _Waiter:
     owner: object
     fetch: produce_fetch.Fetch
     answer: Answered
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle = field(init=False)
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Traffic:
 
 
 class KafkaBroker:
-    """A node, as Kafka's clients see it who come in by one of its listeners: see ``published``."""
+    """A node as Kafka clients see it that connect to one of its two listeners: see ``published``."""
 
     def __init__(self, node: Node, *, listener: Literal["kafka", "published"] = "kafka") -> None:
         self.node = node
@@ -107,7 +107,7 @@ class KafkaBroker:
             nonlocal finished
             if not finished:
                 finished = True
-                pairs = zip(asked, (one or UNKNOWN for one in results), strict=True)
+                pairs = zip(asked, (outcome or UNKNOWN for outcome in results), strict=True)
                 done([(a, code(o.error), -1 if o.error else o.value) for a, o in pairs], reasons)
 
         def answered(position: int, outcome: Outcome) -> None:
@@ -122,12 +122,12 @@ class KafkaBroker:
         refused = self._refusal(produce.acks)
         if produce.transactional:
             refused = Outcome("TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
-        for position, one in enumerate(asked):
-            outcome = refused or self._check(one, position, reasons)
+        for position, data in enumerate(asked):
+            outcome = refused or self._check(data, position, reasons)
             if outcome is not None:
                 answered(position, outcome)
                 continue
-            command = commands.append(one.topic, one.partition, one.records)
+            command = commands.append(data.topic, data.partition, data.records)
             self._ready_loop.propose(command, lambda outcome, position=position: answered(position, outcome))  # type: ignore[misc]
         return finish
 
@@ -150,20 +150,20 @@ class KafkaBroker:
         return None
 
     def _check(
-        self, one: produce_fetch.PartitionData, position: int, reasons: dict[int, str]
+        self, data: produce_fetch.PartitionData, position: int, reasons: dict[int, str]
     ) -> Outcome | None:
         """Return why a batch is not taken, None when it is: once proposed, it is applied everywhere as it is."""
-        if self.machine.partition(one.topic, one.partition) is None:
+        if self.machine.partition(data.topic, data.partition) is None:
             return Outcome("UNKNOWN_TOPIC_OR_PARTITION")
-        if len(one.records) > self.settings.batch_bytes_max:
+        if len(data.records) > self.settings.batch_bytes_max:
             return Outcome("MESSAGE_TOO_LARGE")
         try:
-            head = record_batch.check(one.records)
+            head = record_batch.check(data.records)
         except ProtocolError as error:
             reasons[position] = str(error)
             return Outcome("CORRUPT_MESSAGE")
         self.traffic.produced += head.records
-        self.traffic.produced_bytes += len(one.records)
+        self.traffic.produced_bytes += len(data.records)
         return None
 
     # --- fetch --------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class KafkaBroker:
             self._answer(fetch, answer)
             return
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(owner, fetch, answer, loop.call_later(0, lambda: None))
+        waiter = _Waiter(owner, fetch, answer)
         waiter.timer = loop.call_later(min(fetch.wait_ms, 60_000) / 1000, self._late, waiter)
         self._waiters.add(waiter)
 
@@ -184,11 +184,11 @@ class KafkaBroker:
         """Return whether a fetch can be answered with messages now, and whether waiting would make sense."""
         if not self._may_serve:
             return False, False
-        for one in fetch.wanted:
-            partition = self.machine.partition(one.topic, one.partition)
-            if partition is None or not partition.start <= one.offset <= partition.end:
+        for wanted in fetch.wanted:
+            partition = self.machine.partition(wanted.topic, wanted.partition)
+            if partition is None or not partition.start <= wanted.offset <= partition.end:
                 return False, False
-            if one.offset < partition.end:
+            if wanted.offset < partition.end:
                 return True, True
         return fetch.bytes_min <= 0, bool(fetch.wanted)
 
@@ -198,29 +198,30 @@ class KafkaBroker:
 
     def _answer(self, fetch: produce_fetch.Fetch, answer: Answered) -> None:
         left = min(fetch.bytes_max, _RESPONSE_BYTES_MAX)
-        found: list[produce_fetch.Fetched] = []
-        for one in fetch.wanted:
-            fetched = self._read(one, left)
+        fetched_partitions: list[produce_fetch.Fetched] = []
+        for wanted in fetch.wanted:
+            fetched = self._read(wanted, left)
             left -= len(fetched.records)
-            found.append(fetched)
+            fetched_partitions.append(fetched)
             self.traffic.fetched_bytes += len(fetched.records)
-        answer(found)
+        answer(fetched_partitions)
 
-    def _read(self, one: produce_fetch.PartitionFetch, left: int) -> produce_fetch.Fetched:
-        partition = self.machine.partition(one.topic, one.partition)
+    def _read(self, wanted: produce_fetch.PartitionFetch, left: int) -> produce_fetch.Fetched:
+        partition = self.machine.partition(wanted.topic, wanted.partition)
         if not self._may_serve:
-            return produce_fetch.Fetched(one, code("NOT_LEADER_OR_FOLLOWER"), -1, -1, b"")
+            return produce_fetch.Fetched(wanted, code("NOT_LEADER_OR_FOLLOWER"), -1, -1, b"")
         if partition is None:
-            return produce_fetch.Fetched(one, code("UNKNOWN_TOPIC_OR_PARTITION"), -1, -1, b"")
+            return produce_fetch.Fetched(wanted, code("UNKNOWN_TOPIC_OR_PARTITION"), -1, -1, b"")
         start, end = partition.start, partition.end
-        if not start <= one.offset <= end:
-            return produce_fetch.Fetched(one, code("OFFSET_OUT_OF_RANGE"), start, end, b"")
-        data = partition.read(one.offset, min(one.bytes_max, left)) if left > 0 else b""
-        return produce_fetch.Fetched(one, 0, start, end, data)
+        if not start <= wanted.offset <= end:
+            return produce_fetch.Fetched(wanted, code("OFFSET_OUT_OF_RANGE"), start, end, b"")
+        data = partition.read(wanted.offset, min(wanted.bytes_max, left)) if left > 0 else b""
+        return produce_fetch.Fetched(wanted, 0, start, end, data)
 
     def _wake(self) -> None:
         """Entries were applied: answer the fetches that have something now."""
-        for waiter in [one for one in self._waiters if self._available(one.fetch)[0]]:
+        served = [waiter for waiter in self._waiters if self._available(waiter.fetch)[0]]
+        for waiter in served:
             waiter.timer.cancel()
             self._waiters.discard(waiter)
             self._answer(waiter.fetch, waiter.answer)
@@ -232,7 +233,8 @@ class KafkaBroker:
 
     def forget(self, owner: object) -> None:
         """Drop the fetches of a connection that is gone."""
-        for waiter in [one for one in self._waiters if one.owner is owner]:
+        orphans = [waiter for waiter in self._waiters if waiter.owner is owner]
+        for waiter in orphans:
             waiter.timer.cancel()
             self._waiters.discard(waiter)
 

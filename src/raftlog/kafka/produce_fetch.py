@@ -14,7 +14,6 @@ from raftlog.errors import ProtocolError
 _I16: Final = struct.Struct(">h")
 _I32: Final = struct.Struct(">i")
 _I64: Final = struct.Struct(">q")
-_ACKS: Final = struct.Struct(">hi")
 _TOPICS_MAX: Final = 10_000
 
 
@@ -50,7 +49,7 @@ class RequestReader:
         try:
             value: int = form.unpack_from(self.data, at)[0]
         except struct.error as error:
-            raise ProtocolError("a request is cut short") from error
+            raise ProtocolError("a request is truncated") from error
         return value
 
     def text(self) -> bytes:
@@ -61,7 +60,7 @@ class RequestReader:
         """Return the next length bytes."""
         at, end = self.at, self.at + length
         if length < 0 or end > len(self.data):
-            raise ProtocolError("a request is cut short")
+            raise ProtocolError("a request is truncated")
         self.at = end
         return self.data[at:end]
 
@@ -69,7 +68,7 @@ class RequestReader:
         """Return the length of an array, 0 for null."""
         count = self.number(_I32)
         if count > _TOPICS_MAX:
-            raise ProtocolError(f"an array of {count} elements")
+            raise ProtocolError(f"an array has {count} elements; at most {_TOPICS_MAX} are allowed")
         return max(0, count)
 
 
@@ -112,13 +111,13 @@ def read_produce(data: bytes, at: int) -> Produce:
         reader.take(transactional)
     acks = reader.number(_I16)
     timeout_ms = reader.number(_I32)
-    found: list[PartitionData] = []
+    batches: list[PartitionData] = []
     for _ in range(reader.count()):
         topic = reader.text()
         for _ in range(reader.count()):
             partition = reader.number(_I32)
-            found.append(PartitionData(topic, partition, reader.take(max(0, reader.number(_I32)))))
-    return Produce(transactional >= 0, acks, timeout_ms, found)
+            batches.append(PartitionData(topic, partition, reader.take(max(0, reader.number(_I32)))))
+    return Produce(transactional >= 0, acks, timeout_ms, batches)
 
 
 def write_produce(
@@ -172,7 +171,7 @@ def read_fetch(version: int, data: bytes, at: int) -> Fetch:
     try:
         _, wait_ms, bytes_min, bytes_max, _ = _FETCH_HEAD.unpack_from(data, at)
     except struct.error as error:
-        raise ProtocolError("a request is cut short") from error
+        raise ProtocolError("a request is truncated") from error
     reader.at += _FETCH_HEAD.size + (8 if version >= 7 else 0)
     wanted: list[PartitionFetch] = []
     for _ in range(reader.count()):

@@ -66,7 +66,7 @@ async def answer(broker: KafkaBroker, api: Api, version: int, data: bytes, at: i
     try:
         request, _ = read(memoryview(data), at)
     except Exception as error:  # kio raises many kinds for one thing: this is not the request it says it is
-        raise ProtocolError(f"a {api.name} request of version {version} makes no sense") from error
+        raise ProtocolError(f"cannot parse a {api.name} request of version {version}") from error
     assert api.handle is not None
     response = await api.handle(broker, request, types)
     buffer = io.BytesIO()
@@ -156,18 +156,17 @@ async def list_offsets(broker: KafkaBroker, request: Any, types: ModuleType) -> 
     topics = []
     for topic in request.topics:
         answers = []
-        for one in topic.partitions:
-            partition = broker.machine.partition(topic.name.encode(), one.partition_index)
+        for asked in topic.partitions:
+            partition = broker.machine.partition(topic.name.encode(), asked.partition_index)
             error, offset, timestamp = fresh.error, -1, -1
             if not error and partition is None:
                 error = "UNKNOWN_TOPIC_OR_PARTITION"
             elif not error and partition is not None:
-                asked = _milliseconds(one.timestamp)
-                offset, timestamp = _offset_at(partition, asked)
+                offset, timestamp = _offset_at(partition, _milliseconds(asked.timestamp))
             answers.append(
                 make(
                     types.ListOffsetsPartitionResponse,
-                    partition_index=one.partition_index,
+                    partition_index=asked.partition_index,
                     error_code=_error(error),
                     timestamp=timestamp,
                     offset=offset,

@@ -31,7 +31,10 @@ PRODUCE, FETCH, API_VERSIONS = 0, 1, 18
 
 
 class PendingResponse:
-    """One request that waits for its answer. deadline: monotonic seconds, or None; late: what is answered then."""
+    """One request that waits for its answer.
+
+    deadline: monotonic seconds, None without one. late: answers it once the deadline has passed.
+    """
 
     __slots__ = ("answer", "deadline", "late")
 
@@ -100,13 +103,13 @@ class ClientConnection(asyncio.Protocol):
             while len(buffer) - at >= 4:
                 length = int.from_bytes(buffer[at : at + 4], "big", signed=True)
                 if not _HEADER.size <= length <= self._broker.settings.request_bytes_max:
-                    raise ProtocolError(f"a request of {length} bytes")
+                    raise ProtocolError(f"a request has {length} bytes")
                 if len(buffer) - at - 4 < length:
                     break
                 self._take(bytes(memoryview(buffer)[at + 4 : at + 4 + length]))
                 at += 4 + length
         except ProtocolError as error:
-            log.info("a client broke the protocol: %s", error)
+            log.info("closing a client's connection: protocol error: %s", error)
             self.close()
             return
         if at:
@@ -116,9 +119,9 @@ class ClientConnection(asyncio.Protocol):
         key, version, correlation, client = _HEADER.unpack_from(request)
         api = requests.APIS.get(key)
         if api is None:
-            raise ProtocolError(f"unknown request {key}")
+            raise ProtocolError(f"unknown API key {key}")
         if len(self._slots) >= _REQUESTS_MAX:
-            raise ProtocolError(f"{_REQUESTS_MAX} requests are under way")
+            raise ProtocolError(f"more than {_REQUESTS_MAX} requests are waiting on one connection")
         at = _HEADER.size + max(0, client)
         head = correlation.to_bytes(4, "big", signed=True)
         low, high = api.versions
@@ -128,14 +131,16 @@ class ClientConnection(asyncio.Protocol):
             body = struct.pack(">hi", code("UNSUPPORTED_VERSION"), len(requests.APIS)) + versions
             self.fill(self._slot(), head + body)
         elif not low <= version <= high or (key == PRODUCE and version < 3):
-            raise ProtocolError(f"{api.name} version {version} is not served")
+            raise ProtocolError(f"{api.name} version {version} is not supported")
         elif key == PRODUCE:
             self._produce(version, head, request, at)
         elif key == FETCH:
             slot = self._slot()
             fetch = produce_fetch.read_fetch(version, request, at)
             self._broker.fetch(
-                self, fetch, lambda found: self.fill(slot, head + produce_fetch.write_fetch(version, found))
+                self,
+                fetch,
+                lambda fetched: self.fill(slot, head + produce_fetch.write_fetch(version, fetched)),
             )
         else:
             flexible = key == API_VERSIONS and version >= 3
@@ -146,9 +151,9 @@ class ClientConnection(asyncio.Protocol):
             task.add_done_callback(self._tasks.discard)
 
     def _produce(self, version: int, head: bytes, request: bytes, at: int) -> None:
-        one = produce_fetch.read_produce_of_one(request, at) if version < 8 else None
-        if one is not None and one[0] != 0:
-            acks, timeout_ms, asked = one
+        single = produce_fetch.read_produce_of_one(request, at) if version < 8 else None
+        if single is not None and single[0] != 0:
+            acks, timeout_ms, asked = single
             slot = PendingProduce(self, head, version, asked)
             self._slots.append(slot)
             slot.deadline = time.monotonic() + self._bounded(timeout_ms)
@@ -181,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             body = await requests.answer(self._broker, api, version, request, at)
         except ProtocolError as error:
-            log.info("a client broke the protocol: %s", error)
+            log.info("closing a client's connection: protocol error: %s", error)
             self.close()
         else:
             self.fill(slot, head + body)

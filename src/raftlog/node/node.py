@@ -82,7 +82,7 @@ class Node:
             config.data_dir.mkdir(parents=True, exist_ok=True)
             store = self._open_store()
         except OSError as error:
-            raise storage_error(f"{config.data_dir} cannot be used", error) from error
+            raise storage_error(f"cannot use {config.data_dir}", error) from error
         self.snapshots = SnapshotFolder(
             config.data_dir / "snapshots",
             keep=config.snapshot.retention_count,
@@ -97,7 +97,9 @@ class Node:
             sync=self._sync,
         )
         if self.wal.torn_bytes:
-            log.info("cut %d bytes of a torn tail; they were never acknowledged", self.wal.torn_bytes)
+            log.info(
+                "removed a torn tail of %d bytes; nothing in it was ever acknowledged", self.wal.torn_bytes
+            )
         identity = {
             "cluster": config.cluster,
             "node": config.node_id,
@@ -176,7 +178,7 @@ class Node:
             elif kind == FrameKind.FAILED and inbound.hello is not None:
                 self._snapshot_lost(int(inbound.hello["node"]))
             else:
-                raise ProtocolError(f"a {kind.name} was not asked for")
+                raise ProtocolError(f"unexpected frame {kind.name}")
 
         peers.receive = self.ready_loop.receive
         peers.snapshot_offered = self.snapshot_fetcher.offered
@@ -197,15 +199,15 @@ class Node:
         if path.exists():
             try:
                 raw = json.loads(path.read_text())
-                found = (raw["cluster"], raw["node"], raw["format"])
+                owner = (raw["cluster"], raw["node"], raw["format"])
                 store = UUID(raw["store"])
             except (ValueError, KeyError, TypeError) as error:
-                raise StorageError(f"{path} makes no sense: {error}") from error
-            if found != (config.cluster, config.node_id, FORMAT):
+                raise StorageError(f"{path} is not valid: {error}") from error
+            if owner != (config.cluster, config.node_id, FORMAT):
                 raise ConfigError(
-                    f"{config.data_dir} belongs to node {found[1]} of cluster {found[0]!r} "
-                    f"(format {found[2]}), not to node {config.node_id} of {config.cluster!r}",
-                    hint="give this node a data folder of its own",
+                    f"{config.data_dir} belongs to node {owner[1]} of cluster {owner[0]!r} "
+                    f"(format {owner[2]}), not to node {config.node_id} of {config.cluster!r}",
+                    hint="give each node its own data folder",
                 )
             return store
         store = uuid4()
@@ -230,7 +232,7 @@ class Node:
         try:
             self.machine.restore(newest.state)
         except (KeyError, TypeError, ValueError) as error:
-            raise StorageError(f"the snapshot at {newest.point.index} makes no sense: {error}") from error
+            raise StorageError(f"the snapshot at {newest.point.index} is not valid: {error}") from error
         return newest
 
     # --- running ------------------------------------------------------------------------------------------
@@ -297,7 +299,7 @@ class Node:
 
     def _know_peers(self) -> None:
         own = self.config.node_id
-        self.peers.know({node: one["peer"] for node, one in self.addresses().items() if node != own})
+        self.peers.know({node: address["peer"] for node, address in self.addresses().items() if node != own})
 
     def _install(self, point: SnapshotPoint) -> None:
         """Become what a received snapshot says: its files, then the snapshot itself, then the log's new beginning."""
@@ -359,7 +361,7 @@ class Node:
     def _fail(self, error: RaftlogError) -> None:
         if self.failure is None:
             self.failure = error
-            log.critical("node %d stops: %s", self.config.node_id, error)
+            log.critical("node %d is stopping: %s", self.config.node_id, error)
         self.stopped.set()
 
     async def stop(self) -> None:

@@ -31,7 +31,11 @@ _LOST_ON_DROP: Final = frozenset((Kind.APPEND, Kind.HEARTBEAT))
 
 
 class PeerLink:
-    """The connection on which this node sends to one peer; it is made again whenever it is lost."""
+    """The connection on which this node sends to one peer; it is made again whenever it is lost.
+
+    node, address: the peer's id and host:port. hello: the first frame, as sent. lost: told the peer's id each time the
+    connection is lost.
+    """
 
     def __init__(self, node: int, address: str, hello: bytes, lost: Callable[[int], None]) -> None:
         self.node, self.address = node, address
@@ -113,7 +117,7 @@ class PeerLink:
 
 
 class InboundPeer(asyncio.Protocol):
-    """A connection that a peer made. greet: checks its hello, returns why it is refused or ""."""
+    """A connection that a peer made: its first frame must be a HELLO, and what follows is passed on."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -145,15 +149,15 @@ class InboundPeer(asyncio.Protocol):
             if messages:
                 self._peers.received(messages)
         except ProtocolError as error:
-            log.warning("a peer broke the protocol: %s", error)
+            log.warning("closing a peer's connection: protocol error: %s", error)
             self.close()
 
     def _greet(self, kind: FrameKind, body: bytes) -> None:
         try:
             hello = json.loads(body)
-            reason = self._peers.greet(hello) if kind == FrameKind.HELLO else "no hello"
+            reason = self._peers.greet(hello) if kind == FrameKind.HELLO else "the first frame is not a HELLO"
         except (ValueError, TypeError, KeyError) as error:
-            raise ProtocolError("the first frame is no hello") from error
+            raise ProtocolError("the first frame is not a HELLO") from error
         if reason:
             log.error("refused a peer: %s", reason)
             self.send(FrameKind.REFUSED, reason.encode())
@@ -173,7 +177,7 @@ class InboundPeer(asyncio.Protocol):
 
 
 class Peers:
-    """All peers. identity: what this node says of itself; known: tells who a hello may come from."""
+    """All peers. identity: this node's cluster, id, store and format, as its HELLO carries them."""
 
     def __init__(self, identity: dict[str, Any]) -> None:
         self.identity = identity
@@ -188,13 +192,13 @@ class Peers:
         self._server: asyncio.Server | None = None
 
     async def start(self, listen: str) -> None:
-        """Listen for peers."""
+        """Listen for peers on host:port. Raises OSError."""
         host, port = split_address(listen)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: InboundPeer(self), host, port)
 
     def know(self, addresses: dict[int, str]) -> None:
-        """Keep links to exactly these peers."""
+        """Keep links to exactly these peers. addresses: host:port by id."""
         for node in list(self.links):
             if addresses.get(node) != self.links[node].address:
                 self.links.pop(node).close()
@@ -206,12 +210,12 @@ class Peers:
         """Return why a peer that says hello is refused, or ""."""
         own, node = self.identity, int(hello["node"])
         if hello["cluster"] != own["cluster"]:
-            return f"node {node} is of cluster {hello['cluster']!r}, this is {own['cluster']!r}"
+            return f"node {node} belongs to cluster {hello['cluster']!r}, this node to {own['cluster']!r}"
         if hello["format"] != own["format"]:
             return f"node {node} speaks format {hello['format']}, this node {own['format']}"
         if node == own["node"] and hello["store"] != own["store"]:
-            return f"another node has the id {node} too"
-        alive = any(one.hello is not None and one.hello["node"] == node for one in self.inbound)
+            return f"another node uses the id {node}"
+        alive = any(peer.hello is not None and peer.hello["node"] == node for peer in self.inbound)
         if alive and self._stores.get(node, hello["store"]) != hello["store"]:
             return f"two nodes have the id {node}"
         self._stores[node] = hello["store"]

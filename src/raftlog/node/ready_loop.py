@@ -233,7 +233,7 @@ class ReadyLoop:
             entries = [entry for entry, _ in proposals]
             try:
                 if not self.core.leads:
-                    raise ProposalDropped("this node does not lead")
+                    raise ProposalDropped("this node is not the leader")
                 self.core.propose_entries(entries)
             except ProposalDropped:
                 for _, answer in proposals:
@@ -306,7 +306,7 @@ class ReadyLoop:
         lose more."""
         self.close()
         if not isinstance(error, RaftlogError):
-            error = RaftlogError(f"a rule of Raft is broken: {error}")
+            error = RaftlogError(f"a Raft invariant is violated: {error}")
         self._fail(error)
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 from raftlog.config import ObjectStoreSettings
@@ -24,7 +25,10 @@ log = logging.getLogger("raftlog")
 
 
 class Bucket:
-    """A bucket of S3 or of anything that speaks its protocol. All calls block; run them in a thread."""
+    """A bucket of S3 or of anything that speaks its protocol. All calls block; run them in a thread.
+
+    codec: none, gzip or zstd.
+    """
 
     def __init__(self, settings: ObjectStoreSettings, codec: str) -> None:
         import boto3  # here: it takes half a second that a node without a bucket need not spend
@@ -49,7 +53,7 @@ class Bucket:
 
         keep: snapshots kept; older ones go, with the pieces that only they name. Raises RaftlogError.
         """
-        with _as_raftlog_error():
+        with _client_errors():
             there = set(self._list("pieces/"))
             sent = 0
             for topic, number, piece in pieces_of(snapshot):
@@ -69,7 +73,9 @@ class Bucket:
         for name in names[:-keep]:
             self._delete(name)
         needed = {
-            _piece_name(*one) for name in names[-keep:] for one in pieces_of(decode(self._get(name), name))
+            _piece_name(*piece)
+            for name in names[-keep:]
+            for piece in pieces_of(decode(self._get(name), name))
         }
         for name in self._list("pieces/"):
             if name not in needed:
@@ -77,18 +83,18 @@ class Bucket:
 
     def newest(self) -> Snapshot | None:
         """Return the newest snapshot there, None when there is none. Raises RaftlogError."""
-        with _as_raftlog_error():
+        with _client_errors():
             names = sorted(self._list("snapshots/"))
             return decode(self._get(names[-1]), names[-1]) if names else None
 
     def download(self, snapshot: Snapshot, topics: Path) -> None:
         """Bring a snapshot's messages into an empty folder, each piece verified. Raises RaftlogError."""
-        with _as_raftlog_error():
+        with _client_errors():
             for topic, number, piece in pieces_of(snapshot):
                 name = _piece_name(topic, number, piece)
                 data = unpack(self._get(name), self._codec) if piece.length else b""
                 if len(data) != piece.length or crc32(data) != piece.crc:
-                    raise CorruptError(f"{name} in the bucket is not what the snapshot says")
+                    raise CorruptError(f"{name} in the bucket does not match the snapshot")
                 folder = topics / topic / str(number)
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / f"{piece.base:020d}.log").write_bytes(data)
@@ -97,7 +103,7 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + folder
         )
-        return [one["Key"][len(self._prefix) :] for page in pages for one in page.get("Contents", ())]
+        return [entry["Key"][len(self._prefix) :] for page in pages for entry in page.get("Contents", ())]
 
     def _get(self, name: str) -> bytes:
         body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
@@ -111,17 +117,15 @@ class Bucket:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
 
-class _as_raftlog_error:
-    """Turns whatever a bucket's client raises into one RaftlogError."""
+@contextmanager
+def _client_errors() -> Iterator[None]:
+    """Turn whatever a bucket's client raises into a RaftlogError."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if isinstance(error, BotoCoreError | ClientError | OSError | KeyError | ValueError):
-            raise RaftlogError(f"the bucket does not serve: {error}") from error
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError, KeyError, ValueError) as error:
+        raise RaftlogError(f"the bucket is unavailable: {error}") from error
 
 
 def pieces_of(snapshot: Snapshot) -> list[tuple[str, int, Piece]]:
@@ -142,12 +146,15 @@ def _read_piece(topics: Path, topic: str, number: int, piece: Piece) -> bytes:
     with (topics / topic / str(number) / f"{piece.base:020d}.log").open("rb") as file:
         data = file.read(piece.length)
     if crc32(data) != piece.crc:
-        raise CorruptError(f"{topic}/{number}/{piece.base} is not what the snapshot says")
+        raise CorruptError(f"{topic}/{number}/{piece.base} does not match the snapshot")
     return data
 
 
 class Uploader:
-    """Uploads the newest snapshot in a thread; one that comes while another is on its way replaces those that wait."""
+    """Uploads the newest snapshot in a thread; one that is offered during an upload replaces those that wait.
+
+    topics: the folder of the partitions' files. keep: snapshots kept in the bucket.
+    """
 
     def __init__(self, bucket: Bucket, topics: Path, keep: int) -> None:
         self.uploaded = self.failed = self.sent_bytes = 0

@@ -57,7 +57,7 @@ def unpack(data: bytes, codec: str) -> bytes:
         if codec == "zstd":
             return zstandard.ZstdDecompressor().decompress(data, max_output_size=UNPACKED_MAX)
     except (OSError, EOFError, ZlibError, zstandard.ZstdError) as error:
-        raise CorruptError(f"a piece packed with {codec} cannot be unpacked: {error}") from error
+        raise CorruptError(f"{codec} data cannot be decompressed: {error}") from error
     return data
 
 
@@ -71,19 +71,19 @@ def encode(snapshot: Snapshot, codec: str) -> bytes:
 def decode(data: bytes, name: str) -> Snapshot:
     """Return the snapshot in a file's bytes, its checksum verified. Raises CorruptError."""
     if len(data) < _HEAD.size:
-        raise CorruptError(f"{name}: cut short")
+        raise CorruptError(f"{name} is truncated")
     magic, codec, crc = _HEAD.unpack_from(data)
     packed = data[_HEAD.size :]
-    names = {number: one for one, number in _CODECS.items()}
+    names = {number: name for name, number in _CODECS.items()}
     if magic != _MAGIC or codec not in names or crc32(packed) != crc:
-        raise CorruptError(f"{name}: its checksum is wrong")
+        raise CorruptError(f"{name}: wrong checksum")
     try:
         document = json.loads(unpack(packed, names[codec]))
         raw = document["point"]
         point = SnapshotPoint(raw["index"], raw["term"], membership_of(raw["membership"]))
         return Snapshot(point, document["state"])
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{name}: makes no sense: {error}") from error
+        raise CorruptError(f"{name} is not valid: {error}") from error
 
 
 class SnapshotFolder:
@@ -128,5 +128,5 @@ class SnapshotFolder:
             for old in self.paths()[: -self._keep]:
                 old.unlink()
         except OSError as error:
-            raise storage_error("a snapshot could not be saved", error) from error
+            raise storage_error("cannot save a snapshot", error) from error
         return path

@@ -73,7 +73,7 @@ class Snapshotter:
             self._fail(error)
             return
         except OSError as error:
-            self._fail(RaftlogError(f"a snapshot could not be taken: {error}"))
+            self._fail(RaftlogError(f"cannot take a snapshot: {error}"))
             return
         if snapshot.point.index > self.newest.index:
             self.newest = snapshot.point

@@ -32,7 +32,10 @@ _TIMEOUT_S: Final = 30.0
 
 
 class SnapshotServer:
-    """Answers pulls. at_once_max: how many are answered at the same time; the rest wait."""
+    """Answers pull requests.
+
+    codec: how what is sent is compressed. at_once_max: how many are answered at the same time; the rest wait.
+    """
 
     def __init__(self, folder: SnapshotFolder, machine: StateMachine, codec: str, at_once_max: int) -> None:
         self._folder, self._machine, self._codec = folder, machine, codec
@@ -46,9 +49,9 @@ class SnapshotServer:
             path = self._path(asked)
             offset, length = int(asked.get("offset", 0)), int(asked.get("length", 0))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProtocolError(f"a pull makes no sense: {error}") from error
+            raise ProtocolError(f"invalid pull request: {error}") from error
         if offset < 0 or not 0 <= length <= PIECE_BYTES:
-            raise ProtocolError(f"a pull of {length} bytes at {offset}")
+            raise ProtocolError(f"invalid pull request: {length} bytes at {offset}")
         task = asyncio.get_running_loop().create_task(self._answer(inbound, path, offset, length))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -67,7 +70,7 @@ class SnapshotServer:
             try:
                 body = await loop.run_in_executor(None, self._read, path, offset, length)
             except OSError as error:
-                log.warning("a pull could not be answered: %s", error)
+                log.warning("cannot answer a pull request: %s", error)
                 inbound.close()
                 return
             inbound.send(FrameKind.PIECE, body)
@@ -93,7 +96,11 @@ class FileTail:
 
 
 class SnapshotFetcher:
-    """Fetches a snapshot that a leader offers. ready: told of the verified snapshot and the offer to be stepped."""
+    """Fetches a snapshot that a leader offers.
+
+    folder: where pulled pieces wait until they are installed. codec: how they are compressed on the way. ready: given
+    the leader's message once all that it names is here and verified.
+    """
 
     def __init__(
         self,
@@ -122,7 +129,7 @@ class SnapshotFetcher:
             async with asyncio.timeout(_TIMEOUT_S * 10):
                 snapshot, tails = await self._pull_all(link.address)
         except (OSError, TimeoutError, RaftlogError, ValueError, KeyError, TypeError) as error:
-            log.warning("the snapshot at %d could not be fetched: %s", point.index, error or "time-out")
+            log.warning("cannot fetch the snapshot at %d: %s", point.index, error or "time-out")
             link.send(FrameKind.FAILED, b"")
             link.flush()
             return
@@ -153,7 +160,7 @@ class SnapshotFetcher:
         self, puller: SnapshotConnection, topic: str, number: int, piece: Piece
     ) -> FileTail | None:
         partition = self._machine.partition(topic.encode(), number)
-        local = {one.base: one for one in partition.pieces()} if partition is not None else {}
+        local = {piece.base: piece for piece in partition.pieces()} if partition is not None else {}
         have = local.get(piece.base, Piece(piece.base, 0, 0))
         if have.length >= piece.length:
             return None  # committed here already; restore() verifies it
@@ -165,18 +172,18 @@ class SnapshotFetcher:
                 length = min(PIECE_BYTES, piece.length - at)
                 data = unpack(await puller.pull({**asked, "offset": at, "length": length}), self._codec)
                 if len(data) != length:
-                    raise CorruptError(f"{len(data)} bytes came where {length} were asked for")
+                    raise CorruptError(f"received {len(data)} bytes, asked for {length}")
                 crc = crc32(data, crc)
                 file.write(data)
                 at += length
         if crc != piece.crc:
-            raise CorruptError(f"{topic}/{number}/{piece.base} is not what the snapshot says")
+            raise CorruptError(f"{topic}/{number}/{piece.base} does not match the snapshot")
         return FileTail(topic, number, piece, have.length, path)
 
     def install(self, topics: Path) -> Snapshot:
         """Put what was pulled behind what the local files hold; return the snapshot to be restored."""
         if self.pending is None:
-            raise RaftlogError("a snapshot is to be installed that was not fetched")
+            raise RaftlogError("cannot install a snapshot that was not fetched")
         snapshot, tails = self.pending
         for _, _, partition in self._machine.each():
             partition.flush()
@@ -219,7 +226,7 @@ class SnapshotConnection:
         async with asyncio.timeout(_TIMEOUT_S):
             kind, body = await self.receive()
         if kind != FrameKind.PIECE:
-            raise ProtocolError(f"{kind.name} came where a piece was asked for")
+            raise ProtocolError(f"expected a PIECE frame, received {kind.name}")
         return body
 
     async def receive(self) -> tuple[FrameKind, bytes]:

@@ -93,7 +93,7 @@ class Partition:
             while at < len(data):
                 at += os.pwrite(file.descriptor, data[at:] if at else data, file.length + at)
         except OSError as error:
-            raise storage_error("a partition could not be written", error) from error
+            raise storage_error("cannot write a partition", error) from error
         file.length += len(data)
         file.crc = crc32(data, file.crc)
         file.dirty = True
@@ -142,7 +142,7 @@ class Partition:
     def restore(self, pieces: Sequence[Piece]) -> None:
         """Go back to the state that pieces name: verify it, cut what is behind it, remove other files.
 
-        Raises CorruptError when a file is not what the snapshot says. O(bytes).
+        Raises CorruptError when a file does not match the snapshot. O(bytes).
         """
         self.close()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ class Partition:
         try:
             os.ftruncate(file.descriptor, piece.length)
         except OSError as error:
-            raise storage_error("a partition could not be restored", error) from error
+            raise storage_error("cannot restore a partition", error) from error
         left = b""
         while file.length < piece.length:
             chunk = os.pread(file.descriptor, 4 << 20, file.length)
@@ -171,7 +171,7 @@ class Partition:
             file.length += len(chunk)
         if file.crc != piece.crc or left:
             raise CorruptError(
-                f"{file.path.name} in {self.folder.name} is not what the snapshot says",
+                f"{file.path.name} in {self.folder.name} does not match the snapshot",
                 hint="replace the node: remove-node, empty its data folder, add-node",
             )
 
@@ -187,11 +187,6 @@ class Partition:
             at += head.size
         return data[at:]
 
-    def lengths(self) -> dict[int, int]:
-        """Return the length of each file, by its base offset."""
-        self.flush()
-        return {file.base: file.length for file in self._files}
-
     def _open(self, base: int, *, create: bool) -> _File:
         path = self.folder / f"{base:020d}.log"
         flags = os.O_RDWR | (os.O_CREAT if create else 0)
@@ -201,7 +196,7 @@ class Partition:
         except FileNotFoundError as error:
             raise CorruptError(f"{path.name} in {self.folder.name} is missing") from error
         except OSError as error:
-            raise storage_error("a partition's file could not be opened", error) from error
+            raise storage_error("cannot open a partition's file", error) from error
         self._files.append(file)
         return file
 

@@ -55,4 +55,4 @@ class Producers:
 
     def state(self) -> State:
         """Return what is remembered, for a snapshot."""
-        return {str(producer): [list(one) for one in batches] for producer, batches in self._last.items()}
+        return {str(producer): [list(batch) for batch in batches] for producer, batches in self._last.items()}

@@ -43,14 +43,14 @@ class RecordBatch(NamedTuple):
 def parse(data: bytes | memoryview, at: int = 0) -> RecordBatch:
     """Return the header of the batch at `at`. Raises ProtocolError when it is not one."""
     if len(data) - at < HEAD_BYTES:
-        raise ProtocolError("a record batch is cut short")
+        raise ProtocolError("a record batch is truncated")
     base, length, _, magic, _, _, last, _, newest, producer, epoch, sequence, count = HEAD.unpack_from(
         data, at
     )
     if magic != _MAGIC:
-        raise ProtocolError(f"record batches of magic {magic} are not taken; only {_MAGIC}")
+        raise ProtocolError(f"record batches of magic {magic} are not supported; only {_MAGIC}")
     if length < HEAD_BYTES - 12 or not 0 < count <= last + 1:
-        raise ProtocolError("a record batch's header contradicts itself")
+        raise ProtocolError("a record batch's header is inconsistent")
     return RecordBatch(base, length, count, last, newest, producer, epoch, sequence)
 
 
@@ -58,10 +58,10 @@ def check(data: bytes) -> RecordBatch:
     """Return the header of the one batch that data holds, its checksum verified. Raises ProtocolError."""
     batch = parse(data)
     if batch.size != len(data):
-        raise ProtocolError(f"a record batch of {batch.size} bytes in {len(data)}")
+        raise ProtocolError(f"a record batch has {batch.size} bytes, its request {len(data)}")
     crc = int.from_bytes(data[17:21], "big")
     if calc_crc32c(data[_CHECKED_FROM:]) != crc:
-        raise ProtocolError("a record batch's checksum is wrong")
+        raise ProtocolError("a record batch has the wrong checksum")
     return batch
 
 

@@ -123,21 +123,21 @@ class StateMachine:
 
     def note_addresses(self, change: ConfigChange) -> None:
         """Keep where an added node is found, which its membership change carries as JSON."""
-        for one in change.changes:
-            if one.op == Op.REMOVE:
-                self.addresses.pop(one.node, None)
+        for member in change.changes:
+            if member.op == Op.REMOVE:
+                self.addresses.pop(member.node, None)
             elif change.context:
                 with contextlib.suppress(ValueError):
-                    self.addresses[one.node] = json.loads(change.context)
+                    self.addresses[member.node] = json.loads(change.context)
 
     # --- reading ------------------------------------------------------------------------------------------
 
     def partition(self, topic: bytes, number: int) -> Partition | None:
         """Return a partition, None when there is no such one."""
-        found = self.topics.get(topic)
-        if found is None or not 0 <= number < len(found.partitions):
+        known = self.topics.get(topic)
+        if known is None or not 0 <= number < len(known.partitions):
             return None
-        return found.partitions[number]
+        return known.partitions[number]
 
     def each(self) -> Iterator[tuple[str, int, Partition]]:
         """Yield topic, number and partition of all partitions."""

@@ -20,41 +20,29 @@ from pathlib import Path
 from raftlog.core.config_change import Change, MembershipError, Op
 from raftlog.core.membership import Changer, Configuration, ProgressMap
 from raftlog.core.quorum import INFINITE, joint_committed, joint_vote
-from raftlog.testing.scenario import ScenarioCluster
+from raftlog.testing.scenario import ScenarioCluster, ScenarioCommand
 
 _USAGE = "usage: python -m raftlog.testing.conformance PATH…"
 _LOG_LEVELS = ("INFO ", "DEBUG ", "WARN ", "ERROR ")
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioCommand:
-    """One command of a scenario. line: 1-based, where it stands. options: key=value pairs; words: the rest."""
-
-    line: int
-    name: str
-    words: tuple[str, ...]
-    options: dict[str, str]
-    body: tuple[str, ...]
-    expected: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A step whose outcome was not the expected one."""
+    """A command whose outcome was not the expected one."""
 
     path: Path
-    step: ScenarioCommand
+    command: ScenarioCommand
     actual: tuple[str, ...]
 
     def __str__(self) -> str:
-        expected = "\n".join(f"  - {line}" for line in comparable(self.step, self.step.expected))
+        expected = "\n".join(f"  - {line}" for line in comparable(self.command, self.command.expected))
         actual = "\n".join(f"  + {line}" for line in self.actual)
-        place = f"{self.path.name}:{self.step.line}"
-        return f"{place}: {self.step.name} {' '.join(self.step.words)}\n{expected}\n{actual}"
+        place = f"{self.path.name}:{self.command.line}"
+        return f"{place}: {self.command.name} {' '.join(self.command.arguments)}\n{expected}\n{actual}"
 
 
 def parse(text: str) -> Iterator[ScenarioCommand]:
-    """Yield the steps of a scenario file. Raises ValueError for a step without `----`."""
+    """Yield the commands of a scenario file. Raises ValueError for one without `----`."""
     lines = text.splitlines()
     at = 0
     while at < len(lines):
@@ -66,47 +54,50 @@ def parse(text: str) -> Iterator[ScenarioCommand]:
             at += 1
         if at == len(lines):
             raise ValueError(f"line {start + 1}: no ---- after the command")
-        command, *body = lines[start:at]
+        head, *body = lines[start:at]
         at += 1
         first = at
         while at < len(lines) and lines[at].strip():
             at += 1
-        words, options = _arguments(command)
+        arguments, options = _arguments(head)
         yield ScenarioCommand(
-            start + 1, words[0], tuple(words[1:]), options, tuple(body), tuple(lines[first:at])
+            start + 1, arguments[0], tuple(arguments[1:]), options, tuple(body), tuple(lines[first:at])
         )
 
 
 def _arguments(command: str) -> tuple[list[str], dict[str, str]]:
     """Split a command; the blanks inside parentheses belong to their argument."""
-    words: list[str] = []
+    parts: list[str] = []
     depth = 0
-    for word in command.replace(", ", ",").split():
+    for part in command.replace(", ", ",").split():
         if depth:
-            words[-1] += "," + word
+            parts[-1] += "," + part
         else:
-            words.append(word)
-        depth += word.count("(") - word.count(")")
-    plain = [word for word in words if "=" not in word]
-    pairs = (word.split("=", 1) for word in words if "=" in word)
+            parts.append(part)
+        depth += part.count("(") - part.count(")")
+    plain = [part for part in parts if "=" not in part]
+    pairs = (part.split("=", 1) for part in parts if "=" in part)
     return plain, {key: value.strip("()") for key, value in pairs}
 
 
-def comparable(step: ScenarioCommand, lines: tuple[str, ...]) -> tuple[str, ...]:
+def comparable(command: ScenarioCommand, lines: tuple[str, ...]) -> tuple[str, ...]:
     """Return the lines of an outcome that are compared."""
-    if step.name == "committed":
+    if command.name == "committed":
         return tuple(line.replace("<empty majority quorum>", "") for line in lines[-1:])
     kept = tuple(line.rstrip() for line in lines if not line.lstrip().startswith(_LOG_LEVELS))
     return kept or ("ok",)
 
 
 def run_file(path: Path) -> list[Mismatch]:
-    """Run one scenario file; return the steps that differ. A file stops at its first: what follows rests on it."""
+    """Run one scenario file; return the commands whose outcome differs.
+
+    A file stops at its first, since what follows rests on it.
+    """
     runner = _runner_of(path)
-    for step in parse(path.read_text(encoding="utf-8")):
-        actual = comparable(step, tuple(runner(step).splitlines()))
-        if actual != comparable(step, step.expected):
-            return [Mismatch(path, step, actual)]
+    for command in parse(path.read_text(encoding="utf-8")):
+        actual = comparable(command, tuple(runner(command).splitlines()))
+        if actual != comparable(command, command.expected):
+            return [Mismatch(path, command, actual)]
     return []
 
 
@@ -116,19 +107,19 @@ def _runner_of(path: Path) -> Callable[[ScenarioCommand], str]:
     if "confchange" in path.parts:
         return MembershipScenario().run
     cluster = ScenarioCluster()
-    return lambda step: cluster.run(step.name, step.words, step.options, step.body)
+    return cluster.run
 
 
-def run_quorum(step: ScenarioCommand) -> str:
+def run_quorum(command: ScenarioCommand) -> str:
     """Compute what a quorum has committed, or how a vote stands."""
-    incoming, outgoing = (_ids(step.options.get(key, "")) for key in ("cfg", "cfgj"))
+    incoming, outgoing = (_ids(command.options.get(key, "")) for key in ("cfg", "cfgj"))
     order = incoming + [node for node in outgoing if node not in incoming]
-    if step.name == "committed":
-        given = step.options.get("idx", "").split(",")
+    if command.name == "committed":
+        given = command.options.get("idx", "").split(",")
         matched = {n: int(v) for n, v in zip(order, given, strict=False) if v.strip() != "_"}
         result = joint_committed(incoming, outgoing, matched)
         return "∞" if result == INFINITE else str(result)
-    given = step.options.get("votes", "").split(",")
+    given = command.options.get("votes", "").split(",")
     votes = {n: v.strip() == "y" for n, v in zip(order, given, strict=False) if v.strip() != "_"}
     return f"Vote{joint_vote(incoming, outgoing, votes).name.capitalize()}"
 
@@ -151,16 +142,16 @@ class MembershipScenario:
         self.tracked: ProgressMap = {}
         self.last_index = 0
 
-    def run(self, step: ScenarioCommand) -> str:
+    def run(self, command: ScenarioCommand) -> str:
         """Apply one change; return the configuration and progress, or why it is refused."""
         changer = Changer(self.config, self.tracked, max(self.last_index, 1), inflight_max=10)
         self.last_index += 1
-        changes = parse_changes(" ".join(step.body))
+        changes = parse_changes(" ".join(command.body))
         try:
-            if step.name == "simple":
+            if command.name == "simple":
                 self.config, self.tracked = changer.simple(changes)
-            elif step.name == "enter-joint":
-                auto_leave = step.options.get("autoleave") == "true"
+            elif command.name == "enter-joint":
+                auto_leave = command.options.get("autoleave") == "true"
                 self.config, self.tracked = changer.enter_joint(changes, auto_leave=auto_leave)
             else:
                 self.config, self.tracked = changer.leave_joint()

@@ -23,19 +23,19 @@ from raftlog.errors import RaftlogError
 
 
 class WaitTimeout(RaftlogError):
-    """Something did not come true in time; the message says what, and what was seen last."""
+    """A condition did not come true in time; the message says which, and what was seen last."""
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports on 127.0.0.1 that are free now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for reserved in sockets:
+            reserved.bind(("127.0.0.1", 0))
+        return [reserved.getsockname()[1] for reserved in sockets]
     finally:
-        for one in sockets:
-            one.close()
+        for reserved in sockets:
+            reserved.close()
 
 
 PACE: Final = float(os.environ.get("RAFTLOG_PACE", "1"))
@@ -125,8 +125,8 @@ class NodeProcess:
         code, body = self.ask("GET", "/status")
         if code != 200:
             raise OSError(f"status {code}")
-        found: dict[str, Any] = json.loads(body)
-        return found
+        status: dict[str, Any] = json.loads(body)
+        return status
 
     def log(self) -> str:
         """Return what it has written to its log."""
@@ -219,17 +219,17 @@ class LocalCluster:
             leaders = [(state["term"], node) for node, state in seen if state["role"] == "leader"]
             if not leaders:
                 return None
-            term, leader = max(leaders, key=lambda one: one[0])
+            term, leader = max(leaders, key=lambda pair: pair[0])
             follow = sum(state["leader"] == leader.id and state["term"] == term for _, state in seen)
             return leader if follow * 2 > len(seen) else None
 
         try:
-            found: NodeProcess = wait_for("a leader", look, timeout_s)
+            agreed: NodeProcess = wait_for("a leader", look, timeout_s)
         except WaitTimeout as error:
             keys = ("role", "term", "leader", "commit_index", "applied_index", "last_index", "voters")
             states = {node.id: [state[key] for key in keys] for node, state in seen}
             raise WaitTimeout(f"{error.message}; {keys} by node: {states}") from None
-        return found
+        return agreed
 
     def followers(self) -> list[NodeProcess]:
         """Return the running nodes that do not lead."""

@@ -6,7 +6,7 @@ Nothing here has a clock or a thread: `stabilize` runs nodes and delivers messag
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from raftlog.core.config_change import Change, ConfigChange, Op, Transition
 from raftlog.core.rawnode import RawNode, UnknownPeer
@@ -59,6 +59,21 @@ _TRANSITIONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ScenarioCommand:
+    """One command of a scenario. line: 1-based, where it stands. options: key=value pairs; arguments: the rest.
+
+    body: the lines below the command. expected: what must come of it.
+    """
+
+    line: int
+    name: str
+    arguments: tuple[str, ...]
+    options: dict[str, str]
+    body: tuple[str, ...]
+    expected: tuple[str, ...]
+
+
 class _Storage(MemoryStorage):
     """A log whose snapshot is always what its node has applied."""
 
@@ -79,26 +94,27 @@ class ScenarioCluster:
         self._silent = False
         self._election_ticks = 3
 
-    def run(self, name: str, words: Sequence[str], options: dict[str, str], body: Sequence[str]) -> str:
-        """Run one command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown one."""
-        command = getattr(self, f"_do_{name.replace('-', '_')}", None)
-        if command is None:
-            raise ValueError(f"unknown command {name}")
+    def run(self, command: ScenarioCommand) -> str:
+        """Run one command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown
+        one."""
+        action = getattr(self, f"_do_{command.name.replace('-', '_')}", None)
+        if action is None:
+            raise ValueError(f"unknown command {command.name}")
         try:
-            lines: list[str] = command(words, options, body) or []
+            lines: list[str] = action(command) or []
         except ProposalDropped as error:
             lines = [f"dropped: {error}"]
         return "\n".join(lines) if lines and not self._silent else "ok"
 
     # --- commands -----------------------------------------------------------------------------------------
 
-    def _do_log_level(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self._silent = words[0] == "none"
+    def _do_log_level(self, command: ScenarioCommand) -> None:
+        self._silent = command.arguments[0] == "none"
 
-    def _do_add_nodes(self, words: Sequence[str], options: dict[str, str], _b: Sequence[str]) -> None:
-        voters, learners = (_numbers(options.get(key, "")) for key in ("voters", "learners"))
-        index = int(options.get("index", "0"))
-        for _ in range(int(words[0])):
+    def _do_add_nodes(self, command: ScenarioCommand) -> None:
+        voters, learners = (_numbers(command.options.get(key, "")) for key in ("voters", "learners"))
+        index = int(command.options.get("index", "0"))
+        for _ in range(int(command.arguments[0])):
             node = len(self.nodes) + 1
             storage = _Storage()
             if index:
@@ -111,70 +127,72 @@ class ScenarioCluster:
                     storage,
                     random.Random(node),
                     election_ticks=self._election_ticks,
-                    pre_vote=options.get("prevote") == "true",
-                    check_quorum=options.get("checkquorum") == "true",
-                    inflight_max=int(options.get("inflight", "256")),
+                    pre_vote=command.options.get("prevote") == "true",
+                    check_quorum=command.options.get("checkquorum") == "true",
+                    inflight_max=int(command.options.get("inflight", "256")),
                 )
             )
 
-    def _do_campaign(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(words[0])].campaign()
+    def _do_campaign(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.arguments[0])].campaign()
 
-    def _do_propose(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(words[0])].propose(words[1].encode() if len(words) > 1 else b"")
+    def _do_propose(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.arguments[0])].propose(
+            command.arguments[1].encode() if len(command.arguments) > 1 else b""
+        )
 
-    def _do_propose_conf_change(
-        self, words: Sequence[str], options: dict[str, str], body: Sequence[str]
-    ) -> None:
+    def _do_propose_conf_change(self, command: ScenarioCommand) -> None:
         letters = {letter: op for op, letter in _OP_LETTERS.items()}
-        changes = tuple(Change(letters[word[0]], int(word[1:])) for line in body for word in line.split())
-        transition = _TRANSITIONS[options.get("transition", "auto")]
-        self.nodes[int(words[0])].propose_change(ConfigChange(changes, transition))
+        changes = tuple(
+            Change(letters[word[0]], int(word[1:])) for line in command.body for word in line.split()
+        )
+        transition = _TRANSITIONS[command.options.get("transition", "auto")]
+        self.nodes[int(command.arguments[0])].propose_change(ConfigChange(changes, transition))
 
-    def _do_transfer_leadership(self, _w: Sequence[str], options: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(options["from"])].transfer(int(options["to"]))
+    def _do_transfer_leadership(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.options["from"])].transfer(int(command.options["to"]))
 
-    def _do_read_index(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(words[0])].read_index(words[1].encode())
+    def _do_read_index(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.arguments[0])].read_index(command.arguments[1].encode())
 
-    def _do_report_unreachable(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(words[0])].report_unreachable(int(words[1]))
+    def _do_report_unreachable(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.arguments[0])].report_unreachable(int(command.arguments[1]))
 
-    def _do_tick_heartbeat(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
-        self.nodes[int(words[0])].tick()
+    def _do_tick_heartbeat(self, command: ScenarioCommand) -> None:
+        self.nodes[int(command.arguments[0])].tick()
 
-    def _do_tick_election(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> None:
+    def _do_tick_election(self, command: ScenarioCommand) -> None:
         for _ in range(self._election_ticks):
-            self.nodes[int(words[0])].tick()
+            self.nodes[int(command.arguments[0])].tick()
 
-    def _do_status(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
-        progress = self.nodes[int(words[0])].progress()
+    def _do_status(self, command: ScenarioCommand) -> list[str]:
+        progress = self.nodes[int(command.arguments[0])].progress()
         return [f"{node}: {progress[node]}" for node in sorted(progress)]
 
-    def _do_raft_log(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
-        storage = self.storage[int(words[0])]
+    def _do_raft_log(self, command: ScenarioCommand) -> list[str]:
+        storage = self.storage[int(command.arguments[0])]
         stored = storage.entries(storage.first_index, storage.last_index + 1, 1 << 30)
         return [describe_entry(entry) for entry in stored] or ["log is empty"]
 
-    def _do_compact(self, words: Sequence[str], options: dict[str, str], body: Sequence[str]) -> list[str]:
-        storage, index = self.storage[int(words[0])], int(words[1])
+    def _do_compact(self, command: ScenarioCommand) -> list[str]:
+        storage, index = self.storage[int(command.arguments[0])], int(command.arguments[1])
         storage.compact(SnapshotPoint(index, storage.term(index), storage.point.membership))
-        return self._do_raft_log(words, options, body)
+        return self._do_raft_log(command)
 
-    def _do_process_ready(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
-        return [line for word in words for line in self.process_ready(int(word))]
+    def _do_process_ready(self, command: ScenarioCommand) -> list[str]:
+        return [line for word in command.arguments for line in self.process_ready(int(word))]
 
-    def _do_deliver_msgs(self, words: Sequence[str], options: dict[str, str], _b: Sequence[str]) -> list[str]:
+    def _do_deliver_msgs(self, command: ScenarioCommand) -> list[str]:
         lines = [
             f"dropped: {line}"
-            for node in _numbers(options.get("drop", ""))
+            for node in _numbers(command.options.get("drop", ""))
             for message in self._take(node)
             for line in describe_message(message)
         ]
-        return lines + [line for word in words for line in self._deliver(int(word))]
+        return lines + [line for word in command.arguments for line in self._deliver(int(word))]
 
-    def _do_stabilize(self, words: Sequence[str], _o: dict[str, str], _b: Sequence[str]) -> list[str]:
-        chosen = [int(word) for word in words] or sorted(self.nodes)
+    def _do_stabilize(self, command: ScenarioCommand) -> list[str]:
+        chosen = [int(word) for word in command.arguments] or sorted(self.nodes)
         lines: list[str] = []
         busy = True
         while busy:

@@ -55,7 +55,7 @@ class Header:
             raise CorruptError("not a raftlog segment")
         _, version, store, node, sequence, term, vote, commit, *reset = _HEADER.unpack(body)
         if version != FORMAT:
-            raise CorruptError(f"written in format {version}; this program reads format {FORMAT}")
+            raise CorruptError(f"written in format {version}; this version reads format {FORMAT}")
         return cls(UUID(bytes=store), node, sequence, HardState(term, vote, commit), (reset[0], reset[1]))
 
 
@@ -113,27 +113,27 @@ def scan(data: bytes, name: str, *, last: bool) -> Segment | None:
         return segment
     later = _later_batch(data, at, segment.last_batch)
     if later is not None or not last:
-        reason = f"but batch {later} behind it is whole" if later else "but a later segment exists"
+        reason = f"but batch {later} after it is intact" if later else "but a later segment exists"
         raise CorruptError(f"{name}: damaged at byte {at}, {reason}", hint=_HINT)
     segment.torn = len(data) - segment.end
     return segment
 
 
 _HINT = (
-    "acknowledged messages may be gone from this node; keep the folder, and replace the node: "
+    "this node may have lost acknowledged messages; keep a copy of the folder and replace the node: "
     "remove-node, empty its data folder, add-node"
 )
 
 
 def _later_batch(data: bytes, at: int, after: int) -> int | None:
     """Return the number of a whole BATCH record behind `at` that is later than `after`, or None."""
-    found = data.find(_BATCH_MAGIC, at)
-    while found >= 0:
-        start = found - HEAD.size
+    magic_at = data.find(_BATCH_MAGIC, at)
+    while magic_at >= 0:
+        start = magic_at - HEAD.size
         record = read(data, start) if start >= at else None
         if record is not None and record[0] == RecordKind.BATCH:
             number: int = _BATCH.unpack_from(data, record[1])[1]
             if number > after:
                 return number
-        found = data.find(_BATCH_MAGIC, found + 1)
+        magic_at = data.find(_BATCH_MAGIC, magic_at + 1)
     return None

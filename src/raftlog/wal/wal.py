@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+from raftlog.core.storage import limit_bytes
 from raftlog.core.types import Entry, HardState, LogCompacted, Membership, SnapshotPoint
 from raftlog.errors import CorruptError, StorageError
 from raftlog.records import RecordKind, decode_entry, encode_entry, read
@@ -110,10 +111,10 @@ class Wal:
             raise CorruptError(
                 f"{name} belongs to node {header.node} of store {header.store}, "
                 f"not to node {self._node} of {self._store}",
-                hint="every node needs a data folder of its own",
+                hint="give each node its own data folder",
             )
         if self._sequence and header.sequence != self._sequence + 1:
-            raise CorruptError(f"segment {self._sequence + 1} is missing before {name}")
+            raise CorruptError(f"segment {self._sequence + 1} is missing, but {name} follows it")
 
     def _meet_snapshot(self) -> None:
         """Bring log and newest snapshot together; refuse when what was committed is in neither."""
@@ -128,14 +129,14 @@ class Wal:
                 self._forget_before(point.index, point.term)
         if self._start > point.index:
             raise CorruptError(
-                f"the log starts behind {self._start}, the newest snapshot ends at {point.index}",
+                f"the log starts after {self._start}, but the newest snapshot ends at {point.index}",
                 hint="the snapshots folder is damaged; "
                 "replace the node: remove-node, empty its data folder, add-node",
             )
         if self.hard.commit > self.last_index:
             raise CorruptError(
-                f"entries up to {self.hard.commit} were committed, the log ends at {self.last_index}",
-                hint="its end is damaged; replace the node: remove-node, empty its data folder, add-node",
+                f"entries up to {self.hard.commit} were committed, but the log ends at {self.last_index}",
+                hint="the end of the log is damaged; replace the node: remove-node, empty its data folder, add-node",
             )
 
     def _forget_before(self, index: int, term: int) -> None:
@@ -176,13 +177,7 @@ class Wal:
             raise LogCompacted(low)
         cached_from = self.last_index - len(self._cache) + 1
         if low >= cached_from:
-            chosen = self._cache[low - cached_from : high - cached_from]
-            size = 0
-            for count, entry in enumerate(chosen):
-                size += len(entry.data)
-                if size > bytes_max and count:
-                    return chosen[:count]
-            return chosen
+            return limit_bytes(self._cache[low - cached_from : high - cached_from], bytes_max)
         return self._read(low, min(high, cached_from), bytes_max)
 
     def snapshot(self) -> SnapshotPoint | None:
@@ -195,12 +190,12 @@ class Wal:
         with self._path(sequence).open("rb") as file:
             file.seek(at)
             data = file.read(min(max(bytes_max, 4096), _READ_BYTES))
-            found: list[Entry] = []
+            entries: list[Entry] = []
             size = position = 0
-            while low + len(found) < high:
+            while low + len(entries) < high:
                 record = read(data, position)
                 if record is None:
-                    if found:
+                    if entries:
                         break
                     data += file.read(self._segment_bytes)  # one entry larger than the read
                     record = read(data, position)
@@ -211,19 +206,19 @@ class Wal:
                 kind, body, end = record
                 if kind == RecordKind.ENTRY:
                     entry = decode_entry(data, position, body, end)
-                    index = low + len(found)
+                    index = low + len(entries)
                     if entry.index != index or self._places[index - self._start - 1] != (
                         sequence << 32 | at + position
                     ):
                         break  # replaced later: the rest lies elsewhere
                     size += len(entry.data)
-                    if size > bytes_max and found:
+                    if size > bytes_max and entries:
                         break
-                    found.append(entry)
+                    entries.append(entry)
                 position = end
-        if not found:
-            raise CorruptError(f"entry {low} is not where it was written in {self._path(sequence).name}")
-        return found
+        if not entries:
+            raise CorruptError(f"entry {low} cannot be found in {self._path(sequence).name}")
+        return entries
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -260,14 +255,16 @@ class Wal:
             if self._sync:
                 os.fdatasync(self._file)
         except OSError as error:
-            raise storage_error("the log could not be written", error) from error
+            raise storage_error("cannot write the log", error) from error
 
     def _put(self, entry: Entry, sequence: int, offset: int) -> None:
         index = entry.index
         if index <= self._start:
             return  # a snapshot covers it
         if index > self.last_index + 1:
-            raise CorruptError(f"entry {index} follows {self.last_index}: entries between are missing")
+            raise CorruptError(
+                f"entry {index} follows {self.last_index}: the entries between them are missing"
+            )
         if index <= self.last_index:
             self._truncate(index)
         self._places.append(sequence << 32 | offset)
@@ -316,7 +313,7 @@ class Wal:
                 os.fdatasync(self._file)
                 sync_folder(self.folder)
         except OSError as error:
-            raise storage_error("a new log segment could not be made", error) from error
+            raise storage_error("cannot create a log segment", error) from error
 
     def close(self) -> None:
         """Close the open segment, giving back the space it did not use."""
@@ -339,17 +336,7 @@ class Wal:
         """Drop entries up to index, which a snapshot covers; return the bytes given back. Not while write() runs."""
         index = min(index, self.point.index)
         if index > self._start:
-            term = self.term(index)
-            gone = index - self._start
-            cached_from = self.last_index - len(self._cache) + 1
-            del self._places[:gone]
-            if index >= cached_from:
-                dropped = self._cache[: index - cached_from + 1]
-                self._cache_bytes -= sum(len(entry.data) for entry in dropped)
-                del self._cache[: len(dropped)]
-            keep = bisect_right(self._term_starts, index + 1, key=lambda run: run[0]) - 1
-            self._term_starts = self._term_starts[max(0, keep) :]
-            self._start, self._start_term = index, term
+            self._drop_entries(index)
         if (
             self._last_of_segment.get(self._sequence, 0) and self.last_index == self._start
         ) or self._offset > self._segment_bytes // 16:
@@ -357,6 +344,7 @@ class Wal:
         return self._drop_segments()
 
     def _drop_entries(self, index: int) -> None:
+        """Forget the entries up to index, which this log holds and a snapshot covers."""
         term = self.term(index)
         cached_from = self.last_index - len(self._cache) + 1
         del self._places[: index - self._start]
@@ -408,9 +396,9 @@ def sync_folder(folder: Path) -> None:
 def storage_error(what: str, error: OSError) -> StorageError:
     """Return an OSError as what a person can act on."""
     hints = {
-        errno.ENOSPC: "the disk is full: free some space and start the node again",
-        errno.EFBIG: "the file may grow no more: raise the limit and start the node again",
+        errno.ENOSPC: "the disk is full: free space and start the node again",
+        errno.EFBIG: "the file size limit is reached: raise it and start the node again",
         errno.EROFS: "the disk is read-only: mount it writable and start the node again",
-        errno.EACCES: "the user that runs this node may not write there",
+        errno.EACCES: "the user that runs this node lacks write permission",
     }
     return StorageError(f"{what}: {error.strerror or error}", hint=hints.get(error.errno or 0))

@@ -123,13 +123,13 @@ def newest_index(client: object, bucket: str) -> int:
 
 
 class _Broken(http.server.BaseHTTPRequestHandler):
-    """A store that answers every request with the bytes it is set up with, after a while."""
+    """A store that answers every request with the bytes it is set up with, once it is allowed to."""
 
-    delay_s = 0.0
+    may_answer: threading.Event
     answer = b"this is no XML"
 
     def _say(self) -> None:
-        until(for_s(self.delay_s), "a slow answer")
+        self.may_answer.wait()
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.answer)))
         self.end_headers()
@@ -147,10 +147,14 @@ def broken_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "down":
         yield f"http://127.0.0.1:{port}"
         return
-    handler = type("Handler", (_Broken,), {"delay_s": 3.0 if request.param == "slow" else 0.0})
+    may_answer = threading.Event()
+    if request.param == "rubbish":
+        may_answer.set()
+    handler = type("Handler", (_Broken,), {"may_answer": may_answer})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{port}"
+    may_answer.set()
     server.shutdown()
 
 

@@ -350,7 +350,7 @@ def test_damaged_log_is_refused_with_its_place(tmp_path: Path) -> None:
         code, log = serve_once(node)
         assert code == 65
         assert "damaged at byte" in log
-        assert "hint: acknowledged messages may be gone" in log
+        assert "hint: this node may have lost acknowledged messages" in log
 
 
 def test_second_node_with_the_same_id_is_refused_by_its_peers(cluster: LocalCluster, tmp_path: Path) -> None:

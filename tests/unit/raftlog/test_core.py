@@ -185,7 +185,7 @@ def test_leader_takes_a_bounded_amount_that_is_not_committed() -> None:
     settle(follower)
     assert follower.role == Role.LEADER
     follower.propose(b"x" * 99)
-    with pytest.raises(ProposalDropped, match="wait"):
+    with pytest.raises(ProposalDropped, match="uncommitted"):
         follower.propose(b"y" * 99)
     settle(follower)
     follower.propose(b"y" * 99)

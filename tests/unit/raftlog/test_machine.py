@@ -103,7 +103,7 @@ def test_damaged_message_is_found_before_it_is_served(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CorruptError, match="not what the snapshot says"):
+    with pytest.raises(CorruptError, match="does not match the snapshot"):
         StateMachine(tmp_path).restore(state)
 
 

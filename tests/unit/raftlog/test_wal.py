@@ -96,7 +96,7 @@ def test_damage_in_the_middle_is_refused_with_its_place(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[place] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CorruptError, match=r"0001\.wal: damaged at byte \d+, but batch 2 behind it is whole"):
+    with pytest.raises(CorruptError, match=r"0001\.wal: damaged at byte \d+, but batch 2 after it is intact"):
         open_wal(tmp_path)
 
 
@@ -224,7 +224,7 @@ def test_log_without_its_snapshot_is_refused(tmp_path: Path) -> None:
     wal.point = SnapshotPoint(9, 1, Membership())
     wal.compact(9)
     batch(wal, 10, 1)
-    with pytest.raises(CorruptError, match="starts behind 9, the newest snapshot ends at 0"):
+    with pytest.raises(CorruptError, match="starts after 9, but the newest snapshot ends at 0"):
         open_wal(tmp_path)
 
 

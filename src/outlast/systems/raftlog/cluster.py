@@ -60,7 +60,7 @@ class RaftlogCluster(ConsensusCluster):
         number = settings.node_ids(self.spec)[target.name]
         answer = await self._request(leader, "POST", f"/transfer/{number}")
         if answer.status != 200:
-            raise ClusterError(f"{leader.name} does not hand over: {answer.status} {answer.body}")
+            raise ClusterError(f"{leader.name} refuses to transfer leadership: {answer.status} {answer.body}")
 
     async def takes_writes(self) -> str:
         """Return "" when some member can read linearizably, which needs a leader that a majority confirms."""
@@ -73,7 +73,7 @@ class RaftlogCluster(ConsensusCluster):
                 continue
             if answer.status in (200, 404):
                 return ""
-            last = f"{node.name} says {answer.status}: {answer.field('error')}"
+            last = f"{node.name} answered {answer.status}: {answer.field('error')}"
         return last
 
     async def content(self, node: str, position: int) -> NodeContent | None:
@@ -85,10 +85,12 @@ class RaftlogCluster(ConsensusCluster):
         if int(status["applied_index"]) < position:
             return None
         hashes, counts = {"registers": str(status["registers_crc"])}, {"registers": int(status["registers"])}
-        for one in status["partitions"]:
-            name = f"{one['topic']}/{one['partition']}"
-            hashes[name] = f"{one['start_offset']}-{one['end_offset']}:{','.join(one['crc'])}"
-            counts[name] = int(one["end_offset"]) - int(one["start_offset"])
+        for partition in status["partitions"]:
+            name = f"{partition['topic']}/{partition['partition']}"
+            hashes[name] = (
+                f"{partition['start_offset']}-{partition['end_offset']}:{','.join(partition['crc'])}"
+            )
+            counts[name] = int(partition["end_offset"]) - int(partition["start_offset"])
         return NodeContent(node, int(status["applied_index"]), hashes, counts)
 
     async def put_key(self, node: str, key: str, value: str) -> None:
@@ -101,13 +103,13 @@ class RaftlogCluster(ConsensusCluster):
                 break
             asked = self.node(leader)
         if answer.status != 200:
-            raise ClusterError(f"{asked.name} says {answer.status}: {answer.field('error')}")
+            raise ClusterError(f"{asked.name} answered {answer.status}: {answer.field('error')}")
 
     async def get_key(self, node: str, key: str) -> str | None:
         """Return what a member says that a register holds, linearizably."""
         answer = await self._key_request(self.node(node), "GET", key)
         if answer.status not in (200, 404):
-            raise ClusterError(f"{node} says {answer.status}: {answer.field('error')}")
+            raise ClusterError(f"{node} answered {answer.status}: {answer.field('error')}")
         return None if answer.status == 404 else answer.raw.decode()
 
     async def _key_request(
@@ -143,7 +145,7 @@ class RaftlogCluster(ConsensusCluster):
     async def _status(self, node: NodeSpec, path: str = "/status") -> Mapping[str, Any]:
         answer = await self._request(node, "GET", path)
         if answer.status != 200 or not isinstance(answer.body, Mapping):
-            raise ConnectionError(f"{node.name} answers {answer.status}")
+            raise ConnectionError(f"{node.name} answered {answer.status}")
         return answer.body
 
     async def _request(self, node: NodeSpec, method: str, path: str) -> http.Answer:
