@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 from outlast.errors import UnavailableError
 
 EXTRAS: Final = {
-    "raftlog": ("uvloop", "kio", "aiokafka", "zstandard", "boto3"),
+    "raftlog": ("uvloop", "h11", "kio", "aiokafka", "zstandard", "boto3"),
     "transactions": ("scipy",),
     "web": ("fastapi", "uvicorn", "jwt"),
 }

@@ -95,8 +95,7 @@ class ScenarioCluster:
         self._election_ticks = 3
 
     def run(self, command: ScenarioCommand) -> str:
-        """Run one command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown
-        one."""
+        """Run a command; return its outcome, `ok` when it says nothing. Raises ValueError for an unknown one."""
         action = getattr(self, f"_do_{command.name.replace('-', '_')}", None)
         if action is None:
             raise ValueError(f"unknown command {command.name}")

@@ -12,7 +12,6 @@ from pathlib import Path
 import boto3
 import pytest
 from confluent_kafka import Producer
-from waiting import for_s, until
 
 from outlast.pace import scaled
 from raftlog.config import ObjectStoreSettings

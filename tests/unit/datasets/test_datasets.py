@@ -8,7 +8,7 @@ import pytest
 
 from outlast.config import load_cluster
 from outlast.datasets.base import RowBatch, batch
-from outlast.datasets.healthcare import COLUMNS
+from outlast.datasets.healthcare_columns import COLUMNS
 from outlast.datasets.healthcare_rows import made, row_counts
 from outlast.datasets.load import DATASETS, check_dataset
 from outlast.errors import ConfigError
