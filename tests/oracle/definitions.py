@@ -1,0 +1,233 @@
+"""What the models and levels mean, by brute force: every order is tried, and nothing is taken from the checkers.
+
+Sources: Herlihy and Wing, "Linearizability" (TOPLAS 1990); Papadimitriou (JACM 1979) for serializability; Berenson
+et al., "A Critique of ANSI SQL Isolation Levels" (SIGMOD 1995) for snapshots and first committer wins; Adya (1999)
+for PL-1 and PL-2. A snapshot may be old, as in generalized snapshot isolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+ILLEGAL = object()
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation. begin, end: positions; end None when it never ended. ok: whether it was acknowledged; one
+    that was not may take effect at any later time, or never. key: of the object."""
+
+    f: str
+    value: Any
+    begin: int
+    end: int | None
+    ok: bool
+    key: int = 0
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two values are one: 1, 1.0 and true are three."""
+    return type(a) is type(b) and a == b
+
+
+def register(state: Any, f: str, value: Any, ok: bool) -> Any:
+    """A register, with compare-and-set; an answer of nil says nothing."""
+    if f == "write":
+        return value
+    if f == "cas":
+        return value[1] if same(state, value[0]) else ILLEGAL
+    return state if not ok or value is None or same(state, value) else ILLEGAL
+
+
+def queue(state: tuple[Any, ...], f: str, value: Any, ok: bool) -> Any:
+    """First in, first out; an answer of nil means empty."""
+    if f == "enqueue":
+        return (*state, value)
+    if not ok:
+        return state[1:]
+    if value is None:
+        return state if not state else ILLEGAL
+    return state[1:] if state and same(state[0], value) else ILLEGAL
+
+
+def members(state: frozenset[Any], f: str, value: Any, ok: bool) -> Any:
+    """A set, read whole."""
+    if f == "add":
+        return state | {value}
+    if f == "remove":
+        return state - {value}
+    return state if not ok or (len(value) == len(set(value)) and state == set(value)) else ILLEGAL
+
+
+def counter(state: int, f: str, value: Any, ok: bool) -> Any:
+    """A sum."""
+    if f == "add":
+        return state + value
+    return state if not ok or value is None or same(state, value) else ILLEGAL
+
+
+def mutex(state: bool, f: str, value: Any, ok: bool) -> Any:
+    """A lock without an owner."""
+    return f == "acquire" if state != (f == "acquire") else ILLEGAL
+
+
+OBJECTS: dict[str, tuple[Any, Callable[[Any, str, Any, bool], Any]]] = {
+    "register": (None, register),
+    "cas-register": (None, register),
+    "queue": ((), queue),
+    "set": (frozenset(), members),
+    "counter": (0, counter),
+    "mutex": (False, mutex),
+}
+
+
+def linearizable(model: str, ops: Iterable[Op]) -> bool:
+    """Whether each object's ops have a legal order within their times. Exponential."""
+    everything = list(ops)
+    return all(_linearizable(model, [op for op in everything if op.key == key]) for key in {op.key for op in everything})
+
+
+def _linearizable(model: str, ops: list[Op]) -> bool:
+    initial, step = OBJECTS[model]
+    dead: set[tuple[frozenset[int], str]] = set()
+
+    def place(done: frozenset[int], state: Any) -> bool:
+        left = [number for number in range(len(ops)) if number not in done]
+        ends = [op.end for number in left if (op := ops[number]).ok and op.end is not None]
+        if not ends:
+            return True
+        if (done, repr(state)) in dead:
+            return False
+        for number in left:
+            op = ops[number]
+            if op.begin < min(ends):
+                following = step(state, op.f, op.value, op.ok)
+                if following is not ILLEGAL and place(done | {number}, following):
+                    return True
+        dead.add((done, repr(state)))
+        return False
+
+    return place(frozenset(), initial)
+
+
+@dataclass(frozen=True)
+class Txn:
+    """One transaction. mops: (f, key, value). begin, end, ok: as in Op; what failed is not in a history here."""
+
+    mops: tuple[tuple[str, int, Any], ...]
+    begin: int
+    end: int
+    ok: bool
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """The keys it writes."""
+        return frozenset(key for f, key, _ in self.mops if f != "r")
+
+
+State = dict[int, Hashable]
+
+
+def run(txn: Txn, state: State) -> State | None:
+    """Return the keys that a transaction leaves changed when it runs alone; None when it could not have read so."""
+    mine = dict(state)
+    for f, key, value in txn.mops:
+        if f == "w":
+            mine[key] = value
+        elif f == "append":
+            mine[key] = (*(mine.get(key) or ()), value)  # type: ignore[misc]
+        elif txn.ok and mine.get(key, () if isinstance(value, tuple) else None) != value:
+            return None
+    return {key: mine[key] for key in txn.keys}
+
+
+def serializable(txns: list[Txn], *, strict: bool) -> bool:
+    """Whether the transactions could have run one after another; strict: in real time."""
+    dead: set[tuple[frozenset[int], str]] = set()
+
+    def place(done: frozenset[int], state: State) -> bool:
+        left = [number for number in range(len(txns)) if number not in done]
+        if not any(txns[number].ok for number in left):
+            return True
+        seen = (done, repr(sorted(state.items())))
+        if seen in dead:
+            return False
+        first_end = min(txns[number].end for number in left if txns[number].ok)
+        for number in left:
+            if strict and txns[number].begin > first_end:
+                continue
+            changed = run(txns[number], state)
+            if changed is not None and place(done | {number}, state | changed):
+                return True
+        dead.add(seen)
+        return False
+
+    return place(frozenset(), {})
+
+
+def snapshot_isolated(txns: list[Txn]) -> bool:
+    """Whether each could have run on a snapshot, no two that overlap having written one key."""
+    dead: set[str] = set()
+
+    def place(done: frozenset[int], running: dict[int, tuple[State, frozenset[int]]], state: State) -> bool:
+        if not any(txn.ok for number, txn in enumerate(txns) if number not in done):
+            return True
+        seen = repr((sorted(done), sorted((n, sorted(c.items()), sorted(k)) for n, (c, k) in running.items()), sorted(state.items())))
+        if seen in dead:
+            return False
+        for number, txn in enumerate(txns):
+            if number in done:
+                continue
+            if number not in running:
+                changed = run(txn, state)
+                if changed is not None and place(done, running | {number: (changed, frozenset())}, state):
+                    return True
+            elif not running[number][1] & txn.keys:
+                changed = running[number][0]
+                others = {n: (c, k | txn.keys) for n, (c, k) in running.items() if n != number}
+                if place(done | {number}, others, state | changed):
+                    return True
+        dead.add(seen)
+        return False
+
+    return place(frozenset(), {}, {})
+
+
+def read_committed(txns: list[Txn]) -> bool:
+    """PL-2 for registers: only last writes of others are read, and who reads whom is no circle."""
+    last: dict[tuple[int, Any], int] = {}
+    for number, txn in enumerate(txns):
+        final = {key: value for f, key, value in txn.mops if f == "w"}
+        last.update({version: number for version in final.items()})
+    reads: dict[int, set[int]] = {number: set() for number in range(len(txns))}
+    for number, txn in enumerate(txns):
+        mine: set[tuple[int, Any]] = set()
+        for f, key, value in txn.mops if txn.ok else ():
+            if f == "w":
+                mine.add((key, value))
+            elif value is not None and (key, value) not in mine:
+                if last.get((key, value), number) == number:
+                    return False
+                reads[number].add(last[key, value])
+    return _acyclic(reads)
+
+
+def _acyclic(edges: dict[int, set[int]]) -> bool:
+    left = dict(edges)
+    while left:
+        free = [node for node, targets in left.items() if not targets & left.keys()]
+        if not free:
+            return False
+        for node in free:
+            del left[node]
+    return True
+
+
+def written_by_somebody(txns: list[Txn]) -> bool:
+    """PL-1 for registers, whose order of versions nobody sees: what is read was written."""
+    written = {(key, value) for txn in txns for f, key, value in txn.mops if f == "w"}
+    return all(
+        value is None or (key, value) in written for txn in txns if txn.ok for f, key, value in txn.mops if f == "r"
+    )
