@@ -43,7 +43,7 @@ check: dev ## format, lint, types, import contracts, unit tests: under a minute
 
 # A lab idles at 1 % of a core, so several are up at once. What measures time has the machine to itself, afterwards.
 AT_ONCE ?= 4
-REAL    := tests/negative tests/sim tests/contract tests/drills tests/e2e
+REAL    := tests/negative tests/sim tests/oracle tests/contract tests/drills tests/e2e
 
 test: check ## all tests, real clusters included
 	@failed=0; \
@@ -52,9 +52,10 @@ test: check ## all tests, real clusters included
 	$(BIN)/python tests/support/record.py $(LOG) || failed=1; \
 	exit $$failed
 
-proof: dev ## what takes longer: drills of known verdict, 200 kills at random moments
+proof: dev ## what takes longer: drills of known verdict, 100,000 histories a model, 200 kills at random moments
 	@$(BIN)/pytest -q -m slow tests/contract tests/drills tests/e2e
 	@$(BIN)/pytest -q tests/proof
+	@OUTLAST_ORACLE_HISTORIES=100000 $(BIN)/pytest -q -n 2 tests/oracle
 	@OUTLAST_KILLS=200 $(BIN)/pytest -q tests/e2e/test_nothing_left.py
 
 flakes: dev ## repeat a test and give its rate of failure: make flakes TEST=tests/…::test_name N=50

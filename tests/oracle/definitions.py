@@ -86,7 +86,10 @@ OBJECTS: dict[str, tuple[Any, Callable[[Any, str, Any, bool], Any]]] = {
 def linearizable(model: str, ops: Iterable[Op]) -> bool:
     """Whether each object's ops have a legal order within their times. Exponential."""
     everything = list(ops)
-    return all(_linearizable(model, [op for op in everything if op.key == key]) for key in {op.key for op in everything})
+    return all(
+        _linearizable(model, [op for op in everything if op.key == key])
+        for key in {op.key for op in everything}
+    )
 
 
 def _linearizable(model: str, ops: list[Op]) -> bool:
@@ -174,7 +177,13 @@ def snapshot_isolated(txns: list[Txn]) -> bool:
     def place(done: frozenset[int], running: dict[int, tuple[State, frozenset[int]]], state: State) -> bool:
         if not any(txn.ok for number, txn in enumerate(txns) if number not in done):
             return True
-        seen = repr((sorted(done), sorted((n, sorted(c.items()), sorted(k)) for n, (c, k) in running.items()), sorted(state.items())))
+        seen = repr(
+            (
+                sorted(done),
+                sorted((n, sorted(c.items()), sorted(k)) for n, (c, k) in running.items()),
+                sorted(state.items()),
+            )
+        )
         if seen in dead:
             return False
         for number, txn in enumerate(txns):
@@ -200,7 +209,7 @@ def read_committed(txns: list[Txn]) -> bool:
     last: dict[tuple[int, Any], int] = {}
     for number, txn in enumerate(txns):
         final = {key: value for f, key, value in txn.mops if f == "w"}
-        last.update({version: number for version in final.items()})
+        last.update(dict.fromkeys(final.items(), number))
     reads: dict[int, set[int]] = {number: set() for number in range(len(txns))}
     for number, txn in enumerate(txns):
         mine: set[tuple[int, Any]] = set()
@@ -229,5 +238,9 @@ def written_by_somebody(txns: list[Txn]) -> bool:
     """PL-1 for registers, whose order of versions nobody sees: what is read was written."""
     written = {(key, value) for txn in txns for f, key, value in txn.mops if f == "w"}
     return all(
-        value is None or (key, value) in written for txn in txns if txn.ok for f, key, value in txn.mops if f == "r"
+        value is None or (key, value) in written
+        for txn in txns
+        if txn.ok
+        for f, key, value in txn.mops
+        if f == "r"
     )

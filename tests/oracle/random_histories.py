@@ -29,12 +29,12 @@ def object_history(model: str, rng: random.Random) -> tuple[Ops, list[Op]]:
     pairer, ops = EventPairer(), list[Op]()
     careless = rng.choice((0.0, 0.3, 0.6))
     keys, crash = rng.randint(1, 2), rng.choice((0.0, 0.0, 0.2))
-    states: dict[int, Any] = {key: OBJECTS[model][0] for key in range(keys)}
+    states: dict[int, Any] = dict.fromkeys(range(keys), OBJECTS[model][0])
     waiting: dict[int, _Open] = {}
     clients = list(range(rng.randint(1, 4)))
-    position, next_value = 0, 0
+    next_value = 0
     values = list(VALUES) if rng.random() < 0.3 else [1, 2, 3]
-    for _ in range(rng.randint(4, 20)):
+    for position in range(rng.randint(4, 20)):
         slot = rng.randrange(len(clients))
         if slot not in waiting:
             f, value = _ask(model, rng, values, next_value)
@@ -52,13 +52,14 @@ def object_history(model: str, rng: random.Random) -> tuple[Ops, list[Op]]:
             if outcome is Outcome.OK and call.f in ("read", "dequeue") and rng.random() < careless / 2:
                 call.answer = _wrong(model, rng, values)
             answer = call.answer if outcome is Outcome.OK else call.value
-            pairer.complete(clients[slot], outcome, list(answer) if isinstance(answer, frozenset) else answer, f=call.f)
+            pairer.complete(
+                clients[slot], outcome, list(answer) if isinstance(answer, frozenset) else answer, f=call.f
+            )
             if outcome is Outcome.INFO:
                 clients[slot] += 10
             if outcome is not Outcome.FAIL:
                 end = position if outcome is Outcome.OK else None
                 ops.append(Op(call.f, answer, call.begin, end, outcome is Outcome.OK, call.key))
-        position += 1
         for call in waiting.values():
             if rng.random() < 0.3:
                 _apply(model, call, states)
@@ -166,7 +167,9 @@ def _run(
         held = store.setdefault(key, [])
         if f != "r":
             if effective:
-                held.append(value) if rng.random() > careless / 4 else held.insert(rng.randint(0, len(held)), value)
+                held.append(value) if rng.random() > careless / 4 else held.insert(
+                    rng.randint(0, len(held)), value
+                )
             done.append((f, key, value))
             continue
         seen = list(held)

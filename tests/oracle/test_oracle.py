@@ -33,7 +33,9 @@ SEED = int(os.environ.get("OUTLAST_ORACLE_SEED", "0"))
 
 def verdict(ops: Ops, model: str, level: str = "strict-serializable") -> tuple[str, str]:
     findings = judge(History(ops), model, level, deadline=deadline_ns(30))
-    return str(worst(finding.verdict for finding in findings)), "; ".join(finding.summary for finding in findings)
+    return str(worst(finding.verdict for finding in findings)), "; ".join(
+        finding.summary for finding in findings
+    )
 
 
 @pytest.mark.parametrize("model", sorted(OBJECTS))

@@ -51,6 +51,13 @@ class AppendHistory:
             txns, txn_of_mop, index, versions, np.where((versions.writer == NOBODY) | failed, NOBODY, txn)
         )
 
+    @property
+    def unread(self) -> int:
+        """How many appends that may have happened nobody read. O(m)."""
+        txns = self.txns
+        unread = txns.is_write & (self.versions.of_append == NOBODY)
+        return int(np.count_nonzero(unread & (txns.outcome[self.txn_of_mop] != int(Outcome.FAIL))))
+
     def add_dependencies(self, builder: GraphBuilder) -> None:
         """Add all ww, wr and rw edges. O(m log m)."""
         versions, writer = self.versions, self.writer_txn

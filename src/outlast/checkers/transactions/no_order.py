@@ -1,23 +1,35 @@
-"""Asks of a register history in which nothing else was found whether its versions can be ordered at all."""
+"""Asks of a history in which nothing else was found whether its versions can be ordered at all.
+
+Registers show little of the order of their versions. Lists show all of it but where appends that nobody read belong
+among each other, which matters on snapshots alone: two that wrote one key may not overlap.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
+from outlast.checkers.transactions.list_append import AppendHistory
 from outlast.checkers.transactions.observed import case
 from outlast.checkers.transactions.rw_register import RegisterHistory
 from outlast.checkers.transactions.version_search import INITIAL, Conflict, Read, VersionSearch
+from outlast.checkers.transactions.versions import ELSEWHERE, NOBODY
+from outlast.checkers.transactions.versions import INITIAL as INITIAL_VERSION
+from outlast.clock import now_ns
 from outlast.history.op import NONE, Outcome
+from outlast.history.txn import Txns
+from outlast.units import NS_PER_S
 
 TXNS_MAX: Final = 1_000
 """Transactions that share keys, directly or by others, up to which their order is searched: beyond, what shows
 without a search must do."""
+
+SEARCH_S: Final = 10.0
+"""How long a history's searches may take together, likewise."""
 
 _ANOMALIES: Final = {
     "repeatable-read": "no-serial-order",
@@ -28,41 +40,101 @@ _ANOMALIES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """What is known of the versions of all keys. reads: (transaction, key, who wrote what it saw, or INITIAL), of
+    those that were acknowledged. writers: by key, who may have written it. chain: (earlier, later) writers of
+    versions. seen: transactions that happened although nobody acknowledged them."""
+
+    txns: Txns
+    reads: list[tuple[int, int, int]]
+    writers: dict[int, list[int]]
+    chain: list[tuple[int, int]]
+    seen: set[int]
+
+    @classmethod
+    def of_registers(cls, history: RegisterHistory) -> OpenOrder:
+        """Return what a register history shows. O(reads)."""
+        acked = history.txns.outcome == int(Outcome.OK)
+        reads = [
+            (txn, key, INITIAL if value == NONE else history.writer[key, value])
+            for (key, value), readers in history.readers.items()
+            if value == NONE or (key, value) in history.writer
+            for txn in readers
+            if acked[txn]
+        ]
+        return cls(history.txns, reads, history.writers, [], {writer for _, _, writer in reads} - {INITIAL})
+
+    @classmethod
+    def of_lists(cls, history: AppendHistory) -> OpenOrder:
+        """Return what a list history shows. O(m)."""
+        txns, versions, writer_txn = history.txns, history.versions, history.writer_txn
+        acked = txns.outcome == int(Outcome.OK)
+        reads: set[tuple[int, int, int]] = set()
+        for mop in versions.reads.tolist():
+            txn, version = int(history.txn_of_mop[mop]), int(versions.of_read[mop])
+            if version == ELSEWHERE or not acked[txn]:
+                continue
+            writer = INITIAL if version == INITIAL_VERSION else int(writer_txn[version])
+            if writer != txn:
+                reads.add((txn, int(txns.key[mop]), writer))
+        writers: dict[int, dict[int, None]] = defaultdict(dict)
+        last: dict[int, int] = {}
+        chain: dict[tuple[int, int], None] = {}
+        for key, writer in zip(versions.key.tolist(), writer_txn.tolist(), strict=True):
+            if writer != NOBODY:
+                if last.get(key, writer) != writer:
+                    chain[last[key], writer] = None
+                last[key] = writer
+                writers[key][writer] = None
+        for mop in np.flatnonzero(txns.is_write & (versions.of_append == NOBODY)).tolist():
+            key, txn = int(txns.key[mop]), int(history.txn_of_mop[mop])
+            if txns.outcome[txn] != int(Outcome.FAIL):
+                if last.get(key, txn) != txn:
+                    chain[last[key], txn] = None
+                writers[key][txn] = None
+        seen = set(writer_txn[writer_txn != NOBODY].tolist())
+        return cls(txns, sorted(reads), {key: list(each) for key, each in writers.items()}, list(chain), seen)
+
+
+@dataclass(frozen=True, slots=True)
 class _Component:
-    """Transactions that share keys, in order of invocation; reads and writers use their places here."""
+    """Transactions that share keys, in order of invocation; all others are their places here."""
 
     txns: list[int]
     writers: dict[int, list[int]]
     reads: list[Read]
+    chain: list[tuple[int, int]]
 
 
-def search_order(finding: Finding, history: RegisterHistory, consistency: str, deadline: int) -> Finding:
+def search_order(finding: Finding, history: OpenOrder, consistency: str, deadline: int) -> Finding:
     """Return the finding, or what a search for an order of versions adds to it.
 
-    finding: what showed without a search; only a pass is searched further. deadline: monotonic ns. Exponential at
+    finding: what showed without a search, a pass. deadline: monotonic ns. Exponential at
     worst, see version_search.py.
     """
     anomaly = _ANOMALIES.get(consistency)
-    if finding.verdict is not Verdict.PASS or anomaly is None:
+    if anomaly is None:
         return finding
     skipped = 0
+    until = min(deadline, now_ns() + int(SEARCH_S * NS_PER_S))
     for component in _components(history):
         if len(component.txns) > TXNS_MAX:
             skipped += len(component.txns)
             continue
-        search = _search(history, component, anomaly)
-        answer = search.run(deadline)
-        if answer is None:
-            said = f"the deadline passed while {len(component.txns)} transactions were being ordered"
-            return replace(
-                finding, verdict=Verdict.UNKNOWN, summary=f"{said}; nothing against {consistency} so far"
-            )
-        if not answer:
+        # Real time leaves little to try, and an order that keeps it will do for every level.
+        search = _search(history, component, "no-serial-order-realtime")
+        answer = search.run(until)
+        if answer is False:
             if anomaly == "no-serial-order-realtime":
                 serial = _search(history, component, "no-serial-order")
-                if serial.run(deadline) is False:
+                if serial.run(until) is False:
                     anomaly, search = "no-serial-order", serial
+            else:
+                search = _search(history, component, anomaly)
+                answer = search.run(until)
+        if answer is False:
             return _failed(finding, history, component, search.conflict, anomaly, consistency)
+        skipped += 0 if answer else len(component.txns)
     if skipped:
         said = f"{finding.summary}; the versions of {skipped} transactions were ordered only in part"
         return replace(finding, summary=said)
@@ -71,7 +143,7 @@ def search_order(finding: Finding, history: RegisterHistory, consistency: str, d
 
 def _failed(
     finding: Finding,
-    history: RegisterHistory,
+    history: OpenOrder,
     component: _Component,
     conflict: Conflict | None,
     anomaly: str,
@@ -92,7 +164,7 @@ def _failed(
 
 
 def _explain(
-    history: RegisterHistory, component: _Component, conflict: Conflict | None, anomaly: str, what: str
+    history: OpenOrder, component: _Component, conflict: Conflict | None, anomaly: str, what: str
 ) -> Evidence:
     txns = history.txns
     if conflict is None:
@@ -106,23 +178,28 @@ def _explain(
         writer = component.txns[conflict.read.writer]
         members.insert(1, writer)
         source = f"what op {int(txns.op[writer])} wrote"
-    message = (
-        f"no order of versions lets the transactions run {what}: op {int(txns.op[reader])} saw "
-        f"{source} on {txns.key_name(conflict.read.key)}, and op {int(txns.op[other])}, which wrote it too, "
+    key = txns.key_name(conflict.read.key)
+    why = (
+        f"op {int(txns.op[reader])} saw {source} on {key}, and op {int(txns.op[other])}, which wrote it too, "
         "fits neither before that nor after the read"
     )
+    if conflict.read.writer == conflict.read.reader:
+        why = f"op {int(txns.op[reader])} and op {int(txns.op[other])} both wrote {key}, and neither can be first"
+    message = f"no order of versions lets the transactions run {what}: {why}"
     return case(anomaly, txns, dict.fromkeys(members), message)
 
 
-def _search(history: RegisterHistory, component: _Component, anomaly: str) -> VersionSearch:
+def _search(history: OpenOrder, component: _Component, anomaly: str) -> VersionSearch:
     after = [0] * len(component.txns)
     if anomaly == "no-serial-order-realtime":
         after = _real_time(history, component.txns)
     snapshot = anomaly == "no-snapshot-order"
-    return VersionSearch(len(component.txns), component.writers, component.reads, after, snapshot)
+    return VersionSearch(
+        len(component.txns), component.writers, component.reads, after, snapshot, component.chain
+    )
 
 
-def _real_time(history: RegisterHistory, members: list[int]) -> list[int]:
+def _real_time(history: OpenOrder, members: list[int]) -> list[int]:
     """Return for each transaction the bits of those that were invoked after its acknowledgement."""
     txns = history.txns
     begins = txns.invoke_pos[members]  # ascending
@@ -135,15 +212,9 @@ def _real_time(history: RegisterHistory, members: list[int]) -> list[int]:
     return after
 
 
-def _components(history: RegisterHistory) -> list[_Component]:
+def _components(history: OpenOrder) -> list[_Component]:
     """Return the transactions that happened by the keys they share, the smallest components first."""
-    reads = [
-        (txn, key, INITIAL if value == NONE else history.writer[key, value])
-        for (key, value), readers in history.readers.items()
-        if value == NONE or (key, value) in history.writer
-        for txn in readers
-    ]
-    happened = _happened(history, reads)
+    happened = set(np.flatnonzero(history.txns.outcome == int(Outcome.OK)).tolist()) | history.seen
     roots: dict[int, int] = {}
 
     def root(key: int) -> int:
@@ -152,7 +223,7 @@ def _components(history: RegisterHistory) -> list[_Component]:
         return key
 
     keys: dict[int, set[int]] = defaultdict(set)
-    for txn, key, _ in reads:
+    for txn, key, _ in history.reads:
         keys[txn].add(key)
     for key, writers in history.writers.items():
         for txn in writers:
@@ -163,23 +234,18 @@ def _components(history: RegisterHistory) -> list[_Component]:
             roots[root(other)] = root(first)
     components: dict[int, _Component] = {}
     place: dict[int, int] = {}
+    home: dict[int, _Component] = {}
     for txn in sorted(happened):
         if keys[txn]:
-            home = components.setdefault(root(next(iter(keys[txn]))), _Component([], {}, []))
-            place[txn] = len(home.txns)
-            home.txns.append(txn)
+            home[txn] = components.setdefault(root(next(iter(keys[txn]))), _Component([], {}, [], []))
+            place[txn] = len(home[txn].txns)
+            home[txn].txns.append(txn)
     for key, writers in history.writers.items():
         if here := [place[txn] for txn in writers if txn in place]:
             components[root(key)].writers[key] = here
-    acked = history.txns.outcome == int(Outcome.OK)
-    for txn, key, writer in reads:
-        if txn in place and acked[txn]:
-            source = writer if writer == INITIAL else place[writer]
-            components[root(key)].reads.append(Read(place[txn], key, source))
+    for txn, key, writer in history.reads:
+        home[txn].reads.append(Read(place[txn], key, writer if writer == INITIAL else place[writer]))
+    for earlier, later in history.chain:
+        if earlier in place and later in place:
+            home[earlier].chain.append((place[earlier], place[later]))
     return sorted(components.values(), key=lambda each: len(each.txns))
-
-
-def _happened(history: RegisterHistory, reads: Iterable[tuple[int, int, int]]) -> set[int]:
-    """Return the acknowledged transactions, and those whose writes such ones read."""
-    happened = set(np.flatnonzero(history.txns.outcome == int(Outcome.OK)).tolist())
-    return happened | {writer for txn, _, writer in reads if txn in happened and writer != INITIAL}

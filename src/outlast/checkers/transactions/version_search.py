@@ -73,6 +73,7 @@ class VersionSearch:
     """One search. count: of transactions, numbered from 0. writers: by key, who wrote a last value of it.
     reads: of committed transactions. after: by transaction, the bits of those that are known to come after it
     (real time), all that follows from it included. snapshot: whether anti-dependencies in a row are fine.
+    chain: (earlier, later) writers whose order is known.
     conflict: set when there is no order and no choice had to be tried.
     """
 
@@ -81,6 +82,7 @@ class VersionSearch:
     reads: list[Read]
     after: list[int]
     snapshot: bool
+    chain: list[tuple[int, int]] = field(default_factory=list)
     conflict: Conflict | None = None
     branches: int = 0
     _masks: dict[int, int] = field(default_factory=dict)
@@ -121,6 +123,8 @@ class VersionSearch:
             order.after[first] = later
             for then in _bits(later):
                 order.before[then] |= 1 << first
+        if not all(self._follows(order, earlier, later) for earlier, later in self.chain):
+            return None
         for read in self.reads:
             if read.writer in (INITIAL, read.reader):
                 continue
