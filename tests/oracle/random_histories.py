@@ -127,7 +127,7 @@ def txn_history(rng: random.Random, *, lists: bool) -> tuple[Ops, list[Txn]]:
         if slot not in waiting:
             if begun < most:
                 begun += 1
-                mops = []
+                mops: list[tuple[str, int, Any]] = []
                 for _ in range(rng.randint(1, 3)):
                     key = rng.randrange(keys)
                     if rng.random() < 0.5:
