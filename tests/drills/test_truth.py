@@ -30,6 +30,7 @@ def finding(outcome: RunResult, name: str) -> Any:
     return next(one for one in outcome.document.findings if one["name"] == name)
 
 
+@pytest.mark.alone
 async def test_a_killed_server_loses_nothing_and_every_figure_is_measured(run: Any) -> None:
     outcome = await run()
     assert outcome.verdict is Verdict.PASS, outcome.document.findings

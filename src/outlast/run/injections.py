@@ -134,10 +134,11 @@ class Injections:
                 bit, evidence = effect.bit, effect.words
             except OutlastError as error:
                 bit, evidence = None, f"its effect could not be seen: {error.message}"
+            # After each look, since the run may end before the fault has shown.
+            self.records[opened.place] = replace(self.records[opened.place], effective=bit, evidence=evidence)
             if bit or now_ns() > deadline:
                 break
             await asyncio.sleep(POLL_S / 10)
-        self.records[opened.place] = replace(self.records[opened.place], effective=bit, evidence=evidence)
         if bit is False:
             self._say(f"{opened.injection.fault} did not bite: {evidence}")
 

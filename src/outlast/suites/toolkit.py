@@ -234,6 +234,8 @@ async def on_every_node(
             await asyncio.sleep(POLL_S)
 
     await asyncio.gather(*(one(node) for node in nodes))
+    for node in nodes:
+        seen.setdefault(node, ())  # no answer at all
     return round(seconds_between(began, now_ns()), 3), seen
 
 

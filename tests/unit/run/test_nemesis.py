@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import tempfile
 from collections.abc import Mapping
@@ -123,11 +124,22 @@ async def test_what_cannot_be_injected_looked_at_or_healed_is_a_record(monkeypat
     assert "NOT HEALED: stuck" in record.evidence
 
 
-async def test_a_look_that_the_end_cuts_short_is_no_proof_that_a_fault_did_not_bite(monkeypatch: Any) -> None:
-    monkeypatch.setattr("outlast.run.injections.EFFECT_TIMEOUT_S", 60)
-    (record,) = (await run(Toy(bites=False))).records
+async def test_a_look_that_the_end_cuts_short_is_no_proof_that_a_fault_did_not_bite() -> None:
+    class Slow(Toy):
+        async def effective(self, cluster: Any, injection: Injection) -> Effect:
+            await asyncio.Event().wait()
+            return Effect(False, "never reached")
+
+    (record,) = (await run(Slow())).records
     assert record.effective is None
     assert "ended before" in record.evidence
+
+
+async def test_a_fault_that_showed_in_no_look_until_the_end_did_not_bite(monkeypatch: Any) -> None:
+    monkeypatch.setattr("outlast.run.injections.EFFECT_TIMEOUT_S", 60)
+    (record,) = (await run(Toy(bites=False))).records
+    assert record.effective is False
+    assert record.evidence == "looked"
 
 
 async def test_a_step_after_the_end_never_happens() -> None:
