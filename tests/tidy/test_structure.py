@@ -7,14 +7,16 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("raftlog",)
+PACKAGES: Final = ("outlast", "raftlog")
 FUNCTION_LINES_MAX: Final = 70
+PARAMETERS_MAX: Final = 7
 FILE_LINES_MAX: Final = 450
 ORPHAN_CHARS_MAX: Final = 12
 DOCUMENTED: Final = {"D100", "D101", "D102", "D103", "D104"}
@@ -88,6 +90,14 @@ def test_a_class_name_stands_for_one_class(package: str) -> None:
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    names = {module.name for module in MODULES}
+    try:
+        TopologicalSorter({module.name: imports(module, names) for module in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")
+
+
 def test_a_function_can_be_seen_at_once() -> None:
     lengths = {
         f"{module.name}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
@@ -95,6 +105,15 @@ def test_a_function_can_be_seen_at_once() -> None:
         for node in functions(module.tree)
     }
     assert {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX} == {}
+
+
+def test_a_function_takes_few_parameters() -> None:
+    counts = {
+        f"{module.name}.{node.name}": parameters(node)
+        for module in MODULES
+        for node in functions(module.tree)
+    }
+    assert {name: count for name, count in counts.items() if count > PARAMETERS_MAX} == {}
 
 
 def test_a_file_holds_one_idea() -> None:
