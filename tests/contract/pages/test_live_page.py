@@ -156,7 +156,6 @@ def test_another_site_in_the_same_browser_can_do_nothing(
     assert served.ask("api/v1/jobs")[1]["jobs"] == before
 
 
-@pytest.mark.alone  # a feed that is seconds old has ended
 def test_hostile_text_is_shown_and_never_run(open_page: OpenPage, served: Served) -> None:
     run = served.state / "runs" / "20260101T000000Z-hostile"
     stored_run(run, partition_history(), name=HOSTILE, system=HOSTILE)
