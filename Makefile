@@ -42,7 +42,7 @@ check: dev ## format, lint, types, import contracts, unit tests: under a minute
 	@$(PYTEST) -n 2 tests/unit tests/tidy
 
 # A lab idles at 1 % of a core, so several are up at once. What measures time has the machine to itself, afterwards.
-AT_ONCE ?= 4
+AT_ONCE ?= 3
 REAL    := tests/negative tests/sim tests/oracle tests/contract tests/drills tests/e2e
 
 test: check ## all tests, real clusters included

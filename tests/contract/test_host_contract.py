@@ -161,10 +161,12 @@ async def test_files_outside_the_hosts_folder_are_refused(make_lab: LabMaker) ->
 async def test_a_name_or_address_in_use_is_refused(make_lab: LabMaker) -> None:
     async with make_lab() as lab:
         await lab.add_host("h1", "172.28.0.11")
-        with pytest.raises(HostError, match="already"):
+        with pytest.raises(HostError, match="already") as same_name:
             await lab.add_host("h1", "172.28.0.12")
-        with pytest.raises(HostError, match="already"):
+        assert same_name.value.errno == errno.EEXIST
+        with pytest.raises(HostError, match="already") as same_address:
             await lab.add_host("h2", "172.28.0.11")
+        assert same_address.value.errno == errno.EADDRINUSE
 
 
 @real_lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -103,6 +104,8 @@ class Load:
 
     async def stop(self) -> None:
         """Have the workers end: open ops may finish, within a bound; whoever does not end is killed."""
+        if not self._workers:
+            return  # the start failed before there was a host for them
         host = self._cluster.lab.hosts[CLIENT_HOST]
         for worker in self._workers:
             await host.signal(signal.SIGTERM, pids=[worker.process.pid])
@@ -136,10 +139,18 @@ class Load:
         if CLIENT_HOST in lab.hosts:
             return lab.hosts[CLIENT_HOST]
         used = {host.address for host in lab.hosts.values()}
-        address = next(one for one in self._cluster.spec.spare_addresses() if one not in used)
-        host = await lab.add_host(CLIENT_HOST, address)
-        await host.put(PASSFILE, self._cluster.credentials.passfile.read_bytes())
-        return host
+        for address in self._cluster.spec.spare_addresses():
+            if address in used:
+                continue
+            try:
+                host = await lab.add_host(CLIENT_HOST, address)
+            except HostError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue  # another command, which adds a node meanwhile, took this address
+            await host.put(PASSFILE, self._cluster.credentials.passfile.read_bytes())
+            return host
+        raise ClusterError(f"the subnet {self._cluster.spec.subnet} has no address left for the clients")
 
     async def _set_up(self, workload: Workload) -> None:
         cluster = self._cluster

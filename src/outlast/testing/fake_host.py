@@ -7,6 +7,7 @@ need the kernel; tests/contract runs it through the same suite as the real ones.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal as signals
@@ -169,8 +170,10 @@ class FakeLab:
 
     async def add_host(self, name: str, address: str, *, power: bool = True) -> FakeHost:
         """Make a host and switch it on unless told not to."""
-        if name in self._hosts or any(host.address == address for host in self._hosts.values()):
-            raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
+        if name in self._hosts:
+            raise HostError(f"{self.name}: there is a host {name} already", errno=errno.EEXIST)
+        if any(host.address == address for host in self._hosts.values()):
+            raise HostError(f"{self.name}: a host has the address {address} already", errno=errno.EADDRINUSE)
         host = self._hosts[name] = FakeHost(self.folder / "hosts" / name, name, address)
         (host.folder / "log").mkdir(parents=True)
         if power:

@@ -39,12 +39,14 @@ MOVED = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.NOT_CONTROLLER,
     KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,  # the client's own, while it waits to be told who leads
     KafkaError.TOPIC_ALREADY_EXISTS,
 )
 """What a request to make a topic is answered when the leader has changed, or had made it."""
 
 
 def make_topic(cluster: LocalCluster, name: str = "t", partitions: int = 1) -> None:
+    cluster.leader()
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
 
     def is_made() -> bool:

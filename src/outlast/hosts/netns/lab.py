@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import ipaddress
 import json
@@ -183,12 +184,16 @@ class NetnsLab:
     async def add_host(self, name: str, address: str, *, power: bool = True) -> NetnsHost:
         """Make a host and its folder, and switch it on unless told not to.
 
-        Raises HostError for a name or address in use.
+        Raises HostError for a name in use (EEXIST), or an address (EADDRINUSE): another process may have been first.
         """
 
         def add(saved: _Saved) -> None:
-            if any(name == host["name"] or address == host["address"] for host in saved["hosts"]):
-                raise HostError(f"{self.name}: there is a host {name} or an address {address} already")
+            if any(name == host["name"] for host in saved["hosts"]):
+                raise HostError(f"{self.name}: there is a host {name} already", errno=errno.EEXIST)
+            if any(address == host["address"] for host in saved["hosts"]):
+                raise HostError(
+                    f"{self.name}: a host has the address {address} already", errno=errno.EADDRINUSE
+                )
             saved["hosts"].append({"name": name, "address": address})
 
         self._record(add)
