@@ -68,6 +68,7 @@ def failed(outcome: RunResult) -> dict[str, str]:
     }
 
 
+@pytest.mark.alone
 async def test_a_soak_moves_the_primary_compares_every_row_and_leaves_its_files(
     cluster: Cluster, store: Path, tmp_path: Path
 ) -> None:

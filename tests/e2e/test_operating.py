@@ -44,6 +44,8 @@ def test_a_node_joins_under_load_holds_the_same_rows_and_leaves_without_a_trace(
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert load.stderr is not None
+    assert any("load for" in line for line in load.stderr)  # read until the load has begun
     try:
         added = outlast("add-node", "--json")
         assert added.code == 0, added.err
