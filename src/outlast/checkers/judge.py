@@ -8,6 +8,7 @@ from typing import Final
 from outlast.checkers.bank import Bank
 from outlast.checkers.base import Checker, Finding, Verdict, run_checker
 from outlast.checkers.counter import CounterBounds
+from outlast.checkers.etcd_model import ETCD
 from outlast.checkers.linearizable.check import Linearizable
 from outlast.checkers.linearizable.models import MODELS as LINEARIZABLE_MODELS
 from outlast.checkers.log import Log
@@ -49,6 +50,7 @@ _CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
     "long-fork": lambda _, __: (LongFork(),),
     "sessions": lambda _, __: (SessionGuarantees(),),
     "unique-ids": lambda _, __: (UniqueIds(),),
+    "etcd": lambda _, __: (Linearizable(spec=ETCD),),
 }
 MODELS: Final = tuple(
     dict.fromkeys(
@@ -61,6 +63,7 @@ MODELS: Final = tuple(
             "long-fork",
             "sessions",
             "unique-ids",
+            "etcd",
         ]
     )
 )

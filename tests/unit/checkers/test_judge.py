@@ -22,6 +22,7 @@ def test_models_and_levels_are_those_of_the_command_line() -> None:
     assert set(MODELS) == linear | {"bank", "log", "list-append", "rw-register", "long-fork"} | {
         "sessions",
         "unique-ids",
+        "etcd",
     }
     assert CONSISTENCIES[0] == "strict-serializable"
     assert CONSISTENCIES[-1] == "read-uncommitted"

@@ -15,7 +15,7 @@ import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.linearizable.explain import explain
-from outlast.checkers.linearizable.models import MODELS
+from outlast.checkers.linearizable.models import MODELS, Model
 from outlast.checkers.linearizable.prepare import (
     ObjectHistory,
     UnknownFunctionError,
@@ -34,12 +34,13 @@ class Linearizable:
     """Judges a history against a sequential model.
 
     model: one of ``MODELS``. memory_bytes_max: what the caches of all searches may hold. initial: the first
-    state, frozen, None for the model's own.
+    state, frozen, None for the model's own. spec: a model that is none of them, in place of the name.
     """
 
     model: str = "register"
     memory_bytes_max: int = 1 << 30
     initial: Hashable = None
+    spec: Model | None = None
 
     @property
     def name(self) -> str:
@@ -57,7 +58,7 @@ class Linearizable:
 
     def _check(self, ops: Ops, deadline: int) -> Finding:
         try:
-            model = MODELS[self.model]
+            model = self.spec or MODELS[self.model]
             if self.initial is not None:
                 model = replace(model, initial=self.initial)
             objects = object_histories(model, ops)
