@@ -114,8 +114,10 @@ def _initial(text: str | None) -> JSON:
 
 def _check_run(folder: Path, as_json: bool) -> int:
     history, document = load_run(folder)
-    again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
-    save_document(folder, again)
+    again = document  # a check in code has nothing to be judged by again
+    if document.drill:
+        again = judge_again(history, document, stored_drill(document.drill, str(folder / "run.json")))
+        save_document(folder, again)
     results = [CheckResult.from_document(finding) for finding in again.findings]
     return _print_checks(folder.name, Verdict(again.verdict), results, as_json)
 

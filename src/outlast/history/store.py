@@ -4,6 +4,7 @@
     ops.arrow      every client op (written once the load is over; until then ``ops/`` holds the recordings)
     restored.npz   the same of a server that was restored, where one was
     final.npz      what each workload's table held at the end, int64 by workload
+    logs/          the end of each node's logs, for a person
 
 ``run.json`` is written last and by rename, so a store that has one is whole.
 """
@@ -89,6 +90,11 @@ def save_run(folder: Path, history: History, document: RunDocument) -> None:
         shutil.rmtree(folder / RECORDINGS, ignore_errors=True)
     except OSError as error:
         raise HistoryError(f"cannot store the run: {error}", file=str(folder)) from error
+
+
+def is_stored(folder: Path) -> bool:
+    """Whether a folder holds a whole store."""
+    return (folder / _RUN_FILE).is_file()
 
 
 def save_document(folder: Path, document: RunDocument) -> None:

@@ -156,10 +156,12 @@ def create_tail(path: Path, rows: int, heap_bytes: int, first_process: int) -> T
     """Create a tail file and map it for writing.
 
     rows, heap_bytes: of each half, heap_bytes a multiple of 8. The disk space is reserved here, because a
-    store to a hole of a mapped file kills the process when the disk is full. Raises OSError.
+    store to a hole of a mapped file kills the process when the disk is full. It gets its name once its header is
+    whole, so that no reader ever sees a part of one. Raises OSError.
     """
     size = _PAGE + 2 * (_HALF_HEADER_BYTES + rows * ROW_BYTES + heap_bytes)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    new = path.with_name(f"{path.name}.new")
+    fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         os.posix_fallocate(fd, 0, size)
         data = np.frombuffer(mmap.mmap(fd, size), dtype=np.uint8)
@@ -169,6 +171,7 @@ def create_tail(path: Path, rows: int, heap_bytes: int, first_process: int) -> T
     tail.halves[0].clear()
     tail.halves[0].state[0] = 1
     _HEADER.pack_into(data.data, 0, _MAGIC, rows, heap_bytes, first_process)
+    new.rename(path)
     return tail
 
 

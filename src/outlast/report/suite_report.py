@@ -14,7 +14,10 @@ SKIPPED = "skipped"
 
 @dataclass(frozen=True, slots=True)
 class CodeCheckReport:
-    """A check that is code, or a run that failed before it had a history: findings without a recorded load."""
+    """A check that is code, or a run that failed before it had a history: findings without a recorded load.
+
+    store: its folder, "" for a check that passed.
+    """
 
     drill: str
     title: str
@@ -27,6 +30,7 @@ class CodeCheckReport:
     started: str
     duration_s: Number
     checks: tuple[CheckResult, ...]
+    store: str = ""
     expectation: Expectation | None = None
 
     def to_document(self) -> dict[str, JSON]:
@@ -40,7 +44,7 @@ class CodeCheckReport:
             "verdict": self.verdict.value,
             "seed": self.seed,
             "replay": self.replay,
-            "store": None,
+            "store": self.store or None,
             "started": self.started,
             "duration_s": self.duration_s,
             "acked": None,

@@ -81,7 +81,7 @@ def print_brief(console: Console, member: MemberReport) -> None:
     for check in member.checks:
         if check.verdict is not Verdict.PASS:
             _print_check(console, check)
-    console.print(literal_text(f"  store  {run.store if run is not None else None}"))
+    console.print(literal_text(f"  store  {member.store or None}"))
     console.print(literal_text(f"  repeat {member.replay}"))
 
 

@@ -27,6 +27,7 @@ from outlast.report.findings import finding_document
 from outlast.report.run_report import RunReport, run_report
 from outlast.run.checks import Terms, make_checkers
 from outlast.run.final_read import final_reader
+from outlast.run.node_logs import store_logs
 from outlast.run.prepare import PreparedDrill, prepared_again, priorities
 from outlast.run.request import RunRequest
 from outlast.run.restored_final_read import restored_final_read
@@ -105,6 +106,7 @@ async def conclude(
     say("reading everything back")
     final, trouble = await _read(cluster, drill, record, start.folder)
     restored = await restored_final_read(cluster, drill, record.faults, say)
+    await asyncio.to_thread(store_logs, cluster, start.folder)
     say("judging the history")
     history = History(
         await asyncio.to_thread(read_ops, start.folder / RECORDINGS),

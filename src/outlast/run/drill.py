@@ -14,6 +14,8 @@ from collections.abc import Callable
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters import lifecycle
 from outlast.clusters.observation import Observer
+from outlast.config import to_document
+from outlast.errors import ConfigError, HistoryError, UnavailableError
 from outlast.faults.base import Fault
 from outlast.faults.registry import fault
 from outlast.history.history import JSON
@@ -27,6 +29,7 @@ from outlast.run.nemesis import Nemesis
 from outlast.run.operator import operator
 from outlast.run.prepare import PreparedDrill
 from outlast.run.request import RunRequest
+from outlast.run.unjudged import Unjudged, error_finding, store_unjudged
 from outlast.systems.base import Cluster, OperatedByHand
 from outlast.systems.wait import wait_until_ready
 from outlast.units import NS_PER_S
@@ -45,7 +48,8 @@ async def run_drill(
     injector: finds a fault by name; tests break one on purpose. nemesis: somebody who injects instead of the drill's
     timeline, and ends it, at the latest after its duration; it sees to an operator, too, where there is no manager.
 
-    Raises ClusterError when the cluster is not healthy to begin with or the load never gets an acknowledgement.
+    Raises ClusterError when the cluster is not healthy to begin with or the load never gets an acknowledgement; what
+    was recorded until then is stored, as it is before any error but that of a drill which cannot run here.
     """
     drill, folder = prepared.drill, request.new_folder(prepared.drill.name)
     feed = LiveFeed(
@@ -60,7 +64,17 @@ async def run_drill(
     about: dict[str, JSON] = {"lab": cluster.lab.name, "drill": drill.name, "run": folder.name}
     async with feed.publishing(), notifying(cluster, about, request.say) as tell:
         run = _DrillRun(cluster, prepared, request, RunStart.now(folder), feed)
-        result = await run.run(nemesis, injector)
+        try:
+            result = await run.run(nemesis, injector)
+        except (UnavailableError, ConfigError):
+            raise
+        except Exception as error:
+            with contextlib.suppress(
+                HistoryError
+            ):  # what ended the drill matters more than that it can't be stored
+                await run.store_error(error)
+                request.say(f"what was recorded until then: {folder}")
+            raise
         feed.phase, feed.verdict = "done", result.verdict
         tell("verdict", {"verdict": str(result.verdict), "seed": request.seed, "replay": request.replay})
     return result
@@ -78,6 +92,25 @@ class _DrillRun:
         self._start = start
         self._feed = feed
         self._acts: list[JSON] = []
+        self._observer = Observer(cluster)
+        self._nemesis: Nemesis | ManualNemesis | None = None
+        self._start_ns = 0
+
+    async def store_error(self, error: Exception) -> None:
+        """Store what there is of a run that ended with an error. Raises HistoryError when it cannot be written."""
+        cluster, drill, request = self._cluster, self._prepared.drill, self._request
+        what = Unjudged(
+            *(drill.name, drill.title, cluster.spec, request.seed, request.replay),
+            self._start.began_ns,
+            self._start.started,
+            cluster,
+            to_document(drill),
+            tuple(self._nemesis.records) if self._nemesis is not None else (),
+            tuple(self._observer.observations),
+            self._start_ns or self._start.began_ns,
+            now_ns(),
+        )
+        await store_unjudged(self._start.folder, what, [error_finding(error)])
 
     async def run(self, manual: ManualNemesis | None, injector: Callable[[str], Fault]) -> RunResult:
         """Run it to its end."""
@@ -86,13 +119,14 @@ class _DrillRun:
         say("waiting for a healthy cluster")
         await wait_until_ready(cluster, drill.settle_s)
         load = Load(cluster, self._start.folder / RECORDINGS, self._request.seed)
-        observer = Observer(cluster)
+        observer = self._observer
         nemesis: Nemesis | ManualNemesis
         if manual is not None:
             manual.operator_acted = self._note_act
             nemesis = manual
         else:
             nemesis = Nemesis(cluster, prepared.plan, self._request.seed, say, injector)
+        self._nemesis = nemesis
         start_ns = end_ns = 0
         complete = False
         attended = operator(cluster, self._note_act) if manual is None else contextlib.nullcontext()
@@ -100,6 +134,7 @@ class _DrillRun:
             try:
                 say("starting the load")
                 start_ns = await load.start(drill.workloads(), drill.level, prepared.route)
+                self._start_ns = start_ns
                 end_ns = start_ns + int(drill.duration_s * NS_PER_S)
                 nemesis.begin(start_ns)
                 self._feed.begin(start_ns, nemesis.records)

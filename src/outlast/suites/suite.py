@@ -6,7 +6,8 @@
 
 A new suite is a folder of drills; no line of Python need be written. A check in code is for what a drill's timeline
 cannot say, such as "no write was accepted without a majority, asked of each member": an async function that is given a
-healthy cluster (``Stage``), does what it must, and returns findings, made most easily with ``expect``.
+healthy cluster (``Stage``), does what it must, and returns findings, made most easily with ``expect``. Whatever a
+member does, the suite goes on, and one that did not pass has a store.
 
 Checks come first, then drills, then cases. What a drill finds that is a known weakness of the system
 (suites/expected.py) is the outcome that was expected: the member passes, and says what was found.
@@ -28,8 +29,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import outlast.suites.catalog
 from outlast.checkers.base import Finding, Verdict, worst
@@ -44,17 +46,20 @@ from outlast.config import (
     split_overrides,
     to_document,
 )
-from outlast.errors import ClusterError, ConfigError, UnavailableError
+from outlast.errors import ConfigError, OutlastError, UnavailableError
 from outlast.extras import MissingExtraError
 from outlast.history.history import JSON
+from outlast.history.store import is_stored, load_run
 from outlast.monitoring.services import with_monitoring
 from outlast.report.findings import CheckResult
+from outlast.report.run_report import RunReport, run_report
 from outlast.report.suite_report import CodeCheckReport, MemberReport, SkippedReport, SuiteReport
 from outlast.routes.registry import with_route
 from outlast.run.drill import run_drill
 from outlast.run.operator import operator
 from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
 from outlast.run.request import RunRequest
+from outlast.run.unjudged import Unjudged, error_finding, store_unjudged
 from outlast.suites.expected import Case, Expected, expected_of, judged
 from outlast.systems.base import CAPABILITIES, Cluster
 from outlast.systems.wait import wait_until_ready
@@ -149,17 +154,17 @@ async def run_suite(
     _refuse_without_extras([spec for _ in suite.checks] + [member.spec for member in members], request)
     reports: list[MemberReport] = []
     ended = ""
-    async with AsyncExitStack() as stack:
-        labs = _Labs(stack, suite.name, request)
+    labs = _Labs(suite.name, request)
 
-        async def of_check(check: SuiteCheck) -> MemberReport:
-            return await _check(check, spec, labs, request)
+    async def of_check(check: SuiteCheck) -> MemberReport:
+        return await _check(check, spec, labs, request)
 
-        async def of_member(member: _Member) -> MemberReport:
-            return judged(await _drill(member, labs, request), member.expected)
+    async def of_member(member: _Member) -> MemberReport:
+        return judged(await _drill(member, labs, request), member.expected)
 
-        turns = [_Turn(check.name, check.title, partial(of_check, check)) for check in suite.checks]
-        turns += [_Turn(member.name, member.title, partial(of_member, member)) for member in members]
+    turns = [_Turn(check.name, check.title, partial(of_check, check)) for check in suite.checks]
+    turns += [_Turn(member.name, member.title, partial(of_member, member)) for member in members]
+    try:
         for turn in turns:
             begun = now_ns()
             try:
@@ -170,9 +175,17 @@ async def run_suite(
                 task.uncancel()
                 ended = f"ended early: interrupted in {turn.name}"
                 finding = expect("ended_early", False, "interrupted before its end")
-                report = _code_report(turn, spec, [finding], begun, request)
+                report = await _code_report(turn.name, turn.title, spec, [finding], begun, labs, request)
             reports.append(report)
             shown(report)
+    finally:
+        await labs.drop()
+    if labs.trouble:
+        findings = [expect("removed", False, trouble) for trouble in labs.trouble]
+        reports.append(
+            await _code_report("labs", "Every lab is removed whole", spec, findings, now_ns(), labs, request)
+        )
+        shown(reports[-1])
     verdicts = [report.verdict for report in reports if not isinstance(report, SkippedReport)]
     return SuiteReport(
         suite=suite.name,
@@ -194,15 +207,6 @@ def _refuse_without_extras(specs: Sequence[ClusterSpec], request: RunRequest) ->
         errors = [lifecycle.missing_extra(spec) for spec in specs]
         if errors[0] is not None and all(errors):
             raise errors[0]
-
-
-class _Named(Protocol):
-    """Whatever has a name and a title: a check, a drill, a turn."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,13 +282,23 @@ def _cluster(request: RunRequest, suite: Suite, drill: DrillSpec | None) -> Clus
 
 
 class _Labs:
-    """Keeps one lab up while those who come want the same cluster and those before have left it whole."""
+    """Keeps one lab up while those who come want the same cluster and those before have left it whole.
 
-    def __init__(self, stack: AsyncExitStack, name: str, request: RunRequest) -> None:
-        self._outer = stack
+    trouble: what went wrong when labs were removed: whatever that is, the verdicts that there are stand.
+    """
+
+    def __init__(self, name: str, request: RunRequest) -> None:
         self._name = name
         self._request = request
         self._held: tuple[str, Cluster, AsyncExitStack] | None = None
+        self.trouble: list[str] = []
+
+    @property
+    def up(self) -> Cluster | None:
+        """The cluster that is up, None while there is none."""
+        if self._request.lab is not None:
+            return lifecycle.attach(self._request.lab)
+        return self._held[1] if self._held is not None else None
 
     async def cluster(self, spec: ClusterSpec) -> Cluster:
         """Return a whole cluster of spec. Raises UnavailableError, ClusterError."""
@@ -300,7 +314,6 @@ class _Labs:
                 spec, lifecycle.free_name(f"suite-{self._name}"[:37]), self._request.say, keep=False
             )
         )
-        self._outer.push_async_exit(inner)
         self._held = (wanted, up.cluster, inner)
         return up.cluster
 
@@ -309,7 +322,10 @@ class _Labs:
         if self._held is not None:
             inner = self._held[2]
             self._held = None
-            await inner.aclose()
+            try:
+                await inner.aclose()
+            except OutlastError as error:
+                self.trouble.append(error.message)
 
 
 async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberReport:
@@ -318,25 +334,36 @@ async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberRep
     sets = [word for text in member.sets for word in ("--set", text)]
     drill = member.planned.drill.name
     replay = ["outlast", "drill", drill, "--system", member.source, *sets, "--seed", str(request.seed)]
+    folders: list[Path] = []
+
+    def new_folder(_drill: str) -> Path:
+        folders.append(request.new_folder(name))
+        return folders[-1]
+
     own = replace(
         request,
         replay=shlex.join(replay),
         say=lambda text: request.say(f"{name}: {text}"),
-        new_folder=lambda _drill: request.new_folder(name),
+        new_folder=new_folder,
     )
     try:
         if member.elsewhere:
             raise UnavailableError(member.elsewhere)
         cluster = await labs.cluster(member.spec)
         result = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
+        report: RunReport | CodeCheckReport = result.report()
     except UnavailableError as error:
         return skipped_report(name, member.title, error)
-    except ClusterError as error:
+    except Exception as error:  # noqa: BLE001 - whatever a member does, the others' verdicts stand
+        if folders and is_stored(folders[-1]):
+            report = run_report(*load_run(folders[-1]), folders[-1])
+        else:
+            report = await _code_report(
+                name, member.title, member.spec, [error_finding(error)], begun, labs, own
+            )
+    if report.verdict is not Verdict.PASS:
         await labs.drop()
-        return _code_report(member, member.spec, [expect("experiment", False, error.message)], begun, own)
-    if result.verdict is not Verdict.PASS:
-        await labs.drop()
-    return replace(result.report(), drill=name, title=member.title)
+    return replace(report, drill=name, title=member.title)
 
 
 async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: RunRequest) -> MemberReport:
@@ -353,11 +380,12 @@ async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: Run
             findings = list(await check.run(Stage(cluster, request.seed, request.say)))
     except UnavailableError as error:
         return skipped_report(check.name, check.title, error)
-    except ClusterError as error:
-        findings = [expect("experiment", False, error.message)]
-    if worst(finding.verdict for finding in findings) is not Verdict.PASS:
+    except Exception as error:  # noqa: BLE001 - whatever a member does, the others' verdicts stand
+        findings = [error_finding(error)]
+    report = await _code_report(check.name, check.title, spec, findings, begun, labs, request)
+    if report.verdict is not Verdict.PASS:
         await labs.drop()
-    return _code_report(check, spec, findings, begun, request)
+    return report
 
 
 def skipped_report(name: str, title: str, error: UnavailableError) -> SkippedReport:
@@ -366,13 +394,19 @@ def skipped_report(name: str, title: str, error: UnavailableError) -> SkippedRep
     return SkippedReport(name, title, reason)
 
 
-def _code_report(
-    member: _Named, spec: ClusterSpec, findings: Sequence[Finding], begun: int, request: RunRequest
+async def _code_report(
+    name: str,
+    title: str,
+    spec: ClusterSpec,
+    findings: Sequence[Finding],
+    begun: int,
+    labs: _Labs,
+    request: RunRequest,
 ) -> CodeCheckReport:
-    """Return the report of what no recorded load stands behind. begun: monotonic ns."""
-    return CodeCheckReport(
-        drill=member.name,
-        title=member.title,
+    """Return the report of what no recorded load stands behind, stored unless it passed. begun: monotonic ns."""
+    report = CodeCheckReport(
+        drill=name,
+        title=title,
         system=spec.system,
         profile=spec.profile,
         sync=spec.sync,
@@ -383,3 +417,13 @@ def _code_report(
         duration_s=round(seconds_between(begun, now_ns()), 3),
         checks=tuple(CheckResult.of(finding) for finding in findings),
     )
+    if report.verdict is Verdict.PASS:
+        return report
+    try:
+        what = Unjudged(name, title, spec, request.seed, request.replay, begun, report.started, labs.up)
+        folder = request.new_folder(name)
+        await store_unjudged(folder, what, findings)
+    except (OSError, OutlastError) as error:
+        request.say(f"{name}: what it found cannot be stored: {error}")
+        return report
+    return replace(report, store=str(folder))

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from outlast.errors import HarnessError, HistoryError
+from outlast.history import tail
 from outlast.history.op import NEVER, NONE, Outcome
 from outlast.history.reading import live_counts, read_ops
 from outlast.history.recorder import TAGS_MAX, Recorder
-from outlast.history.tail import OPS_FILE, TAIL_FILE
+from outlast.history.tail import OPS_FILE, TAIL_FILE, create_tail, open_tail
 
 
 def record(recorder: Recorder, ops: int, *, clients: int = 3, start_ns: int = 1000) -> None:
@@ -226,3 +227,32 @@ def test_nothing_recorded_before_a_kill_is_lost(tmp_path: Path, seed: int) -> No
     assert counts.ok == len(completed)
     shutil.rmtree(folder)
     assert time.monotonic_ns() > counts.last_ack_ns
+
+
+def test_a_header_that_is_being_written_is_never_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader looks at every moment of a tail's making: at no file, at a short one, at half a header."""
+    path = tmp_path / TAIL_FILE
+    looks: list[object] = []
+
+    def grow(fd: int, _start: int, size: int) -> None:
+        for part in (1, 100, size):
+            os.ftruncate(fd, part)
+            looks.append(open_tail(path))
+
+    class Halting:
+        """Stores a header's fields one after another, as another processor may see them stored."""
+
+        def pack_into(self, data: memoryview, at: int, magic: bytes, *_sizes: int) -> None:
+            data[at : at + len(magic)] = magic
+            looks.append(open_tail(path))
+            whole.pack_into(data, at, magic, *_sizes)
+
+    whole = tail._HEADER
+    monkeypatch.setattr(os, "posix_fallocate", grow)
+    monkeypatch.setattr(tail, "_HEADER", Halting())
+    create_tail(path, 16, 64, 0)
+    monkeypatch.setattr(tail, "_HEADER", whole)
+    assert looks == [None] * 4
+    assert open_tail(path) is not None
