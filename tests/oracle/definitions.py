@@ -1,8 +1,10 @@
 """What the models and levels mean, by brute force: every order is tried, and nothing is taken from the checkers.
 
+weak_levels.py has the levels below snapshots.
+
 Sources: Herlihy and Wing, "Linearizability" (TOPLAS 1990); Papadimitriou (JACM 1979) for serializability; Berenson
-et al., "A Critique of ANSI SQL Isolation Levels" (SIGMOD 1995) for snapshots and first committer wins; Adya (1999)
-for PL-1 and PL-2. A snapshot may be old, as in generalized snapshot isolation.
+et al., "A Critique of ANSI SQL Isolation Levels" (SIGMOD 1995) for snapshots and first committer wins. A snapshot
+may be old, as in generalized snapshot isolation.
 """
 
 from __future__ import annotations
@@ -117,17 +119,24 @@ def _linearizable(model: str, ops: list[Op]) -> bool:
 
 @dataclass(frozen=True)
 class Txn:
-    """One transaction. mops: (f, key, value). begin, end, ok: as in Op; what failed is not in a history here."""
+    """One transaction. mops: (f, key, value). begin, end, ok: as in Op; what failed is not in a history here.
+    process: its client."""
 
     mops: tuple[tuple[str, int, Any], ...]
     begin: int
     end: int
     ok: bool
+    process: int = 0
 
     @property
     def keys(self) -> frozenset[int]:
         """The keys it writes."""
         return frozenset(key for f, key, _ in self.mops if f != "r")
+
+    def precedes(self, other: Txn, order: str) -> bool:
+        """Whether other comes after it by the order: of a "session", in "real" time, or "" for none."""
+        known = order == "real" or (order == "session" and self.process == other.process)
+        return known and self.ok and self.end < other.begin
 
 
 State = dict[int, Hashable]
@@ -146,8 +155,8 @@ def run(txn: Txn, state: State) -> State | None:
     return {key: mine[key] for key in txn.keys}
 
 
-def serializable(txns: list[Txn], *, strict: bool) -> bool:
-    """Whether the transactions could have run one after another; strict: in real time."""
+def serializable(txns: list[Txn], order: str = "") -> bool:
+    """Whether the transactions could have run one after another, and in an order that is known."""
     dead: set[tuple[frozenset[int], str]] = set()
 
     def place(done: frozenset[int], state: State) -> bool:
@@ -157,9 +166,8 @@ def serializable(txns: list[Txn], *, strict: bool) -> bool:
         seen = (done, repr(sorted(state.items())))
         if seen in dead:
             return False
-        first_end = min(txns[number].end for number in left if txns[number].ok)
         for number in left:
-            if strict and txns[number].begin > first_end:
+            if any(txns[other].precedes(txns[number], order) for other in left):
                 continue
             changed = run(txns[number], state)
             if changed is not None and place(done | {number}, state | changed):
@@ -170,8 +178,9 @@ def serializable(txns: list[Txn], *, strict: bool) -> bool:
     return place(frozenset(), {})
 
 
-def snapshot_isolated(txns: list[Txn]) -> bool:
-    """Whether each could have run on a snapshot, no two that overlap having written one key."""
+def snapshot_isolated(txns: list[Txn], order: str = "") -> bool:
+    """Whether each could have run on a snapshot, no two that overlap having written one key; with what comes before it
+    by the order in its snapshot."""
     dead: set[str] = set()
 
     def place(done: frozenset[int], running: dict[int, tuple[State, frozenset[int]]], state: State) -> bool:
@@ -190,6 +199,8 @@ def snapshot_isolated(txns: list[Txn]) -> bool:
             if number in done:
                 continue
             if number not in running:
+                if any(txns[n].precedes(txn, order) for n in range(len(txns)) if n not in done):
+                    continue
                 changed = run(txn, state)
                 if changed is not None and place(done, running | {number: (changed, frozenset())}, state):
                     return True
@@ -202,45 +213,3 @@ def snapshot_isolated(txns: list[Txn]) -> bool:
         return False
 
     return place(frozenset(), {}, {})
-
-
-def read_committed(txns: list[Txn]) -> bool:
-    """PL-2 for registers: only last writes of others are read, and who reads whom is no circle."""
-    last: dict[tuple[int, Any], int] = {}
-    for number, txn in enumerate(txns):
-        final = {key: value for f, key, value in txn.mops if f == "w"}
-        last.update(dict.fromkeys(final.items(), number))
-    reads: dict[int, set[int]] = {number: set() for number in range(len(txns))}
-    for number, txn in enumerate(txns):
-        mine: set[tuple[int, Any]] = set()
-        for f, key, value in txn.mops if txn.ok else ():
-            if f == "w":
-                mine.add((key, value))
-            elif value is not None and (key, value) not in mine:
-                if last.get((key, value), number) == number:
-                    return False
-                reads[number].add(last[key, value])
-    return _acyclic(reads)
-
-
-def _acyclic(edges: dict[int, set[int]]) -> bool:
-    left = dict(edges)
-    while left:
-        free = [node for node, targets in left.items() if not targets & left.keys()]
-        if not free:
-            return False
-        for node in free:
-            del left[node]
-    return True
-
-
-def written_by_somebody(txns: list[Txn]) -> bool:
-    """PL-1 for registers, whose order of versions nobody sees: what is read was written."""
-    written = {(key, value) for txn in txns for f, key, value in txn.mops if f == "w"}
-    return all(
-        value is None or (key, value) in written
-        for txn in txns
-        if txn.ok
-        for f, key, value in txn.mops
-        if f == "r"
-    )

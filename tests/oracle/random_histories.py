@@ -140,6 +140,7 @@ def txn_history(rng: random.Random, *, lists: bool) -> tuple[Ops, list[Txn]]:
                 position += 1
             continue
         begin, asked = waiting.pop(slot)
+        process = clients[slot]
         ok = rng.random() > 0.12
         done = _run(rng, asked, store, careless, lists=lists, effective=ok or rng.random() < 0.5)
         if ok:
@@ -148,7 +149,7 @@ def txn_history(rng: random.Random, *, lists: bool) -> tuple[Ops, list[Txn]]:
         else:
             pairer.complete(clients[slot], Outcome.INFO, None, f="txn")
             clients[slot] += 10
-        txns.append(Txn(tuple(done), begin, position, ok))
+        txns.append(Txn(tuple(done), begin, position, ok, process))
         position += 1
     return pairer.ops(), txns
 

@@ -14,18 +14,20 @@ from definitions import (
     OBJECTS,
     Txn,
     linearizable,
-    read_committed,
     serializable,
     snapshot_isolated,
-    written_by_somebody,
 )
 from random_histories import object_history, txn_history
+from weak_levels import holds
 
 from outlast.checkers.base import worst
 from outlast.checkers.judge import judge
+from outlast.checkers.transactions.check import ListAppend, RwRegister
+from outlast.checkers.transactions.consistency import LEVELS
 from outlast.clock import deadline_ns
 from outlast.history.history import History
 from outlast.history.op import Ops, Outcome
+from outlast.history.txn import transactions
 
 HISTORIES = int(os.environ.get("OUTLAST_ORACLE_HISTORIES", "2000"))
 SEED = int(os.environ.get("OUTLAST_ORACLE_SEED", "0"))
@@ -51,35 +53,27 @@ def test_objects_are_judged_as_brute_force_judges_them(model: str) -> None:
     assert HISTORIES / 20 < failures < HISTORIES * 19 / 20, "both verdicts were asked for"
 
 
-def _holds(level: str, txns: list[Txn]) -> bool:
-    if level == "read-uncommitted":
-        return written_by_somebody(txns)
-    if level == "read-committed":
-        return read_committed(txns)
-    if level == "snapshot-isolation":
-        return snapshot_isolated(txns)
-    return serializable(txns, strict=level == "strict-serializable")
+def _holds(level: str, txns: list[Txn], *, lists: bool) -> bool | None:
+    order = "session" if level.startswith("strong-session-") else "real" if level.startswith("str") else ""
+    if level.endswith("snapshot-isolation"):
+        return snapshot_isolated(txns, order)
+    if level.endswith("serializable") or level == "repeatable-read":
+        return serializable(txns, order)
+    return holds(level, txns, lists=lists)
 
 
-@pytest.mark.parametrize(
-    ("model", "level"),
-    [
-        ("rw-register", "read-uncommitted"),
-        ("rw-register", "read-committed"),
-        *(
-            (model, level)
-            for model in ("rw-register", "list-append")
-            for level in ("snapshot-isolation", "repeatable-read", "serializable", "strict-serializable")
-        ),
-    ],
-)
+@pytest.mark.parametrize("model", ["list-append", "rw-register"])
+@pytest.mark.parametrize("level", LEVELS)
 def test_transactions_are_judged_as_brute_force_judges_them(model: str, level: str) -> None:
     failures = 0
+    lists = model == "list-append"
+    checker = ListAppend(level) if lists else RwRegister(level)
     for seed in range(SEED, SEED + HISTORIES):
-        ops, txns = txn_history(random.Random(seed), lists=model == "list-append")
-        if not ops.outcome_is(Outcome.OK).any():
+        ops, txns = txn_history(random.Random(seed), lists=lists)
+        expected = _holds(level, txns, lists=lists)
+        if expected is None or not ops.outcome_is(Outcome.OK).any():
             continue
-        expected = "pass" if _holds(level, txns) else "fail"
-        failures += expected == "fail"
-        assert verdict(ops, model, level)[0] == expected, (seed, verdict(ops, model, level), txns)
+        failures += not expected
+        finding = checker.judge(transactions(ops, lists=lists), deadline_ns(30))
+        assert finding.verdict == ("pass" if expected else "fail"), (seed, finding, txns)
     assert failures < HISTORIES * 19 / 20, "both verdicts were asked for"

@@ -86,12 +86,13 @@ def checkers_for(
     """
     if model not in MODELS:
         raise ConfigError(f"there is no model {model}", key="model", hint=f"models: {', '.join(MODELS)}")
-    if consistency not in LEVELS:
+    if consistency.lower() not in LEVELS:
         raise ConfigError(
             f"there is no consistency {consistency}",
             key="consistency",
             hint=f"levels: {', '.join(CONSISTENCIES)}",
         )
+    consistency = consistency.lower()  # PRAM is written in capitals elsewhere
     if initial is not None and model not in INITIALS:
         raise ConfigError(
             f"a {model} has no initial value", key="initial", hint=f"models that have: {', '.join(INITIALS)}"

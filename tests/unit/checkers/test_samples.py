@@ -52,6 +52,6 @@ def test_elles_paper_example_is_one_g_single_of_three_transactions() -> None:
     (finding,) = judge(history, "list-append", deadline=deadline_ns(30))
     assert finding.anomalies == {"G-single": 1}
     assert finding.evidence[0].ops == (3, 1, 2)
-    assert finding.evidence[-1].details["strongest"] == ["read-committed"]
+    assert finding.evidence[-1].details["strongest"] == ["strong-session-read-committed"]
     (weaker,) = judge(history, "list-append", "read-committed", deadline=deadline_ns(30))
     assert weaker.verdict == "pass"

@@ -75,7 +75,7 @@ def dependency_graph(ops: Ops, lists: bool) -> Graph:
     if lists:
         AppendHistory.of(txns).add_dependencies(builder)
     else:
-        RegisterHistory.of(txns).add_dependencies(builder, Anomalies(), real_time=True)
+        RegisterHistory.of(txns).add_dependencies(builder, Anomalies(), "-realtime")
     add_process_order(builder, txns)
     add_real_time(builder, txns)
     return builder.graph()
@@ -207,7 +207,16 @@ def test_each_level_proscribes_what_weaker_ones_do() -> None:
         ("read-committed", "snapshot-isolation"),
         ("repeatable-read", "serializable"),
         ("snapshot-isolation", "serializable"),
-        ("serializable", "strict-serializable"),
+        ("read-committed", "cursor-stability"),
+        ("cursor-stability", "snapshot-isolation"),
+        ("read-atomic", "causal"),
+        ("causal", "strong-session-snapshot-isolation"),
+        ("pram", "strong-session-snapshot-isolation"),
+        ("strong-session-snapshot-isolation", "strong-snapshot-isolation"),
+        ("strong-session-snapshot-isolation", "strong-session-serializable"),
+        ("strong-snapshot-isolation", "strict-serializable"),
+        ("strong-session-serializable", "strict-serializable"),
+        ("serializable", "strong-session-serializable"),
     ):
         assert PROSCRIBED[weaker] <= PROSCRIBED[stronger]
     assert (
@@ -219,12 +228,12 @@ def test_each_level_proscribes_what_weaker_ones_do() -> None:
     ("anomaly", "holds"),
     [
         ("G0", ()),
-        ("G1c", ("read-uncommitted",)),
-        ("G-single", ("read-committed",)),
-        ("internal", ("read-committed",)),
-        ("G2-item", ("snapshot-isolation",)),
-        ("G2-item-realtime", ("serializable",)),
-        ("lost-update", ("read-committed",)),
+        ("G1c", ("strong-session-read-uncommitted",)),
+        ("G-single", ("strong-session-read-committed",)),
+        ("internal", ("strong-session-read-committed",)),
+        ("G2-item", ("strong-snapshot-isolation",)),
+        ("G2-item-realtime", ("strong-snapshot-isolation", "strong-session-serializable")),
+        ("lost-update", ("strong-session-read-committed",)),
     ],
 )
 def test_strongest_level_left(anomaly: str, holds: tuple[str, ...]) -> None:
@@ -241,7 +250,7 @@ def test_write_skew_passes_snapshot_isolation_and_says_what_it_allows() -> None:
     assert finding.verdict == "pass"
     assert finding.anomalies == {"G2-item": 1}
     assert "it allows G2-item (1)" in finding.summary
-    assert finding.evidence[-1].details["strongest"] == ["snapshot-isolation"]
+    assert finding.evidence[-1].details["strongest"] == ["strong-snapshot-isolation"]
 
 
 def test_deadline_gives_unknown_or_what_is_certain() -> None:

@@ -10,6 +10,7 @@
     reordered-appends    a transaction's own appends in another order, or the later without the earlier
     dirty-update         a committed append on top of one that failed
     lost-update          two committed transactions read the same version of a key, then both append to it
+    G-cursor             another's append between what a transaction read last of a key and its own append to it
 
 Source: Elle, list_append.clj and txn.clj, whose cases these are.
 """
@@ -23,7 +24,7 @@ import numpy as np
 from outlast.checkers.base import Evidence
 from outlast.checkers.transactions.list_append import AppendHistory
 from outlast.checkers.transactions.observed import Anomalies, case, show, show_list
-from outlast.checkers.transactions.versions import NOBODY
+from outlast.checkers.transactions.versions import ELSEWHERE, INITIAL, NOBODY
 from outlast.history.op import I64, Mask, Outcome
 from outlast.history.txn import Txns
 
@@ -237,17 +238,9 @@ def _dirty_update(history: AppendHistory, anomalies: Anomalies) -> None:
 
 def _lost_update(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
-    mops = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
-    order = mops[np.lexsort((mops, txns.key[mops], txn_of_mop[mops]))]
-    begins = np.ones(len(order), dtype=np.bool_)
-    begins[1:] = (txn_of_mop[order[1:]] != txn_of_mop[order[:-1]]) | (
-        txns.key[order[1:]] != txns.key[order[:-1]]
-    )
-    firsts = np.flatnonzero(begins)
-    if not len(firsts):
+    reads, appends = history.updates()
+    if not len(reads):
         return
-    writes = np.logical_or.reduceat(txns.is_write[order], firsts)
-    reads = order[firsts[writes & ~txns.is_write[order[firsts]]]]
     prefix = np.zeros(len(txns.key), dtype=np.bool_)
     prefix[versions.reads[versions.is_prefix]] = True
     seen: dict[tuple[int, object], list[int]] = {}
@@ -275,6 +268,37 @@ def _lost_update(history: AppendHistory, anomalies: Anomalies) -> None:
                 key=txns.key_name(key),
             )
             for key, group in lost
+        ),
+    )
+    told = np.isin(reads, [read for _, group in lost for read in group])
+    _cursor(history, anomalies, reads[~told], appends[~told])
+
+
+def _cursor(history: AppendHistory, anomalies: Anomalies, reads: I64, appends: I64) -> None:
+    """G-cursor: of reads and the appends to the key that follow them, those with another's append between."""
+    txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
+    key, seen = txns.key[reads], versions.of_read[reads]
+    appended = versions.of_append[appends]
+    before = np.where(appended == NOBODY, versions.start[key + 1], appended) - 1
+    before = np.where(before >= versions.start[key], before, INITIAL)
+    own = (
+        (seen >= 0) & (history.writer_txn[np.maximum(seen, 0)] == txn_of_mop[reads])
+        if len(versions.key)
+        else seen > 0
+    )
+    between = np.flatnonzero((seen != ELSEWHERE) & (before != seen) & ~own)
+    anomalies.add(
+        "G-cursor",
+        len(between),
+        (
+            case(
+                "G-cursor",
+                txns,
+                (txn_of_mop[reads[at]],),
+                f"a transaction read {txns.key_name(int(key[at]))} as {show_list(txns, int(reads[at]))} and appended "
+                f"{txns.value_name(int(txns.value[appends[at]]))}, and another's append came between",
+            )
+            for at in between.tolist()
         ),
     )
 

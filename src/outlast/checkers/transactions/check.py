@@ -9,7 +9,16 @@ import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.transactions.append_anomalies import find_direct
-from outlast.checkers.transactions.consistency import CYCLES, PROSCRIBED, VARIANTS, ruled_out, strongest
+from outlast.checkers.transactions.consistency import (
+    BY_SIGHT,
+    CYCLES,
+    INFERRED,
+    LEVELS,
+    PROSCRIBED,
+    VARIANTS,
+    ruled_out,
+    strongest,
+)
 from outlast.checkers.transactions.cycles import Cycles, CycleWitness, find_cycles
 from outlast.checkers.transactions.graph import (
     KIND_NAMES,
@@ -25,6 +34,7 @@ from outlast.checkers.transactions.list_append import AppendHistory
 from outlast.checkers.transactions.no_order import OpenOrder, search_order
 from outlast.checkers.transactions.observed import CASES_SHOWN, Anomalies, Explainer, show
 from outlast.checkers.transactions.rw_register import RegisterHistory
+from outlast.checkers.transactions.visibility import check_visibility
 from outlast.checkers.values import place_of
 from outlast.extras import require
 from outlast.history.history import JSON, History
@@ -36,11 +46,14 @@ _ORDER = {
     for place, name in enumerate(
         [
             *("garbage-read", "duplicate-elements", "incompatible-order", "cyclic-versions", "internal"),
-            *("future-read", "G1a", "G1b", "dirty-update", "lost-update"),
+            *("future-read", "G1a", "G1b", "dirty-update", "lost-update", "G-cursor"),
             *(cycle + variant for variant in VARIANTS for cycle in CYCLES),
         ]
     )
 }
+
+
+_UNREAD_MATTER = ("cursor-stability", *(level for level in LEVELS if level.endswith("snapshot-isolation")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +90,12 @@ class ListAppend:
         builder = GraphBuilder(len(txns))
         known.add_dependencies(builder)
         finding = _judge(self.name, self.consistency, txns, anomalies, builder, known.explain, deadline)
+        if finding.verdict is not Verdict.PASS:
+            return finding
+        if self.consistency in BY_SIGHT:
+            return check_visibility(finding, OpenOrder.of_lists(known), known, self.consistency, deadline)
         # Elsewhere any order of appends that nobody read will do.
-        if finding.verdict is Verdict.PASS and self.consistency == "snapshot-isolation" and known.unread > 1:
+        if self.consistency in _UNREAD_MATTER and known.unread > 1:
             return search_order(finding, OpenOrder.of_lists(known), self.consistency, deadline)
         return finding
 
@@ -119,10 +136,12 @@ class RwRegister:
             return _twice(self.name, txns, mop, txn)
         builder = GraphBuilder(len(txns))
         anomalies = known.find_direct()
-        known.add_dependencies(builder, anomalies, real_time=self.consistency == "strict-serializable")
+        known.add_dependencies(builder, anomalies, INFERRED.get(self.consistency, ""))
         finding = _judge(self.name, self.consistency, txns, anomalies, builder, known.explain, deadline)
         if finding.verdict is not Verdict.PASS:
             return finding
+        if self.consistency in BY_SIGHT:
+            return check_visibility(finding, OpenOrder.of_registers(known), None, self.consistency, deadline)
         return search_order(finding, OpenOrder.of_registers(known), self.consistency, deadline)
 
 
@@ -175,7 +194,7 @@ def _judge(
     if allowed:
         said += f"; it allows {_listed(counts, allowed)}"
     if counts:
-        holds, out = strongest(counts), ruled_out(counts)
+        holds, out = strongest(counts, consistency), ruled_out(counts)
         said += f"; at best {' and '.join(holds) or 'nothing'}"
         levels: dict[str, JSON] = {"strongest": list(holds), "ruled_out": list(out)}
         evidence = (*evidence, Evidence(f"ruled out: {', '.join(out) or 'no level'}", details=levels))

@@ -98,6 +98,10 @@ def find_cycles(graph: Graph, deadline: int, shown: int) -> Cycles:
                 if cycle is not None and cycle.name not in known:
                     cycles.add(cycle, shown)
                     known |= implied_by(cycle.name) | {cycle.name}
+                elif cycle is None and base != "G-single":
+                    # The component shows that there is one, or a worse one; only its members were not found in time.
+                    cycles.counts[name] = cycles.counts.get(name, 0) + 1
+                    known |= implied_by(name) | {name}
     return _at_least(cycles, inner, component, implied)
 
 

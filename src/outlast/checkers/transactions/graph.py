@@ -30,6 +30,9 @@ REALTIME: Final = 16
 STEP: Final = 32
 """Goes on with the edge before it."""
 
+_FEW: Final = 48
+"""Nodes of a graph that is small."""
+
 KIND_NAMES: Final = {WW: "ww", WR: "wr", RW: "rw", PROCESS: "process", REALTIME: "realtime"}
 VARIANT_KINDS: Final = dict(zip(VARIANTS, (0, PROCESS, REALTIME), strict=True))
 
@@ -123,12 +126,23 @@ class GraphBuilder:
         )
 
 
+def process_order(txns: Txns) -> tuple[I64, I64]:
+    """Return (earlier, later) of each process: each transaction after the last acknowledged one before it.
+
+    What was not acknowledged may take effect at any later time: nothing comes after it. O(n log n).
+    """
+    possible = np.flatnonzero((txns.outcome != int(Outcome.FAIL)) & (txns.process >= 0))
+    order = possible[np.lexsort((txns.invoke_pos[possible], txns.process[possible]))]
+    acked = txns.outcome[order] == int(Outcome.OK)
+    last = np.maximum.accumulate(np.where(acked, np.arange(len(order)), -1))
+    before, after = last[:-1], np.arange(1, len(order))
+    same = (before >= 0) & (txns.process[order[before]] == txns.process[order[1:]])
+    return order[before[same]], order[after[same]]
+
+
 def add_process_order(builder: GraphBuilder, txns: Txns) -> None:
-    """Order the acknowledged transactions of each process. O(n log n)."""
-    acked = np.flatnonzero((txns.outcome == int(Outcome.OK)) & (txns.process >= 0))
-    order = acked[np.lexsort((txns.invoke_pos[acked], txns.process[acked]))]
-    same = txns.process[order[1:]] == txns.process[order[:-1]]
-    builder.add(order[:-1][same], order[1:][same], PROCESS)
+    """Order the transactions of each process. O(n log n)."""
+    builder.add(*process_order(txns), PROCESS)
 
 
 def add_real_time(builder: GraphBuilder, txns: Txns) -> None:
@@ -161,6 +175,8 @@ def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
     scipy.sparse.csgraph."""
     if not len(src):
         return np.arange(n_nodes, dtype=np.int64)
+    if n_nodes <= _FEW:
+        return _few_components(n_nodes, src, dst)
 
     from scipy.sparse import csr_matrix  # here: half a second, and most runs have no transactions
     from scipy.sparse.csgraph import connected_components
@@ -169,6 +185,24 @@ def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
     matrix.data[:] = 1  # parallel edges were summed, and may have come to nought
     _, labels = connected_components(matrix, directed=True, connection="strong")
     return np.asarray(labels, dtype=np.int64)
+
+
+def _few_components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
+    """Do the same for a small graph, sooner than a matrix is made. O(nodes²)."""
+    reached = [1 << node for node in range(n_nodes)]  # by node, from where, as bits
+    reaches = reached.copy()
+    for first, then in zip(src.tolist(), dst.tolist(), strict=True):
+        reaches[first] |= 1 << then
+    for middle in range(n_nodes):
+        for node in range(n_nodes):
+            if reaches[node] >> middle & 1:
+                reaches[node] |= reaches[middle]
+    for node in range(n_nodes):
+        for other in range(n_nodes):
+            if reaches[other] >> node & 1:
+                reached[node] |= 1 << other
+    both = [ahead & back for ahead, back in zip(reaches, reached, strict=True)]
+    return np.array([(mask & -mask).bit_length() - 1 for mask in both], dtype=np.int64)
 
 
 def cyclic_part(graph: Graph) -> tuple[Graph, I64]:

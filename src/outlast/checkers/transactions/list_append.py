@@ -58,6 +58,19 @@ class AppendHistory:
         unread = txns.is_write & (self.versions.of_append == NOBODY)
         return int(np.count_nonzero(unread & (txns.outcome[self.txn_of_mop] != int(Outcome.FAIL))))
 
+    def updates(self) -> tuple[I64, I64]:
+        """Return (read, append): of each acknowledged transaction and key that it appended to after reading it, the
+        last read before its first append. O(m log m)."""
+        txns, txn_of_mop = self.txns, self.txn_of_mop
+        mops = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
+        order = mops[np.lexsort((mops, txns.key[mops], txn_of_mop[mops]))]
+        begins = np.ones(len(order), dtype=np.bool_)
+        begins[1:] = (np.diff(txn_of_mop[order]) != 0) | (np.diff(txns.key[order]) != 0)
+        writes = np.cumsum(txns.is_write[order])
+        before: I64 = (writes - txns.is_write[order])[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+        first = np.flatnonzero(txns.is_write[order] & (writes - before == 1) & ~begins)
+        return order[first - 1], order[first]
+
     def add_dependencies(self, builder: GraphBuilder) -> None:
         """Add all ww, wr and rw edges. O(m log m)."""
         versions, writer = self.versions, self.writer_txn

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
+from outlast.checkers.transactions.consistency import ORDERS, VARIANTS, split_variant
 from outlast.checkers.transactions.list_append import AppendHistory
 from outlast.checkers.transactions.observed import case
 from outlast.checkers.transactions.rw_register import RegisterHistory
@@ -31,22 +32,24 @@ without a search must do."""
 SEARCH_S: Final = 10.0
 """How long a history's searches may take together, likewise."""
 
-_ANOMALIES: Final = {
-    "repeatable-read": "no-serial-order",
-    "snapshot-isolation": "no-snapshot-order",
-    "serializable": "no-serial-order",
-    "strict-serializable": "no-serial-order-realtime",
+_SAID: Final = {
+    "no-cursor-order": "with nothing written between a read and its own write of a key",
+    "no-snapshot-order": "on snapshots",
+    "no-serial-order": "one after another",
 }
+_KEEPING: Final = {"": "", "-process": ", each client's in its order", "-realtime": ", in real time"}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
     """What is known of the versions of all keys. reads: (transaction, key, who wrote what it saw, or INITIAL), of
-    those that were acknowledged. writers: by key, who may have written it. chain: (earlier, later) writers of
-    versions. seen: transactions that happened although nobody acknowledged them."""
+    those that were acknowledged. updates: those of them that come last before the reader writes the key. writers:
+    by key, who may have written it. chain: (earlier, later) writers of versions, and of what was read and its
+    reader. seen: transactions that happened although nobody acknowledged them."""
 
     txns: Txns
     reads: list[tuple[int, int, int]]
+    updates: list[tuple[int, int, int]]
     writers: dict[int, list[int]]
     chain: list[tuple[int, int]]
     seen: set[int]
@@ -62,7 +65,19 @@ class OpenOrder:
             for txn in readers
             if acked[txn]
         ]
-        return cls(history.txns, reads, history.writers, [], {writer for _, _, writer in reads} - {INITIAL})
+        updates = [
+            (txn, key, INITIAL if value == NONE else history.writer[key, value])
+            for (key, value), group in history.updates.items()
+            if value == NONE or (key, value) in history.writer
+            for txn, _ in group
+        ]
+        chain = [
+            (history.writer[version], txn)
+            for txn, version in history.reads
+            if acked[txn] and history.writer.get(version, txn) != txn
+        ]
+        seen = {writer for writer, _ in chain}
+        return cls(history.txns, reads, updates, history.writers, chain, seen)
 
     @classmethod
     def of_lists(cls, history: AppendHistory) -> OpenOrder:
@@ -74,9 +89,14 @@ class OpenOrder:
             txn, version = int(history.txn_of_mop[mop]), int(versions.of_read[mop])
             if version == ELSEWHERE or not acked[txn]:
                 continue
+            key = int(txns.key[mop])
+            while (
+                version >= 0 and writer_txn[version] == txn
+            ):  # before its own appends it saw what they follow
+                version = version - 1 if version > versions.start[key] else INITIAL_VERSION
             writer = INITIAL if version == INITIAL_VERSION else int(writer_txn[version])
-            if writer != txn:
-                reads.add((txn, int(txns.key[mop]), writer))
+            if writer != NOBODY or version == INITIAL_VERSION:
+                reads.add((txn, key, writer))
         writers: dict[int, dict[int, None]] = defaultdict(dict)
         last: dict[int, int] = {}
         chain: dict[tuple[int, int], None] = {}
@@ -93,7 +113,18 @@ class OpenOrder:
                     chain[last[key], txn] = None
                 writers[key][txn] = None
         seen = set(writer_txn[writer_txn != NOBODY].tolist())
-        return cls(txns, sorted(reads), {key: list(each) for key, each in writers.items()}, list(chain), seen)
+        chain |= {(writer, txn): None for txn, _, writer in reads if writer != INITIAL}
+        updates = [
+            (
+                int(history.txn_of_mop[mop]),
+                int(txns.key[mop]),
+                INITIAL if at == INITIAL_VERSION else int(writer_txn[at]),
+            )
+            for mop, _ in zip(*history.updates(), strict=True)
+            if (at := int(versions.of_read[mop])) != ELSEWHERE
+        ]
+        by_key = {key: list(each) for key, each in writers.items()}
+        return cls(txns, sorted(reads), updates, by_key, list(chain), seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +134,7 @@ class _Component:
     txns: list[int]
     writers: dict[int, list[int]]
     reads: list[Read]
+    updates: list[Read]
     chain: list[tuple[int, int]]
 
 
@@ -112,9 +144,10 @@ def search_order(finding: Finding, history: OpenOrder, consistency: str, deadlin
     finding: what showed without a search, a pass. deadline: monotonic ns. Exponential at
     worst, see version_search.py.
     """
-    anomaly = _ANOMALIES.get(consistency)
+    anomaly = ORDERS.get(consistency)
     if anomaly is None:
         return finding
+    base, variant = split_variant(anomaly)
     skipped = 0
     until = min(deadline, now_ns() + int(SEARCH_S * NS_PER_S))
     for component in _components(history):
@@ -124,15 +157,15 @@ def search_order(finding: Finding, history: OpenOrder, consistency: str, deadlin
         # Real time leaves little to try, and an order that keeps it will do for every level.
         search = _search(history, component, "no-serial-order-realtime")
         answer = search.run(until)
+        if answer is False and anomaly != "no-serial-order-realtime":
+            search = _search(history, component, anomaly)
+            answer = search.run(until)
         if answer is False:
-            if anomaly == "no-serial-order-realtime":
-                serial = _search(history, component, "no-serial-order")
-                if serial.run(until) is False:
-                    anomaly, search = "no-serial-order", serial
-            else:
-                search = _search(history, component, anomaly)
-                answer = search.run(until)
-        if answer is False:
+            for weaker in VARIANTS[: VARIANTS.index(variant)]:  # is so much order to blame?
+                plain = _search(history, component, base + weaker)
+                if plain.run(until) is False:
+                    anomaly, search = base + weaker, plain
+                    break
             return _failed(finding, history, component, search.conflict, anomaly, consistency)
         skipped += 0 if answer else len(component.txns)
     if skipped:
@@ -149,9 +182,8 @@ def _failed(
     anomaly: str,
     consistency: str,
 ) -> Finding:
-    what = {"no-serial-order": "one after another", "no-snapshot-order": "on snapshots"}.get(
-        anomaly, "one after another, in real time"
-    )
+    base, variant = split_variant(anomaly)
+    what = _SAID[base] + _KEEPING[variant]
     evidence = _explain(history, component, conflict, anomaly, what)
     counts = {anomaly: 1, **finding.anomalies}
     return replace(
@@ -190,13 +222,21 @@ def _explain(
 
 
 def _search(history: OpenOrder, component: _Component, anomaly: str) -> VersionSearch:
+    base, variant = split_variant(anomaly)
     after = [0] * len(component.txns)
-    if anomaly == "no-serial-order-realtime":
+    if variant:
         after = _real_time(history, component.txns)
-    snapshot = anomaly == "no-snapshot-order"
-    return VersionSearch(
-        len(component.txns), component.writers, component.reads, after, snapshot, component.chain
-    )
+    if variant == "-process":
+        of_process: dict[int, int] = defaultdict(int)
+        for place, txn in enumerate(component.txns):
+            of_process[int(history.txns.process[txn])] |= 1 << place
+        after = [
+            mask & of_process[int(history.txns.process[txn])]
+            for mask, txn in zip(after, component.txns, strict=True)
+        ]
+    reads = component.updates if base == "no-cursor-order" else component.reads
+    snapshot = base == "no-snapshot-order"
+    return VersionSearch(len(component.txns), component.writers, reads, after, snapshot, component.chain)
 
 
 def _real_time(history: OpenOrder, members: list[int]) -> list[int]:
@@ -237,7 +277,7 @@ def _components(history: OpenOrder) -> list[_Component]:
     home: dict[int, _Component] = {}
     for txn in sorted(happened):
         if keys[txn]:
-            home[txn] = components.setdefault(root(next(iter(keys[txn]))), _Component([], {}, [], []))
+            home[txn] = components.setdefault(root(next(iter(keys[txn]))), _Component([], {}, [], [], []))
             place[txn] = len(home[txn].txns)
             home[txn].txns.append(txn)
     for key, writers in history.writers.items():
@@ -245,6 +285,8 @@ def _components(history: OpenOrder) -> list[_Component]:
             components[root(key)].writers[key] = here
     for txn, key, writer in history.reads:
         home[txn].reads.append(Read(place[txn], key, writer if writer == INITIAL else place[writer]))
+    for txn, key, writer in history.updates:
+        home[txn].updates.append(Read(place[txn], key, writer if writer == INITIAL else place[writer]))
     for earlier, later in history.chain:
         if earlier in place and later in place:
             home[earlier].chain.append((place[earlier], place[later]))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from outlast.checkers.transactions.graph import REALTIME, RW, WR, GraphBuilder, components
+from outlast.checkers.transactions.graph import RW, VARIANT_KINDS, WR, GraphBuilder, components
 from outlast.checkers.transactions.observed import Anomalies, Reason, case, show
 from outlast.history.op import NONE, Mask, Outcome
 from outlast.history.txn import Txns
@@ -32,7 +32,8 @@ class RegisterHistory:
     readers: by version, who read it before writing the key. internal: transactions that contradict
     themselves, with the read and what was due. future: transactions that read what they write later, with the
     read. writers: by key, who may have written it. nil_keys: keys to which nil was written. updates: by version,
-    who read it and then wrote the key. duplicate: (micro-operation, transaction) of a value written twice."""
+    who read it last before writing the key, and the value. duplicate: (micro-operation, transaction) of a value
+    written twice."""
 
     txns: Txns
     writer: dict[Version, int] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class RegisterHistory:
         state: dict[int, int] = {}
         wrote: dict[int, int] = {}
         began: dict[int, int] = {}
+        held: dict[int, int] = {}  # what was read last before the key was written
         saw: dict[Version, int] = {}
         contradicts = None
         for place, (key, value, is_write, known) in enumerate(rows):
@@ -93,6 +95,7 @@ class RegisterHistory:
                 if key not in state:
                     began[key] = value
                 if key not in wrote:
+                    held[key] = value
                     saw[version] = first + place
                 else:
                     self.reads.append((txn, version))
@@ -103,7 +106,7 @@ class RegisterHistory:
         for key, value in wrote.items():
             self.writers[key].append(txn)
             if acked and key in began:
-                self.updates[key, began[key]].append((txn, value))
+                self.updates[key, held[key]].append((txn, value))
         if contradicts is not None and acked:
             self.internal.append(contradicts)
 
@@ -223,8 +226,11 @@ class RegisterHistory:
             ),
         )
 
-    def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, *, real_time: bool) -> None:
-        """Add the edges, and note keys whose versions come before themselves. real_time: infer from it too."""
+    def add_dependencies(self, builder: GraphBuilder, anomalies: Anomalies, inferred: str = "") -> None:
+        """Add the edges, and note keys whose versions come before themselves.
+
+        inferred: -process or -realtime when versions follow that order too.
+        """
         pairs = [(self.writer[v], txn) for txn, v in self.reads if v in self.writer]
         if pairs:
             writers, readers = zip(*pairs, strict=True)
@@ -233,8 +239,8 @@ class RegisterHistory:
         self._note_cyclic(order, anomalies)
         self._add_order(builder, order, 0)
         self._add_initial(builder)
-        if real_time:
-            self._add_order(builder, self._write_order(), REALTIME)
+        if inferred:
+            self._add_order(builder, self._write_order(inferred), VARIANT_KINDS[inferred])
 
     def _version_order(self) -> list[tuple[Version, Version]]:
         """Return (earlier, later) versions, where one transaction read the earlier and wrote the later."""
@@ -245,20 +251,21 @@ class RegisterHistory:
             if v[1] != NONE and value not in (NONE, v[1])
         ]
 
-    def _write_order(self) -> list[tuple[Version, Version]]:
-        """Return (earlier, later) versions by real time, without those that follow from others.
+    def _write_order(self, inferred: str) -> list[tuple[Version, Version]]:
+        """Return (earlier, later) versions by real time, or that of a process, without those that follow from others.
 
         As in Elle's realtime-graph: a buffer of acknowledged writes that no other acknowledged write covers.
         """
-        by_key: dict[int, list[tuple[int, bool, int]]] = defaultdict(list)
+        by_key: dict[tuple[int, int], list[tuple[int, bool, int]]] = defaultdict(list)
+        processes = self.txns.process.tolist() if inferred == "-process" else [0] * len(self.txns)
         begins, ends = self.txns.invoke_pos.tolist(), self.txns.complete_pos.tolist()
         acked = (self.txns.outcome == int(Outcome.OK)).tolist()
         for (key, value), txn in self.writer.items():
-            by_key[key].append((begins[txn], True, value))
+            by_key[key, processes[txn]].append((begins[txn], True, value))
             if acked[txn]:
-                by_key[key].append((ends[txn], False, value))
+                by_key[key, processes[txn]].append((ends[txn], False, value))
         order: list[tuple[Version, Version]] = []
-        for key, events in by_key.items():
+        for (key, _), events in by_key.items():
             newest: set[int] = set()
             before: dict[int, frozenset[int]] = {}
             for _, is_begin, value in sorted(events):

@@ -120,9 +120,10 @@ class VersionSearch:
         nodes = 2 * self.count if self.snapshot else self.count
         order = _Order([0] * nodes, [0] * nodes, [(-1, -1, -1)] * len(self.reads))
         for first, later in enumerate(self.after):
-            order.after[first] = later
-            for then in _bits(later):
-                order.before[then] |= 1 << first
+            for node in (first, self.count + first) if self.snapshot else (first,):
+                order.after[node] |= later
+                for then in _bits(later):
+                    order.before[then] |= 1 << node
         if not all(self._follows(order, earlier, later) for earlier, later in self.chain):
             return None
         for read in self.reads:
