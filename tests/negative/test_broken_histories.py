@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from histories import Row, Story, content, fault, steady
+from histories import Row, Story, content, fault, refused, steady
 
 from outlast.checkers.base import Checker, Verdict
 from outlast.checkers.lost_writes import LostWrites
@@ -24,7 +24,7 @@ def clean() -> Story:
     """n1 acknowledges until its power is cut at 3 s, n2 takes over on timeline 2 at 6 s; nothing is lost."""
     before = [replace(row, lsn=1000 + row.value) for row in steady(0, 3)]
     after = steady(6, 10, start=100, node="n2", timeline=2, lsn=5000)
-    return Story([*before, *after], faults=[fault(3)], timeline_starts=((2, 1025),))
+    return Story([*before, *refused(3, 6), *after], faults=[fault(3)], timeline_starts=((2, 1025),))
 
 
 @pytest.mark.parametrize("checker", ALL, ids=lambda checker: checker.name)
@@ -36,7 +36,7 @@ def test_a_clean_failover_passes(checker: Checker) -> None:
 
 def test_lost_writes_names_a_row_deleted_on_the_server() -> None:
     story = clean()
-    story.values = [row.value for row in story.rows if row.value != 7]
+    story.values = [row.value for row in story.rows if row.outcome is Outcome.OK and row.value != 7]
     finding = LostWrites().check(story.history(), 0)
     assert (finding.verdict, finding.value, finding.anomalies) == (Verdict.FAIL, 1, {"lost": 1})
     assert finding.evidence[0].ops == (7,)
@@ -50,14 +50,14 @@ def test_lost_writes_names_a_row_deleted_on_the_server() -> None:
 
 def test_lost_writes_says_that_a_lost_row_lies_beyond_the_branch() -> None:
     story = clean()
-    story.values = [row.value for row in story.rows if row.value != 28]
+    story.values = [row.value for row in story.rows if row.outcome is Outcome.OK and row.value != 28]
     finding = LostWrites().check(story.history(), 0)
     assert "timeline 2 had branched off at 0/401, before it" in finding.evidence[0].message
 
 
 def test_lost_writes_names_a_refused_row_that_exists() -> None:
     story = clean()
-    story.values = [row.value for row in story.rows]
+    story.values = [row.value for row in story.rows if row.outcome is Outcome.OK]
     story.rows[5] = replace(story.rows[5], outcome=Outcome.FAIL)
     finding = LostWrites().check(story.history(), 0)
     assert (finding.verdict, finding.anomalies) == (Verdict.FAIL, {"failed_but_present": 1})
@@ -66,7 +66,7 @@ def test_lost_writes_names_a_refused_row_that_exists() -> None:
 
 def test_lost_writes_names_a_row_that_nobody_wrote() -> None:
     story = clean()
-    story.values = [row.value for row in story.rows] + [999]
+    story.values = [row.value for row in story.rows if row.outcome is Outcome.OK] + [999]
     finding = LostWrites().check(story.history(), 0)
     assert (finding.verdict, finding.anomalies) == (Verdict.FAIL, {"phantom": 1})
     assert finding.evidence[0].details == {"value": 999}
@@ -74,14 +74,14 @@ def test_lost_writes_names_a_row_that_nobody_wrote() -> None:
 
 def test_lost_writes_names_a_row_that_is_there_twice() -> None:
     story = clean()
-    story.values = [row.value for row in story.rows] + [7]
+    story.values = [row.value for row in story.rows if row.outcome is Outcome.OK] + [7]
     finding = LostWrites().check(story.history(), 0)
     assert (finding.verdict, finding.anomalies) == (Verdict.FAIL, {"duplicate": 1})
 
 
 def test_outage_names_a_gap_that_is_too_long() -> None:
     story = clean()
-    story.rows = [row for row in story.rows if not 6 <= row.at < 6.95]
+    story.rows = [replace(row, outcome=Outcome.FAIL) if 6 <= row.at < 6.95 else row for row in story.rows]
     finding = Outage(limit=3.5).check(story.history(), 0)
     assert finding.verdict == Verdict.FAIL
     assert finding.value == 4.001

@@ -114,3 +114,8 @@ def steady(first: float, last: float, *, start: int = 0, every: float = 0.1, **g
     """Return acknowledged appends at a steady pace in [first, last), numbered from start."""
     count = round((last - first) / every)
     return [Row(start + i, first + i * every, **given) for i in range(count)]  # type: ignore[arg-type]
+
+
+def refused(first: float, last: float, *, start: int = 900_000, every: float = 0.1) -> list[Row]:
+    """Return appends in [first, last) that were not sent: what clients have during an outage."""
+    return steady(first, last, start=start, every=every, outcome=Outcome.FAIL)

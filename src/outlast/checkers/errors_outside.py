@@ -21,7 +21,8 @@ CLIENT_GRACE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ErrorsOutside:
-    """Counts the ops of some functions that were not acknowledged and touch no fault's window.
+    """Counts the ops of some functions that were not acknowledged and touch no fault's window, once the load has begun:
+    what was due while clients still connected is nobody's error.
 
     name: ``read_errors`` or ``write_errors``. functions: the ops' names. An op that was under way when a fault began
     is the fault's. A window ends CLIENT_GRACE_S after the fault is healed.
@@ -38,7 +39,7 @@ class ErrorsOutside:
         ok = mine & ops.outcome_is(Outcome.OK)
         if not ok.any():
             return nothing_acknowledged(self.name, self.limit)
-        bad = mine & ~ops.outcome_is(Outcome.OK)
+        bad = mine & ~ops.outcome_is(Outcome.OK) & (ops.invoke_ns >= history.start_ns)
         grace_ns = int(CLIENT_GRACE_S * NS_PER_S)
         windows = tuple((start, end + grace_ns) for start, end in fault_windows(history))
         begun = outside(ops.invoke_ns, windows)

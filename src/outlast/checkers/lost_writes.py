@@ -22,7 +22,7 @@ from outlast.checkers.writes import (
     writes_of,
 )
 from outlast.history.history import History
-from outlast.history.op import I64, Outcome
+from outlast.history.op import I64, Mask, Outcome
 from outlast.units import format_lsn
 
 
@@ -33,7 +33,10 @@ class LostWrites:
     Anomalies: ``lost``, acknowledged and missing, held to the limit; ``local_lost``, reported as committed
     locally with a warning and missing, which is told but fails only above local_limit when that is given.
     Always a failure: ``failed_but_present``, certainly refused and yet there; ``phantom``, written by nobody;
-    ``duplicate``, a value more than once.
+    ``duplicate``, a value more often than it was tried.
+
+    A value that was tried several times has as many rows as tries were acknowledged, at least, and as did not certainly
+    fail, at most. What was acknowledged after the final read had begun is not judged.
 
     Source: Jepsen checker.clj, set.
     """
@@ -58,12 +61,15 @@ class LostWrites:
             return no_final_read(self.name, self.limit)
         ops = history.ops
         writes = writes_of(history, self.workload)
+        failed_ops = ops.outcome_is(Outcome.FAIL)
         present = found_in(values, ops.value)
-        lost = np.flatnonzero(acked & ~present)
+        lost = _lost(history, acked, values)
         local_lost = np.flatnonzero(writes & ops.outcome_is(Outcome.LOCAL) & ~present)
-        refused = np.flatnonzero(writes & ops.outcome_is(Outcome.FAIL) & present)
+        # One value may be tried several times: each try that did not certainly fail may have left a row.
+        tried = np.sort(ops.value[writes & ~failed_ops])
+        refused = np.flatnonzero(writes & failed_ops & present & ~found_in(tried, ops.value))
         phantoms = values[~found_in(np.sort(ops.value[writes]), values)]
-        duplicates = values[1:][values[1:] == values[:-1]]
+        duplicates = _beyond(values, tried)
 
         counts = {
             "lost": len(lost),
@@ -99,6 +105,29 @@ class LostWrites:
             anomalies={name: count for name, count in counts.items() if count},
             evidence=tuple(evidence[: 2 * EVIDENCE_MAX]),
         )
+
+
+def _counted(values: I64, wanted: I64) -> I64:
+    """Return how often each of the wanted values is in values (sorted)."""
+    return np.searchsorted(values, wanted, side="right") - np.searchsorted(values, wanted, side="left")
+
+
+def _lost(history: History, acked: Mask, values: I64) -> I64:
+    """Return the acks, of those told before the final read, that have no row: of a value with fewer rows than acks the
+    later ones."""
+    ops, final = history.ops, history.final
+    assert final is not None
+    acks = np.flatnonzero(acked & ((ops.complete_ns <= final.at_ns) | (final.at_ns == 0)))
+    acks = acks[np.lexsort((acks, ops.value[acks]))]
+    told = ops.value[acks]
+    place = np.arange(len(acks)) - np.searchsorted(told, told)  # among the acks of its value
+    return np.sort(acks[place >= _counted(values, told)])
+
+
+def _beyond(values: I64, tried: I64) -> I64:
+    """Return the values, of those there several times, that are there more often than they were tried."""
+    place = np.arange(len(values)) - np.searchsorted(values, values)
+    return values[(place > 0) & (place >= _counted(tried, values))]
 
 
 def _summary(history: History, lost: I64, acks: int, counts: dict[str, int], cause: LostCause) -> str:

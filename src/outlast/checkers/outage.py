@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -19,9 +18,13 @@ from outlast.checkers.writes import (
     writes_of,
 )
 from outlast.history.history import FaultRecord, History, NodeObservation
+from outlast.history.op import I64, NEVER, Mask
 from outlast.units import NS_PER_S
 
 _MANAGERS = ("manager", "dcs")
+
+OPEN_NS_MIN: Final = NS_PER_S // 10
+"""An op that ends with the load was asked this short before: nothing is known of it, and nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,45 +50,76 @@ class Gap:
 
 
 def availability(history: History, workload: str = "append") -> float:
-    """Return the share of a workload's ops that were acknowledged; one due and not sent counts as an op."""
-    writes = int(writes_of(history, workload).sum())
-    return int(acks_of(history, workload).sum()) / writes if writes else 0.0
+    """Return the share of a workload's ops that were acknowledged; one due and not sent counts as an op.
+
+    What was due before the load began, while clients still connected, does not count.
+    """
+    begun = history.ops.invoke_ns >= history.start_ns
+    writes = int((writes_of(history, workload) & begun).sum())
+    return int((acks_of(history, workload) & begun).sum()) / writes if writes else 0.0
 
 
 def longest_gap(history: History, workload: str = "append", *, lasting: bool = True) -> Gap:
-    """Return the longest gap between acks that survived, from the first fault's start to the load's end.
+    """Return the longest time in which clients asked and got no ack that survived.
 
-    The start of the first fault and the end of the load bound it like acks: what came before a fault is not
-    its outage, and an outage that outlasts the load is at least that long. Without faults the whole load
-    counts. An ack that the final read misses ends no gap; without a final read, or with lasting off, every ack counts.
-    O(n log n).
+    It begins with the first op, open or new, that has no such ack yet, so a time in which nobody asked is no outage;
+    it ends with the next ack. Nothing before the load's start or the first fault's counts. One that the load's end
+    cuts off is at least that long: ``ended`` is False then. An ack that the final read misses ends no gap; without a
+    final read, or with lasting off, every ack counts. O(n log n).
     """
+    return max(*_gaps(history, workload, lasting), key=lambda gap: gap.seconds)
+
+
+def _gaps(history: History, workload: str, lasting: bool) -> tuple[Gap, Gap]:
+    """Return the longest gap that ended, and the one that the load's end cut off; of no length where there is none."""
     ops = history.ops
-    survived = acks_of(history, workload)
+    writes, survived = writes_of(history, workload), acks_of(history, workload)
     values = final_values(history, workload) if lasting else None
     if values is not None:
         survived &= found_in(values, ops.value)
     acks = np.sort(ops.complete_ns[survived])
-    begin_ns = min((fault.started_ns for fault in history.faults), default=history.start_ns or int(acks[0]))
-    end_ns = history.end_ns or int(acks[-1])
-    inside = acks[(acks > begin_ns) & (acks < end_ns)]
-    moments = np.concatenate([[begin_ns], inside, [max(begin_ns, end_ns)]])
-    place = int(np.argmax(np.diff(moments)))
-    gap = Gap(int(moments[place]), int(moments[place + 1]), ended=place < len(inside))
-    begun = [fault for fault in history.faults if fault.started_ns < gap.end_ns]
-    nearest = min(begun, key=lambda fault: abs(fault.started_ns - gap.start_ns), default=None)
-    return _split(gap, nearest, history.observations)
+    begin_ns = history.start_ns or (int(acks[0]) if len(acks) else 0)
+    begin_ns = max(begin_ns, min((fault.started_ns for fault in history.faults), default=begin_ns))
+    end_ns = max(begin_ns, history.end_ns or (int(acks[-1]) if len(acks) else 0))
+    inside = acks[acks > begin_ns]
+    # The first ack at or after the load's end, of an op that was open then, still says when an outage was over.
+    inside = inside[: int(np.searchsorted(inside, end_ns)) + 1]
+    starts = _first_asked(history, writes, np.concatenate([[begin_ns], inside]))
+    lengths = inside - np.minimum(starts[:-1], inside)
+    place = int(np.argmax(lengths)) if len(lengths) else -1
+    over = (int(inside[place] - lengths[place]), int(inside[place])) if place >= 0 else (begin_ns, begin_ns)
+    is_open = end_ns - int(starts[-1]) >= OPEN_NS_MIN
+    return (
+        _split(Gap(*over, ended=True), history),
+        _split(Gap(int(starts[-1]) if is_open else end_ns, end_ns, ended=not is_open), history),
+    )
 
 
-def _split(gap: Gap, fault: FaultRecord | None, observations: Iterable[NodeObservation]) -> Gap:
-    """Return the gap with its parts, as far as the observations show a new primary.
+def _first_asked(history: History, writes: Mask, moments: I64) -> I64:
+    """Return for each moment when it was first asked after it: at once where an op is open, NEVER where none follows."""
+    ops = history.ops
+    invoked, completed = ops.invoke_ns[writes], ops.complete_ns[writes]
+    begun = np.sort(invoked)
+    ended = np.sort(
+        np.where(completed == NEVER, invoked, completed)
+    )  # an op whose client is gone asks no more
+    after = np.searchsorted(begun, moments, side="right")
+    following = np.append(begun, NEVER)[after]
+    is_open = after > np.searchsorted(ended, moments, side="right")
+    return np.where(is_open, moments, following)
+
+
+def _split(gap: Gap, history: History) -> Gap:
+    """Return the gap with the fault that began nearest to it, and its parts as far as a new primary was observed.
 
     detect: until the manager or DCS no longer shows the old primary as leader, or anyone is primary in its
     place; promote: until a node other than the old primary, or on a newer timeline, says itself that it is
     primary; route: until the first ack that survived. Observations are samples, so a moment that was sampled
     later than what must follow it is moved back to that.
     """
-    ordered = sorted(observations, key=lambda seen: seen.at_ns)
+    begun = [fault for fault in history.faults if fault.started_ns < gap.end_ns]
+    fault = min(begun, key=lambda fault: abs(fault.started_ns - gap.start_ns), default=None)
+    ordered = sorted(history.observations, key=lambda seen: seen.at_ns)
     old, timeline = "", 0
     for seen in ordered:
         if seen.at_ns > gap.start_ns:
@@ -134,7 +168,8 @@ class Outage:
     def check(self, history: History, deadline: int) -> Finding:
         """Return the outage in seconds as value; its evidence has the parts and the availability. O(n log n).
 
-        INVALID when nothing was acknowledged, UNKNOWN without a final read: an ack that is lost ends no outage.
+        INVALID when nothing was acknowledged, UNKNOWN without a final read (an ack that is lost ends no outage) and
+        for an outage within the limit that was not over when the load ended: it is a lower bound.
         """
         if not self.lasting and not writes_of(history, self.workload).any():
             return Finding(self.name, Verdict.PASS, "the program told of no operations", limit=self.limit)
@@ -142,7 +177,8 @@ class Outage:
             return nothing_acknowledged(self.name, self.limit)
         if self.lasting and final_values(history, self.workload) is None:
             return no_final_read(self.name, self.limit)
-        gap = longest_gap(history, self.workload, lasting=self.lasting)
+        over, cut_off = _gaps(history, self.workload, self.lasting)
+        gap = max(over, cut_off, key=lambda gap: gap.seconds)
         share = availability(history, self.workload)
         cause = f" after {gap.fault.fault} on {', '.join(gap.fault.targets)}" if gap.fault is not None else ""
         lasted = "" if gap.ended else ", not over when the load ended"
@@ -151,23 +187,32 @@ class Outage:
             f"{what} from {seconds_in(history, gap.start_ns):.3f} s "
             f"to {seconds_in(history, gap.end_ns):.3f} s into the load{cause}{lasted}"
         )
+        evidence = Evidence(
+            message,
+            (),
+            {
+                "detect_s": gap.detect_s,
+                "promote_s": gap.promote_s,
+                "route_s": gap.route_s,
+                "availability": share,
+                "ended": gap.ended,
+                "from_s": round(seconds_in(history, gap.start_ns), 6),
+                "until_s": round(seconds_in(history, gap.end_ns), 6),
+            },
+        )
+        verdict = Verdict.PASS
+        summary = f"out for {gap.seconds:.3f} s{cause}{lasted}; {share:.3%} of ops acknowledged"
+        if self.limit is not None and gap.seconds > self.limit:
+            verdict = Verdict.FAIL
+        elif not cut_off.ended:
+            verdict = Verdict.UNKNOWN
+            at_least = f"at least {cut_off.seconds:.3f} s"
+            summary += f"; how long the last outage is was not seen: {at_least}"
         return Finding(
             self.name,
-            Verdict.FAIL if self.limit is not None and gap.seconds > self.limit else Verdict.PASS,
-            f"out for {gap.seconds:.3f} s{cause}{lasted}; {share:.3%} of ops acknowledged",
+            verdict,
+            summary,
             value=round(gap.seconds, 6),
             limit=self.limit,
-            evidence=(
-                Evidence(
-                    message,
-                    (),
-                    {
-                        "detect_s": gap.detect_s,
-                        "promote_s": gap.promote_s,
-                        "route_s": gap.route_s,
-                        "availability": share,
-                        "ended": gap.ended,
-                    },
-                ),
-            ),
+            evidence=(evidence,),
         )

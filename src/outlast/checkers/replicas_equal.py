@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.writes import no_final_read, nothing_acknowledged
-from outlast.history.history import FinalRead, History, NodeContent
+from outlast.history.history import NO_TABLE, FinalRead, History, NodeContent
 from outlast.history.op import Outcome
 from outlast.units import format_lsn
 
@@ -25,15 +25,13 @@ class ReplicasEqual:
     def check(self, history: History, deadline: int) -> Finding:
         """Return whether all are equal as value. O(nodes · tables).
 
-        UNKNOWN without a final read, INVALID with fewer than two nodes or when nothing was acknowledged.
+        UNKNOWN without a final read, INVALID with fewer than two nodes, without any table that one of them has, or when
+        nothing was acknowledged.
         """
         final = history.final
         if final is None:
             return no_final_read(self.name, True)
-        missing = [
-            Evidence(f"{node} did not come back or did not catch up", (), {"node": node})
-            for node in final.missing
-        ]
+        missing = [_missing(node) for node in _absent(history, final)]
         behind = [_behind(content, final) for content in final.contents if content.lsn < final.lsn]
         different = _differences(final)
         counts = {"missing": len(missing), "behind": len(behind), "different": len(different)}
@@ -46,11 +44,20 @@ class ReplicasEqual:
             )
         if len(final.contents) < 2:
             return Finding(self.name, Verdict.INVALID, "fewer than two nodes to compare", limit=True)
+        if all(told == NO_TABLE for content in final.contents for told in content.table_hashes.values()):
+            return Finding(self.name, Verdict.INVALID, "no node has a table to compare", limit=True)
         if not history.ops.outcome_is(Outcome.OK).any():
             return nothing_acknowledged(self.name, True)
         rows = sum(final.contents[0].row_counts.values())
         said = f"{len(final.contents)} nodes hold the same {rows} rows at {format_lsn(final.lsn)}"
         return Finding(self.name, Verdict.PASS, said, value=True, limit=True)
+
+
+def _absent(history: History, final: FinalRead) -> list[str]:
+    """Return the nodes that should have been read and were not: named as missing, the primary, or seen in the run."""
+    seen = {seen.node for seen in history.observations if seen.source == "node"} - set(final.removed)
+    read = {content.node for content in final.contents}
+    return [*final.missing, *sorted((seen | {final.primary}) - read - set(final.missing))]
 
 
 def _missing(node: str) -> Evidence:

@@ -9,9 +9,16 @@ from typing import ClassVar
 import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
-from outlast.checkers.writes import EVIDENCE_MAX, acks_of, details_of, nothing_acknowledged, served
+from outlast.checkers.writes import (
+    EVIDENCE_MAX,
+    acks_of,
+    details_of,
+    nothing_acknowledged,
+    served,
+    writes_of,
+)
 from outlast.history.history import History
-from outlast.history.op import I64
+from outlast.history.op import I64, Mask, Outcome
 from outlast.units import NS_PER_S
 
 
@@ -21,7 +28,11 @@ class SplitBrain:
 
     Anomalies: ``two_writers``, acks on an older timeline of ops invoked after an ack had completed on a newer
     one (strictly after: an op that was open meanwhile may have been done before); ``same_timeline``,
-    timelines on which more than one node acknowledged: a copy was opened for writing without a promotion.
+    timelines on which more than one node acknowledged: a copy was opened for writing without a promotion;
+    ``between``, acks that name no timeline, by a node between two acks of another on one timeline: whatever their
+    own timeline was, one of the two nodes was the second writer.
+
+    A commit that its client was told of with the warning that it is local only is an ack here: the node took a write.
     """
 
     workload: str = "append"
@@ -34,14 +45,15 @@ class SplitBrain:
         invocation to the last one's ack, and for each timeline the time in which several nodes acknowledged
         on it; what overlaps is counted once.
 
-        O(n · timelines) time, O(n) memory. INVALID when nothing was acknowledged, UNKNOWN when no ack names
-        a timeline.
+        O(n · timelines) time, O(n) memory. INVALID when nothing was acknowledged, UNKNOWN when an ack names no
+        timeline and nothing else shows two writers.
         """
         ops = history.ops
-        acked = acks_of(history, self.workload)
-        if not acked.any():
+        if not acks_of(history, self.workload).any():
             return nothing_acknowledged(self.name, self.limit)
-        acks = np.flatnonzero(acked & (ops.timeline > 0))
+        taken = _taken(history, self.workload)
+        acks = np.flatnonzero(taken & (ops.timeline > 0))
+        unnamed = np.flatnonzero(acks_of(history, self.workload) & (ops.timeline <= 0))
         if not len(acks):
             return Finding(
                 self.name, Verdict.UNKNOWN, "no acknowledgement names its timeline", limit=self.limit
@@ -50,9 +62,11 @@ class SplitBrain:
         shared = _shared_timelines(history, acks)
         spans = sorted([*_spans(history, late), *_overlaps(history, acks)])
         value = _covered_ns(spans) / NS_PER_S
-        counts = {"two_writers": len(late), "same_timeline": len(shared)}
-        failed = value > self.limit or shared
-        evidence = [Evidence(message, ops_) for message, ops_ in shared]
+        between = _between(history, acks, unnamed)
+        counts = {"two_writers": len(late), "same_timeline": len(shared), "between": len(between)}
+        # A write takes no time at all where a clock is coarse: one too many is one too many.
+        failed = value > self.limit or shared or between or (len(late) and not self.limit)
+        evidence = [Evidence(message, ops_) for message, ops_ in (*shared, *between[:EVIDENCE_MAX])]
         for index, other in zip(late[:EVIDENCE_MAX].tolist(), newer[:EVIDENCE_MAX].tolist(), strict=True):
             details = details_of(history, index)
             message = (
@@ -60,10 +74,13 @@ class SplitBrain:
                 f"{int(ops.value[other])}, and acknowledged {served(details)}"
             )
             evidence.append(Evidence(message, (index, other), details))
+        summary = _summary(len(late), value, len(shared), len(between))
+        if len(unnamed) and not failed:
+            summary += f", as far as they are named: {len(unnamed)} acknowledgements name no timeline"
         return Finding(
             self.name,
-            Verdict.FAIL if failed else Verdict.PASS,
-            _summary(history, len(late), value, len(shared)),
+            Verdict.FAIL if failed else Verdict.UNKNOWN if len(unnamed) else Verdict.PASS,
+            summary,
             value=round(value, 6),
             limit=self.limit,
             anomalies={name: count for name, count in counts.items() if count},
@@ -85,7 +102,7 @@ class TwoWriters:
 def two_writers(history: History, workload: str = "append") -> tuple[TwoWriters, ...]:
     """Return the spans in which an older timeline acknowledged beside a newer one. O(n · timelines)."""
     ops = history.ops
-    acks = np.flatnonzero(acks_of(history, workload) & (ops.timeline > 0))
+    acks = np.flatnonzero(_taken(history, workload) & (ops.timeline > 0))
     if not len(acks):
         return ()
     late, _ = _late_acks(history, acks)
@@ -100,7 +117,37 @@ def two_writers(history: History, workload: str = "append") -> tuple[TwoWriters,
     return tuple(spans)
 
 
-def _summary(history: History, late: int, value: float, shared: int) -> str:
+def _taken(history: History, workload: str) -> Mask:
+    """Return the mask of writes that a node told its client it had committed, with or without a warning."""
+    return acks_of(history, workload) | (writes_of(history, workload) & history.ops.outcome_is(Outcome.LOCAL))
+
+
+def _between(history: History, acks: I64, unnamed: I64) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the acks without a timeline that lie strictly between two acks of another node on one timeline.
+
+    On that timeline it would be shared; on an older one the ack came late, on a newer one the other node's did.
+    """
+    ops = history.ops
+    unnamed = unnamed[ops.node[unnamed] >= 0]
+    found: dict[int, tuple[str, tuple[int, ...]]] = {}
+    known = acks[ops.node[acks] >= 0]
+    for number, code in sorted(set(zip(ops.timeline[known].tolist(), ops.node[known].tolist(), strict=True))):
+        mine = known[(ops.timeline[known] == number) & (ops.node[known] == code)]
+        first = int(mine[np.argmin(ops.complete_ns[mine])])
+        last = int(mine[np.argmax(ops.invoke_ns[mine])])
+        inside = (ops.invoke_ns[unnamed] > ops.complete_ns[first]) & (
+            ops.complete_ns[unnamed] < ops.invoke_ns[last]
+        )
+        for index in unnamed[inside & (ops.node[unnamed] != code)].tolist():
+            message = (
+                f"{ops.node_name(index)} acknowledged {int(ops.value[index])} between {int(ops.value[first])} and "
+                f"{int(ops.value[last])}, which {ops.node_names[code]} acknowledged on timeline {number}"
+            )
+            found.setdefault(index, (message, (index, first, last)))
+    return list(found.values())
+
+
+def _summary(late: int, value: float, shared: int, between: int) -> str:
     parts = []
     if value:
         parts.append(f"two writers for {value:.3f} s")
@@ -108,6 +155,8 @@ def _summary(history: History, late: int, value: float, shared: int) -> str:
         parts.append(f"{late} writes acknowledged on a timeline already left")
     if shared:
         parts.append(f"{shared} timelines written by more than one node")
+    if between:
+        parts.append(f"{between} writes acknowledged by one node while another did on one timeline")
     return "; ".join(parts) or "never two writers"
 
 

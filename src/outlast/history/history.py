@@ -76,6 +76,10 @@ class NodeObservation:
     lag_bytes: int | None = None
 
 
+NO_TABLE = "no such table"
+"""What a node's content hash says of a table that it does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeContent:
     """What one node held in the final read: a content hash per table, at one LSN it had replayed to."""
@@ -91,11 +95,12 @@ class FinalRead:
     """The read that ends a run: after everything is healed, writers have stopped, and each node has
     replayed the primary's last LSN, taken from the surviving timeline.
 
-    primary: the node read. values: what a workload's table holds, by workload name, sorted int64; what else a workload
+    at_ns: when it began. primary: the node read. values: what a workload's table holds, by workload name, sorted int64; what else a workload
     keeps there is named after it. contents:
     one entry a node that took part; missing: nodes that did not come back or did not catch up.
     timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history. strays: what
-    nodes hold, by workload, that answer and do not hold what the primary does.
+    nodes hold, by workload, that answer and do not hold what the primary does. removed: nodes that were taken out of
+    the cluster during the run.
     """
 
     primary: str
@@ -107,6 +112,7 @@ class FinalRead:
     missing: tuple[str, ...] = ()
     timeline_starts: tuple[tuple[int, int], ...] = ()
     strays: Mapping[str, Mapping[str, I64]] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,7 @@ def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
             "values": {name: values[name] for name in stored["values"]},
             "contents": tuple(NodeContent(**content) for content in stored["contents"]),
             "missing": tuple(stored["missing"]),
+            "removed": tuple(stored.get("removed", ())),
             "strays": {
                 node: {name: values[f"{node}/{name}"] for name in names}
                 for node, names in stored.get("strays", {}).items()

@@ -215,6 +215,9 @@ async def _read(
 ) -> tuple[FinalRead | None, str]:
     """Return the final read, and what is wrong with the cluster: "" when nothing is."""
     try:
-        return await final_reader(cluster, drill, record.routed, folder).read(), record.trouble
+        final = await final_reader(cluster, drill, record.routed, folder).read()
     except ClusterError as error:
         return None, record.trouble or error.message
+    seen = {seen.node for seen in record.observations if seen.source == "node"}
+    removed = seen - {node.name for node in cluster.spec.nodes}
+    return replace(final, removed=tuple(sorted(removed))), record.trouble

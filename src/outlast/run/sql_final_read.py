@@ -12,7 +12,7 @@ import psycopg
 
 from outlast.clock import now_ns
 from outlast.errors import ClusterError
-from outlast.history.history import FinalRead, NodeContent
+from outlast.history.history import NO_TABLE, FinalRead, NodeContent
 from outlast.history.op import I64
 from outlast.history.soak_rows import ROWS
 from outlast.pace import scaled, scaled_deadline_ns
@@ -56,6 +56,7 @@ class SqlFinalRead:
         except (psycopg.Error, OSError, TimeoutError) as error:
             raise ClusterError(f"{primary} cannot be read back: {error}") from error
         try:
+            began_ns = now_ns()
             shown = await server_view(connection)
             values = {name: await values_of(connection, query) for name, query in self._queries.items()}
             starts = await timeline_starts(connection, shown.timeline)
@@ -71,7 +72,7 @@ class SqlFinalRead:
             primary=primary,
             timeline=shown.timeline,
             lsn=shown.lsn,
-            at_ns=now_ns(),
+            at_ns=began_ns,
             values=values,
             contents=tuple(content for content in read if content is not None),
             missing=tuple(name for name, content in contents.items() if content is None),
@@ -139,7 +140,7 @@ async def _hashes(connection: Connection, node: str, lsn: int, tables: Sequence[
         try:
             row = await (await connection.execute(content_sql(table).encode())).fetchone()
         except psycopg.errors.UndefinedTable:
-            row = (0, "no such table")
+            row = (0, NO_TABLE)
         except psycopg.errors.UndefinedFunction:  # some extension's type has no hash; all have a text
             row = await (await connection.execute(text_content_sql(table).encode())).fetchone()
         assert row is not None

@@ -107,3 +107,31 @@ def test_the_node_that_still_has_the_row_is_named() -> None:
     assert "may still lie on n1" in lost_one(missing=("n1",)).evidence[0].message
     assert "no node that answers; n3 did not" in lost_one(missing=("n3",)).evidence[0].message
     assert "on no node any more" in lost_one(strays={"n3": [5]}).evidence[0].message
+
+
+def test_a_value_that_failed_and_was_then_acknowledged_may_be_there() -> None:
+    rows = [*steady(0, 1), Row(100, 2, outcome=Outcome.FAIL), Row(100, 3)]
+    finding = LostWrites().check(Story(rows, [*range(10), 100]).history(), 0)
+    assert (finding.verdict, finding.anomalies) == (Verdict.PASS, {})
+
+
+def test_a_value_that_is_there_as_often_as_it_may_have_been_written_is_no_duplicate() -> None:
+    rows = [*steady(0, 1), Row(100, 2, outcome=Outcome.INFO), Row(100, 3)]
+    assert LostWrites().check(Story(rows, [*range(10), 100, 100]).history(), 0).verdict is Verdict.PASS
+    assert LostWrites().check(Story(rows, [*range(10), 100]).history(), 0).verdict is Verdict.PASS
+    finding = LostWrites().check(Story(rows, [*range(10), 100, 100, 100]).history(), 0)
+    assert (finding.verdict, finding.anomalies) == (Verdict.FAIL, {"duplicate": 1})
+
+
+def test_a_value_acknowledged_twice_with_one_row_has_lost_one() -> None:
+    rows = [*steady(0, 1), Row(100, 2), Row(100, 3)]
+    finding = LostWrites().check(Story(rows, [*range(10), 100]).history(), 0)
+    assert (finding.verdict, finding.value, finding.anomalies) == (Verdict.FAIL, 1, {"lost": 1})
+    assert finding.evidence[0].ops == (11,)
+    assert LostWrites().check(Story(rows, [*range(10), 100, 100]).history(), 0).verdict is Verdict.PASS
+
+
+def test_what_was_acknowledged_after_the_final_read_had_begun_is_not_lost() -> None:
+    rows = [*steady(0, 1), Row(100, 2, took=20)]  # the final read is at 11 s
+    assert LostWrites().check(Story(rows, list(range(10))).history(), 0).verdict is Verdict.PASS
+    assert LostWrites().check(Story(rows, list(range(9))).history(), 0).anomalies == {"lost": 1}

@@ -65,3 +65,32 @@ def test_acks_that_name_no_timeline_prove_nothing() -> None:
 def test_no_acknowledgement_at_all_is_invalid() -> None:
     rows = [Row(1, 1, outcome=Outcome.INFO)]
     assert SplitBrain().check(Story(rows).history(), 0).verdict == Verdict.INVALID
+
+
+def test_an_ack_too_late_that_took_no_time_is_one_too_many() -> None:
+    rows = [*steady(0, 2), Row(500, 2, node="n2", timeline=2), Row(501, 3, took=0)]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert (finding.verdict, finding.value, finding.anomalies) == (Verdict.FAIL, 0, {"two_writers": 1})
+    assert SplitBrain(limit=1).check(Story(rows).history(), 0).verdict is Verdict.PASS
+
+
+def test_a_commit_that_was_local_only_on_the_old_primary_was_a_second_writer() -> None:
+    rows = [*steady(0, 2), Row(500, 2, node="n2", timeline=2), Row(501, 3, took=1, outcome=Outcome.LOCAL)]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert (finding.verdict, finding.value) == (Verdict.FAIL, 1)
+
+
+def test_acks_of_which_some_name_no_timeline_pass_nothing() -> None:
+    rows = [*steady(0, 2), Row(500, 3, node="n2", timeline=0)]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "1 acknowledgements name no timeline" in finding.summary
+
+
+def test_an_ack_without_a_timeline_between_two_of_another_node_on_one_was_a_second_writer() -> None:
+    rows = [*steady(0, 4), Row(500, 2.05, node="n2", timeline=0)]
+    finding = SplitBrain().check(Story(rows).history(), 0)
+    assert (finding.verdict, finding.anomalies) == (Verdict.FAIL, {"between": 1})
+    assert finding.evidence[0].message == (
+        "n2 acknowledged 500 between 0 and 39, which n1 acknowledged on timeline 1"
+    )
