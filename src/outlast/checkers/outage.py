@@ -96,7 +96,7 @@ def _gaps(history: History, workload: str, lasting: bool) -> tuple[Gap, Gap]:
 
 
 def _first_asked(history: History, writes: Mask, moments: I64) -> I64:
-    """Return for each moment when it was first asked after it: at once where an op is open, NEVER where none follows."""
+    """Return when it was first asked from each moment on: at once where an op is open, NEVER where none follows."""
     ops = history.ops
     invoked, completed = ops.invoke_ns[writes], ops.complete_ns[writes]
     begun = np.sort(invoked)

@@ -46,10 +46,12 @@ _STANDBY_NAMES: Final = "SELECT current_setting('synchronous_standby_names')"
 class Observer:
     """Collects observations while it runs. keep_s: how often a state that does not change is kept."""
 
-    def __init__(self, cluster: Cluster, keep_s: float = 1.0) -> None:
+    def __init__(self, cluster: Cluster, keep_s: float = 0.5) -> None:
         self._cluster = cluster
         self._keep_ns = int(keep_s * NS_PER_S)
         self._longest: dict[str, float] = {}
+        self.look_s = 0.0
+        """The longest that a server that answered took to say what it is."""
         self.observations: list[NodeObservation] = []
         self._last: dict[tuple[str, str], NodeObservation] = {}
 
@@ -77,6 +79,10 @@ class Observer:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look_closely(self) -> None:
+        """Keep every sample from now on: nodes come back, and when is to be told exactly."""
+        self._keep_ns = 0
 
     def answering(self) -> int:
         """Return how many nodes answered when they were last asked."""
@@ -115,7 +121,9 @@ class Observer:
         commit = await _text(connection, _COMMIT_SETTING)
         lags_ns = 0
         while True:
+            asked_ns = now_ns()
             seen = await within(connection, server_view(connection), LOOK_TIMEOUT_S)
+            self.look_s = max(self.look_s, seconds_between(asked_ns, now_ns()))
             names = (
                 ""
                 if seen.in_recovery

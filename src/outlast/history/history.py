@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy: most commands look at no op
+    from outlast.history.lateness import Lateness
     from outlast.history.op import I64, Ops
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
@@ -95,8 +96,8 @@ class FinalRead:
     """The read that ends a run: after everything is healed, writers have stopped, and each node has
     replayed the primary's last LSN, taken from the surviving timeline.
 
-    at_ns: when it began. primary: the node read. values: what a workload's table holds, by workload name, sorted int64; what else a workload
-    keeps there is named after it. contents:
+    at_ns: when it began. primary: the node read. values: what a workload's table holds, by workload name, sorted
+    int64; what else a workload keeps there is named after it. contents:
     one entry a node that took part; missing: nodes that did not come back or did not catch up.
     timeline_starts: (timeline, LSN at which it branched off its parent) of the surviving history. strays: what
     nodes hold, by workload, that answer and do not hold what the primary does. removed: nodes that were taken out of
@@ -140,7 +141,7 @@ class History:
     """Everything that a checker may look at.
 
     start_ns, end_ns: the load's window, monotonic ns. complete: False when the run ended early. restored: None
-    unless the drill restores. Foreign histories have ops only.
+    unless the drill restores. lateness: of the tool itself, None where not noted. Foreign histories have ops only.
     """
 
     ops: Ops
@@ -151,3 +152,4 @@ class History:
     end_ns: int = 0
     complete: bool = True
     restored: RestoredRead | None = None
+    lateness: Lateness | None = None

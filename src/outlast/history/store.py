@@ -32,6 +32,7 @@ from outlast.history.history import (
     NodeObservation,
     RestoredRead,
 )
+from outlast.history.lateness import Lateness
 from outlast.history.op import I64, Ops
 from outlast.history.ops_file import load_ops, write_ops
 from outlast.history.reading import read_ops
@@ -121,6 +122,7 @@ def load_run(folder: Path) -> tuple[History, RunDocument]:
             end_ns=run["end_ns"],
             complete=run["complete"],
             restored=_restored(run.get("restored"), folder / _RESTORED_FILE),
+            lateness=_lateness(run.get("lateness")),  # runs of older versions have none
         )
         document = run["document"]
         return history, RunDocument(
@@ -154,6 +156,7 @@ def _to_json(history: History, document: RunDocument) -> dict[str, Any]:
             "contents": [_plain(c) for c in final.contents],
             "strays": {node: sorted(values) for node, values in final.strays.items()},
         },
+        "lateness": None if history.lateness is None else _plain(history.lateness),
         "restored": None if restored is None else _plain(restored) | {"values": sorted(restored.values)},
     }
 
@@ -190,6 +193,14 @@ def _final(stored: dict[str, Any], values: dict[str, I64]) -> FinalRead:
             "timeline_starts": tuple((start[0], start[1]) for start in stored["timeline_starts"]),
         }
     )
+
+
+def _lateness(stored: dict[str, Any] | None) -> Lateness | None:
+    if stored is None:
+        return None
+    samples = tuple((at_ns, wanted_s, stolen_s) for at_ns, wanted_s, stolen_s in stored["samples"])
+    lags = tuple((at_ns, lag_s) for at_ns, lag_s in stored["lags"])
+    return Lateness(**{**stored, "samples": samples, "lags": lags})
 
 
 def _restored(stored: dict[str, Any] | None, path: Path) -> RestoredRead | None:

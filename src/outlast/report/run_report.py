@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outlast.checkers.base import Verdict
+from outlast.checkers.too_busy import figures as lateness_figures
+from outlast.checkers.too_busy import unsent_share
 from outlast.history.history import JSON, FaultRecord, History
 from outlast.history.op import Outcome
 from outlast.history.store import RunDocument
@@ -121,7 +123,8 @@ class Expectation:
 class RunReport:
     """One run. Figures are None where no check measured them. store: its folder.
 
-    soak: the figures of a soak, None of any other run. expectation: of a suite's member, where there is one.
+    soak: the figures of a soak, None of any other run. lateness: how late the tool was itself, None where that was not
+    noted. expectation: of a suite's member, where there is one.
     """
 
     drill: str
@@ -148,6 +151,7 @@ class RunReport:
     faults: tuple[FaultReport, ...]
     checks: tuple[CheckResult, ...]
     soak: Mapping[str, JSON] | None = None
+    lateness: Mapping[str, JSON] | None = None
     expectation: Expectation | None = None
 
     @property
@@ -185,6 +189,7 @@ class RunReport:
             "rejoin_s": self.rejoin_s,
             "plan": [dict(step) for step in self.plan],
             "faults": [fault.to_document() for fault in self.faults],
+            "lateness": None if self.lateness is None else dict(self.lateness),
             "checks": [check.to_document() for check in self.checks],
             **({} if self.soak is None else {"soak": dict(self.soak)}),
             **({} if self.expectation is None else self.expectation.to_document()),
@@ -234,7 +239,21 @@ def run_report(history: History, document: RunDocument, store: Path) -> RunRepor
         faults=tuple(_fault(fault, history) for fault in history.faults),
         checks=checks,
         soak=soak if isinstance(soak, dict) else None,
+        lateness=None
+        if history.lateness is None
+        else lateness_figures(history.lateness, history.faults, unsent_share(history)),
     )
+
+
+def lateness_words(lateness: Mapping[str, JSON]) -> str:
+    """Return how late the tool and its machine were, in words; its figures are those of ``checkers.too_busy``."""
+    said = (
+        "share of the time that programs waited for a core; "
+        f"{lateness['stolen']} stolen, own loop {lateness['lag_s']} s late at most, "
+        f"faults {lateness['fault_late_s']} s, looks took {lateness['look_s']} s"
+    )
+    unsent = _number(lateness["unsent"])
+    return said if unsent is None else f"{said}; {unsent:.3f} of ops found no client free"
 
 
 def _fault(fault: FaultRecord, history: History) -> FaultReport:

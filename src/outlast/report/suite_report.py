@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from outlast.checkers.base import Verdict
@@ -32,6 +33,7 @@ class CodeCheckReport:
     checks: tuple[CheckResult, ...]
     store: str = ""
     expectation: Expectation | None = None
+    lateness: Mapping[str, JSON] | None = None
 
     def to_document(self) -> dict[str, JSON]:
         """Return it in the shape of a run's document, as far as that goes."""
@@ -51,6 +53,7 @@ class CodeCheckReport:
             "acked_lost": None,
             "outage_s": None,
             "two_writers_s": None,
+            "lateness": None if self.lateness is None else dict(self.lateness),
             "checks": [check.to_document() for check in self.checks],
             **({} if self.expectation is None else self.expectation.to_document()),
         }

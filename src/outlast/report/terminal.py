@@ -16,7 +16,7 @@ from outlast.checkers.base import Verdict
 from outlast.history.history import JSON
 from outlast.report.findings import CheckResult
 from outlast.report.literal import literal_text
-from outlast.report.run_report import RunReport
+from outlast.report.run_report import RunReport, lateness_words
 from outlast.report.suite_report import SKIPPED, MemberReport, SkippedReport
 
 EVIDENCE_MAX: Final = 5
@@ -113,6 +113,8 @@ def _figures(run: RunReport) -> Table:
         ),
         ("rejoin_s", run.rejoin_s, "", "from the last healing to a whole cluster"),
     ]
+    if run.lateness is not None:
+        rows.append(("wanted", run.lateness["wanted"], "", lateness_words(run.lateness)))
     for name, value, limit, words in rows:
         shown = "not measured" if value is None else _figure(value)
         table.add_row(

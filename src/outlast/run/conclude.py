@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from outlast.checkers.base import Checker, Finding, Verdict, run_checker, worst
+from outlast.checkers.rejoin import whole_again_s
+from outlast.checkers.too_busy import AsPlanned, excused
 from outlast.clock import now_ns, seconds_between, timestamp
 from outlast.clusters.service_registry import start_member
 from outlast.clusters.versions import versions
+from outlast.clusters.wholeness import wait_until_whole
 from outlast.config import DrillSpec, stored_cluster, to_document
 from outlast.errors import ClusterError
 from outlast.history.history import JSON, FaultRecord, FinalRead, History, NodeObservation
+from outlast.history.lateness import Lateness
 from outlast.history.reading import read_ops
 from outlast.history.store import RECORDINGS, RunDocument, save_run
 from outlast.pace import scaled
@@ -32,7 +36,6 @@ from outlast.run.prepare import PreparedDrill, prepared_again, priorities
 from outlast.run.request import RunRequest
 from outlast.run.restored_final_read import restored_final_read
 from outlast.systems.base import Cluster
-from outlast.systems.wait import wait_until_ready
 from outlast.workloads.config import WorkerConfig
 
 CHECK_TIMEOUT_S: Final = 120.0
@@ -75,7 +78,7 @@ class RunRecord:
     """What was done to a cluster and seen of it until the load had stopped and it was given time to recover.
 
     start_ns, end_ns: of the load, monotonic. complete: whether it ran as long as it should. rejoin_s, trouble: as
-    ``recover`` returns them. routed: the loads over routes of the system's own.
+    ``recover`` returns them. routed: the loads over routes of the system's own. lateness: of the tool itself.
     """
 
     faults: tuple[FaultRecord, ...]
@@ -86,6 +89,7 @@ class RunRecord:
     rejoin_s: float | None
     trouble: str
     routed: tuple[WorkerConfig, ...] = ()
+    lateness: Lateness | None = None
 
 
 More = Callable[[History], tuple[list[Finding], dict[str, JSON]]]
@@ -117,6 +121,7 @@ async def conclude(
         record.end_ns,
         record.complete,
         restored,
+        record.lateness,
     )
     model = cluster.model
     document = RunDocument(
@@ -135,7 +140,7 @@ async def conclude(
             "sync": cluster.spec.sync,
             "route": prepared.route,
             "duration_s": None,
-            "rejoin_s": record.rejoin_s,
+            "rejoin_s": _rejoin_s(history, record),
             "model_s": model.outage_s,
             "model": model.reason,
             "relink_s": model.relink_s,
@@ -160,6 +165,7 @@ async def judge_and_store(
         added, noted = add(history)
         findings += added
         notes |= noted
+    findings = _as_late_as_we_were(findings, history)
     document = replace(
         document,
         verdict=worst(finding.verdict for finding in findings),
@@ -170,6 +176,13 @@ async def judge_and_store(
     return RunResult(history, document, start.folder)
 
 
+def _as_late_as_we_were(findings: Sequence[Finding], history: History) -> list[Finding]:
+    """Return the findings, those invalid that our own slowness may have made, and what else it has spoilt."""
+    planned = run_checker(AsPlanned(), history, CHECK_TIMEOUT_S)
+    judged = [excused(each, history.lateness, history.faults, history.start_ns) for each in findings]
+    return judged if planned.verdict is Verdict.PASS else [*judged, planned]
+
+
 def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> RunDocument:
     """Return the document of a stored run with its findings made anew from its history."""
     model_s = float(str(document.notes.get("model_s")))
@@ -178,7 +191,9 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     if drill.checks.get("by_priority", False):
         ranks = priorities(stored_cluster(document.cluster, f"the cluster of {document.name}"))
     terms = Terms(drill, model_s, len(document.plan), ranks, relink_s)
-    findings = [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in make_checkers(terms)]
+    findings = _as_late_as_we_were(
+        [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in make_checkers(terms)], history
+    )
     # What only the live cluster could tell is kept as it was found.
     made = {finding.name for finding in findings}
     kept = [finding for finding in document.findings if finding["name"] not in made]
@@ -190,10 +205,19 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     )
 
 
+def _rejoin_s(history: History, record: RunRecord) -> float | None:
+    """Return the seconds from the last healing to a whole cluster: as they were observed from the healing on, else as
+    they were when the load had ended, which is no earlier."""
+    observed = whole_again_s(history)
+    if record.rejoin_s is None or observed is None:
+        return record.rejoin_s
+    return round(min(observed, record.rejoin_s), 3)
+
+
 async def recover(
     cluster: Cluster, timeout_s: float, faults: Sequence[FaultRecord]
 ) -> tuple[float | None, str]:
-    """Wait until the cluster is whole; returns the seconds since the last healing, and what is missing.
+    """Wait until the cluster is whole; returns the seconds from the last healing to its end, and what is missing.
 
     First every host starts what belongs on it and does not run, as a machine does that boots: a watchdog may have
     reset one, and nothing else restarts what a fault has killed, even by way of another.
@@ -204,7 +228,7 @@ async def recover(
             host = cluster.lab.hosts.get(member.name)
             if host is not None and host.is_on:
                 await start_member(cluster, member.name)
-        await wait_until_ready(cluster, timeout_s)
+        await wait_until_whole(cluster, timeout_s)
     except ClusterError as error:
         return None, error.message
     return (round(seconds_between(max(healed), now_ns()), 3) if healed else None), ""

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
+from outlast.checkers.base import Checker
+from outlast.checkers.outage import Outage
+from outlast.checkers.rejoin import follows_again
+from outlast.checkers.too_busy import excused
 from outlast.clock import now_ns, seconds_between
 from outlast.clusters import lifecycle
 from outlast.clusters.observation import Observer
 from outlast.config import to_document
-from outlast.errors import ConfigError, HistoryError, UnavailableError
+from outlast.errors import ClusterError, ConfigError, HistoryError, UnavailableError
 from outlast.faults.base import Fault
 from outlast.faults.registry import fault
-from outlast.history.history import JSON
+from outlast.history.history import JSON, FaultRecord
 from outlast.history.store import RECORDINGS
 from outlast.notify.notifier import notifying
 from outlast.run.conclude import RunRecord, RunResult, RunStart, conclude, recover
@@ -27,11 +32,12 @@ from outlast.run.load import Load
 from outlast.run.manual_nemesis import ManualNemesis
 from outlast.run.nemesis import Nemesis
 from outlast.run.operator import operator
+from outlast.run.own_watch import OwnWatch
 from outlast.run.prepare import PreparedDrill
 from outlast.run.request import RunRequest
 from outlast.run.unjudged import Unjudged, error_finding, store_unjudged
 from outlast.systems.base import Cluster, OperatedByHand
-from outlast.systems.wait import wait_until_ready
+from outlast.systems.wait import wait_for, wait_until_ready
 from outlast.units import NS_PER_S
 
 
@@ -80,6 +86,47 @@ async def run_drill(
     return result
 
 
+STEP_DOWN_NS: Final = NS_PER_S
+OUTLAST_S: Final = 2.0
+"""How much longer than the longest outage that is allowed a load waits for the end of one."""
+ACK_POLL_S: Final = 0.05
+SEEN_TIMEOUT_S: Final = 3.0
+
+
+async def outlast_outage(load: Load, checkers: Sequence[Checker], faults: Sequence[FaultRecord]) -> None:
+    """Have a load go on until its writes are acknowledged again, or for longer than any outage may last.
+
+    An acknowledgement counts that comes a while after the last healing: an old primary that is healed may still give
+    one before it steps down. Where no outage is judged there is nothing to wait for.
+    """
+    limits = [one.limit for one in checkers if isinstance(one, Outage) and one.limit is not None]
+    healed = [fault.healed_ns for fault in faults if fault.healed_ns is not None]
+    if not limits or not healed:
+        return
+    wanted_ns = max(healed) + STEP_DOWN_NS
+    acks = load.last_acks()
+    # An outage that is longer than it may be needs no end. The limit is the database's: no pace makes it longer.
+    until_ns = min(acks.values(), default=0) + int((max(limits) + OUTLAST_S) * NS_PER_S)
+    while any(at_ns < wanted_ns for at_ns in acks.values()) and now_ns() < until_ns:
+        await asyncio.sleep(ACK_POLL_S)
+        acks = load.last_acks()
+
+
+async def _seen_whole(observer: Observer, faults: Sequence[FaultRecord]) -> None:
+    """Wait, not for long, until the observations show what was found: that every node follows."""
+    healed = [fault.healed_ns for fault in faults if fault.healed_ns is not None]
+    if not healed:
+        return
+
+    async def unseen() -> str:
+        seen = observer.observations
+        nodes = {one.node for one in seen if one.source == "node" and one.role}
+        return ", ".join(node for node in nodes if follows_again(seen, node, max(healed)) is None)
+
+    with contextlib.suppress(ClusterError):
+        await wait_for(unseen, SEEN_TIMEOUT_S, "nodes to be seen following")
+
+
 class _DrillRun:
     """One drill under way. acts: what an operator did, where a system has no manager."""
 
@@ -93,6 +140,7 @@ class _DrillRun:
         self._feed = feed
         self._acts: list[JSON] = []
         self._observer = Observer(cluster)
+        self._watch = OwnWatch()
         self._nemesis: Nemesis | ManualNemesis | None = None
         self._start_ns = 0
 
@@ -109,15 +157,18 @@ class _DrillRun:
             tuple(self._observer.observations),
             self._start_ns or self._start.began_ns,
             now_ns(),
+            self._watch.lateness(),
         )
-        await store_unjudged(self._start.folder, what, [error_finding(error)])
+        finding = excused(error_finding(error), what.lateness, what.faults, what.start_ns)
+        await store_unjudged(self._start.folder, what, [finding])
 
     async def run(self, manual: ManualNemesis | None, injector: Callable[[str], Fault]) -> RunResult:
         """Run it to its end."""
         cluster, prepared, say = self._cluster, self._prepared, self._request.say
         drill = prepared.drill
         say("waiting for a healthy cluster")
-        await wait_until_ready(cluster, drill.settle_s)
+        async with self._watch.running():
+            await wait_until_ready(cluster, drill.settle_s)
         load = Load(cluster, self._start.folder / RECORDINGS, self._request.seed)
         observer = self._observer
         nemesis: Nemesis | ManualNemesis
@@ -130,7 +181,7 @@ class _DrillRun:
         start_ns = end_ns = 0
         complete = False
         attended = operator(cluster, self._note_act) if manual is None else contextlib.nullcontext()
-        async with observer.running(), attended:
+        async with self._watch.running(), observer.running(), attended:
             try:
                 say("starting the load")
                 start_ns = await load.start(drill.workloads(), drill.level, prepared.route)
@@ -140,6 +191,7 @@ class _DrillRun:
                 self._feed.begin(start_ns, nemesis.records)
                 say(f"load for {drill.duration_s:g} s")
                 await nemesis.run(end_ns)
+                await outlast_outage(load, prepared.checkers, nemesis.records)
                 complete = True
             finally:
                 end_ns = now_ns()
@@ -147,7 +199,10 @@ class _DrillRun:
                 await asyncio.shield(load.stop())
             say("waiting for every node to be back")
             cluster = lifecycle.reload(cluster)  # a node may have been added, or removed, under load
+            observer.look_closely()
             rejoin_s, trouble = await recover(cluster, drill.recovery_s, nemesis.records)
+            if not trouble:
+                await _seen_whole(observer, nemesis.records)
         record = RunRecord(
             tuple(nemesis.records),
             tuple(observer.observations),
@@ -157,6 +212,7 @@ class _DrillRun:
             rejoin_s,
             trouble,
             tuple(load.routed),
+            self._watch.lateness(nemesis.late_s, observer.look_s),
         )
         self._feed.phase = "judging"
         return await conclude(

@@ -53,6 +53,8 @@ class Injections:
         self._open: list[OpenInjection] = []
         self.start_ns = start_ns
         self.records: list[FaultRecord] = []
+        self.late_s = 0.0
+        """How late the latest fault was, of those whose target was there at its time."""
 
     def begin(self, start_ns: int) -> None:
         """Start the records anew, with those of the injections that are still open."""
@@ -80,9 +82,11 @@ class Injections:
         started = now_ns()
         record = FaultRecord(kind.name, (on,), planned_ns, started, started, None, False, "", params)
         try:
-            targets = await self._targets(on, rng, deadline)
+            targets, had_to_wait = await self._targets(on, rng, deadline)
             await asyncio.sleep(seconds_until(planned_ns))
             started = now_ns()
+            if not had_to_wait:
+                self.late_s = max(self.late_s, seconds_between(planned_ns, started))
             entry = await journal.inject(kind, self._cluster, targets, params, rng)
         except journal.NotHealedError as error:
             self.records.append(replace(record, effective=None, evidence=f"NOT HEALED: {error.message}"))
@@ -116,14 +120,17 @@ class Injections:
         for opened in reversed(list(self._open)):
             await self.heal(opened)
 
-    async def _targets(self, on: str, rng: random.Random, deadline: int) -> tuple[str, ...]:
-        """Return the targets, once there are any: during a failover there is no primary for a while."""
+    async def _targets(self, on: str, rng: random.Random, deadline: int) -> tuple[tuple[str, ...], bool]:
+        """Return the targets, once there are any (during a failover there is no primary for a while), and whether they
+        had to be waited for."""
+        had_to_wait = False
         while True:
             try:
-                return await resolve(on, self._cluster, rng)
+                return await resolve(on, self._cluster, rng), had_to_wait
             except ClusterError:
                 if now_ns() > deadline:
                     raise
+            had_to_wait = True
             await asyncio.sleep(POLL_S)
 
     async def _prove(self, opened: OpenInjection) -> None:

@@ -117,6 +117,15 @@ class Load:
                 await worker.process.wait(scaled(STOP_MARGIN_S))
         self._workers.clear()
 
+    def last_acks(self) -> dict[str, int]:
+        """Return when each worker that follows the primary had its last acknowledgement, monotonic ns; 0 for none."""
+        following = {worker.config.name for worker in self._following()}
+        counts = live_counts(self._ops_folder) if following else ()
+        return {one.worker: one.last_ack_ns for one in counts if one.worker in following}
+
+    def _following(self) -> list[_Worker]:
+        return [worker for worker in self._workers if "-at-" not in worker.config.name]
+
     async def usage(self) -> Mapping[str, Usage]:
         """Return what each worker that runs has used, by its name; {} when that cannot be told."""
         if not self._workers:
@@ -256,7 +265,7 @@ class Load:
 
     async def _first_acks(self, host: Host) -> None:
         deadline = scaled_deadline_ns(FIRST_ACK_TIMEOUT_S)
-        following = [worker for worker in self._workers if "-at-" not in worker.config.name]
+        following = self._following()
         while True:
             acked = {counts.worker for counts in live_counts(self._ops_folder) if counts.ok}
             late = [worker.config.name for worker in following if worker.config.name not in acked]

@@ -29,6 +29,11 @@ class ManualNemesis:
         """What was injected since the load began, and what was open then."""
         return self._injections.records
 
+    @property
+    def late_s(self) -> float:
+        """How late the latest injection was."""
+        return self._injections.late_s
+
     def begin(self, start_ns: int) -> None:
         """Note that the load has been running since start_ns, monotonic."""
         self._injections.begin(start_ns)

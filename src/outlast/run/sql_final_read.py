@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from outlast.history.soak_rows import ROWS
 from outlast.pace import scaled, scaled_deadline_ns
 from outlast.systems.base import Cluster, HasServers
 from outlast.systems.postgres.views import Connection, server_view, timeline_starts
+from outlast.systems.wait import wait_for
 from outlast.workloads.base import Audited, Workload, content_sql, text_content_sql
 
 READ_TIMEOUT_S: Final = 60.0
@@ -44,7 +46,7 @@ class SqlFinalRead:
         }
 
     async def read(self) -> FinalRead:
-        """Read everything; see FinalReader. Raises ClusterError without a primary."""
+        """Read everything; see FinalReader. Raises ClusterError without a primary, and while commits wait on it."""
         cluster = self._cluster
         primary = (await cluster.view()).primary
         if primary is None:
@@ -56,6 +58,11 @@ class SqlFinalRead:
         except (psycopg.Error, OSError, TimeoutError) as error:
             raise ClusterError(f"{primary} cannot be read back: {error}") from error
         try:
+            await wait_for(
+                partial(_waiting_commits, connection, primary),
+                CATCH_UP_TIMEOUT_S,
+                "commits to be through with their wait for a synchronous standby",
+            )
             began_ns = now_ns()
             shown = await server_view(connection)
             values = {name: await values_of(connection, query) for name, query in self._queries.items()}
@@ -119,6 +126,15 @@ class SqlFinalRead:
                 pass  # not up yet: what matters is whether it is up at the deadline
             await asyncio.sleep(POLL_S)
         return None
+
+
+async def _waiting_commits(connection: Connection, primary: str) -> str:
+    """Return how many commits still wait for a standby: what they wrote may be on the standby already and is not yet
+    visible on the primary (syncrep.c: the wait comes before the transaction leaves the list of those that run)."""
+    cursor = await connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+    row = await cursor.fetchone()
+    waiting = 0 if row is None else row[0]
+    return f"{waiting} of them wait on {primary}" if waiting else ""
 
 
 async def values_of(connection: Connection, query: str) -> I64:

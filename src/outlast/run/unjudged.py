@@ -17,6 +17,7 @@ from outlast.clock import now_ns, seconds_between
 from outlast.config import ClusterSpec, to_document
 from outlast.errors import ClusterError, HistoryError, OutlastError
 from outlast.history.history import JSON, FaultRecord, History, NodeObservation
+from outlast.history.lateness import Lateness
 from outlast.history.op import Ops
 from outlast.history.reading import read_ops, recordings
 from outlast.history.sketch import sketch
@@ -30,7 +31,7 @@ from outlast.systems.base import Cluster
 class Unjudged:
     """What was under way. cluster: None when there was none. drill: its document; {} for a check in code.
 
-    began_ns: monotonic. start_ns, end_ns: of the load, 0 when it never began.
+    began_ns: monotonic. start_ns, end_ns: of the load, 0 when it never began. lateness: of the tool meanwhile.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Unjudged:
     observations: tuple[NodeObservation, ...] = ()
     start_ns: int = 0
     end_ns: int = 0
+    lateness: Lateness | None = None
 
 
 def error_finding(error: Exception) -> Finding:
@@ -93,6 +95,7 @@ async def store_unjudged(folder: Path, what: Unjudged, findings: Sequence[Findin
         what.start_ns,
         what.end_ns,
         complete=False,
+        lateness=what.lateness,
     )
     await asyncio.to_thread(save_run, folder, history, document)
     return document

@@ -168,7 +168,7 @@ def judged(member: MemberReport, expected: Expected | None) -> MemberReport:
         return _judged_by(member, expected, finding, FOUND)
     if has_passed:
         summary = f"{NOT_FOUND}: {expected.why}, and this run did not show it"
-        return _judged_by(member, expected, Finding("expected_finding", Verdict.FAIL, summary), NOT_FOUND)
+        return _judged_by(member, expected, _not_found(member, summary), NOT_FOUND)
     outcome = f"not what was expected: {', '.join(others)}"
     return replace(member, expectation=Expectation(outcome, _document(expected)))
 
@@ -183,9 +183,14 @@ def _told(run: RunReport, expected: Expected) -> MemberReport:
             run, expected, Finding("expected_finding", Verdict.PASS, summary, value=count), TOLD
         )
     summary = f"{NOT_FOUND}: no op ended {expected.told}"
-    return _judged_by(
-        run, expected, Finding("expected_finding", Verdict.FAIL, summary, value=count), NOT_FOUND
-    )
+    return _judged_by(run, expected, _not_found(run, summary, count), NOT_FOUND)
+
+
+def _not_found(run: RunReport | CodeCheckReport, summary: str, value: JSON = None) -> Finding:
+    """Return the finding that a weakness did not show: a failure, unless the machine was too busy for it to show."""
+    busy = run.lateness["too_busy"] if run.lateness is not None else None
+    verdict = Verdict.INVALID if busy else Verdict.FAIL
+    return Finding("expected_finding", verdict, f"{busy}: {summary}" if busy else summary, value=value)
 
 
 def _judged_by(

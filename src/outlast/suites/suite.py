@@ -35,6 +35,7 @@ from typing import Any, Final
 
 import outlast.suites.catalog
 from outlast.checkers.base import Finding, Verdict, worst
+from outlast.checkers.too_busy import excused, figures
 from outlast.clock import now_ns, seconds_between, timestamp
 from outlast.clusters import lifecycle
 from outlast.config import (
@@ -49,6 +50,7 @@ from outlast.config import (
 from outlast.errors import ConfigError, OutlastError, UnavailableError
 from outlast.extras import MissingExtraError
 from outlast.history.history import JSON
+from outlast.history.lateness import Lateness
 from outlast.history.store import is_stored, load_run
 from outlast.monitoring.services import with_monitoring
 from outlast.report.findings import CheckResult
@@ -57,6 +59,7 @@ from outlast.report.suite_report import CodeCheckReport, MemberReport, SkippedRe
 from outlast.routes.registry import with_route
 from outlast.run.drill import run_drill
 from outlast.run.operator import operator
+from outlast.run.own_watch import OwnWatch
 from outlast.run.prepare import PlannedDrill, plan_drill, prepare_drill
 from outlast.run.request import RunRequest
 from outlast.run.unjudged import Unjudged, error_finding, store_unjudged
@@ -346,11 +349,13 @@ async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberRep
         say=lambda text: request.say(f"{name}: {text}"),
         new_folder=new_folder,
     )
+    watch = OwnWatch()
     try:
         if member.elsewhere:
             raise UnavailableError(member.elsewhere)
-        cluster = await labs.cluster(member.spec)
-        result = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
+        async with watch.running():
+            cluster = await labs.cluster(member.spec)
+            result = await run_drill(cluster, prepare_drill(member.planned, cluster), own)
         report: RunReport | CodeCheckReport = result.report()
     except UnavailableError as error:
         return skipped_report(name, member.title, error)
@@ -358,9 +363,9 @@ async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberRep
         if folders and is_stored(folders[-1]):
             report = run_report(*load_run(folders[-1]), folders[-1])
         else:
-            report = await _code_report(
-                name, member.title, member.spec, [error_finding(error)], begun, labs, own
-            )
+            findings = _excused([error_finding(error)], watch.lateness(), begun)
+            report = await _code_report(name, member.title, member.spec, findings, begun, labs, own)
+            report = replace(report, lateness=figures(watch.lateness()))
     if report.verdict is not Verdict.PASS:
         await labs.drop()
     return replace(report, drill=name, title=member.title)
@@ -368,21 +373,25 @@ async def _drill(member: _Member, labs: _Labs, request: RunRequest) -> MemberRep
 
 async def _check(check: SuiteCheck, spec: ClusterSpec, labs: _Labs, request: RunRequest) -> MemberReport:
     begun = now_ns()
+    watch = OwnWatch()
     try:
-        cluster = await labs.cluster(spec)
-        for need in check.needs:
-            if not isinstance(cluster, CAPABILITIES[need]):
-                raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
-        await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
-        begun = now_ns()  # what a lab takes to come up is not the check's
+        async with watch.running():
+            cluster = await labs.cluster(spec)
+            for need in check.needs:
+                if not isinstance(cluster, CAPABILITIES[need]):
+                    raise UnavailableError(f"it needs {need}, which {cluster.spec.system} lacks")
+            await wait_until_ready(cluster, WHOLE_TIMEOUT_S)
+        begun, watch = now_ns(), OwnWatch()  # what a lab takes to come up is not the check's
         request.say(f"{check.name}: {check.title}")
-        async with operator(cluster, request.say):
+        async with watch.running(), operator(cluster, request.say):
             findings = list(await check.run(Stage(cluster, request.seed, request.say)))
     except UnavailableError as error:
         return skipped_report(check.name, check.title, error)
     except Exception as error:  # noqa: BLE001 - whatever a member does, the others' verdicts stand
         findings = [error_finding(error)]
+    findings = _excused(findings, watch.lateness(), begun)
     report = await _code_report(check.name, check.title, spec, findings, begun, labs, request)
+    report = replace(report, lateness=figures(watch.lateness()))
     if report.verdict is not Verdict.PASS:
         await labs.drop()
     return report
@@ -392,6 +401,11 @@ def skipped_report(name: str, title: str, error: UnavailableError) -> SkippedRep
     """Return the report of a member that cannot run here; where an extra is missing it names the command for it."""
     reason = error.reason if isinstance(error, MissingExtraError) else error.message
     return SkippedReport(name, title, reason)
+
+
+def _excused(findings: Sequence[Finding], lateness: Lateness, begun: int) -> list[Finding]:
+    """Return the findings, those invalid that our own slowness may have made. begun: monotonic ns."""
+    return [excused(finding, lateness, (), begun) for finding in findings]
 
 
 async def _code_report(

@@ -17,16 +17,18 @@ import psycopg
 
 from outlast.checkers.base import Finding, Verdict
 from outlast.clock import now_ns, seconds_between
+from outlast.clusters.wholeness import wait_until_whole
 from outlast.errors import ClusterError, HostError
 from outlast.faults import journal
 from outlast.faults.base import with_defaults
 from outlast.faults.registry import fault
 from outlast.history.history import JSON
+from outlast.pace import scaled
 from outlast.suites.suite import Stage, expect
 from outlast.systems.base import HasServers
 from outlast.systems.postgres import contents
 from outlast.systems.postgres.views import Connection
-from outlast.systems.wait import wait_for, wait_until_ready
+from outlast.systems.wait import wait_for
 
 BITE_TIMEOUT_S: Final = 5.0
 WHOLE_TIMEOUT_S: Final = 120.0
@@ -100,7 +102,7 @@ async def ask_above(stage: Stage, node: str, query: str, *params: object) -> lis
     cluster = stage.cluster
     assert isinstance(cluster, HasServers)
     try:
-        connection = await cluster.connect(node, database=cluster.spec.database, timeout_s=5.0)
+        connection = await cluster.connect(node, database=cluster.spec.database, timeout_s=scaled(5.0))
         async with connection:
             return await (await connection.execute(query.encode(), params)).fetchall()
     except (psycopg.Error, OSError, HostError) as error:
@@ -210,7 +212,7 @@ def failover_finding(stage: Stage, took_s: float, words: str) -> Finding:
 
 async def whole(stage: Stage, timeout_s: float = WHOLE_TIMEOUT_S) -> float:
     """Wait until the cluster is whole; returns the seconds it took. Raises ClusterError."""
-    return round(await wait_until_ready(stage.cluster, timeout_s), 3)
+    return round(await wait_until_whole(stage.cluster, timeout_s), 3)
 
 
 async def on_every_node(
@@ -220,7 +222,7 @@ async def on_every_node(
 
     Not reached in time is no error: what was last seen is returned.
     """
-    began = now_ns()
+    began, bound_s = now_ns(), scaled(timeout_s)
     nodes = [node.name for node in stage.cluster.spec.nodes]
     seen: dict[str, Row] = {}
 
@@ -229,7 +231,7 @@ async def on_every_node(
             with contextlib.suppress(ClusterError):
                 rows = await ask(stage, node, query)
                 seen[node] = rows[0] if rows else ()
-            if seen.get(node) == expected or seconds_between(began, now_ns()) > timeout_s:
+            if seen.get(node) == expected or seconds_between(began, now_ns()) > bound_s:
                 return
             await asyncio.sleep(POLL_S)
 
@@ -274,5 +276,5 @@ async def _connect(stage: Stage, node: str, timeout_s: float) -> Connection:
     cluster = stage.cluster
     assert isinstance(cluster, HasServers)
     return await cluster.connect(
-        node, database=cluster.spec.database, user=cluster.spec.user, timeout_s=timeout_s
+        node, database=cluster.spec.database, user=cluster.spec.user, timeout_s=scaled(timeout_s)
     )

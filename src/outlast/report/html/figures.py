@@ -11,7 +11,7 @@ from outlast.checkers.outage import Gap
 from outlast.checkers.writes import seconds_in
 from outlast.history.history import JSON, History
 from outlast.report.findings import CheckResult
-from outlast.report.run_report import Number, RunReport
+from outlast.report.run_report import Number, RunReport, lateness_words
 
 FIGURE_CHECKS: Final = {"outage_s": "outage", "acked_lost": "lost_writes", "two_writers_s": "split_brain"}
 """The three that come first, by the check that holds each."""
@@ -23,6 +23,7 @@ _TITLES: Final = {
     "availability": "Availability",
     "replicas_equal": "Nodes equal in the end",
     "rejoin_s": "Whole again after healing",
+    "wanted": "Waiting for a core",
 }
 _ABOUT: Final = {
     "outage_s": "the longest time in which nothing was acknowledged that lasted",
@@ -87,6 +88,12 @@ def figures(run: RunReport) -> list[Figure]:
                 "from the last healing to a whole cluster",
                 verdict=_verdict(checks.get("rejoin")),
             )
+        )
+    if run.lateness is not None:
+        wanted = run.lateness["wanted"]
+        assert isinstance(wanted, int | float)
+        shown.append(
+            Figure("wanted", _TITLES["wanted"], wanted, f"{wanted:.1%}", "", lateness_words(run.lateness))
         )
     return shown
 
