@@ -65,7 +65,8 @@ def longest_gap(history: History, workload: str = "append", *, lasting: bool = T
     It begins with the first op, open or new, that has no such ack yet, so a time in which nobody asked is no outage;
     it ends with the next ack. Nothing before the load's start or the first fault's counts. One that the load's end
     cuts off is at least that long: ``ended`` is False then. An ack that the final read misses ends no gap; without a
-    final read, or with lasting off, every ack counts. O(n log n).
+    final read, or with lasting off, every ack counts; with lasting off, every time counts as one in which was asked.
+    O(n log n).
     """
     return max(*_gaps(history, workload, lasting), key=lambda gap: gap.seconds)
 
@@ -84,11 +85,14 @@ def _gaps(history: History, workload: str, lasting: bool) -> tuple[Gap, Gap]:
     inside = acks[acks > begin_ns]
     # The first ack at or after the load's end, of an op that was open then, still says when an outage was over.
     inside = inside[: int(np.searchsorted(inside, end_ns)) + 1]
-    starts = _first_asked(history, writes, np.concatenate([[begin_ns], inside]))
+    moments = np.concatenate([[begin_ns], inside])
+    # A program of somebody's tells of an op when it is done: it may be asking at any time, at its own pace.
+    starts = _first_asked(history, writes, moments) if lasting else moments
+    pause_ns = 0 if lasting or len(inside) < 2 else 2 * int(np.median(np.diff(inside)))
     lengths = inside - np.minimum(starts[:-1], inside)
     place = int(np.argmax(lengths)) if len(lengths) else -1
     over = (int(inside[place] - lengths[place]), int(inside[place])) if place >= 0 else (begin_ns, begin_ns)
-    is_open = end_ns - int(starts[-1]) >= OPEN_NS_MIN
+    is_open = end_ns - int(starts[-1]) >= OPEN_NS_MIN + pause_ns
     return (
         _split(Gap(*over, ended=True), history),
         _split(Gap(int(starts[-1]) if is_open else end_ns, end_ns, ended=not is_open), history),

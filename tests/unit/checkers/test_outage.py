@@ -166,3 +166,16 @@ def test_an_ack_after_the_load_had_ended_says_when_the_outage_was_over() -> None
 def test_ops_that_were_due_before_the_load_began_count_for_no_availability() -> None:
     rows = [*steady(0, 3), Row(100, -0.2, outcome=Outcome.FAIL)]
     assert availability(Story(rows).history()) == 1
+
+
+def test_a_program_that_tells_of_ops_once_they_are_done_is_out_while_it_says_nothing() -> None:
+    told = [*steady(0, 4, every=1.0), *steady(8, 10, start=50, every=1.0)]
+    finding = Outage(limit=3, lasting=False).check(Story(told, faults=[fault(4)]).history(final=False), 0)
+    assert finding.verdict is Verdict.FAIL
+    assert finding.value == pytest.approx(4.001)
+    silent = Outage(limit=30, lasting=False).check(Story(told[:4], faults=[fault(3)]).history(final=False), 0)
+    assert silent.verdict is Verdict.UNKNOWN
+    pausing = Outage(limit=3, lasting=False).check(
+        Story(told[:4], faults=[fault(3)], end=4).history(final=False), 0
+    )
+    assert pausing.verdict is Verdict.PASS
