@@ -13,6 +13,9 @@ from outlast.clusters import lifecycle
 from outlast.config import ClusterSpec
 from outlast.systems.base import Cluster
 
+ODD_FOLDER = 'st ate\'s %d é "q" ' + "x" * 100
+"""A name that a person's state folder may have, and that breaks programs which hand paths to a shell or a conninfo."""
+
 
 @contextmanager
 def lab_up(

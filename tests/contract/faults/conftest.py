@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labs import SharedLab, lab_up
+from labs import ODD_FOLDER, SharedLab, lab_up
 
 from outlast.clusters import lifecycle
 from outlast.config import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
@@ -21,7 +21,7 @@ LIGHT = WorkloadSpec(name="append", clients=ClientsSpec(follow=3), rate_per_s=60
 
 @pytest.fixture(scope="session")
 def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults")
+    return tmp_path_factory.mktemp("faults") / ODD_FOLDER
 
 
 @pytest.fixture(autouse=True)
