@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from outlast.clusters import lifecycle
 from outlast.config import ClusterSpec
 from outlast.systems.base import Cluster
+
+ODD_FOLDER = 'st ate\'s %d é "q" ' + "x" * 100
+"""A name that a person's state folder may have, and that breaks programs which hand paths to a shell or a conninfo."""
 
 
 @contextmanager
@@ -34,3 +37,30 @@ def lab_up(
         asyncio.run(up())
         yield name
         assert asyncio.run(lifecycle.take_down(name)).residue == ()
+
+
+class SharedLab:
+    """A lab for one test after another, until one of them fails: the next gets a fresh lab, so one failure stays one.
+
+    up: brings a lab up for the length of a with block and gives its name.
+    """
+
+    def __init__(self, up: Callable[[], AbstractContextManager[str]]) -> None:
+        self._up = up
+        self._lab = ExitStack()
+        self._name: str | None = None
+
+    @contextmanager
+    def for_test(self, session: pytest.Session) -> Iterator[str]:
+        """Give the lab's name to one test of a session."""
+        if self._name is None:
+            self._name = self._lab.enter_context(self._up())
+        failures = session.testsfailed
+        yield self._name
+        if session.testsfailed > failures:
+            self.close()
+
+    def close(self) -> None:
+        """Remove the lab, if there is one."""
+        self._name = None
+        self._lab.close()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from flakes import wilson
+from labs import SharedLab
 from record import summary
 
 TESTS = Path(__file__).parents[1]
@@ -68,3 +76,53 @@ def test_the_sum_of_a_run_names_its_longest_tests_and_why_others_skipped(tmp_pat
         "== 1 skipped:",
         "   1 x  no npm (c)",
     ]
+
+
+SHARING = """
+import pathlib
+import pytest
+
+@pytest.fixture(scope="module")
+def costly():
+    with pathlib.Path("brought-up").open("a") as file:
+        file.write("once\\n")
+
+@pytest.mark.parametrize("number", range(6))
+def test_uses_it(number, costly):
+    assert costly is None
+"""
+
+
+def test_what_tests_share_is_made_once_however_many_workers_there_are(tmp_path: Path) -> None:
+    shutil.copytree(TESTS / "support", tmp_path / "tests" / "support")
+    shutil.copy(TESTS / "conftest.py", tmp_path / "tests")
+    for name in ("test_first.py", "test_second.py"):
+        (tmp_path / "tests" / name).write_text(SHARING)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 60\npythonpath = tests/support\n")
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "tests"]
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    ended = subprocess.run(words, cwd=tmp_path, env=outer, capture_output=True, text=True, check=False)
+    assert "12 passed" in ended.stdout, ended.stdout
+    assert (tmp_path / "brought-up").read_text().splitlines() == ["once", "once"]
+
+
+def test_a_lab_on_which_a_test_failed_is_not_the_next_ones() -> None:
+    history: list[str] = []
+
+    @contextmanager
+    def up() -> Iterator[str]:
+        history.append("up")
+        yield f"lab-{history.count('up')}"
+        history.append("down")
+
+    session = SimpleNamespace(testsfailed=0)
+    lab = SharedLab(up)
+    with lab.for_test(cast(pytest.Session, session)) as first:
+        pass
+    with lab.for_test(cast(pytest.Session, session)) as second:
+        session.testsfailed += 1
+    with lab.for_test(cast(pytest.Session, session)) as third:
+        pass
+    assert (first, second, third) == ("lab-1", "lab-1", "lab-2")
+    lab.close()
+    assert history == ["up", "down", "up", "down"]

@@ -134,7 +134,7 @@ class Observer:
             self._note(
                 NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
             )
-            if not seen.in_recovery and now_ns() >= lags_ns:
+            if now_ns() >= lags_ns:
                 lags_ns = now_ns() + LAGS_EVERY_NS
                 for standby in await within(connection, standby_views(connection), LOOK_TIMEOUT_S):
                     self._note_lag(standby)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labs import lab_up
+from labs import ODD_FOLDER, SharedLab, lab_up
 
 from outlast.clusters import lifecycle
 from outlast.config import ClientsSpec, ClusterSpec, WorkloadSpec, load_cluster
@@ -21,7 +21,7 @@ LIGHT = WorkloadSpec(name="append", clients=ClientsSpec(follow=3), rate_per_s=60
 
 @pytest.fixture(scope="session")
 def _session_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults")
+    return tmp_path_factory.mktemp("faults") / ODD_FOLDER
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,14 @@ async def _load(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="session")
-def _lab(_session_state: Path) -> Iterator[str]:
-    with lab_up(_session_state, LAB, _spec(), _load) as name:
-        yield name
+def _lab(_session_state: Path) -> Iterator[SharedLab]:
+    lab = SharedLab(lambda: lab_up(_session_state, LAB, _spec(), _load))
+    yield lab
+    lab.close()
 
 
 @pytest.fixture
-def cluster(_lab: str) -> Cluster:
+def cluster(_lab: SharedLab, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The running cluster; each test leaves it whole."""
-    return lifecycle.attach(_lab)
+    with _lab.for_test(request.session) as name:
+        yield lifecycle.attach(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from labs import lab_up
+from labs import ODD_FOLDER, lab_up
 from skips import needs
 from waiting import for_s, until_async
 
@@ -32,7 +32,7 @@ needs_pgpool = needs(*TOOLS)
 
 @pytest.fixture(scope="module")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    state = tmp_path_factory.mktemp("pgpool")
+    state = tmp_path_factory.mktemp("pgpool") / ODD_FOLDER
     with lab_up(state, "balanced", load_cluster("pgpool", ["profile=fast"])):
         yield state
 

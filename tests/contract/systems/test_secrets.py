@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from labs import lab_up
+from labs import ODD_FOLDER, lab_up
 from skips import require
 
 from outlast.clusters import lifecycle
@@ -69,7 +69,7 @@ def test_passwords_are_in_files_of_their_owner_alone(
 ) -> None:
     spec = spec_of(name)
     require(system(name).available(spec))
-    state = tmp_path / "state"
+    state = tmp_path / ODD_FOLDER
     monkeypatch.setenv("OUTLAST_STATE", str(state))
     with lab_up(state, "secret", spec):
         cluster = lifecycle.attach("secret")

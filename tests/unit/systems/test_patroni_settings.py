@@ -9,8 +9,10 @@ import pytest
 from outlast.config import ClusterSpec
 from outlast.systems.credentials import Credentials
 from outlast.systems.patroni import settings
+from outlast.systems.patroni.servers import Look, PatroniServers
 from outlast.systems.patroni.watchdog import read_orders
 from outlast.systems.postgres.install import PostgresInstall
+from outlast.systems.postgres.views import ServerView, StandbyView
 from outlast.testing.fake_host import FakeHost
 
 WORDS = Credentials(dict.fromkeys(("postgres", "replicator", "patroni", "appuser"), "word"), Path("pgpass"))
@@ -96,3 +98,61 @@ def test_the_watchdog_reads_patronis_orders() -> None:
     assert read_orders(b"1", 15) == (True, 15)
     assert read_orders(b"1V", 15) == (False, 15)
     assert read_orders(b"VCtimeout=9\n1", 15) == (True, 9)
+
+
+def nodes(*tags: dict[str, object], **others: object) -> ClusterSpec:
+    members = [{"name": f"n{number}", "tags": one} for number, one in enumerate(({}, *tags))]
+    return ClusterSpec(nodes=members, **others)
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        (nodes({"replicatefrom": "n7"}), "replicatefrom"),
+        (nodes({"replicatefrom": "n1"}), "replicatefrom"),
+        (nodes({"nofailover": "perhaps"}), "nofailover"),
+        (nodes({"sync_priority": -1}), "sync_priority"),
+        (nodes({"nostream": True}), "backup=on"),
+        (nodes({"nosync": True}, {"nosync": True}, sync="on"), "nosync"),
+    ],
+)
+def test_tags_that_cannot_be_followed_are_refused_before_there_is_a_lab(spec: ClusterSpec, word: str) -> None:
+    assert word in settings.illegal_tags(spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        nodes(
+            {"noloadbalance": True, "clonefrom": True, "failover_priority": 2, "sync_priority": 1},
+            {"replicatefrom": "n1", "nosync": True},
+            sync="on",
+        ),
+        nodes({"nosync": True}, sync="off"),
+        nodes({"nostream": True}, backup=True),
+        nodes(sync="on"),
+    ],
+)
+def test_tags_that_patroni_knows_are_taken(spec: ClusterSpec) -> None:
+    assert settings.illegal_tags(spec) == ""
+
+
+def look(lsn: int, *standbys: StandbyView, primary: bool = False) -> Look:
+    return Look(ServerView(not primary, 1, lsn), standbys, None)
+
+
+def standby(name: str, sync: str = "async", behind: int = 0) -> StandbyView:
+    return StandbyView(name, "streaming", sync, None, None, None, behind, True, "10.0.0.1")
+
+
+def test_a_standby_of_a_standby_is_told_of_by_the_one_before_it() -> None:
+    told = PatroniServers.told_of_standbys(
+        {
+            "a": look(100, standby("b", "sync", 10), primary=True),
+            "b": look(90, standby("c", "sync", 5)),
+            "c": look(70),
+        },
+        "a",
+    )
+    assert (told["b"].sync, told["b"].lag_bytes) == ("sync", 10)
+    assert (told["c"].sync, told["c"].lag_bytes, told["c"].state) == ("async", 30, "streaming")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +32,9 @@ STOP_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What one node showed: its server's own view, its standbys, and its manager's word; None: no answer."""
+class Look:
+    """What one node showed: its server's own view, the standbys that stream from it, its manager's word; None: no
+    answer."""
 
     server: views.ServerView | None
     standbys: tuple[views.StandbyView, ...]
@@ -59,7 +60,7 @@ class PatroniServers(OperableServers):
         )
         by_name = {node.name: look for node, look in zip(self.spec.nodes, looks, strict=True)}
         primary = self._believed_primary(by_name, leader)
-        said = {standby.name: standby for standby in by_name[primary].standbys} if primary else {}
+        said = self.told_of_standbys(by_name, primary) if primary else {}
         nodes = [self._node_view(node, by_name[node.name], said.get(node.name)) for node in self.spec.nodes]
         nodes += [
             NodeView(
@@ -93,7 +94,7 @@ class PatroniServers(OperableServers):
         folder = self.lab.hosts[node].folder
         if any(node == member.name for member in self.spec.dcs):
             return {"etcd": folder / etcd.LOG}
-        logs = {"patroni": folder / "log/patroni.log", "postgresql": folder / server.LOG}
+        logs = {"patroni": folder / "log/patroni.log", "postgresql": server.log_file(folder)}
         return {**logs, "watchdog": folder / "log/watchdog.log"} if self.spec.watchdog else logs
 
     # processes
@@ -185,15 +186,15 @@ class PatroniServers(OperableServers):
 
     # parts
 
-    async def _look(self, node: NodeSpec) -> _Look:
+    async def _look(self, node: NodeSpec) -> Look:
         host = self.lab.hosts.get(node.name)
         # It may have no host or port: when adding or removing it was cut short.
         if host is None or not host.is_on or node.name not in self.lab.published:
-            return _Look(None, (), None)
+            return Look(None, (), None)
         (shown, standbys), manager = await asyncio.gather(
             self.look_inside(node.name), self.manager(node.name)
         )
-        return _Look(shown, standbys, manager)
+        return Look(shown, standbys, manager)
 
     async def _sync_record(self) -> str:
         """Return the synchronous standbys as Patroni's store names them, "" while there are none."""
@@ -209,19 +210,40 @@ class PatroniServers(OperableServers):
         except ConnectionError:
             return None
 
-    def _believed_primary(self, looks: Mapping[str, _Look], leader: str | None) -> str | None:
+    def _believed_primary(self, looks: Mapping[str, Look], leader: str | None) -> str | None:
         servers = {name: look.server for name, look in looks.items()}
         if leader is not None and (server := servers.get(leader)) is not None and not server.in_recovery:
             return leader
         return self.newest_primary(servers)
 
-    def _node_view(self, node: NodeSpec, look: _Look, said: views.StandbyView | None) -> NodeView:
+    @staticmethod
+    def told_of_standbys(looks: Mapping[str, Look], primary: str) -> dict[str, views.StandbyView]:
+        """Return what the primary says of its standbys and, of those of a cascade, what the standby before them says.
+
+        A cascade's lag in bytes is the one behind the primary, and nobody waits for its commits.
+        """
+        written = looks[primary].server
+        told: dict[str, views.StandbyView] = {}
+        for name, look in looks.items():
+            if name == primary or look.server is None or not look.server.in_recovery:
+                continue
+            for standby in look.standbys:
+                shown = looks[standby.name].server if standby.name in looks else None
+                behind = max(0, written.lsn - shown.lsn) if written and shown else standby.lag_bytes
+                told[standby.name] = replace(standby, lag_bytes=behind, sync="async")
+        return told | {standby.name: standby for standby in looks[primary].standbys}
+
+    def _node_view(self, node: NodeSpec, look: Look, said: views.StandbyView | None) -> NodeView:
         state = look.manager.field("state") if look.manager is not None else None
-        return self.node_view(node, look.server, said, str(state or "unreachable"), look.manager is not None)
+        view = self.node_view(node, look.server, said, str(state or "unreachable"), look.manager is not None)
+        from_archive = node.tags.get("nostream") and look.server is not None and look.server.in_recovery
+        return replace(view, healthy=True) if from_archive and state in settings.FOLLOWING else view
 
     def _missing(self, nodes: list[NodeView], primary: str | None, synchronous: str) -> str:
         """Say what keeps the cluster from being whole; "" when nothing does."""
-        if missing := self.missing(nodes, primary):
+        archived = {node.name for node in self.spec.nodes if node.tags.get("nostream")}
+        streamed = [node for node in nodes if node.name not in archived or not node.healthy]
+        if missing := self.missing(streamed, primary):
             return missing
         if self.spec.sync != "off" and len(self.spec.nodes) > 1 and not synchronous:
             # The store's word is the one that decides who may be promoted.

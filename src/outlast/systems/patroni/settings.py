@@ -20,6 +20,11 @@ from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, listen_
 
 REST_PORT: Final = 8008
 REST_USER: Final = "patroni"
+SWITCH_TAGS: Final = ("nofailover", "noloadbalance", "clonefrom", "nosync", "nostream")
+PRIORITY_TAGS: Final = ("failover_priority", "sync_priority")
+FOLLOWING: Final = ("running", "streaming", "in archive recovery")
+"""States of a standby in order. Source: Patroni documentation, "Patroni REST API", GET /patroni."""
+
 FAILOVER_MARGIN_S: Final = 5.0
 WATCHDOG_MARGIN_S: Final = 5
 """The watchdog fires this long before the leader's key expires: Patroni's own default."""
@@ -100,6 +105,33 @@ def illegal_timing(spec: ClusterSpec) -> str:
     return ""
 
 
+def illegal_tags(spec: ClusterSpec) -> str:
+    """Say which tags cannot be followed as written, where Patroni would go on without a word; "" when all can.
+
+    Source: Patroni documentation, "YAML Configuration Settings", Tags.
+    """
+    names = {node.name for node in spec.nodes}
+    for node in spec.nodes:
+        for name, value in node.tags.items():
+            if name in SWITCH_TAGS and not isinstance(value, bool):
+                return f"nodes.{node.name}.tags.{name} is true or false, not {value!r}"
+            if name in PRIORITY_TAGS and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                return f"nodes.{node.name}.tags.{name} is a whole number from 0, not {value!r}"
+        upstream = node.tags.get("replicatefrom")
+        if upstream is not None and (upstream not in names or upstream == node.name):
+            others = ", ".join(sorted(names - {node.name}))
+            return f"nodes.{node.name}.tags.replicatefrom is no other node: {upstream!r}; there are {others}"
+        if node.tags.get("nostream") and not spec.backup:
+            return (
+                f"nodes.{node.name}.tags.nostream: it would follow from an archive alone, and there is none without "
+                "backup=on"
+            )
+    standbys = [node for node in spec.nodes if node.role != "primary"]
+    if spec.sync != "off" and standbys and all(member_tags(node).get("nosync") for node in standbys):
+        return f"sync={spec.sync}, and every standby is tagged nosync: no commit could wait for one; sync=off"
+    return ""
+
+
 def node_conf(node: NodeSpec) -> str:
     """Return the file that tells a node's server its name."""
     return f"{NODE_SETTING} = {quote(node.name)}\n"
@@ -126,6 +158,19 @@ def may_lead(tags: Mapping[str, object]) -> bool:
     return not said if said is not None else tags.get("failover_priority") != 0
 
 
+def member_tags(node: NodeSpec) -> Document:
+    """Return the tags of a node: its own, and what its role and its priority come to."""
+    tags: Document = dict(node.tags)
+    if node.role == "read-only":
+        tags = {"nofailover": True, "nosync": True, **tags}
+    if node.priority is not None:
+        tags.setdefault("failover_priority", node.priority)
+        if "nosync" not in tags:  # only a synchronous standby is promoted, so this decides who is to be one
+            # 0 forbids a promotion; commits may wait for such a node all the same, last of all.
+            tags.setdefault("sync_priority", max(1, node.priority))
+    return tags
+
+
 def member_document(
     spec: ClusterSpec,
     node: NodeSpec,
@@ -136,14 +181,6 @@ def member_document(
     """Return one node's patroni.yml."""
     folder = host.folder
     etcd_hosts = [f"{member.address}:{CLIENT_PORT}" for member in spec.dcs]
-    tags: Document = dict(node.tags)
-    if node.role == "read-only":
-        tags = {"nofailover": True, "nosync": True, **tags}
-    if node.priority is not None:
-        tags.setdefault("failover_priority", node.priority)
-        if "nosync" not in tags:  # only a synchronous standby is promoted, so this decides who is to be one
-            # 0 forbids a promotion; commits may wait for such a node all the same, last of all.
-            tags.setdefault("sync_priority", max(1, node.priority))
     document: Document = {
         "scope": spec.name,
         "name": node.name,
@@ -171,7 +208,7 @@ def member_document(
             "basebackup": [{"checkpoint": "fast"}, *([] if spec.disks else ["no-sync"])],
         },
         "watchdog": watchdog_document(spec, host),
-        "tags": tags,
+        "tags": member_tags(node),
     }
     own = {key: value for key, value in spec.patroni.items() if key not in DYNAMIC_KEYS}
     return merge(document, own)

@@ -26,6 +26,7 @@ from outlast.systems.patroni import settings
 from outlast.systems.patroni.cluster import PatroniCluster
 from outlast.systems.postgres.bootstrap import make_data, not_streaming
 from outlast.systems.postgres.install import find
+from outlast.systems.postgres.parameter_check import refused_parameters
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.server import PostgresServer
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR, hba_lines, own_parameters
@@ -71,7 +72,12 @@ class PatroniSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return settings.illegal_timing(spec) or no_tls(spec)
+        return (
+            settings.illegal_timing(spec)
+            or settings.illegal_tags(spec)
+            or no_tls(spec)
+            or refused_parameters(spec)
+        )
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
@@ -189,12 +195,23 @@ class PatroniSystem:
 
     async def _until_replica(self, cluster: PatroniCluster, node: str) -> None:
         await wait_for_with_logs(
-            lambda: self._answers(cluster, node, "/replica"),
+            lambda: self._follows(cluster, node),
             self._timeouts.replica_s,
             f"{node} to follow",
             cluster,
             [node],
         )
+
+    async def _follows(self, cluster: PatroniCluster, node: str) -> str:
+        """Return "" once Patroni has adopted a running standby, else what it says.
+
+        Its ``/replica`` answers where load balancers ask whether to send queries, and says 503 for some tags by design.
+        """
+        answer = await cluster.manager(node)
+        if answer is None:
+            return "its REST API does not answer"
+        role, state = answer.field("role"), answer.field("state")
+        return "" if role == "replica" and state in settings.FOLLOWING else f"it says {role}, {state}"
 
     async def _answers(self, cluster: PatroniCluster, node: str, path: str) -> str:
         """Return "" once Patroni's health check at path says 200, else what it says."""

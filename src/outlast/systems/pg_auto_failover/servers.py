@@ -16,6 +16,7 @@ from outlast.systems.base import ClusterView, NodeView, OutageModel, Role
 from outlast.systems.credentials import Credentials
 from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.pg_auto_failover.monitor import OUT, WRITES, Monitor, MonitorRow
+from outlast.systems.postgres import server
 from outlast.systems.postgres.operations import OperableServers
 from outlast.systems.postgres.server_group import POSTGRES, leadership_trouble
 from outlast.systems.postgres.settings import POSTGRES_PORT
@@ -89,7 +90,7 @@ class PgAutoFailoverServers(OperableServers):
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name."""
         folder = self.lab.hosts[node].folder
-        return {"pg_autoctl": folder / keeper.LOG, "postgresql": folder / "log/postgresql.log"}
+        return {"pg_autoctl": folder / keeper.LOG, "postgresql": server.log_file(folder)}
 
     # processes
 

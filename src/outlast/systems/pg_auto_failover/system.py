@@ -23,6 +23,7 @@ from outlast.systems.pg_auto_failover import keeper, settings
 from outlast.systems.pg_auto_failover.cluster import PgAutoFailoverCluster
 from outlast.systems.postgres.bootstrap import identifier, literal, make_data, password, the_seed
 from outlast.systems.postgres.install import PostgresInstall
+from outlast.systems.postgres.parameter_check import refused_parameters
 from outlast.systems.postgres.seed import SUPERUSER, copy_seed, run_single_user
 from outlast.systems.postgres.server import PostgresServer, postmaster_pids
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
@@ -53,7 +54,7 @@ class PgAutoFailoverSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return settings.illegal(spec) or None
+        return settings.illegal(spec) or refused_parameters(spec, lambda version: keeper.find(version)[1])
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""

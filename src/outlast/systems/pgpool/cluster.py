@@ -130,7 +130,7 @@ class PgpoolCluster(ReplicationCluster):
                 "failover": folder / command.LOG,
                 "rest": folder / rest.LOG,
             }
-        return {"postgresql": folder / server.LOG, "agent": folder / agent.LOG}
+        return {"postgresql": server.log_file(folder), "agent": folder / agent.LOG}
 
     def say(self, words: str) -> None:
         """Write beside what the failover commands did what was done by hand."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ AGENT_USER: Final = "agent"
 
 MARGIN_S: Final = 5.0
 CONF: Final = "pgpool.conf"
+COMMAND: Final = "command.sh"
+"""A shell script that runs our commands, since strings of pgpool.conf cannot hold every path."""
+
 HBA: Final = "pool_hba.conf"
 PCP_CONF: Final = "pcp.conf"
 PASSWORDS: Final = "pool_passwd"
@@ -120,10 +124,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def pgpool_conf(spec: ClusterSpec, folder: Path) -> str:
-    """Return pgpool.conf, the person's own settings last. folder: the balancer's host's."""
+def pgpool_conf(spec: ClusterSpec) -> str:
+    """Return pgpool.conf, the person's own settings last. Paths are below the host's folder, where Pgpool-II starts."""
     one = pace(spec)
-    command = f"{sys.executable} -m outlast.systems.pgpool.command {folder}"
+    command = f"sh {COMMAND}"
     lines: dict[str, str] = {
         "backend_clustering_mode": "streaming_replication",
         "listen_addresses": "*",
@@ -134,7 +138,7 @@ def pgpool_conf(spec: ClusterSpec, folder: Path) -> str:
         "pcp_socket_dir": SOCKET_DIR,
         "wd_ipc_socket_dir": SOCKET_DIR,
         "pid_file_name": f"{SOCKET_DIR}/pgpool.pid",
-        "logdir": str(folder),
+        "logdir": ".",
         "enable_pool_hba": "on",
         "pool_passwd": PASSWORDS,
         "num_init_children": "32",
@@ -179,10 +183,12 @@ def files(spec: ClusterSpec, words: Credentials, folder: Path) -> dict[str, str]
 
     pool_passwd holds passwords as they are, because Pgpool-II logs in to the servers by SCRAM in its clients' names.
     """
+    argv = (sys.executable, "-m", "outlast.systems.pgpool.command", str(folder))
     users = (SUPERUSER, spec.user)
     pcp = words.password(PCP_USER)
     return {
-        CONF: pgpool_conf(spec, folder),
+        CONF: pgpool_conf(spec),
+        COMMAND: f'exec {shlex.join(argv)} "$@"\n',
         HBA: f"host all all {spec.subnet} scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\n",
         PASSWORDS: "".join(f"{user}:TEXT{words.password(user)}\n" for user in users),
         PCP_CONF: f"{PCP_USER}:{hashlib.md5(pcp.encode(), usedforsecurity=False).hexdigest()}\n",

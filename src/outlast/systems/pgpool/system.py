@@ -12,6 +12,8 @@ from outlast.systems.base import Progress
 from outlast.systems.pgpool import settings
 from outlast.systems.pgpool.cluster import PgpoolCluster
 from outlast.systems.pgpool.rest import program as rest
+from outlast.systems.postgres.parameter_check import refused_parameters
+from outlast.systems.postgres.settings import text
 from outlast.systems.programs import missing
 from outlast.systems.streaming.cluster import StreamingCluster
 from outlast.systems.streaming.replication import ReplicationCluster
@@ -37,7 +39,9 @@ class PgpoolSystem:
             return "the cluster has no service of kind pgpool"
         if unknown := settings.unknown(spec):
             return f"Pgpool-II has no setting {unknown}"
-        return no_tls(spec) or no_watchdog(spec)
+        if text(spec.pgpool.get("use_watchdog", "off")).lower() in ("on", "true", "yes", "1"):
+            return "a lab has one Pgpool-II, and pgpool.use_watchdog is for several: use_watchdog=off"
+        return no_tls(spec) or no_watchdog(spec) or refused_parameters(spec) or refused_parameters(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can. Pgpool-II itself may be missing."""

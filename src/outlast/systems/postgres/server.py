@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from psycopg.conninfo import make_conninfo
+
 from outlast.errors import ClusterError
 from outlast.hosts.base import Completed, Host, Program
 from outlast.pace import scaled
@@ -26,6 +28,7 @@ NODE_SETTING: Final = "outlast.node"
 """A setting of our own that holds the node's name, so that a reply can say which node gave it."""
 
 LOG: Final = "log/postgresql.log"
+"""Where a server's own output goes: its log, unless it has a logging collector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class PostgresServer:
     async def become_standby_of(self, primary: str, user: str, slot: str) -> None:
         """Add to the configuration, before the start, that this server follows the one at address primary."""
         lines = {
-            "primary_conninfo": f"{conninfo(primary, self.port, user)} passfile={self.passfile}"
-            f" application_name={self.host.name}",
+            "primary_conninfo": conninfo(
+                primary, self.port, user, passfile=str(self.passfile), application_name=self.host.name
+            ),
             "primary_slot_name": slot,
             "recovery_target_timeline": "latest",
         }
@@ -79,12 +83,13 @@ class PostgresServer:
         Raises ClusterError with its last log lines when it does not in time.
         """
         await self._forget_pid()
-        done = await self._run("pg_ctl", "start", "-D", str(self.data), "-l", str(self.host.folder / LOG), "-w",
+        # pg_ctl hands both paths to a shell, so they are given from the host's folder, where programs start.
+        done = await self._run("pg_ctl", "start", "-D", "data", "-l", LOG, "-w",
                                "-t", str(max(1, int(scaled(timeout_s)))), timeout_s=timeout_s + 5)  # fmt: skip
         if done.code != 0:
             raise ClusterError(
-                f"PostgreSQL did not start on {self.host.name} in {scaled(timeout_s):g} s: "
-                f"{done.stderr.strip()}\n{last_lines(self.host.folder / LOG)}"
+                f"PostgreSQL did not start on {self.host.name}: {done.stderr.strip()}\n"
+                f"{last_lines(log_file(self.host.folder))}"
             )
 
     async def stop(self, timeout_s: float, mode: str = "fast") -> None:
@@ -130,7 +135,7 @@ class PostgresServer:
         """
         await self._forget_pid()
         done = await self._run("pg_rewind", "-D", str(self.data),
-                               f"--source-server={conninfo(primary, self.port, user)} dbname=postgres",
+                               f"--source-server={conninfo(primary, self.port, user, dbname='postgres')}",
                                timeout_s=timeout_s)  # fmt: skip
         if done.code != 0:
             raise ClusterError(f"pg_rewind on {self.host.name} failed: {done.stderr.strip()}")
@@ -142,7 +147,7 @@ class PostgresServer:
         Raises ClusterError when it does not answer.
         """
         done = await self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d",
-                               f"{conninfo(address, self.port, user)} dbname=postgres",
+                               conninfo(address, self.port, user, dbname="postgres"),
                                timeout_s=timeout_s)  # fmt: skip
         if done.code != 0:
             raise ClusterError(f"{address} did not answer {self.host.name}: {done.stderr.strip()}")
@@ -195,9 +200,24 @@ class PostgresServer:
         )
 
 
-def conninfo(address: str, port: int, user: str) -> str:
-    """Return a replication connection string without a password."""
-    return f"host={address} port={port} user={user} connect_timeout=5"
+def conninfo(address: str, port: int, user: str, **others: str) -> str:
+    """Return a connection string without a password, each value as libpq quotes it. others: further parameters."""
+    return make_conninfo("", host=address, port=port, user=user, connect_timeout=5, **others)
+
+
+def log_file(folder: Path) -> Path:
+    """Return the file that the server of a host's folder writes its log to now.
+
+    With ``logging_collector`` that is the file of its choice, which it names in ``current_logfiles``. Source:
+    PostgreSQL manual, pg_current_logfile().
+    """
+    data = folder / "data"
+    try:
+        written = dict(line.split(" ", 1) for line in (data / "current_logfiles").read_text().splitlines())
+    except (OSError, ValueError):
+        return folder / LOG
+    path = written.get("stderr") or next(iter(written.values()), None)
+    return data / path if path else folder / LOG
 
 
 def quote(value: str) -> str:

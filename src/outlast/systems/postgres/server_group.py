@@ -27,7 +27,7 @@ LOOK_TIMEOUT_S: Final = 2.0
 _STARTED: Final = "SELECT pg_postmaster_start_time()::text"
 
 Look = tuple[views.ServerView | None, tuple[views.StandbyView, ...]]
-"""What a node's server says of itself and, as a primary, of its standbys; None: it does not answer."""
+"""What a node's server says of itself and of the standbys that stream from it; None: it does not answer."""
 
 
 class ServerGroup:
@@ -85,8 +85,7 @@ class ServerGroup:
                 connection = await self.connect(node)
                 try:
                     shown = await views.server_view(connection)
-                    standbys = () if shown.in_recovery else await views.standby_views(connection)
-                    return shown, standbys
+                    return shown, await views.standby_views(connection)
                 finally:
                     await connection.close()
         except (psycopg.Error, OSError, TimeoutError):

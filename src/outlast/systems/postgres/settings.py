@@ -35,8 +35,12 @@ def server_parameters(spec: ClusterSpec) -> dict[str, str]:
         "wal_retrieve_retry_interval": "500ms",
         "fsync": "on" if spec.fsync else "off",
     }
-    parameters.update({name: text(value) for name, value in spec.postgresql.parameters.items()})
-    return parameters
+    own = {name: text(value) for name, value in spec.postgresql.parameters.items()}
+    if spec.system == "patroni" and "wal_keep_segments" in own:
+        # PostgreSQL 13 lost it, and Patroni converts it there; a segment has 16 MB.
+        kept = own.pop("wal_keep_segments")
+        own.setdefault("wal_keep_size", f"{int(kept) * 16}MB" if kept.isdecimal() else kept)
+    return {**parameters, **own}
 
 
 def own_parameters(spec: ClusterSpec, node: NodeSpec) -> dict[str, str]:

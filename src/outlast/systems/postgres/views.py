@@ -42,11 +42,12 @@ _STANDBYS: Final = """
 SELECT r.application_name, r.state, r.sync_state,
        extract(epoch FROM r.write_lag)::float8, extract(epoch FROM r.flush_lag)::float8,
        extract(epoch FROM r.replay_lag)::float8,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), r.replay_lsn)::int8,
+       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
+                            THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+                            ELSE pg_current_wal_lsn() END, r.replay_lsn)::int8,
        coalesce(s.active, false), host(r.client_addr)
 FROM pg_stat_replication r
 LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
-WHERE NOT pg_is_in_recovery()
 """
 
 # A server on timeline 1 has no history file; the function that reads it fails then, so it is asked for last.
@@ -64,8 +65,8 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class StandbyView:
-    """What a primary says of one standby. name: its application_name. Lags: seconds, None when idle. address: where it
-    connects from, None for a socket."""
+    """What a server says of one standby that streams from it. name: its application_name. Lags: behind that server;
+    seconds, None when idle. address: where it connects from, None for a socket."""
 
     name: str
     state: str
@@ -143,7 +144,7 @@ async def server_view(connection: Connection) -> ServerView:
 
 
 async def standby_views(connection: Connection) -> tuple[StandbyView, ...]:
-    """Return what a primary says of its standbys; empty on a standby. Raises psycopg.Error."""
+    """Return what a server says of the standbys that stream from it. Raises psycopg.Error."""
     cursor = await connection.execute(_STANDBYS)
     return tuple(StandbyView(*row) for row in await cursor.fetchall())
 

@@ -75,7 +75,7 @@ class ReplicationCluster(OperableServers):
 
     def log_files(self, node: str) -> Mapping[str, Path]:
         """Return a node's logs by name, and what the operator did."""
-        return {"postgresql": self.lab.hosts[node].folder / server.LOG, "operator": self.lab.folder / LOG}
+        return {"postgresql": server.log_file(self.lab.hosts[node].folder), "operator": self.lab.folder / LOG}
 
     def say(self, words: str) -> None:
         """Write into the operator's log what was done."""

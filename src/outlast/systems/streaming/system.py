@@ -14,6 +14,7 @@ from outlast.systems.base import Progress
 from outlast.systems.postgres import standby_server
 from outlast.systems.postgres.bootstrap import make_data, not_streaming
 from outlast.systems.postgres.install import find
+from outlast.systems.postgres.parameter_check import refused_parameters
 from outlast.systems.postgres.seed import SUPERUSER
 from outlast.systems.postgres.settings import POSTGRES_PORT, REPLICATOR
 from outlast.systems.streaming import settings
@@ -35,7 +36,7 @@ class StreamingSystem:
 
     def illegal(self, spec: ClusterSpec) -> str | None:
         """Return what of spec no machine can give it, None when it is sound."""
-        return no_tls(spec) or no_watchdog(spec)
+        return no_tls(spec) or no_watchdog(spec) or refused_parameters(spec)
 
     def available(self, spec: ClusterSpec) -> str | None:
         """Return why this machine can't run spec, None when it can."""
