@@ -3,8 +3,10 @@
     with outlast.cluster("patroni", nodes=3, sync="on") as c:
         ...
 
-What this package offers to Python programs is in ``outlast.api``; it is imported when it is first asked for, so that
-``import outlast`` costs next to nothing.
+    outlast.check("history.edn", model="register").verdict
+
+What this package offers to Python programs is in ``outlast.api`` and, for histories, in ``outlast.checkers.offline``.
+It is imported when it is first asked for, so that ``import outlast`` costs next to nothing.
 """
 
 from importlib import import_module
@@ -12,6 +14,11 @@ from importlib import import_module
 __version__ = "0.2.0"
 
 _OFFERED = {
+    "check": "outlast.checkers.offline",
+    "Checked": "outlast.checkers.offline",
+    "Evidence": "outlast.checkers.base",
+    "Finding": "outlast.checkers.base",
+    "Verdict": "outlast.checkers.base",
     "cluster": "outlast.api",
     "Cluster": "outlast.api",
     "Injected": "outlast.api",

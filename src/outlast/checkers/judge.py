@@ -9,6 +9,8 @@ from outlast.checkers.bank import Bank
 from outlast.checkers.base import Checker, Finding, Verdict, run_checker
 from outlast.checkers.counter import CounterBounds
 from outlast.checkers.etcd_model import ETCD
+from outlast.checkers.kafka import FUNCTIONS as KAFKA_FUNCTIONS
+from outlast.checkers.kafka import KafkaQueue
 from outlast.checkers.linearizable.check import Linearizable
 from outlast.checkers.linearizable.models import MODELS as LINEARIZABLE_MODELS
 from outlast.checkers.log import Log
@@ -34,6 +36,8 @@ CONSISTENCIES: Final = tuple(reversed(LEVELS))
 
 
 def _queue(history: History, strict: bool) -> tuple[Checker, ...]:
+    if KAFKA_FUNCTIONS & set(history.ops.f_names):  # Jepsen calls that a queue too
+        return (KafkaQueue(),)
     fifo = strict and "drain" not in history.ops.f_names  # draining is no single op of a queue
     balance = TotalQueue(linearizable=strict)
     return (balance, Linearizable("queue")) if fifo else (balance,)
@@ -50,6 +54,7 @@ _CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
     "long-fork": lambda _, __: (LongFork(),),
     "sessions": lambda _, __: (SessionGuarantees(),),
     "unique-ids": lambda _, __: (UniqueIds(),),
+    "kafka": lambda _, __: (KafkaQueue(),),
     "etcd": lambda _, __: (Linearizable(spec=ETCD),),
 }
 MODELS: Final = tuple(
@@ -64,6 +69,7 @@ MODELS: Final = tuple(
             "sessions",
             "unique-ids",
             "etcd",
+            "kafka",
         ]
     )
 )

@@ -70,7 +70,8 @@ GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Read what happened": {
         "report": ("stored_runs", "A stored run again; --html: as one page"),
-        "check": ("stored_runs", "Judge a stored run again, or a history of someone else's"),
+        "check": ("histories", "Judge a stored run again, or a history of someone else's"),
+        "export": ("histories", "Write a history in the form of Jepsen, elle-cli, Plume or Porcupine"),
         "serve": ("serve", "The live page and its API, on 127.0.0.1"),
         "dashboards": ("dashboards", "Write the Grafana dashboards"),
         "notify": ("notify", "Post a lab's failovers and alerts to a URL"),

@@ -23,6 +23,7 @@ def test_models_and_levels_are_those_of_the_command_line() -> None:
         "sessions",
         "unique-ids",
         "etcd",
+        "kafka",
     }
     assert CONSISTENCIES[0] == "strict-serializable"
     assert CONSISTENCIES[-1] == "read-uncommitted"

@@ -20,6 +20,8 @@ from outlast.history.formats.edn import Keyword
 from outlast.history.formats.events import NAMELESS, EventPairer
 from outlast.history.op import Ops, Outcome
 
+REBALANCED: Final = "rebalanced"
+"""The error of an op of a Kafka test that was answered with a :rebalance-log: what it polled need not be in order."""
 _OUTCOMES: Final = {":ok": Outcome.OK, ":fail": Outcome.FAIL, ":info": Outcome.INFO}
 
 
@@ -100,6 +102,8 @@ def _take(pairer: EventPairer, form: Any, following: _Following | None) -> None:
         if kind == ":info" and not pairer.is_open(process):
             return
         error = form.get(":error")
+        if error is None and form.get(":rebalance-log"):
+            error = REBALANCED
         pairer.complete(
             process,
             _OUTCOMES[kind],

@@ -135,14 +135,15 @@ def run_page(history: History, document: RunDocument, folder: Path) -> str:
             LossDetail(group, tuple(loss_rows(history, group, LOSS_ROWS)), branch_picture(history, group))
             for group in data.losses
         ],
-        checks=[_check(history, check) for check in run.checks],
+        checks=[check_section(history, check) for check in run.checks],
         raws=raws,
         settings=settings_of(document),
         started=clock_words(document.started),
     )
 
 
-def _check(history: History, check: CheckResult) -> CheckSection:
+def check_section(history: History, check: CheckResult) -> CheckSection:
+    """Return a finding as the page shows it."""
     return CheckSection(
         name=check.name,
         title=CHECK_TITLES.get(check.name, check.name.replace("_", " ")),

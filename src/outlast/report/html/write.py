@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from outlast.checkers.offline import Checked
 from outlast.errors import ConfigError
 from outlast.files import write_atomic
 from outlast.report.html.compare import StoredRun, compare_page
+from outlast.report.html.history_page import history_page
 from outlast.report.html.matrix import matrix_page
 from outlast.report.html.page import run_page
 from outlast.report.matrix_report import MatrixReport
@@ -26,6 +28,11 @@ def write_page(path: Path, runs: Sequence[StoredRun]) -> None:
     """Write the page of one run, or of several beside each other. Raises ConfigError naming the file that cannot
     be written."""
     _write(path, page_of(runs))
+
+
+def write_history_page(path: Path, name: str, checked: Checked) -> None:
+    """Write the page of a judged history. name: of its file. Raises as write_page does."""
+    _write(path, history_page(name, checked))
 
 
 def write_matrix_page(path: Path, matrix: MatrixReport, runs: Sequence[StoredRun]) -> None:
