@@ -31,7 +31,10 @@ from outlast.report.run_report import run_report
 from outlast.report.terminal import print_run
 from outlast.run.conclude import judge_again
 
-_SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")
+_SHOWN: Final = (
+    *("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence"),
+    *("consistency", "explained"),
+)
 """What ``check --json`` says of each finding."""
 
 
@@ -132,6 +135,8 @@ def _print_checks(name: str, verdict: Verdict, results: Sequence[CheckResult], a
     say(f"{verdict}: {name}")
     for result in results:
         say(f"  {result.verdict}  {result.name}: {result.summary}")
+        for anomaly, words in result.explained.items():
+            say(f"        {anomaly}: {words}")
     return EXIT_CODES[verdict]
 
 
