@@ -53,7 +53,7 @@ class Finding:
     name: the checker's. summary: one line. value, limit: the figure and what it was held to, None where there
     is none; margin is limit − value, or value − limit where the limit is the least that will do (at_least).
     anomalies: counts by name, only those found (n > 0). evidence: worst first, bounded by the checker. elapsed_s:
-    seconds the check took.
+    seconds the check took. consistency: the level of transactions that was asked for, "" where there is none.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     elapsed_s: float = 0.0
     at_least: bool = False
+    consistency: str = ""
 
     @property
     def margin(self) -> float | None:

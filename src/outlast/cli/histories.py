@@ -30,7 +30,10 @@ from outlast.report.literal import literal_text
 from outlast.run.conclude import judge_again
 from outlast.units import parse_duration_s
 
-_SHOWN: Final = ("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence")
+_SHOWN: Final = (
+    *("name", "verdict", "anomalies", "elapsed_s", "summary", "value", "limit", "evidence"),
+    *("consistency", "explained"),
+)
 """What ``check --json`` says of each finding."""
 _ELLE_NAMES: Final = {"edn": "jepsen-edn", "set-full": "set"}
 """What elle-cli calls formats and models of ours."""
@@ -197,6 +200,8 @@ def _print_checks(
     say(f"{verdict}: {name}")
     for result in results:
         say(f"  {result.verdict}  {result.name}: {result.summary}")
+        for anomaly, words in result.explained.items():
+            say(f"        {anomaly}: {words}")
     return EXIT_CODES[verdict]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from outlast.history.op import I32, I64, NONE, U8, Mask, Ops, Outcome
 from outlast.history.values import freeze
 
 _CHUNK_OPS: Final = 20_000
+_CHUNK_CHARACTERS: Final = 1 << 20
 _READS: Final = frozenset({"r", "read", ":r", ":read"})
 _WRITES: Final = frozenset({"append", "w", "write", ":append", ":w", ":write"})
 _NO_PLAIN_INTEGERS: Final = ("true", "false", str(NONE))
@@ -113,8 +114,8 @@ def _flatten(ops: Ops, flat: _Flat) -> Txns:
         index = int(strange[0])
         raise HistoryError(f"op {index} is no transaction: its value is {int(ops.value[index])}")
     texts = ops.payload if ops.payload is not None else [None] * len(ops)
-    for begin in range(0, len(ops), _CHUNK_OPS):
-        chunk = texts[begin : begin + _CHUNK_OPS]
+    for begin, end in _chunks(texts):
+        chunk = texts[begin:end]
         together = "[" + ",".join(text or "[]" for text in chunk) + "]"
         if any(text in together for text in _NO_PLAIN_INTEGERS):
             flat.code_values()
@@ -128,6 +129,19 @@ def _flatten(ops: Ops, flat: _Flat) -> Txns:
         owners = [None if key == NONE else ops.key_name(key) for key in keys.tolist()]
         flat.add(decoded, ops.outcome[begin : begin + len(chunk)].tolist(), owners, begin)
     return flat.txns(ops)
+
+
+def _chunks(texts: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    """Yield (first, end) of texts that are decoded together: some number, and no more than some characters."""
+    begin, size = 0, 0
+    for place, text in enumerate(texts):
+        size += len(text or "")
+        if size > _CHUNK_CHARACTERS or place - begin == _CHUNK_OPS:
+            if place > begin:
+                yield begin, place
+            begin, size = place, len(text or "")
+    if begin < len(texts):
+        yield begin, len(texts)
 
 
 def _one(text: str | None, number: int) -> Any:
@@ -240,10 +254,10 @@ class _Flat:
             mop_start=_starts(self.lengths),
             is_write=np.frombuffer(bytes(self.is_write), dtype=np.bool_),
             key=np.array(self.keys, dtype=np.int64),
-            value=np.array(self.values, dtype=np.int64),
+            value=np.frombuffer(self.values, dtype=np.int64),
             known=np.frombuffer(bytes(self.known), dtype=np.bool_),
             list_start=_starts(self.list_lengths),
-            elements=np.array(self.elements, dtype=np.int64),
+            elements=np.frombuffer(self.elements, dtype=np.int64),
             key_labels=labels,
             value_labels=None if self.value_codes is None else list(self.value_codes),
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlast.checkers.base import Evidence, Finding, Verdict
+from outlast.checkers.transactions.glossary import meaning
 from outlast.history.history import JSON
 
 
@@ -23,6 +24,19 @@ class CheckResult:
     anomalies: Mapping[str, int] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     elapsed_s: float = 0.0
+    consistency: str = ""
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """What the anomalies that were found mean, by name."""
+        return {name: words for name in self.anomalies if (words := meaning(name))}
+
+    @property
+    def allowed(self) -> str:
+        """The sentence that belongs beside the anomalies of a pass; "" without any."""
+        if self.verdict is not Verdict.PASS or not self.anomalies:
+            return ""
+        return f"all of them are allowed {'at ' + self.consistency if self.consistency else 'here'}"
 
     @classmethod
     def of(cls, finding: Finding) -> CheckResult:
@@ -37,6 +51,7 @@ class CheckResult:
             finding.anomalies,
             finding.evidence,
             round(finding.elapsed_s, 6),
+            finding.consistency,
         )
 
     @classmethod
@@ -58,6 +73,7 @@ class CheckResult:
                 for piece in document.get("evidence", ())
             ),
             document.get("elapsed_s", 0.0),
+            document.get("consistency", ""),
         )
 
     def to_document(self) -> dict[str, JSON]:
@@ -75,6 +91,8 @@ class CheckResult:
                 for piece in self.evidence
             ],
             "elapsed_s": self.elapsed_s,
+            "consistency": self.consistency,
+            "explained": dict(self.explained),
         }
 
 

@@ -38,6 +38,9 @@ def print_run(console: Console, run: RunReport) -> None:
     )
     if run.title:
         console.print(literal_text(f"      {run.title}", "dim"))
+    for check in run.checks:
+        if check.consistency:
+            console.print(literal_text(f"      {check.name} held to {check.consistency}"))
     console.print(_figures(run))
     for fault in run.faults:
         healed = "not healed" if fault.healed_s is None else f"healed at {fault.healed_s} s"
@@ -131,6 +134,8 @@ def _print_check(console: Console, check: CheckResult) -> None:
             literal_text(f"  {check.name}: {check.summary}{_margin(check)}"),
         )
     )
+    for name, words in check.explained.items():
+        console.print(literal_text(f"           {name}: {words}", "dim"))
     if check.verdict is Verdict.PASS:
         return
     for piece in check.evidence[:EVIDENCE_MAX]:

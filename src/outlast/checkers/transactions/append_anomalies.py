@@ -176,8 +176,7 @@ def _intermediate_reads(history: AppendHistory, anomalies: Anomalies) -> None:
 def _intermediate(history: AppendHistory) -> Mask:
     """Return which appends are followed by another to the same key in their transaction, (m)."""
     txns = history.txns
-    appends = np.flatnonzero(txns.is_write)
-    order = appends[np.lexsort((appends, txns.key[appends], history.txn_of_mop[appends]))]
+    order = history.again[txns.is_write[history.again]]
     same = (history.txn_of_mop[order[1:]] == history.txn_of_mop[order[:-1]]) & (
         txns.key[order[1:]] == txns.key[order[:-1]]
     )
@@ -188,8 +187,8 @@ def _intermediate(history: AppendHistory) -> Mask:
 
 def _reordered_appends(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, versions, txn_of_mop = history.txns, history.versions, history.txn_of_mop
-    appends = np.flatnonzero(txns.is_write & (txns.outcome[txn_of_mop] != int(Outcome.FAIL)))
-    order = appends[np.lexsort((appends, txns.key[appends], txn_of_mop[appends]))]
+    again = history.again
+    order = again[txns.is_write[again] & (txns.outcome[txn_of_mop[again]] != int(Outcome.FAIL))]
     earlier, later = order[:-1], order[1:]
     same = (txn_of_mop[later] == txn_of_mop[earlier]) & (txns.key[later] == txns.key[earlier])
     place, following = versions.of_append[earlier], versions.of_append[later]
@@ -305,8 +304,8 @@ def _cursor(history: AppendHistory, anomalies: Anomalies, reads: I64, appends: I
 
 def _internal(history: AppendHistory, anomalies: Anomalies) -> None:
     txns, txn_of_mop = history.txns, history.txn_of_mop
-    told = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
-    order = told[np.lexsort((told, txns.key[told], txn_of_mop[told]))]
+    again = history.again
+    order = again[txns.known[again] & (txns.outcome[txn_of_mop[again]] == int(Outcome.OK))]
     same = (txn_of_mop[order[1:]] == txn_of_mop[order[:-1]]) & (txns.key[order[1:]] == txns.key[order[:-1]])
     shared = np.zeros(len(order), dtype=np.bool_)
     shared[1:] |= same

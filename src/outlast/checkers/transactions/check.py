@@ -198,7 +198,7 @@ def _judge(
         said += f"; at best {' and '.join(holds) or 'nothing'}"
         levels: dict[str, JSON] = {"strongest": list(holds), "ruled_out": list(out)}
         evidence = (*evidence, Evidence(f"ruled out: {', '.join(out) or 'no level'}", details=levels))
-    return Finding(name, verdict, said, anomalies=counts, evidence=evidence)
+    return Finding(name, verdict, said, anomalies=counts, evidence=evidence, consistency=consistency)
 
 
 def _listed(counts: dict[str, int], names: list[str]) -> str:

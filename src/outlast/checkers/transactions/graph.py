@@ -181,8 +181,7 @@ def components(n_nodes: int, src: I32Array, dst: I32Array) -> I64:
     from scipy.sparse import csr_matrix  # here: half a second, and most runs have no transactions
     from scipy.sparse.csgraph import connected_components
 
-    matrix = csr_matrix((np.ones(len(src), dtype=np.int8), (src, dst)), shape=(n_nodes, n_nodes))
-    matrix.data[:] = 1  # parallel edges were summed, and may have come to nought
+    matrix = csr_matrix((np.ones(len(src)), (src, dst)), shape=(n_nodes, n_nodes))
     _, labels = connected_components(matrix, directed=True, connection="strong")
     return np.asarray(labels, dtype=np.int64)
 

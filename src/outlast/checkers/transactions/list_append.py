@@ -30,13 +30,15 @@ from outlast.history.txn import Txns
 @dataclass(frozen=True, slots=True)
 class AppendHistory:
     """A list-append history and all that is known of it. txn_of_mop (m). writer_txn (v): the transaction
-    that appended each version, NOBODY when it failed or there is none."""
+    that appended each version, NOBODY when it failed or there is none. again: the micro-operations on keys that
+    their transaction touches more than once, by transaction, key and place."""
 
     txns: Txns
     txn_of_mop: I64
     index: AppendIndex
     versions: Versions
     writer_txn: I64
+    again: I64
 
     @classmethod
     def of(cls, txns: Txns) -> AppendHistory:
@@ -47,9 +49,14 @@ class AppendHistory:
         writer = np.where(versions.writer == NOBODY, 0, versions.writer)
         txn = txn_of_mop[writer] if len(txn_of_mop) else writer
         failed = txns.outcome[txn] == int(Outcome.FAIL) if len(txns) else txn < 0
-        return cls(
-            txns, txn_of_mop, index, versions, np.where((versions.writer == NOBODY) | failed, NOBODY, txn)
-        )
+        writer_txn = np.where((versions.writer == NOBODY) | failed, NOBODY, txn)
+        code = txn_of_mop * max(txns.key_count, 1) + txns.key
+        order = np.argsort(code, kind="stable")  # all but sorted already
+        twice = code[order[1:]] == code[order[:-1]]
+        again = np.zeros(len(order), dtype=np.bool_)
+        again[1:] |= twice
+        again[:-1] |= twice
+        return cls(txns, txn_of_mop, index, versions, writer_txn, order[again])
 
     @property
     def unread(self) -> int:
@@ -62,8 +69,7 @@ class AppendHistory:
         """Return (read, append): of each acknowledged transaction and key that it appended to after reading it, the
         last read before its first append. O(m log m)."""
         txns, txn_of_mop = self.txns, self.txn_of_mop
-        mops = np.flatnonzero(txns.known & (txns.outcome[txn_of_mop] == int(Outcome.OK)))
-        order = mops[np.lexsort((mops, txns.key[mops], txn_of_mop[mops]))]
+        order = self.again[txns.known[self.again] & (txns.outcome[txn_of_mop[self.again]] == int(Outcome.OK))]
         begins = np.ones(len(order), dtype=np.bool_)
         begins[1:] = (np.diff(txn_of_mop[order]) != 0) | (np.diff(txns.key[order]) != 0)
         writes = np.cumsum(txns.is_write[order])
@@ -106,19 +112,20 @@ class AppendHistory:
         order = np.argsort(key, kind="stable")
         appends, key = appends[order], key[order]
         reader_key = txns.key[readers]
-        few_src: list[I64] = []
-        few_dst: list[I64] = []
-        for each in np.unique(reader_key).tolist():
-            low, high = np.searchsorted(reader_key, [each, each + 1])
-            begin, end = np.searchsorted(key, [each, each + 1])
-            src, dst = self.txn_of_mop[readers[low:high]], self.txn_of_mop[appends[begin:end]]
-            if len(src) * len(dst) <= 4 * (len(src) + len(dst)):
-                few_src.append(np.repeat(src, len(dst)))
-                few_dst.append(np.tile(dst, len(src)))
-            else:
-                builder.add_all_pairs(src.tolist(), np.unique(dst).tolist(), RW)
-        if few_src:
-            builder.add(np.concatenate(few_src), np.concatenate(few_dst), RW)
+        keys, n_readers = np.unique(reader_key, return_counts=True)
+        begin = np.searchsorted(key, keys)
+        n_appends = np.searchsorted(key, keys, side="right") - begin
+        few = n_readers * n_appends <= 4 * (n_readers + n_appends)
+        place = np.repeat(np.arange(len(keys)), n_readers)
+        count = np.where(few, n_appends, 0)[place]
+        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        target = appends[np.repeat(begin[place], count) + within]
+        builder.add(self.txn_of_mop[np.repeat(readers, count)], self.txn_of_mop[target], RW)
+        ends = np.cumsum(n_readers)
+        for at in np.flatnonzero(~few).tolist():
+            src = readers[ends[at] - n_readers[at] : ends[at]]
+            dst = appends[begin[at] : begin[at] + n_appends[at]]
+            builder.add_all_pairs(self.txn_of_mop[src].tolist(), np.unique(self.txn_of_mop[dst]).tolist(), RW)
 
     def explain(self, a: int, b: int, kind: int) -> Reason:
         """Return why transaction a comes before b by a dependency of this kind."""

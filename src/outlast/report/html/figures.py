@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from outlast.checkers.base import Verdict
 from outlast.checkers.outage import Gap
 from outlast.checkers.writes import seconds_in
 from outlast.history.history import JSON, History
@@ -106,7 +105,7 @@ def _anomalies(checks: Sequence[CheckResult]) -> list[Figure]:
             continue
         counts = ", ".join(f"{anomaly} {_count(count)}" for anomaly, count in check.anomalies.items())
         total = sum(check.anomalies.values())
-        about = f"{counts}; all of them allowed here" if check.verdict is Verdict.PASS else counts
+        about = f"{counts}; {check.allowed}" if check.allowed else counts
         shown.append(
             Figure(
                 *(f"anomalies-{check.name}", f"Anomalies in {check.name}", total, _count(total), "", about),

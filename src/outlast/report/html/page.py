@@ -88,6 +88,9 @@ class CheckSection:
     proofs: tuple[EvidenceItem, ...]
     more: int
     anomalies: Mapping[str, int] = field(default_factory=dict)
+    explained: Mapping[str, str] = field(default_factory=dict)
+    consistency: str = ""
+    allowed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,9 @@ def check_section(history: History, check: CheckResult) -> CheckSection:
         proofs=tuple(_proof(history, piece) for piece in check.evidence[:EVIDENCE_SHOWN]),
         more=max(0, len(check.evidence) - EVIDENCE_SHOWN),
         anomalies=check.anomalies,
+        explained=check.explained,
+        consistency=check.consistency,
+        allowed=check.allowed,
     )
 
 
