@@ -12,6 +12,8 @@ What keeps the search small:
   the value that is there already is not taken so: it may be needed later.
 - Configurations seen before are not entered again (Lowe's cache), nor are those that differ from one seen
   only in having used up more crashed ops.
+- Of open ops with the same call only the one that returns first is tried, and a crashed one only when no
+  acknowledged one is open: in any linearization they can change places.
 - A crashed op must pay: an op directly after it that would have led to the same state without it is not
   tried. Of all linearizations the one with the fewest crashed ops never does that, so none is missed.
 
@@ -274,6 +276,9 @@ class Search:
         if len(choices) > 1:
             # The op that returns first is the most urgent; it is popped from the end.
             choices.sort(key=returned.__getitem__, reverse=True)
+            alike = {calls[op]: op for op in choices}  # the last one, which returns first
+            if len(alike) < len(choices):
+                choices = [op for op in choices if alike[calls[op]] == op]
             if urgent >= 0:
                 # It is a read of something else: first try what makes it legal.
                 wanted = targets[urgent]
@@ -300,6 +305,7 @@ class Search:
         row = self.rows[frame.state]
         earlier = self.rows[frame.before] if frame.before >= 0 else None
         choices = []
+        open_calls = self._open_calls(frame)
         for number, kind in enumerate(self.crashed):
             if kind.invoked[0] >= frame.bound:
                 break
@@ -311,8 +317,20 @@ class Search:
                 continue
             if earlier is not None and earlier[kind.call] == following:
                 continue
+            if kind.call in open_calls:
+                continue
             choices.append(-2 - number)
         return choices
+
+    def _open_calls(self, frame: SearchFrame) -> set[int]:
+        """Return the calls of the required ops that are not in yet and may come next."""
+        found: set[int] = set()
+        index, rest = frame.low, frame.mask
+        while self.invoked[index] < frame.bound:
+            if not rest & 1:
+                found.add(self.calls[index])
+            index, rest = index + 1, rest >> 1
+        return found
 
     def _stuck(self, frame: SearchFrame) -> None:
         if frame.bound > self.furthest:
