@@ -78,21 +78,28 @@ class ObjectHistory:
     automaton: Automaton
 
 
-def object_histories(model: Model, ops: Ops) -> list[ObjectHistory]:
-    """Return one searchable history an object.
-
-    Raises UnknownFunctionError for an op that may have happened and that the model does not know,
-    HistoryError for a value that it cannot take. O(n log n).
-    """
+def refuse_unknown_functions(model: Model, ops: Ops) -> None:
+    """Raise UnknownFunctionError for an op that may have happened and that the model does not know. O(n)."""
     known = np.array([name in model.functions for name in ops.f_names], dtype=np.bool_)
-    happened = ops.outcome != int(Outcome.FAIL)
-    strange = happened & ~known[ops.f] if len(ops) else happened
+    strange = (ops.outcome != int(Outcome.FAIL)) & (~known[ops.f] if len(ops) else False)
     if strange.any():
         index = int(np.flatnonzero(strange)[0])
         raise UnknownFunctionError(
             f"op {index} calls :{ops.f_names[ops.f[index]]}, which a {model.name} does not have",
             hint=f"a {model.name} has {', '.join(sorted(model.functions))}; --model chooses another",
         )
+
+
+def object_histories(model: Model, ops: Ops, chosen: Mask | None = None) -> list[ObjectHistory]:
+    """Return one searchable history an object. chosen: the ops to take, all without it.
+
+    Raises UnknownFunctionError for an op that may have happened and that the model does not know,
+    HistoryError for a value that it cannot take. O(n log n).
+    """
+    refuse_unknown_functions(model, ops)
+    happened = ops.outcome != int(Outcome.FAIL)
+    if chosen is not None:
+        happened &= chosen
     codes, calls = _encode(model, ops, happened)
     n_pure, codes, calls = _pure_first(model, codes, calls)
     acked = ops.outcome == int(Outcome.OK)
