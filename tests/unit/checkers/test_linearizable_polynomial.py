@@ -108,3 +108,71 @@ def test_crashed_dequeues_explain_as_many_missing_elements_as_there_are() -> Non
     one, two = "5 invoke dequeue", "5 invoke dequeue\n6 invoke dequeue"
     assert check(sketch(history.format(two)), "queue").verdict == "pass"
     assert check(sketch(history.format(one)), "queue").verdict == "fail"
+
+
+def _counted(wrong: int) -> Ops:
+    """Return rounds of 30 clients at once on a counter; the last but one read is wrong by so much."""
+    rng, pairer, total = np.random.default_rng(5), EventPairer(), 0
+    for turn in range(34):
+        amounts = rng.integers(1, 6, 30).tolist()
+        for client, amount in enumerate(amounts):
+            reads = (turn + client) % 2
+            pairer.invoke(client, "read" if reads else "add", None, None if reads else amount)
+        for client in rng.permutation(30).tolist():
+            if (turn + client) % 2:
+                pairer.complete(client, Outcome.OK, total + wrong * (turn == 32), f="read")
+            else:
+                total += amounts[client]
+                pairer.complete(client, Outcome.OK, amounts[client], f="add")
+    return pairer.ops()
+
+
+def test_thirty_clients_on_a_counter_are_searched_to_the_end() -> None:
+    assert check(_counted(0), "counter").verdict == "pass"
+    assert check(_counted(-500), "counter").verdict == "fail"
+
+
+def test_ops_that_do_the_same_are_not_tried_in_every_order() -> None:
+    crowd = "\n".join(f"{p} invoke add 1" for p in range(40))
+    finding = check(
+        sketch(f"{crowd}\n90 does read 17\n" + "\n".join(f"{p} ok" for p in range(40))), "counter"
+    )
+    assert finding.verdict == "pass"
+    wrong = sketch(f"{crowd}\n" + "\n".join(f"{p} ok" for p in range(40)) + "\n90 does read 39")
+    assert check(wrong, "counter").verdict == "fail"
+
+
+def test_the_memory_limit_counts_what_states_take() -> None:
+    # Thirty open enqueues of elements that occur twice: each configuration has a state of its own.
+    crowd = "\n".join(f"{p} invoke enqueue {p // 2 % 12}" for p in range(30))
+    oks = "\n".join(f"{p} ok" for p in range(30))
+    finding = Linearizable("queue", memory_bytes_max=8 << 20).check(
+        History(sketch(f"{crowd}\n{oks}\n" + "\n".join("90 does dequeue 3" for _ in range(3)))),
+        deadline_ns(120),
+    )
+    assert finding.verdict == "unknown"
+    assert "memory limit of 8 MiB" in finding.summary
+    configurations = int(finding.summary.split("after ")[1].split()[0])
+    assert configurations < (8 << 20) // 400
+
+
+@pytest.mark.parametrize(
+    ("model", "history", "verdict"),
+    [
+        ("stack", "0 does push 1\n0 does push 2\n1 does pop 2", "pass"),
+        ("stack", "0 does push 1\n0 does push 2\n1 does pop 1", "fail"),
+        ("owner-mutex", "0 does acquire\n0 does release\n1 does acquire", "pass"),
+        ("owner-mutex", "0 does acquire\n1 does release", "fail"),
+        ("owner-mutex", "0 does acquire\n0 does acquire", "fail"),
+        (
+            "reentrant-mutex",
+            "0 does acquire\n0 does acquire\n0 does release\n0 does release\n1 does acquire",
+            "pass",
+        ),
+        ("reentrant-mutex", "0 does acquire\n0 does acquire\n0 does release\n1 does acquire", "fail"),
+        ("semaphore", "0 does acquire\n0 does release\n1 does acquire", "pass"),
+        ("semaphore", "0 does acquire\n1 does acquire", "fail"),
+    ],
+)
+def test_stacks_mutexes_with_owners_and_semaphores(model: str, history: str, verdict: str) -> None:
+    assert check(sketch(history), model).verdict == verdict

@@ -155,7 +155,8 @@ def _search(
             return current, None
         if verdict is None:
             waiting.append(current)
-            if sum(each.search.memory_bytes for each in waiting) > memory_bytes_max:
+            states = current.automaton.memory_bytes  # one for all objects
+            if states + sum(each.search.memory_bytes for each in waiting) > memory_bytes_max:
                 return current, f"the memory limit of {memory_bytes_max >> 20} MiB was reached"
         else:
             current.search.seen.clear()
