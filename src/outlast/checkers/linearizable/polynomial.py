@@ -8,7 +8,7 @@ from typing import Final
 from outlast.checkers.linearizable.chain import chain
 from outlast.checkers.linearizable.fifo import fifo
 from outlast.checkers.linearizable.intervals import Decision
-from outlast.checkers.linearizable.models import Model
+from outlast.checkers.linearizable.models import MODELS, Model
 from outlast.checkers.linearizable.zones import zones
 from outlast.history.op import Ops, Outcome
 
@@ -26,6 +26,7 @@ def decide(model: Model, ops: Ops) -> Decision | None:
 
     Raises ValueError or TypeError for a value that the model cannot take. O(n log n).
     """
-    if model.name not in TESTS:
+    known = MODELS.get(model.name)
+    if model.name not in TESTS or known is None or known.step is not model.step:
         return None
     return TESTS[model.name](model, ops) if (ops.outcome != int(Outcome.FAIL)).any() else None
