@@ -75,6 +75,58 @@ def mutex(state: bool, f: str, value: Any, ok: bool) -> Any:
     return f == "acquire" if state != (f == "acquire") else ILLEGAL
 
 
+def stack(state: tuple[Any, ...], f: str, value: Any, ok: bool) -> Any:
+    """Last in, first out; an answer of nil means empty."""
+    if f == "push":
+        return (*state, value)
+    if not ok:
+        return state[:-1]
+    if value is None:
+        return state if not state else ILLEGAL
+    return state[:-1] if state and same(state[-1], value) else ILLEGAL
+
+
+def owned_mutex(state: Any, f: str, value: Any, ok: bool) -> Any:
+    """A lock that its owner alone gives back; value is who calls."""
+    if f == "acquire":
+        return value if state is None else ILLEGAL
+    return None if state == value else ILLEGAL
+
+
+def reentrant_mutex(state: tuple[Any, ...], f: str, value: Any, ok: bool) -> Any:
+    """The same, taken by its owner again and again: the state has the owner once for each time."""
+    if f == "acquire":
+        return (*state, value) if not state or state[0] == value else ILLEGAL
+    return state[1:] if state and state[0] == value else ILLEGAL
+
+
+def semaphore(state: int, f: str, value: Any, ok: bool) -> Any:
+    """One permit at first; value is how many are taken or given."""
+    if f == "release":
+        return state + value
+    return state - value if state >= value else ILLEGAL
+
+
+def kv(state: str, f: str, value: Any, ok: bool) -> Any:
+    """A text that is put, appended to and got."""
+    if f == "put":
+        return value
+    if f == "append":
+        return state + value
+    return state if not ok or value is None or state == value else ILLEGAL
+
+
+def registers(state: tuple[tuple[str, int], ...], f: str, value: Any, ok: bool) -> Any:
+    """Registers, several at once; what they hold at first is open until it is read."""
+    now = dict(state)
+    for what, name, item in value:
+        if what == "w":
+            now[name] = item
+        elif item is not None and now.setdefault(name, item) != item:
+            return ILLEGAL
+    return tuple(sorted(now.items()))
+
+
 OBJECTS: dict[str, tuple[Any, Callable[[Any, str, Any, bool], Any]]] = {
     "register": (None, register),
     "cas-register": (None, register),
@@ -82,6 +134,12 @@ OBJECTS: dict[str, tuple[Any, Callable[[Any, str, Any, bool], Any]]] = {
     "set": (frozenset(), members),
     "counter": (0, counter),
     "mutex": (False, mutex),
+    "stack": ((), stack),
+    "owner-mutex": (None, owned_mutex),
+    "reentrant-mutex": ((), reentrant_mutex),
+    "semaphore": (1, semaphore),
+    "kv": ("", kv),
+    "multi-register": ((), registers),
 }
 
 

@@ -11,6 +11,9 @@ from definitions import ILLEGAL, OBJECTS, Op, Txn
 from outlast.history.formats.events import EventPairer
 from outlast.history.op import Ops, Outcome
 
+OWNED = ("owner-mutex", "reentrant-mutex")
+"""Models whose calls have their process as their value."""
+READS = ("read", "dequeue", "pop", "get", "txn")
 VALUES = (1, 2, 3, "a", ":a", True, 1.0, 2**70)
 
 
@@ -39,7 +42,9 @@ def object_history(model: str, rng: random.Random) -> tuple[Ops, list[Op]]:
         if slot not in waiting:
             f, value = _ask(model, rng, values, next_value)
             next_value += 1
-            waiting[slot] = _Open(f, value, rng.randrange(keys), position)
+            waiting[slot] = _Open(
+                f, clients[slot] if model in OWNED else value, rng.randrange(keys), position
+            )
             pairer.invoke(clients[slot], f, waiting[slot].key, value)
         else:
             call = waiting.pop(slot)
@@ -49,12 +54,11 @@ def object_history(model: str, rng: random.Random) -> tuple[Ops, list[Op]]:
                 outcome = Outcome.FAIL
             if outcome is Outcome.FAIL and rng.random() < careless:
                 outcome, call.answer = Outcome.OK, call.value
-            if outcome is Outcome.OK and call.f in ("read", "dequeue") and rng.random() < careless / 2:
-                call.answer = _wrong(model, rng, values)
+            if outcome is Outcome.OK and call.f in READS and rng.random() < careless / 2:
+                call.answer = _wrong(model, rng, values, call.answer)
             answer = call.answer if outcome is Outcome.OK else call.value
-            pairer.complete(
-                clients[slot], outcome, list(answer) if isinstance(answer, frozenset) else answer, f=call.f
-            )
+            shown = None if model in OWNED else list(answer) if isinstance(answer, frozenset) else answer
+            pairer.complete(clients[slot], outcome, shown, f=call.f)
             if outcome is Outcome.INFO:
                 clients[slot] += 10
             if outcome is not Outcome.FAIL:
@@ -69,8 +73,19 @@ def object_history(model: str, rng: random.Random) -> tuple[Ops, list[Op]]:
 
 def _ask(model: str, rng: random.Random, values: list[Any], unique: int) -> tuple[str, Any]:
     value = rng.choice(values)
-    if model == "mutex":
+    if "mutex" in model:
         return rng.choice(("acquire", "release")), None
+    if model == "semaphore":
+        return rng.choice(("acquire", "release")), rng.choice((1, 1, 2))
+    if model == "kv":
+        f = rng.choice(("get", "get", "put", "append"))
+        return f, None if f == "get" else rng.choice("abc")
+    if model == "multi-register":
+        mops = [[rng.choice("rw"), rng.choice("xy"), rng.randrange(1, 4)] for _ in range(rng.randint(1, 2))]
+        return "txn", [[what, name, None if what == "r" else item] for what, name, item in mops]
+    if model == "stack":
+        element = value if rng.random() < 0.3 else 100 + unique
+        return ("push", element) if rng.random() < 0.5 else ("pop", None)
     if model == "queue":
         element = value if rng.random() < 0.5 else 100 + unique
         return ("enqueue", element) if rng.random() < 0.5 else ("dequeue", None)
@@ -92,8 +107,19 @@ def _apply(model: str, call: _Open, states: dict[int, Any]) -> None:
     call.applied = True
     state = states[call.key]
     call.answer = call.value
-    if call.f == "read":
+    if call.f in ("read", "get"):
         call.answer = state
+    elif call.f == "pop":
+        call.answer = state[-1] if state else None
+        states[call.key] = state[:-1]
+    elif call.f == "txn":
+        now = dict(state)
+        call.answer = []
+        for what, name, item in call.value:
+            held = now.setdefault(name, 0) if what == "r" else item
+            now[name] = held
+            call.answer.append([what, name, held])
+        states[call.key] = tuple(now.items())
     elif call.f == "dequeue":
         call.answer = state[0] if state else None
         states[call.key] = state[1:]
@@ -105,7 +131,11 @@ def _apply(model: str, call: _Open, states: dict[int, Any]) -> None:
             states[call.key] = following
 
 
-def _wrong(model: str, rng: random.Random, values: list[Any]) -> Any:
+def _wrong(model: str, rng: random.Random, values: list[Any], answer: Any) -> Any:
+    if model == "multi-register":
+        return [[what, name, rng.randrange(4) if what == "r" else held] for what, name, held in answer]
+    if model == "kv":
+        return "".join(rng.choice("abc") for _ in range(rng.randrange(4)))
     if model == "set":
         return [element for element in range(3) if rng.random() < 0.5]
     if model == "counter":

@@ -74,7 +74,7 @@ MODELS: Final = tuple(
     )
 )
 """What ``--model`` takes."""
-INITIALS: Final = ("register", "cas-register", "kv", "counter", "rw-register")
+INITIALS: Final = ("register", "cas-register", "kv", "counter", "semaphore", "rw-register")
 """The models that take an initial value."""
 
 
@@ -102,6 +102,12 @@ def checkers_for(
     if initial is not None and model not in INITIALS:
         raise ConfigError(
             f"a {model} has no initial value", key="initial", hint=f"models that have: {', '.join(INITIALS)}"
+        )
+    if model == "semaphore" and initial is not None and type(initial) is not int:
+        raise ConfigError(
+            f"a semaphore begins with a number of permits, not {initial!r}",
+            key="initial",
+            hint="for example --initial 2",
         )
     if model == "list-append":
         return (ListAppend(consistency),)

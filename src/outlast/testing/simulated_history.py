@@ -73,6 +73,34 @@ def register_history(
     return _ops_from(column, ("read", "write"))
 
 
+def distinct_history(model: str, n: int, *, processes: int = 100, seed: int = 1) -> Ops:
+    """Return n ops of a register or a queue to which each value is written once.
+
+    model: ``register`` or ``queue``; value i is written by op i, half of the ops write. An op takes effect at one
+    instant and overlaps with up to processes others. O(n log n), in numpy.
+    """
+    rng = np.random.default_rng(seed)
+    number = np.arange(n, dtype=np.int64)
+    puts = rng.random(n) < 0.5
+    if model == "register":
+        latest = np.maximum.accumulate(np.where(puts, number, -1))
+        value = np.where(latest < 0, NONE, latest)
+    else:
+        depth = np.cumsum(np.where(puts, 1, -1))
+        empty = ~puts & (depth < np.minimum.accumulate(np.append(0, depth[:-1])))
+        taken = np.cumsum(~puts & ~empty) - 1
+        value = np.where(puts, number, np.where(empty, NONE, np.flatnonzero(puts)[np.maximum(taken, 0)]))
+    half = (processes - 1) / 2
+    times = np.concatenate([number - half * rng.random(n), number + half * rng.random(n)])
+    places = np.empty(2 * n, dtype=np.int64)
+    places[np.argsort(times)] = np.arange(2 * n)
+    order = np.argsort(places[:n])
+    column = np.zeros((n, 6), dtype=np.int64)
+    column[:, 0], column[:, 1], column[:, 2] = number % processes, puts[order], value[order]
+    column[:, 3], column[:, 4] = places[:n][order], places[n:][order]
+    return _ops_from(column, ("read", "write") if model == "register" else ("dequeue", "enqueue"))
+
+
 def _ops_from(column: npt.NDArray[np.int64], f_names: tuple[str, ...]) -> Ops:
     """Return ops from rows of process, f, value, invoke_pos, complete_pos, outcome."""
     n = len(column)

@@ -19,6 +19,7 @@ from outlast.history.sketch import sketch
 
 def test_models_and_levels_are_those_of_the_command_line() -> None:
     linear = {"register", "cas-register", "multi-register", "kv", "mutex", "queue", "counter", "set"}
+    linear |= {"stack", "owner-mutex", "reentrant-mutex", "semaphore"}
     assert set(MODELS) == linear | {"bank", "log", "list-append", "rw-register", "long-fork"} | {
         "sessions",
         "unique-ids",
@@ -47,8 +48,8 @@ def test_every_level_is_taken(consistency: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     history = History(sketch(""))
-    with pytest.raises(ConfigError, match="no model stack"):
-        judge(history, "stack", deadline=deadline_ns(10))
+    with pytest.raises(ConfigError, match="no model heap"):
+        judge(history, "heap", deadline=deadline_ns(10))
     with pytest.raises(ConfigError, match="no consistency eventual"):
         judge(history, "register", "eventual", deadline=deadline_ns(10))
 

@@ -78,6 +78,7 @@ def _prefix_linearization(culprit: ObjectHistory, deadline: int) -> list[tuple[i
         ),
         rows=search.rows,
         targets=search.targets,
+        order=search.order,
     )
     linearizable = None
     for _ in range(20):

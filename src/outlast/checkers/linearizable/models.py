@@ -4,6 +4,8 @@ A model is pure: ``step(state, call)`` gives the next state, or None when the ca
 States and calls are hashable. A state of None is legal, so the answer is wrapped: ``(state,)`` or None.
 Sources: knossos.model (register, cas-register, mutex, multi-register; a read of nil there is a read of
 something unknown), Porcupine's etcd and kv models, Herlihy and Wing (TOPLAS 1990) for the FIFO queue.
+Mutexes with owners and semaphores are those of Jepsen's Hazelcast tests; an owner is the op's value, or the
+client that it names, and else the process.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Model:
     initial: the first state. step: see above. pure: the functions that never change any state. functions:
     all that it knows. matches: pure functions that are legal in exactly the state that equals their value.
     overwrites: functions that are legal everywhere and lead to the same state from everywhere. show: how a
-    state is written for a person.
+    state is written for a person. owned: whether a call's value is who makes it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Model:
     matches: frozenset[str] = frozenset({"read"})
     overwrites: frozenset[str] = frozenset()
     show: Callable[[Any], str] = str
+    owned: bool = False
 
     def is_pure(self, call: Call) -> bool:
         """Whether the call only reads: it leaves every state as it is, or binds what was never written."""
@@ -112,6 +115,44 @@ def _kv(state: str, call: Call) -> Next:
 def _mutex(state: bool, call: Call) -> Next:
     taking = call.f == "acquire"
     return None if taking == state else (taking,)
+
+
+def _owner_mutex(state: Hashable, call: Call) -> Next:
+    if call.f == "acquire":
+        return (call.value,) if state is None else None
+    return (None,) if state == call.value else None
+
+
+def _reentrant_mutex(state: tuple[Hashable, int] | None, call: Call) -> Next:
+    """Held by its owner as often as it was acquired, and free when it was released as often."""
+    if state is None:
+        return ((call.value, 1),) if call.f == "acquire" else None
+    owner, held = state
+    if owner != call.value:
+        return None
+    if call.f == "acquire":
+        return ((owner, held + 1),)
+    return ((owner, held - 1),) if held > 1 else (None,)
+
+
+def _semaphore(state: int, call: Call) -> Next:
+    """Permits that are free. A release is always legal, as Dijkstra's V is."""
+    permits = 1 if call.value is None else call.value
+    if type(permits) is not int or permits < 0:
+        raise ValueError(f"a semaphore takes permits, not {permits!r}")
+    if call.f == "release":
+        return (state + permits,)
+    return (state - permits,) if state >= permits else None
+
+
+def _stack(state: tuple[Any, ...], call: Call) -> Next:
+    if call.f == "push":
+        return ((*state, call.value),)
+    if call.value == UNKNOWN:
+        return (state[:-1],)
+    if call.value is None:
+        return (state,) if not state else None
+    return (state[:-1],) if state and state[-1] == call.value else None
 
 
 def _queue(state: tuple[Any, ...], call: Call) -> Next:
@@ -192,6 +233,37 @@ MODELS: Final[dict[str, Model]] = {
             matches=frozenset(),
             show=lambda held: "held" if held else "free",
         ),
+        *(
+            Model(
+                name,
+                None,
+                step,
+                frozenset({"acquire", "release"}),
+                pure=frozenset(),
+                matches=frozenset(),
+                show=lambda held: "free" if held is None else f"held by {held}",
+                owned=True,
+            )
+            for name, step in (("owner-mutex", _owner_mutex), ("reentrant-mutex", _reentrant_mutex))
+        ),
+        Model(
+            "semaphore",
+            1,
+            _semaphore,
+            frozenset({"acquire", "release"}),
+            pure=frozenset(),
+            matches=frozenset(),
+            show=lambda permits: f"{permits} permits free",
+        ),
+        Model(
+            "stack",
+            (),
+            _stack,
+            frozenset({"push", "pop"}),
+            pure=frozenset(),
+            matches=frozenset(),
+            show=lambda state: str(list(state)),
+        ),
         Model(
             "queue",
             (),
@@ -226,7 +298,7 @@ def decode(model: str, f: str, value: int | None, payload: str | None) -> Hashab
     without either is UNKNOWN; ``[null]`` is how Porcupine's logs say that a read saw nil.
     """
     if payload is None:
-        return UNKNOWN if value is None and f in ("read", "get", "dequeue") else value
+        return UNKNOWN if value is None and f in ("read", "get", "dequeue", "pop") else value
     decoded = json.loads(payload)
     if f == "read" and model in ("register", "cas-register") and decoded == [None]:
         return None

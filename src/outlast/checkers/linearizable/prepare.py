@@ -6,6 +6,8 @@ where the model says so (Herlihy and Wing's locality; Horn and Kroening's P-comp
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,10 +18,15 @@ from outlast.checkers.linearizable.models import UNKNOWN, Call, Model, decode, i
 from outlast.checkers.linearizable.search import ILLEGAL, OPEN, Crashed, Search, TransitionRow
 from outlast.errors import HistoryError
 from outlast.history.op import I64, NONE, Mask, Ops, Outcome
-from outlast.history.values import Atom
+from outlast.history.values import Atom, freeze
 
 UNOBSERVED: Final = Atom("a value that nobody reads")
 """Stands for every value of a crashed write that no read and no cas ever names."""
+
+
+_STATE_BYTES: Final = 400
+_TRANSITION_BYTES: Final = 100
+"""What a state costs beside itself, and a transition, measured with CPython 3.11."""
 
 
 class UnknownFunctionError(HistoryError):
@@ -40,6 +47,10 @@ class Automaton:
     states: list[Hashable] = field(default_factory=list)
     rows: list[TransitionRow] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
+    only_grows: bool = False
+    """Whether the states are numbers that no call lessens."""
+    memory_bytes: int = 0
+    """About what states and transitions hold."""
     _codes: dict[Hashable, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,10 +63,17 @@ class Automaton:
                 following = model.step(model.initial, call)
                 target = ILLEGAL if following is None else self._code(following[0])
             self.targets.append(target)
+        if self.model.name == "counter":
+            reads, adds = self.calls[: self.n_pure], self.calls[self.n_pure :]
+            after: list[Any] = [self.model.step(0, call) for call in adds]
+            self.only_grows = all(type(read.value) is int for read in reads if read.value != UNKNOWN) and all(
+                step is not None and step[0] >= 0 for step in after
+            )
 
     def step(self, state: int, call: int) -> int:
         """Return the code of the next state, or ILLEGAL."""
         following = self.model.step(self.states[state], self.calls[call])
+        self.memory_bytes += _TRANSITION_BYTES
         return ILLEGAL if following is None else self._code(following[0])
 
     def _code(self, state: Hashable) -> int:
@@ -63,8 +81,15 @@ class Automaton:
         if code is None:
             code = self._codes[state] = len(self.states)
             self.states.append(state)
+            self.memory_bytes += _STATE_BYTES + _size(state)
             self.rows.append(TransitionRow(code, self.step))
         return code
+
+
+def _size(state: Hashable) -> int:
+    """Return about the bytes of a state; what is in it is its own only where it is a tuple of a map."""
+    own = sys.getsizeof(state)
+    return own + 72 * len(state) if isinstance(state, frozenset) else own
 
 
 @dataclass(slots=True)
@@ -78,21 +103,28 @@ class ObjectHistory:
     automaton: Automaton
 
 
-def object_histories(model: Model, ops: Ops) -> list[ObjectHistory]:
-    """Return one searchable history an object.
-
-    Raises UnknownFunctionError for an op that may have happened and that the model does not know,
-    HistoryError for a value that it cannot take. O(n log n).
-    """
+def refuse_unknown_functions(model: Model, ops: Ops) -> None:
+    """Raise UnknownFunctionError for an op that may have happened and that the model does not know. O(n)."""
     known = np.array([name in model.functions for name in ops.f_names], dtype=np.bool_)
-    happened = ops.outcome != int(Outcome.FAIL)
-    strange = happened & ~known[ops.f] if len(ops) else happened
+    strange = (ops.outcome != int(Outcome.FAIL)) & (~known[ops.f] if len(ops) else False)
     if strange.any():
         index = int(np.flatnonzero(strange)[0])
         raise UnknownFunctionError(
             f"op {index} calls :{ops.f_names[ops.f[index]]}, which a {model.name} does not have",
             hint=f"a {model.name} has {', '.join(sorted(model.functions))}; --model chooses another",
         )
+
+
+def object_histories(model: Model, ops: Ops, chosen: Mask | None = None) -> list[ObjectHistory]:
+    """Return one searchable history an object. chosen: the ops to take, all without it.
+
+    Raises UnknownFunctionError for an op that may have happened and that the model does not know,
+    HistoryError for a value that it cannot take. O(n log n).
+    """
+    refuse_unknown_functions(model, ops)
+    happened = ops.outcome != int(Outcome.FAIL)
+    if chosen is not None:
+        happened &= chosen
     codes, calls = _encode(model, ops, happened)
     n_pure, codes, calls = _pure_first(model, codes, calls)
     acked = ops.outcome == int(Outcome.OK)
@@ -125,6 +157,7 @@ def _object(
         ),
         rows=automaton.rows,
         targets=automaton.targets,
+        order=automaton.states if automaton.only_grows else None,
     )
     return ObjectHistory(key, order.tolist(), search, automaton)
 
@@ -159,6 +192,11 @@ def _encode(model: Model, ops: Ops, happened: Mask) -> tuple[I64, list[Call]]:
     """Return each op's call code (−1 for one that did not happen) and the calls. O(n log n)."""
     codes = np.full(len(ops), -1, dtype=np.int64)
     seen: dict[Call, int] = {}
+    if model.owned:
+        for index in np.flatnonzero(happened).tolist():
+            call = Call(ops.f_names[int(ops.f[index])], _owner(ops, index))
+            codes[index] = seen.setdefault(call, len(seen))
+        return codes, list(seen)
     texts = ops.payload or [None] * len(ops)
     has_text = np.array([text is not None for text in texts], dtype=np.bool_)
     plain = np.flatnonzero(happened & ~has_text)
@@ -171,11 +209,12 @@ def _encode(model: Model, ops: Ops, happened: Mask) -> tuple[I64, list[Call]]:
             number = int(values[which_value])
             local.append(_intern(model, ops.f_names[f], None if number == NONE else number, None, seen))
         codes[plain] = np.array(local, dtype=np.int64)[inverse]
-    if model.name == "queue":
+    if model.name in ("queue", "stack"):
         # An answer of nil is "empty"; without an answer it is not known what was taken.
-        empty = ops.f_is("dequeue") & ops.outcome_is(Outcome.OK) & (ops.value == NONE) & ~has_text
+        takes = "dequeue" if model.name == "queue" else "pop"
+        empty = ops.f_is(takes) & ops.outcome_is(Outcome.OK) & (ops.value == NONE) & ~has_text
         if empty.any():
-            codes[empty] = seen.setdefault(Call("dequeue", None), len(seen))
+            codes[empty] = seen.setdefault(Call(takes, None), len(seen))
     memo: dict[tuple[int, str], int] = {}
     for index in np.flatnonzero(happened & has_text).tolist():
         f, text = int(ops.f[index]), texts[index] or ""
@@ -184,6 +223,15 @@ def _encode(model: Model, ops: Ops, happened: Mask) -> tuple[I64, list[Call]]:
             known = memo[f, text] = _intern(model, ops.f_names[f], None, text, seen)
         codes[index] = known
     return codes, list(seen)
+
+
+def _owner(ops: Ops, index: int) -> Hashable:
+    """Return who calls: the client that the op's value names, else the process."""
+    text, number = None if ops.payload is None else ops.payload[index], int(ops.value[index])
+    value = json.loads(text) if text is not None else None if number == NONE else number
+    if isinstance(value, dict):
+        value = value.get("client")
+    return ops.process_name(index) if value is None else freeze(value)
 
 
 def _intern(model: Model, f: str, number: int | None, text: str | None, seen: dict[Call, int]) -> int:

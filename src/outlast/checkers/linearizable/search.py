@@ -12,6 +12,9 @@ What keeps the search small:
   the value that is there already is not taken so: it may be needed later.
 - Configurations seen before are not entered again (Lowe's cache), nor are those that differ from one seen
   only in having used up more crashed ops.
+- Of open ops with the same call only the one that returns first is tried, and a crashed one only when no
+  acknowledged one is open: in any linearization they can change places.
+- Where no call lessens the state (a counter that only grows), a read of less than it is lost at once.
 - A crashed op must pay: an op directly after it that would have led to the same state without it is not
   tried. Of all linearizations the one with the fewest crashed ops never does that, so none is missed.
 
@@ -24,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 ILLEGAL: Final = -1
 """The next state of a call that the state does not allow."""
@@ -112,6 +115,9 @@ class Search:
     crashed: Sequence[Crashed]
     rows: list[TransitionRow]
     targets: list[int]
+    order: Sequence[Any] | None = None
+    """By state, something that no call ever lessens, where the model has it: an open op that is legal only in
+    a state of less is lost, and so is the configuration."""
     steps: int = 0
     furthest: int = -1
     """The greatest bound reached: when all fails, the return of the op that cannot be placed."""
@@ -175,7 +181,7 @@ class Search:
                     if choices:
                         continue
                 if frame.bound >= self.furthest:
-                    self._stuck(frame)
+                    self._stuck(frame.bound, frame.state)
                 stack.pop()
                 continue
             choice = frame.last = choices.pop()
@@ -220,8 +226,8 @@ class Search:
         """Take what can be taken greedily, collect the choices, push the frame; True when all ops are in."""
         self.steps += 1
         invoked, returned, calls, n_pure = self.invoked, self.returned, self.calls, self.n_pure
-        targets, row = self.targets, self.rows[state]
-        bound = OPEN
+        targets, row, order = self.targets, self.rows[state], self.order
+        bound, lost = OPEN, False
         choices: list[int] = []
         taken = 0
         index, rest, bit, urgent = low, mask, 1, -1
@@ -243,6 +249,8 @@ class Search:
                         if returned[index] < bound:
                             bound = returned[index]
                             urgent = call
+                        if order is not None and order[target] < order[state]:
+                            lost = True
                         if target < 0 <= following:
                             choices.append(index)  # it binds an initial value: see multi-register
                 else:
@@ -253,6 +261,10 @@ class Search:
                         choices.append(index)
             index += 1
             bit <<= 1
+        if lost:
+            if bound >= self.furthest:
+                self._stuck(bound, state)
+            return False
         if before >= 0:
             earlier = self.rows[before]
             if any(
@@ -274,6 +286,9 @@ class Search:
         if len(choices) > 1:
             # The op that returns first is the most urgent; it is popped from the end.
             choices.sort(key=returned.__getitem__, reverse=True)
+            alike = {calls[op]: op for op in choices}  # the last one, which returns first
+            if len(alike) < len(choices):
+                choices = [op for op in choices if alike[calls[op]] == op]
             if urgent >= 0:
                 # It is a read of something else: first try what makes it legal.
                 wanted = targets[urgent]
@@ -300,6 +315,7 @@ class Search:
         row = self.rows[frame.state]
         earlier = self.rows[frame.before] if frame.before >= 0 else None
         choices = []
+        open_calls = self._open_calls(frame)
         for number, kind in enumerate(self.crashed):
             if kind.invoked[0] >= frame.bound:
                 break
@@ -311,15 +327,27 @@ class Search:
                 continue
             if earlier is not None and earlier[kind.call] == following:
                 continue
+            if kind.call in open_calls:
+                continue
             choices.append(-2 - number)
         return choices
 
-    def _stuck(self, frame: SearchFrame) -> None:
-        if frame.bound > self.furthest:
-            self.furthest = frame.bound
+    def _open_calls(self, frame: SearchFrame) -> set[int]:
+        """Return the calls of the required ops that are not in yet and may come next."""
+        found: set[int] = set()
+        index, rest = frame.low, frame.mask
+        while self.invoked[index] < frame.bound:
+            if not rest & 1:
+                found.add(self.calls[index])
+            index, rest = index + 1, rest >> 1
+        return found
+
+    def _stuck(self, bound: int, state: int) -> None:
+        if bound > self.furthest:
+            self.furthest = bound
             self.furthest_states.clear()
         if len(self.furthest_states) < 16:
-            self.furthest_states.add(frame.state)
+            self.furthest_states.add(state)
 
     def linearization(self) -> list[int]:
         """Return the order of the path being explored: required ops' numbers, crashed ones as −1 − number.
