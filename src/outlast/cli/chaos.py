@@ -10,7 +10,7 @@ from typing import Final, TextIO
 
 import click
 
-from outlast.campaigns.chaos import SCENARIOS, chaos_drill
+from outlast.campaigns.chaos import ALIASES, SCENARIOS, chaos_drill
 from outlast.checkers.base import Verdict
 from outlast.cli.options import (
     Duration,
@@ -72,7 +72,7 @@ class ChaosOptions(RunOptions):
 
 
 @click.command()
-@click.argument("scenario", default="all", type=click.Choice(list(SCENARIOS)))
+@click.argument("scenario", default="all", type=click.Choice([*SCENARIOS, *ALIASES]))
 @collect(
     ChaosOptions,
     click.option(
@@ -98,8 +98,9 @@ class ChaosOptions(RunOptions):
 async def chaos(scenario: str, options: ChaosOptions) -> int:
     """Inject faults drawn from a seed while clients write; heal all of them and judge what came of it.
 
-    SCENARIO is all, or one of its kinds alone; health and sustained-load inject nothing.
+    SCENARIO is all (also called run), or one of its kinds alone; health injects nothing.
     """
+    scenario = ALIASES.get(scenario, scenario)
     as_it_is(options.lab, options.system is not None, options.profile, options.sets)
     with _log(options.log_folder) as log, Reporter(f"chaos {scenario}") as reporter:
 

@@ -53,6 +53,13 @@ LIMITS: Final[Mapping[str, LimitDefinition]] = {
             "the longest time without an acknowledgement that lasted; the system's own model by default",
         ),
         LimitDefinition("availability", LimitKind.SHARE, "share of operations acknowledged, at least"),
+        LimitDefinition(
+            "success", LimitKind.SHARE, "share of the operations between faults acknowledged, at least"
+        ),
+        LimitDefinition(
+            "throughput", LimitKind.COUNT, "acknowledged operations a second between faults, at least"
+        ),
+        LimitDefinition("leader_changes", LimitKind.COUNT, "changes of leader, at least"),
         LimitDefinition("rejoin_s", LimitKind.SECONDS, "from a fault's healing until its node follows again"),
         LimitDefinition(
             "accepted_without_majority", LimitKind.COUNT, "writes accepted while no majority was up"

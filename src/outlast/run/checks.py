@@ -24,7 +24,7 @@ from outlast.checkers.long_fork import LongFork
 from outlast.checkers.lost_writes import LostWrites
 from outlast.checkers.outage import Outage
 from outlast.checkers.priorities import Priorities
-from outlast.checkers.promotions import UnplannedPromotions
+from outlast.checkers.promotions import LeaderChanges, UnplannedPromotions
 from outlast.checkers.quorum import NoMajority, WritableAgain
 from outlast.checkers.rejoin import Rejoin
 from outlast.checkers.replay_lag import ReplayLag
@@ -33,6 +33,7 @@ from outlast.checkers.restorable import Restorable
 from outlast.checkers.rows_as_acked import RowsAsAcked
 from outlast.checkers.set_full import SetFull
 from outlast.checkers.split_brain import SplitBrain
+from outlast.checkers.steady import Success, Throughput
 from outlast.checkers.transactions.check import ListAppend, RwRegister
 from outlast.config import DrillSpec
 from outlast.config.limits import LIMITS, Limit
@@ -189,6 +190,15 @@ CHECKS: Final[tuple[CheckDefinition, ...]] = (
         Per.WRITES,
         "availability",
     ),
+    CheckDefinition(
+        "success", lambda terms: Success(terms.workload, terms.number("success")), Per.WRITES, "success"
+    ),
+    CheckDefinition(
+        "throughput",
+        lambda terms: Throughput(terms.workload, terms.count("throughput")),
+        Per.WRITES,
+        "throughput",
+    ),
     CheckDefinition("write_errors", _write_errors, Per.WRITES, "write_errors"),
     CheckDefinition(
         "accepted_without_majority",
@@ -213,6 +223,12 @@ CHECKS: Final[tuple[CheckDefinition, ...]] = (
         lambda terms: UnplannedPromotions(terms.count("unplanned_promotions")),
         Per.DRILL,
         "unplanned_promotions",
+    ),
+    CheckDefinition(
+        "leader_changes",
+        lambda terms: LeaderChanges(terms.count("leader_changes"), terms.model_outage_s),
+        Per.DRILL,
+        "leader_changes",
     ),
     CheckDefinition("by_priority", lambda terms: Priorities(terms.priorities), Per.DRILL, "by_priority"),
     CheckDefinition("replicas_equal", lambda _: ReplicasEqual(), Per.DRILL, "replicas_equal"),
