@@ -254,7 +254,10 @@ def chaos_drill(name: str, duration_s: float, seed: int, cluster: ClusterSpec) -
         duration_s=duration_s,
         # How long the cluster is out depends on what was drawn; what it must never do does not.
         checks={
-            "acked_lost": 0, "two_writers_s": 0, "replicas_equal": True, "outage_s": duration_s,
+            "acked_lost": 0,
+            "two_writers_s": 0,
+            "replicas_equal": True,
+            "outage_s": duration_s,
             **scenario.checks,
         },
     )

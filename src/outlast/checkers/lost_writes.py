@@ -9,6 +9,7 @@ import numpy as np
 
 from outlast.checkers.base import Evidence, Finding, Verdict
 from outlast.checkers.lost_cause import CAUSES, LostCause
+from outlast.checkers.values import list_of
 from outlast.checkers.writes import (
     EVIDENCE_MAX,
     acks_of,
@@ -21,8 +22,9 @@ from outlast.checkers.writes import (
     served,
     writes_of,
 )
-from outlast.history.history import History
+from outlast.history.history import JSON, History
 from outlast.history.op import I64, Mask, Outcome
+from outlast.history.soak_rows import INSERT, NOT_OURS, row_name
 from outlast.units import format_lsn
 
 
@@ -82,8 +84,8 @@ class LostWrites:
         evidence = [
             *_evidence(history, lost, cause, "was acknowledged {} and is gone"),
             *_evidence(history, refused, None, "was refused, certainly not done, and is there"),
-            *_value_evidence(phantoms, "is there and nobody wrote it"),
-            *_value_evidence(duplicates, "is there more than once"),
+            *_value_evidence(self.workload, phantoms, "is there and nobody wrote it"),
+            *_value_evidence(self.workload, duplicates, "is there more than once"),
             *_evidence(
                 history,
                 local_lost,
@@ -152,7 +154,7 @@ def _evidence(history: History, indices: I64, cause: LostCause | None, what: str
     evidence = []
     for index in indices[:EVIDENCE_MAX].tolist():
         details = details_of(history, index)
-        message = f"{details['value']} {what.format(served(details))}"
+        message = f"{_row(history, index, details)} {what.format(served(details))}"
         if cause is not None:
             details["cause"] = cause.of(index)
             branch = cause.branched_before(index)
@@ -165,5 +167,26 @@ def _evidence(history: History, indices: I64, cause: LostCause | None, what: str
     return evidence
 
 
-def _value_evidence(values: I64, what: str) -> list[Evidence]:
-    return [Evidence(f"{value} {what}", (), {"value": value}) for value in values[:EVIDENCE_MAX].tolist()]
+def _row(history: History, index: int, details: dict[str, JSON]) -> str:
+    """Return what a write's row is called in its table, and note its id in details where that is not its value."""
+    ops = history.ops
+    if ops.f_names[int(ops.f[index])] != INSERT:
+        return str(details["value"])
+    told = list_of(ops, index)
+    name = row_name(int(ops.value[index]))
+    if not told:
+        return f"row {name}"
+    details["row"] = int(told[0])
+    return f"row {details['row']} ({name})"
+
+
+def _value_evidence(workload: str, values: I64, what: str) -> list[Evidence]:
+    """Return evidence on values of the final read."""
+    evidence = []
+    for value in values[:EVIDENCE_MAX].tolist():
+        if value == NOT_OURS:
+            evidence.append(Evidence(f"a row that holds no value of {workload} {what}", (), {"value": None}))
+        else:
+            name = row_name(value) if workload == INSERT else str(value)
+            evidence.append(Evidence(f"{name} {what}", (), {"value": value}))
+    return evidence

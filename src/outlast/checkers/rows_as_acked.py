@@ -12,7 +12,7 @@ from outlast.checkers.values import acked, attempted, list_of
 from outlast.checkers.writes import EVIDENCE_MAX, no_final_read, nothing_acknowledged
 from outlast.history.history import History
 from outlast.history.op import I64, Outcome
-from outlast.history.soak_rows import INSERT, ROW_FIELDS, ROWS, UPDATE, UPDATE_ROWS, row_name
+from outlast.history.soak_rows import INSERT, NOT_OURS, ROW_FIELDS, ROWS, UPDATE, UPDATE_ROWS, row_name
 
 _NOT_UPDATED: Final = 0
 
@@ -213,7 +213,7 @@ class _Judge:
         return wrong
 
     def _say(self, kind: str, row_id: int, number: int, what: str) -> tuple[str, Evidence]:
-        name = row_name(number) if number >= 0 else "no value of ours"
+        name = row_name(number) if number != NOT_OURS else "no value of ours"
         return kind, _evidence(f"row {row_id} ({name}) on {self.node} {what}", row_id, self.node)
 
 

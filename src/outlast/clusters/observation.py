@@ -41,6 +41,7 @@ _COMMIT_SETTING: Final = (
     "ORDER BY seqno DESC LIMIT 1"
 )
 _STANDBY_NAMES: Final = "SELECT current_setting('synchronous_standby_names')"
+_FSYNC: Final = "SELECT current_setting('fsync')"
 
 
 class Observer:
@@ -119,6 +120,7 @@ class Observer:
 
     async def _sample(self, node: str, connection: Connection) -> None:
         commit = await _text(connection, _COMMIT_SETTING)
+        synced = await _text(connection, _FSYNC) != "off"
         lags_ns = 0
         while True:
             asked_ns = now_ns()
@@ -132,7 +134,9 @@ class Observer:
             role = "standby" if seen.in_recovery else "primary"
             waits = "" if seen.in_recovery else durability(commit, names)
             self._note(
-                NodeObservation(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits)
+                NodeObservation(
+                    *(now_ns(), node, "node", role, seen.timeline, seen.lsn, "running", waits), synced=synced
+                )
             )
             if now_ns() >= lags_ns:
                 lags_ns = now_ns() + LAGS_EVERY_NS
@@ -155,6 +159,7 @@ class Observer:
                     view.lsn or 0,
                     view.state,
                     "sync" if leads else "",
+                    synced=self._cluster.spec.fsync,
                 )
             else:
                 seen = NodeObservation(now_ns(), node, "node", "", 0, 0, view.state)

@@ -12,13 +12,14 @@ from typing import Final
 from outlast.faults.base import Effect, Fault, Injection
 from outlast.faults.disk_fault import DiskFault, disk_of, mount_again
 from outlast.faults.host_state import answers
+from outlast.history.history import POWER_LOSS
 from outlast.systems.base import Cluster
 
 
 class PowerLoss(DiskFault):
     """All targets at once. Healing mounts the disks, whose journals are replayed, and boots the hosts."""
 
-    name = "power_loss"
+    name = POWER_LOSS
     about = "hosts lose their power, and every write that was not fsynced"
     on = "one-standby"
 

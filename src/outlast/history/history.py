@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # numpy: most commands look at no op
     from outlast.history.lateness import Lateness
@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # numpy: most commands look at no op
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 """Any JSON value."""
+
+
+POWER_LOSS: Final = "power_loss"
+"""The fault that takes with it what was not synced to a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class NodeObservation:
     synchronous_commit), ``async`` (its own disk, since no standby is named) or ``sync`` (a standby); "" for others.
     replay_lag_s: with the source ``replication``, what the
     primary says of this standby: the longest lag since the observation before; state is the standby's then.
-    lag_bytes: likewise, what it has not replayed now.
+    lag_bytes: likewise, what it has not replayed now. synced: False for a server that syncs nothing to its disk
+    (fsync=off), so that what it waits for is in memory only.
     """
 
     at_ns: int
@@ -75,6 +80,7 @@ class NodeObservation:
     durability: str = ""
     replay_lag_s: float | None = None
     lag_bytes: int | None = None
+    synced: bool = True
 
 
 NO_TABLE = "no such table"

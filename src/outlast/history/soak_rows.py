@@ -12,6 +12,9 @@ INSERT: Final = "soak-writer"
 UPDATE: Final = "soak-update"
 """Function of an update; its payload is ``[[id, number, fixed hash, state hash before, and after], …]``."""
 
+NOT_OURS: Final = -1
+"""Stands, in the final read, for the number of a row that holds nothing which the writer writes. It is never shown."""
+
 UPDATE_ROWS: Final = 5
 """Rows that one update takes at most."""
 

@@ -17,7 +17,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from outlast.history.op import NONE
-from outlast.history.soak_rows import BATCH_ROWS, INSERT, UPDATE, UPDATE_ROWS, row_name
+from outlast.history.soak_rows import BATCH_ROWS, INSERT, NOT_OURS, UPDATE, UPDATE_ROWS, row_name
 from outlast.workloads.base import PROCESS_SHIFT, SERVED_BY, Answers, Invocation, Options, Txn, TxnStep
 
 TABLE: Final = "test_data"
@@ -39,7 +39,7 @@ STATE_HASH: Final = "hash_record_extended(ROW(t.update_timestamp, t.operation_ty
 NUMBER_SQL: Final = (
     "CASE WHEN t.test_value ~ '^write_batch_[0-9]{1,15}-row_[0-9]$' THEN "
     f"split_part(split_part(t.test_value, '_', 3), '-', 1)::bigint * {BATCH_ROWS} + "
-    "split_part(t.test_value, '_', 4)::bigint ELSE -1 END"
+    f"split_part(t.test_value, '_', 4)::bigint ELSE {NOT_OURS} END"
 )
 """The number of a row of table alias t; −1 for a value that the writer does not write."""
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from histories import Row, Story, content, s, steady
+from histories import Row, Story, content, fault, s, steady
 
 from outlast.checkers.base import Finding, Verdict
 from outlast.checkers.lost_writes import LostWrites
 from outlast.history.history import NodeObservation
 from outlast.history.op import Outcome
+from outlast.history.soak_rows import INSERT
 
 
 def test_an_unknown_op_may_be_there_or_not() -> None:
@@ -135,3 +136,50 @@ def test_what_was_acknowledged_after_the_final_read_had_begun_is_not_lost() -> N
     rows = [*steady(0, 1), Row(100, 2, took=20)]  # the final read is at 11 s
     assert LostWrites().check(Story(rows, list(range(10))).history(), 0).verdict is Verdict.PASS
     assert LostWrites().check(Story(rows, list(range(9))).history(), 0).anomalies == {"lost": 1}
+
+
+def power_lost(durability: str, *, synced: bool, timeline: int = 1, node: str = "n1") -> Finding:
+    """Judge a loss of 100, acknowledged at 2 s, before all power is lost at 3 s; nothing has branched off by then."""
+    rows = [*steady(0, 1, lsn=10), Row(100, 2, lsn=500, node=node, timeline=timeline)]
+    story = Story(rows, list(range(10)), timeline_starts=BRANCHED, faults=[fault(3, "power_loss")])
+    seen = NodeObservation(s(1.5), "n1", "node", "primary", 1, 0, "running", durability, synced=synced)
+    return LostWrites().check(replace(story.history(), observations=(seen,)), 0)
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+def test_what_a_power_loss_took_from_unsynced_disks_was_lost_by_fsync(durability: str) -> None:
+    found = power_lost(durability, synced=False)
+    assert found.summary.endswith("cause: fsync-off (1)")
+    assert "fsync was off" in found.evidence[0].message
+    assert power_lost(durability, synced=True).evidence[0].details["cause"] == "removed"
+
+
+def test_what_a_failover_without_a_standby_to_wait_for_lost_was_not_lost_by_fsync() -> None:
+    rows = [Row(100, 2, lsn=2000)]
+    story = Story(rows, [], timeline_starts=BRANCHED, faults=[fault(3, "power_loss")])
+    seen = NodeObservation(s(1.5), "n1", "node", "primary", 1, 0, "running", "async", synced=False)
+    found = LostWrites().check(replace(story.history(), observations=(seen,)), 0)
+    assert found.evidence[0].details["cause"] == "async", (
+        "another took over, without it, with or without fsync"
+    )
+
+
+def test_a_client_that_knows_neither_node_nor_timeline_is_no_evidence_of_a_removal() -> None:
+    assert power_lost("sync", synced=True, timeline=0, node="").evidence[0].details["cause"] == "unknown"
+    assert power_lost("sync", synced=False, timeline=0, node="").evidence[0].details["cause"] == "fsync-off"
+
+
+def test_a_row_without_a_value_of_ours_is_told_without_its_sentinel() -> None:
+    finding = LostWrites().check(Story(steady(0, 1), values=[*range(10), -1]).history(), 0)
+    assert finding.anomalies == {"phantom": 1}
+    assert finding.evidence[0].message == "a row that holds no value of append is there and nobody wrote it"
+
+
+def test_a_lost_row_of_the_soak_is_named_by_the_id_that_it_had() -> None:
+    history = Story(steady(0, 1), values=list(range(9))).history()
+    ops = replace(history.ops, f_names=(INSERT,), payload=[f"[{50 + row}, 1, 2]" for row in range(10)])
+    assert history.final is not None
+    final = replace(history.final, values={INSERT: np.arange(9)})
+    finding = LostWrites(INSERT).check(replace(history, ops=ops, final=final), 0)
+    assert finding.evidence[0].message.startswith("row 59 (write_batch_0-row_9) was acknowledged by n1")
+    assert finding.evidence[0].details["row"] == 59
