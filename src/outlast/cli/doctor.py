@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from outlast.checkers.base import Verdict
 from outlast.cli.options import json_option
-from outlast.cli.output import OUT, asynchronous, print_json
+from outlast.cli.output import EXIT_CODES, OUT, asynchronous, print_json
 from outlast.clusters import lifecycle
 from outlast.clusters.cluster_checks import examine
 from outlast.clusters.diagnosis import CheckState, is_well
@@ -23,6 +24,7 @@ _STYLES: Final = {
     CheckState.NOTE: "yellow",
     CheckState.MISSING: "yellow",
     CheckState.BAD: "bold red",
+    CheckState.UNSEEN: "magenta",
 }
 
 
@@ -31,7 +33,7 @@ _STYLES: Final = {
 @json_option
 @asynchronous
 async def doctor(lab: str | None, as_json: bool) -> int:
-    """Say what is found, missing and known bad, each with the command that helps."""
+    """Say what is found, missing and known bad, each with the command that helps, and what could not be looked at."""
     found = await examine_machine() if lab is None else await examine(lifecycle.attach(lab))
     if as_json:
         checks: list[JSON] = [asdict(one) for one in found]
@@ -43,7 +45,9 @@ async def doctor(lab: str | None, as_json: bool) -> int:
             )
             if one.remedy:
                 OUT.print(literal_text(f"        → {one.remedy}"))
-    return 0 if is_well(found) else 1
+    if any(one.state is CheckState.BAD for one in found):
+        return EXIT_CODES[Verdict.FAIL]
+    return EXIT_CODES[Verdict.PASS if is_well(found) else Verdict.UNKNOWN]
 
 
 COMMANDS: Final = (doctor,)

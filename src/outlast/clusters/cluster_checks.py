@@ -17,6 +17,7 @@ from outlast.clusters import service_checks
 from outlast.clusters.archive_checks import archive
 from outlast.clusters.diagnosis import CheckState, Diagnosis
 from outlast.clusters.residue import take_census
+from outlast.errors import OutlastError
 from outlast.systems.base import (
     Cluster,
     ClusterView,
@@ -40,15 +41,26 @@ LOOK_TIMEOUT_S: Final = 10.0
 _FOLLOWS: Final = ("streaming", "secondary")
 """What Patroni and PostgreSQL, and what pg_auto_failover calls a standby that follows."""
 
+_NOT_KNOWN: Final = ("", "unknown", "not known")
+"""What is said of a standby by a manager or a primary that was not reached."""
+
 _STANDBYS: Final = (Role.STANDBY, Role.READ_ONLY)
 
 
 async def examine(cluster: Cluster) -> list[Diagnosis]:
-    """Return what every examination found, in the table's order; one that finds nothing says ok."""
+    """Return what every examination found, in the table's order.
+
+    One that finds nothing says ok; one that could not look says that, and never ok.
+    """
     view = await cluster.view()
     found: list[Diagnosis] = []
     for name, look in EXAMINATIONS.items():
-        wrong = await look(cluster, view)
+        try:
+            wrong = await look(cluster, view)
+        except (psycopg.Error, OSError, TimeoutError, OutlastError) as error:
+            wrong = [
+                (CheckState.UNSEEN, f"could not look: {str(error).strip()}", "outlast doctor, once more")
+            ]
         found += [Diagnosis(name, *one) for one in wrong] or [
             Diagnosis(name, CheckState.OK, "nothing is wrong")
         ]
@@ -161,19 +173,27 @@ async def _nodes(cluster: Cluster, view: ClusterView) -> list[Wrong]:
 
 async def _replication(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     """A standby that runs, and does not stream, has paused, or falls behind without moving."""
+    standbys = [node for node in view.nodes if node.role in _STANDBYS]
     if view.primary is None:
-        return []
-    running = [node for node in view.nodes if node.role in _STANDBYS and node.lsn is not None]
+        return [_unseen("no primary that would say who follows", "leader and failover")] if standbys else []
+    running = [node for node in standbys if node.lsn is not None]
+    away = [node.name for node in standbys if node.lsn is None and node.state != MAINTENANCE]
     await asyncio.sleep(STALL_LOOK_S)
     later = await cluster.view()
-    wrong: list[Wrong] = []
+    wrong: list[Wrong] = [_unseen(f"{', '.join(away)} does not answer", "nodes run")] if away else []
     for node in running:
-        if reason := await _stall(cluster, node, later.node(node.name)):
-            wrong.append((CheckState.BAD, f"{node.name}: {reason[0]}", reason[1]))
+        if found := await _stall(cluster, node, later.node(node.name)):
+            state, said, remedy = found
+            wrong.append((state, f"{node.name}: {said}", remedy))
     return wrong
 
 
-async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> tuple[str, str] | None:
+def _unseen(why: str, see: str) -> Wrong:
+    """Return that something could not be looked at. see: the examination whose finding that is."""
+    return CheckState.UNSEEN, f"could not look: {why}", f"see {see}"
+
+
+async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> Wrong | None:
     if isinstance(cluster, HasServers):
         try:
             connection = await cluster.connect(before.name)
@@ -181,26 +201,32 @@ async def _stall(cluster: Cluster, before: NodeView, now: NodeView) -> tuple[str
                 row = await (
                     await connection.execute("SELECT pg_is_in_recovery() AND pg_is_wal_replay_paused()")
                 ).fetchone()
-        except (psycopg.Error, OSError, TimeoutError):
-            return None  # it does not run: another examination's finding
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            return _unseen(str(error).strip() or "it does not answer", "nodes run")
         if row == (True,):
             return (
+                CheckState.BAD,
                 "replay is paused",
                 f"outlast psql --superuser --node {before.name} -- -c 'select pg_wal_replay_resume()'",
             )
     if not isinstance(cluster, HasServers):
         return None  # a follower of a consensus group streams nothing; who leads is examined elsewhere
+    logs = f"outlast logs {before.name}"
     if before.state not in _FOLLOWS and now.state not in _FOLLOWS:
-        return f"it does not stream but is {now.state}", f"outlast logs {before.name}"
+        if now.state in _NOT_KNOWN:
+            return CheckState.UNSEEN, "could not look: whether it streams is not known", logs
+        return CheckState.BAD, f"it does not stream but is {now.state}", logs
     if (now.lag_bytes or 0) >= STALL_BYTES_MIN and now.lsn == before.lsn:
-        return f"it is {now.lag_bytes} bytes behind and does not move", f"outlast logs {before.name}"
+        return CheckState.BAD, f"it is {now.lag_bytes} bytes behind and does not move", logs
     return None
 
 
 async def _data(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     """Nodes whose tables do not hold the same as the primary's at one position."""
-    if view.primary is None or not isinstance(cluster, HasServers):
+    if not isinstance(cluster, HasServers):
         return []
+    if view.primary is None:
+        return [_unseen("no primary to compare the others with", "leader and failover")]
     standbys = [node.name for node in view.nodes if node.role in _STANDBYS and node.lsn is not None]
     try:
         compared = await contents.compare(
@@ -212,7 +238,7 @@ async def _data(cluster: Cluster, view: ClusterView) -> list[Wrong]:
     except (psycopg.Error, OSError, TimeoutError) as error:
         return [
             (
-                CheckState.NOTE,
+                CheckState.UNSEEN,
                 f"the tables could not be compared: {str(error).strip()}",
                 "try again while nobody writes",
             )

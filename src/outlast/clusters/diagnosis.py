@@ -8,12 +8,16 @@ from enum import StrEnum
 
 
 class CheckState(StrEnum):
-    """ok; note: works, with something to know; missing: optional and not there; bad: in the way."""
+    """ok; note: works, with something to know; missing: optional and not there; bad: in the way.
+
+    unseen: it could not be looked at, so that nothing is known of it, good or bad.
+    """
 
     OK = "ok"
     NOTE = "note"
     MISSING = "missing"
     BAD = "bad"
+    UNSEEN = "unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +31,5 @@ class Diagnosis:
 
 
 def is_well(found: Iterable[Diagnosis]) -> bool:
-    """Whether nothing is in the way."""
-    return all(one.state is not CheckState.BAD for one in found)
+    """Whether nothing is in the way; what could not be looked at is not known to be well."""
+    return all(one.state not in (CheckState.BAD, CheckState.UNSEEN) for one in found)

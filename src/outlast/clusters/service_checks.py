@@ -48,8 +48,13 @@ async def dashboards(cluster: Cluster, _view: ClusterView) -> list[Wrong]:
     wrong: list[Wrong] = []
     for service in cluster.spec.services:
         host = cluster.lab.hosts.get(service.name)
-        if service.kind == "prometheus" and host is not None and host.is_on:
+        if service.kind != "prometheus" or host is None:
+            continue
+        if host.is_on:
             wrong += await _prometheus(cluster, service)
+        else:
+            said = f"the host of {service.name} is off, so dashboards are empty"
+            wrong.append((CheckState.BAD, said, "outlast heal"))
     return wrong
 
 
