@@ -23,6 +23,7 @@ from outlast.routes.health import CheckedNode, HealthConfig
 from outlast.systems import http
 from outlast.systems.base import Cluster, HasHealthChecks, Role, RouteView
 from outlast.systems.credentials import PASSFILE
+from outlast.systems.postgres.answering import answers_query
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
 from outlast.systems.postgres.settings import POSTGRES_PORT
@@ -119,12 +120,9 @@ class HaproxyService:
             raise ClusterError(error.message + (f"\n{words}" if words else "")) from error
 
     async def is_healthy(self, cluster: Cluster, service: ServiceSpec) -> bool:
-        """Return whether it answers; that is not to say that there is a primary."""
-        try:
-            await server_states(cluster, service)
-        except OSError:
-            return False
-        return True
+        """Return whether a query through it is answered, by the primary or, while there is none, by a standby."""
+        database = cluster.spec.database
+        return await answers_query(cluster, [(service.name, database), (f"{service.name}/read", database)])
 
     async def _start_health(self, cluster: Cluster, host: Host, *, is_running: bool) -> None:
         """Write down which nodes are asked; the program reads that again whenever it has changed."""

@@ -15,6 +15,7 @@ from outlast.hosts.base import Program, PublishedPort
 from outlast.routes.base import services_of, view
 from outlast.routes.haproxy import READ_PORT, WRITE_PORT
 from outlast.systems.base import Cluster, Role, RouteView
+from outlast.systems.postgres.answering import answers_query
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
 from outlast.systems.programs import missing, program
@@ -73,8 +74,12 @@ class PgbouncerService:
             argv = [program("pgbouncer"), str(config)]
             await host.spawn(Program(PROCESS, argv, self.logs["pgbouncer"], uid=POSTGRES_UID))
 
-        async def deaf() -> str:
-            return "" if await self.is_healthy(cluster, service) else "it accepts no connection"
+        async def deaf() -> str:  # its port is not published yet, so no query can be asked
+            try:
+                (await cluster.lab.dial(service.address, CLIENT_PORT, LOOK_TIMEOUT_S)).close()
+            except OSError:
+                return "it accepts no connection"
+            return ""
 
         try:
             await wait_for(deaf, START_TIMEOUT_S, f"{service.name} to serve")
@@ -83,12 +88,11 @@ class PgbouncerService:
             raise ClusterError(error.message + (f"\n{said}" if said else "")) from error
 
     async def is_healthy(self, cluster: Cluster, service: ServiceSpec) -> bool:
-        """Return whether it accepts connections; that is not to say that there is a primary."""
-        try:
-            (await cluster.lab.dial(service.address, CLIENT_PORT, LOOK_TIMEOUT_S)).close()
-        except OSError:
-            return False
-        return True
+        """Return whether a query through it is answered, by the primary or, while there is none, by a standby."""
+        database = cluster.spec.database
+        return await answers_query(
+            cluster, [(service.name, database), (service.name, database + READ_SUFFIX)]
+        )
 
 
 def pgbouncer_config(spec: ClusterSpec, service: ServiceSpec, users: str) -> str:

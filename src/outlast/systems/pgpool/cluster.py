@@ -22,6 +22,7 @@ from outlast.systems.pgpool import agent, command, settings
 from outlast.systems.pgpool.pcp import NodeInfo, Pcp, PcpError
 from outlast.systems.pgpool.rest import program as rest
 from outlast.systems.postgres import server
+from outlast.systems.postgres.answering import answers_query
 from outlast.systems.postgres.dsn import multi_host_dsn
 from outlast.systems.postgres.seed import POSTGRES_UID
 from outlast.systems.postgres.server import last_lines
@@ -67,7 +68,7 @@ class PgpoolCluster(ReplicationCluster):
 
     async def view(self) -> ClusterView:
         """Return what every node and the balancer show now."""
-        view, backends = await asyncio.gather(super().view(), self._backends())
+        view, backends, serves = await asyncio.gather(super().view(), self._backends(), self._serves())
         by_address = {backend.address: backend for backend in backends or ()}
         nodes = [
             replace(node, assigned_state=said.status if said else None)
@@ -80,11 +81,18 @@ class PgpoolCluster(ReplicationCluster):
             self.balancer.address,
             settings.MAIN_PORT,
             self.published(self.balancer.name),
-            "unreachable" if backends is None else "running",
-            backends is not None,
+            "unreachable" if backends is None else "running" if serves else "refuses clients",
+            backends is not None and serves,
         )
         missing = view.missing or self._balancing(nodes, view.primary, backends)
+        if not missing and not serves:
+            missing = f"{self.balancer.name} answers no client's query"
         return ClusterView(not missing, view.primary, (*nodes, balancer), missing)
+
+    async def _serves(self) -> bool:
+        """Return whether a query through the balancer is answered; while it is not published yet nobody can ask."""
+        name = self.balancer.name
+        return self.published(name) is None or await answers_query(self, [(name, self.spec.database)])
 
     async def _backends(self) -> tuple[NodeInfo, ...] | None:
         if not self.host.is_on:
