@@ -57,6 +57,18 @@ CASES: Final = (
         ("profile=fast", "sync=on", "watchdog=on", _SHORT),
     ),
     Case(
+        "patroni-no-lag-allowed",
+        "Patroni with maximum_lag_on_failover 0: nobody leads after a primary whose last WAL nobody confirmed",
+        "unconfirmed-wal",
+        "patroni",
+        ("profile=fast", "sync=strict", "patroni.maximum_lag_on_failover=0"),
+        Expected(
+            ("outage", "leader_changes", "replicas_equal", "recovery"),
+            "every standby lags behind the position that the dead primary published, and none may lead",
+            must=True,
+        ),
+    ),
+    Case(
         "long-fork",
         "A primary and its standbys show two writes in opposite orders",
         "long-fork",
