@@ -21,6 +21,7 @@ from outlast.checkers.total_queue import TotalQueue
 from outlast.checkers.transactions.check import ListAppend, RwRegister
 from outlast.checkers.transactions.consistency import LEVELS
 from outlast.checkers.unique_ids import UniqueIds
+from outlast.checkers.visible_in_order import Comments, Sequential
 from outlast.checkers.writes import nothing_acknowledged
 from outlast.clock import deadline_ns, seconds_until
 from outlast.errors import ConfigError, HistoryError
@@ -55,6 +56,8 @@ _CHECKERS: Final[dict[str, Callable[[History, bool], tuple[Checker, ...]]]] = {
     "sessions": lambda _, __: (SessionGuarantees(),),
     "unique-ids": lambda _, __: (UniqueIds(),),
     "kafka": lambda _, __: (KafkaQueue(),),
+    "comments": lambda _, __: (Comments(),),
+    "sequential": lambda _, __: (Sequential(),),
     "etcd": lambda _, __: (Linearizable(spec=ETCD),),
 }
 MODELS: Final = tuple(
@@ -70,6 +73,8 @@ MODELS: Final = tuple(
             "unique-ids",
             "etcd",
             "kafka",
+            "comments",
+            "sequential",
         ]
     )
 )

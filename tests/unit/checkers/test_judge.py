@@ -25,6 +25,8 @@ def test_models_and_levels_are_those_of_the_command_line() -> None:
         "unique-ids",
         "etcd",
         "kafka",
+        "comments",
+        "sequential",
     }
     assert CONSISTENCIES[0] == "strict-serializable"
     assert CONSISTENCIES[-1] == "read-uncommitted"
