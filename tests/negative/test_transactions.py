@@ -374,3 +374,9 @@ def test_updates_that_must_each_come_first_are_no_cursors() -> None:
     finding = judge("rw-register", sketch(text), "cursor-stability")
     assert finding.verdict is Verdict.FAIL
     assert judge("rw-register", sketch(text), "read-atomic").verdict is Verdict.PASS
+
+
+def test_a_read_that_was_overtaken_within_its_transaction_is_no_cursor() -> None:
+    text = '0 does txn [["w","x",2]]\n0 does txn [["r","x",2],["r","x",null],["w","x",3]]'
+    assert judge("rw-register", sketch(text), "cursor-stability").verdict is Verdict.FAIL
+    assert judge("rw-register", sketch(text), "read-committed").verdict is Verdict.PASS
