@@ -284,20 +284,24 @@ class Search:
             self.stack.append(SearchFrame(low, mask, state, used, bound, before, [], taken))
             return True
         if len(choices) > 1:
-            # The op that returns first is the most urgent; it is popped from the end.
-            choices.sort(key=returned.__getitem__, reverse=True)
-            alike = {calls[op]: op for op in choices}  # the last one, which returns first
-            if len(alike) < len(choices):
-                choices = [op for op in choices if alike[calls[op]] == op]
-            if urgent >= 0:
-                # It is a read of something else: first try what makes it legal.
-                wanted = targets[urgent]
-                for place in range(len(choices) - 2, -1, -1) if wanted >= 0 else ():
-                    if targets[calls[choices[place]]] == wanted:
-                        choices.append(choices.pop(place))
-                        break
+            choices = self._by_urgency(choices, urgent)
         self.stack.append(SearchFrame(low, mask, state, used, bound, before, choices, taken))
         return False
+
+    def _by_urgency(self, choices: list[int], urgent: int) -> list[int]:
+        """Return what to try, the most urgent last. urgent: the call of the op that returns first, if it is a
+        read of something else, else −1: what makes it legal is tried first."""
+        returned, calls, targets = self.returned, self.calls, self.targets
+        choices.sort(key=returned.__getitem__, reverse=True)
+        alike = {calls[op]: op for op in choices}  # the last one, which returns first
+        if len(alike) < len(choices):
+            choices = [op for op in choices if alike[calls[op]] == op]
+        wanted = targets[urgent] if urgent >= 0 else -1
+        for place in range(len(choices) - 2, -1, -1) if wanted >= 0 else ():
+            if targets[calls[choices[place]]] == wanted:
+                choices.append(choices.pop(place))
+                break
+        return choices
 
     def _dominated(self, packed: int, used: int) -> bool:
         """Whether the configuration was entered before with no more of any crashed class used; note it."""
