@@ -206,7 +206,7 @@ def test_a_million_crashed_writes_are_one_class() -> None:
 
 
 def test_deadline_and_memory_give_unknown_with_what_was_searched() -> None:
-    ops = sketch("\n".join(f"{p} invoke add {1 << p}" for p in range(24)) + "\n95 does read -1")
+    ops = sketch("\n".join(f"{p} invoke add {2 << p}" for p in range(24)) + f"\n95 does read {(2 << 23) + 1}")
     late = check(ops, "counter", timeout_s=0.3)
     assert late.verdict == "unknown"
     assert "the deadline passed after" in late.summary
