@@ -88,6 +88,23 @@ NO_TABLE = "no such table"
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a program said in its log: the first of ``times`` lines that differ in figures only. log: its name."""
+
+    at_ns: int
+    node: str
+    log: str
+    text: str
+    times: int = 1
+
+    @property
+    def words(self) -> str:
+        """Who said what, how often, in a clause."""
+        often = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{self.log} on {self.node} says: {self.text}{often}"
+
+
+@dataclass(frozen=True, slots=True)
 class NodeContent:
     """What one node held in the final read: a content hash per table, at one LSN it had replayed to."""
 
@@ -147,7 +164,8 @@ class History:
     """Everything that a checker may look at.
 
     start_ns, end_ns: the load's window, monotonic ns. complete: False when the run ended early. restored: None
-    unless the drill restores. lateness: of the tool itself, None where not noted. Foreign histories have ops only.
+    unless the drill restores. lateness: of the tool itself, None where not noted. said: the nodes' own words, from
+    their logs. Foreign histories have ops only.
     """
 
     ops: Ops
@@ -159,3 +177,4 @@ class History:
     complete: bool = True
     restored: RestoredRead | None = None
     lateness: Lateness | None = None
+    said: tuple[Said, ...] = ()

@@ -31,6 +31,7 @@ from outlast.history.history import (
     NodeContent,
     NodeObservation,
     RestoredRead,
+    Said,
 )
 from outlast.history.lateness import Lateness
 from outlast.history.op import I64, Ops
@@ -123,6 +124,7 @@ def load_run(folder: Path) -> tuple[History, RunDocument]:
             complete=run["complete"],
             restored=_restored(run.get("restored"), folder / _RESTORED_FILE),
             lateness=_lateness(run.get("lateness")),  # runs of older versions have none
+            said=tuple(Said(**one) for one in run.get("said", ())),
         )
         document = run["document"]
         return history, RunDocument(
@@ -157,6 +159,7 @@ def _to_json(history: History, document: RunDocument) -> dict[str, Any]:
             "strays": {node: sorted(values) for node, values in final.strays.items()},
         },
         "lateness": None if history.lateness is None else _plain(history.lateness),
+        "said": [_plain(one) for one in history.said],
         "restored": None if restored is None else _plain(restored) | {"values": sorted(restored.values)},
     }
 

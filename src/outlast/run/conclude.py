@@ -35,6 +35,7 @@ from outlast.run.node_logs import store_logs
 from outlast.run.prepare import PreparedDrill, prepared_again, priorities
 from outlast.run.request import RunRequest
 from outlast.run.restored_final_read import restored_final_read
+from outlast.run.said import what_was_said
 from outlast.systems.base import Cluster
 from outlast.workloads.config import WorkerConfig
 
@@ -111,6 +112,7 @@ async def conclude(
     final, trouble = await _read(cluster, drill, record, start.folder)
     restored = await restored_final_read(cluster, drill, record.faults, say)
     await asyncio.to_thread(store_logs, cluster, start.folder)
+    said = await asyncio.to_thread(what_was_said, cluster, record.start_ns, record.end_ns)
     say("judging the history")
     history = History(
         await asyncio.to_thread(read_ops, start.folder / RECORDINGS),
@@ -122,6 +124,7 @@ async def conclude(
         record.complete,
         restored,
         record.lateness,
+        said=said,
     )
     model = cluster.model
     document = RunDocument(

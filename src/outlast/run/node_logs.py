@@ -23,14 +23,14 @@ def store_logs(cluster: Cluster, folder: Path) -> None:
     for member in cluster.spec.members():
         for log, path in log_files(cluster, member.name).items():
             with contextlib.suppress(OSError):
-                text = _end(path)
+                text = end_of(path)
                 if text:
                     place.mkdir(exist_ok=True, mode=0o700)
                     (place / f"{member.name}-{log}.log").write_bytes(text)
 
 
-def _end(path: Path) -> bytes:
-    """Return the end of a log, from the start of a line on."""
+def end_of(path: Path) -> bytes:
+    """Return the end of a log, from the start of a line on; at most LOG_BYTES_MAX. Raises OSError."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - LOG_BYTES_MAX))

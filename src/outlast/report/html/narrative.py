@@ -14,6 +14,7 @@ from outlast.report.html.losses import LossGroup
 from outlast.report.html.nodes import Stretch, lock_stretches, node_names, stretches
 
 MOMENTS_MAX: Final = 80
+SAID_MAX: Final = 12
 _ORDER: Final = {"fault": 0, "loss": 2}
 """Of moments within a hundredth of a second: a fault before what comes of it."""
 
@@ -45,6 +46,7 @@ def story(
         *_outages(history),
         *_lock(history, end_s),
         *_final(history, losses, end_s),
+        *_said(history),
     ]
     roles = sorted((*_roles(history, end_s), *_followers(history, end_s)), key=lambda moment: moment.at_s)
     told += roles[: max(0, MOMENTS_MAX - len(told))]
@@ -128,6 +130,14 @@ def _outages(history: History) -> Iterator[NarrativeEvent]:
             "outage",
             f"{words}{which}: {gap.seconds:.3f} s of outage.",
         )
+
+
+def _said(history: History) -> Iterator[NarrativeEvent]:
+    """Tell, in their own words, what was said from the first fault on."""
+    begun_ns = min((fault.started_ns for fault in history.faults), default=history.end_ns)
+    since = [said for said in history.said if said.at_ns >= begun_ns]
+    for said in sorted(since, key=lambda said: -said.times)[:SAID_MAX]:
+        yield NarrativeEvent(seconds_in(history, said.at_ns), "plain", f"{said.words}.")
 
 
 def _lock(history: History, end_s: float) -> Iterator[NarrativeEvent]:
