@@ -88,7 +88,7 @@ def _gaps(history: History, workload: str, lasting: bool) -> tuple[Gap, Gap]:
     moments = np.concatenate([[begin_ns], inside])
     # A program of somebody's tells of an op when it is done: it may be asking at any time, at its own pace.
     starts = _first_asked(history, writes, moments) if lasting else moments
-    pause_ns = 0 if lasting or len(inside) < 2 else 2 * int(np.median(np.diff(inside)))
+    pause_ns = 0 if lasting or len(acks) < 2 else 2 * int(np.median(np.diff(acks)))
     lengths = inside - np.minimum(starts[:-1], inside)
     place = int(np.argmax(lengths)) if len(lengths) else -1
     over = (int(inside[place] - lengths[place]), int(inside[place])) if place >= 0 else (begin_ns, begin_ns)

@@ -40,8 +40,8 @@ def test_a_level_an_initial_value_and_a_deadline_are_taken() -> None:
 def test_what_makes_no_sense_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no format csv"):
         outlast.check(SOUND, "csv", "register")
-    with pytest.raises(ConfigError, match="no model stack"):
-        outlast.check("nowhere.edn", model="stack")
+    with pytest.raises(ConfigError, match="no model heap"):
+        outlast.check("nowhere.edn", model="heap")
     with pytest.raises(ConfigError, match="--model: is missing"):
         outlast.check(SOUND)
     with pytest.raises(HistoryError, match=r"nowhere\.edn: cannot be read"):

@@ -33,8 +33,7 @@ STOP_TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one node showed: its server's own view, the standbys that stream from it, its manager's word; None: no
-    answer."""
+    """What one node showed: its server's own view, who streams from it, its manager's word; None: no answer."""
 
     server: views.ServerView | None
     standbys: tuple[views.StandbyView, ...]
