@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from histories import Story, fault, s, steady
+from histories import Row, Story, fault, s, steady
 
 from outlast.checkers.base import Verdict
 from outlast.checkers.outage import Outage
 from outlast.checkers.quoted import Quoted
 from outlast.clock import now_ns
 from outlast.history.history import Said
+from outlast.history.op import Outcome
 from outlast.history.store import RunDocument, load_run, save_run
 from outlast.report.html.narrative import story
 from outlast.run.node_logs import LOG_BYTES_MAX, store_logs
@@ -81,7 +82,8 @@ def test_the_end_of_a_long_log_is_stored_and_says_what_is_not(
 
 def test_an_outage_without_a_promotion_quotes_its_reason_and_so_does_the_story(tmp_path: Path) -> None:
     said = (Said(s(1), "n1", "patroni", "WARNING: early"), Said(s(4), "n2", "patroni", REFUSAL, 30))
-    history = replace(Story(steady(0, 3), faults=[fault(3)], end=60).history(), said=said)
+    asked = [Row(500 + number, 3.1 + number, outcome=Outcome.FAIL) for number in range(56)]
+    history = replace(Story([*steady(0, 3), *asked], faults=[fault(3)], end=60).history(), said=said)
     finding = Quoted(Outage("append", 10)).check(history, 0)
     assert finding.verdict is not Verdict.PASS
     assert finding.evidence[-1].message == f"4.000 s: patroni on n2 says: {REFUSAL} (30 times)"
