@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from typing import Final
 
 from outlast.units import NS_PER_S
+
+SPAN_NS_MIN: Final = NS_PER_S // 2
+"""In a few milliseconds any machine is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,14 @@ class Lateness:
     look_s: float = 0.0
 
     def shares(self, start_ns: int, end_ns: int) -> tuple[float, float]:
-        """Return (wanted, stolen) as shares, 0 to 1, of the time from start_ns to end_ns, as far as it was sampled."""
+        """Return (wanted, stolen) as shares, 0 to 1, of the time from start_ns to end_ns, as far as it was sampled.
+
+        Of less than SPAN_NS_MIN they say nothing, and are 0.
+        """
         moments = [sample[0] for sample in self.samples]
         first = max(0, bisect_right(moments, start_ns) - 1)
         last = min(len(moments) - 1, bisect_left(moments, end_ns))
-        if last <= first:
+        if last <= first or self.samples[last][0] - self.samples[first][0] < SPAN_NS_MIN:
             return 0.0, 0.0
         since, until = self.samples[first], self.samples[last]
         took_s = (until[0] - since[0]) / NS_PER_S

@@ -122,3 +122,8 @@ def test_the_figures_are_those_of_the_whole_run() -> None:
     assert told["unsent"] == 0.0125
     assert "too busy" in str(told["too_busy"])
     assert figures(Lateness()) is None
+
+
+def test_a_few_milliseconds_make_no_machine_too_busy() -> None:
+    brief = Lateness(((s(1), 0.0, 0.0), (s(1.01), 0.01, 0.01)))
+    assert judged(Finding("experiment", Verdict.FAIL, "nobody leads"), brief).verdict is Verdict.FAIL
