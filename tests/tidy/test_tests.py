@@ -100,7 +100,9 @@ def test_what_tests_share_is_made_once_however_many_workers_there_are(tmp_path: 
         (tmp_path / "tests" / name).write_text(SHARING)
     (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 60\npythonpath = tests/support\n")
     words = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "tests"]
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    outer = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OUTLAST_TESTS"))
+    }
     ended = subprocess.run(words, cwd=tmp_path, env=outer, capture_output=True, text=True, check=False)
     assert "12 passed" in ended.stdout, ended.stdout
     assert (tmp_path / "brought-up").read_text().splitlines() == ["once", "once"]
