@@ -36,6 +36,9 @@ def lab_up(
         patch.setenv("OUTLAST_STATE", str(state))
         asyncio.run(up())
         yield name
+        patch.setenv(
+            "OUTLAST_STATE", str(state)
+        )  # a test may have put back what was there before its lab came up
         assert asyncio.run(lifecycle.take_down(name)).residue == ()
 
 

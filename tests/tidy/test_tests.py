@@ -99,10 +99,12 @@ def test_what_tests_share_is_made_once_however_many_workers_there_are(tmp_path: 
     for name in ("test_first.py", "test_second.py"):
         (tmp_path / "tests" / name).write_text(SHARING)
     (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 60\npythonpath = tests/support\n")
-    words = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "tests"]
-    outer = {
+    plugins = ["-p", "xdist.plugin", "-p", "pytest_timeout"]
+    words = [sys.executable, "-m", "pytest", "-q", *plugins, "-n", "2", "--dist", "loadgroup", "tests"]
+    kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OUTLAST_TESTS"))
     }
+    outer = {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ended = subprocess.run(words, cwd=tmp_path, env=outer, capture_output=True, text=True, check=False)
     assert "12 passed" in ended.stdout, ended.stdout
     assert (tmp_path / "brought-up").read_text().splitlines() == ["once", "once"]

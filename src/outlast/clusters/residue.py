@@ -16,6 +16,7 @@ from typing import Final
 
 from outlast.hosts.netns import memory, throttle
 from outlast.hosts.netns.launch import init_pid, process_start_ticks
+from outlast.hosts.netns.mounts import mount_points_below
 
 _KINDS: Final = ("pid", "net", "mnt", "ipc", "uts", "user")
 
@@ -68,7 +69,7 @@ def find_residue(census: Census) -> list[str]:
             continue
     found += [f"namespace {space}" for space in sorted(_held(census))]
     folder = str(census.folder)
-    found += [f"mount {point}" for point in _mounts_below(folder)]
+    found += [f"mount {point}" for point in mount_points_below(folder)]
     found += [f"loop device {device}" for device in _loops_below(folder)]
     found += throttle.left(census.slowed, census.folder)
     found += memory.left(census.groups)
@@ -149,13 +150,6 @@ def _is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return False
-
-
-def _mounts_below(folder: str) -> Iterable[str]:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        point = line.split()[1]
-        if point == folder or point.startswith(folder + "/"):
-            yield point
 
 
 def _loops_below(folder: str) -> Iterable[str]:

@@ -25,6 +25,7 @@ from outlast.errors import HostError
 from outlast.hosts.base import DiskPace, Program
 from outlast.hosts.netns import throttle
 from outlast.hosts.netns.launch import init_pid
+from outlast.hosts.netns.mounts import mount_points_below, mounts
 from outlast.hosts.netns.programs import Programs
 from outlast.pace import scaled
 
@@ -93,8 +94,9 @@ class NetnsDisk:
         """Have ext4 find an error: it turns read-only. Raises HostError."""
         if self.is_stopped:
             return
-        points = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-        device = next((words[0] for words in reversed(points) if words[1] == str(self._place)), None)
+        device = next(
+            (source for source, point in reversed(list(mounts())) if point == str(self._place)), None
+        )
         if device is None:
             raise HostError(f"{self._place.name}: its disk is not mounted")
         switch = Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error"
@@ -186,8 +188,7 @@ def remove(lab_folder: Path) -> None:
     """Unmount all that is mounted below a lab's folder and free its loop devices; safe to call again."""
     throttle.end_all(lab_folder)
     below = str(lab_folder) + "/"
-    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for point in reversed([point for point in points if point.startswith(below)]):
+    for point in reversed(mount_points_below(lab_folder)):
         subprocess.run(
             ["umount", "--lazy", point], capture_output=True, timeout=scaled(TIMEOUT_S), check=False
         )
