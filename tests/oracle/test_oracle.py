@@ -65,7 +65,7 @@ def _holds(level: str, txns: list[Txn], *, lists: bool) -> bool | None:
 @pytest.mark.parametrize("model", ["list-append", "rw-register"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_transactions_are_judged_as_brute_force_judges_them(model: str, level: str) -> None:
-    failures = 0
+    failures = undecided = 0
     lists = model == "list-append"
     checker = ListAppend(level) if lists else RwRegister(level)
     for seed in range(SEED, SEED + HISTORIES):
@@ -75,5 +75,7 @@ def test_transactions_are_judged_as_brute_force_judges_them(model: str, level: s
             continue
         failures += not expected
         finding = checker.judge(transactions(ops, lists=lists), deadline_ns(30))
-        assert finding.verdict == ("pass" if expected else "fail"), (seed, finding, txns)
+        undecided += finding.verdict == "unknown"  # a search that gave up claims nothing
+        assert finding.verdict in ("pass" if expected else "fail", "unknown"), (seed, finding, txns)
+    assert undecided <= HISTORIES / 500, "searches give up"
     assert failures < HISTORIES * 19 / 20, "both verdicts were asked for"

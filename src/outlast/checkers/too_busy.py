@@ -25,6 +25,7 @@ FAULT_LATE_S_MAX: Final = 2.0
 UNSENT_SHARE_MAX: Final = 0.1
 """Of the ops, that no client was free to send while no fault was under way: the load was not the one asked for."""
 PAD_NS: Final = NS_PER_S
+ANSWERED_NS: Final = NS_PER_S // 4
 UNSENT: Final = "not sent: every client is busy"
 
 BY_TIME: Final = frozenset(
@@ -33,7 +34,6 @@ BY_TIME: Final = frozenset(
         "command_outage",
         "experiment",
         "expected_finding",
-        "fault_effects",
         "outage",
         "read_errors",
         "recovery",
@@ -102,10 +102,16 @@ def excused(
 
 
 def unsent_share(history: History) -> float:
-    """Return the share of ops that no client was free to send, among those due in the load and outside faults. O(n)."""
+    """Return the share of ops that no client was free to send, among those due in the load, outside faults, and while
+    others were acknowledged: in an outage every client waits for the database. O(n log n).
+    """
     ops = history.ops
+    acks = np.sort(ops.complete_ns[ops.outcome_is(Outcome.OK)])
+    near = np.searchsorted(acks, ops.invoke_ns + ANSWERED_NS) - np.searchsorted(
+        acks, ops.invoke_ns - ANSWERED_NS
+    )
     code = ops.error_names.index(UNSENT) if UNSENT in ops.error_names else -2
-    due = outside(ops.invoke_ns, fault_windows(history)) & (ops.invoke_ns >= history.start_ns)
+    due = outside(ops.invoke_ns, fault_windows(history)) & (ops.invoke_ns >= history.start_ns) & (near > 0)
     count = int(due.sum())
     unsent = due & (ops.error == code) & ops.outcome_is(Outcome.FAIL)
     return int(np.count_nonzero(unsent)) / count if count else 0.0

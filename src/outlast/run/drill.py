@@ -93,13 +93,16 @@ ACK_POLL_S: Final = 0.05
 SEEN_TIMEOUT_S: Final = 3.0
 
 
-async def outlast_outage(load: Load, checkers: Sequence[Checker], faults: Sequence[FaultRecord]) -> None:
+async def outlast_outage(
+    load: Load, checkers: Sequence[Checker], faults: Sequence[FaultRecord], usual_s: float
+) -> None:
     """Have a load go on until its writes are acknowledged again, or for longer than any outage may last.
 
     An acknowledgement counts that comes a while after the last healing: an old primary that is healed may still give
-    one before it steps down. Where no outage is judged there is nothing to wait for.
+    one before it steps down. usual_s: what the system promises, for an outage that is measured without a limit. Where
+    none is measured there is nothing to wait for.
     """
-    limits = [one.limit for one in checkers if isinstance(one, Outage) and one.limit is not None]
+    limits = [usual_s if one.limit is None else one.limit for one in checkers if isinstance(one, Outage)]
     healed = [fault.healed_ns for fault in faults if fault.healed_ns is not None]
     if not limits or not healed:
         return
@@ -191,7 +194,7 @@ class _DrillRun:
                 self._feed.begin(start_ns, nemesis.records)
                 say(f"load for {drill.duration_s:g} s")
                 await nemesis.run(end_ns)
-                await outlast_outage(load, prepared.checkers, nemesis.records)
+                await outlast_outage(load, prepared.checkers, nemesis.records, cluster.model.outage_s)
                 complete = True
             finally:
                 end_ns = now_ns()

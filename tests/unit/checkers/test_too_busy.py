@@ -89,8 +89,8 @@ def test_a_fault_that_takes_processor_time_is_no_excuse_for_what_it_does() -> No
 
 
 def unsent(count: int) -> History:
-    """Return a run of 100 ops of which the last found no client free."""
-    history = Story([*steady(0, 10 - count / 10), *refused(10 - count / 10, 10)]).history()
+    """Return a run of 100 acknowledged ops and, among them, some that found no client free."""
+    history = Story([*steady(0, 10), *refused(0, count / 10)]).history()
     errors = np.where(history.ops.outcome == 0, -1, 0).astype(np.int32)
     return replace(history, ops=replace(history.ops, error=errors, error_names=(UNSENT,)))
 
@@ -100,6 +100,13 @@ def test_a_load_that_was_not_the_one_asked_for_is_invalid_when_the_machine_was_b
     assert AsPlanned().check(replace(unsent(5), lateness=BUSY), 0).verdict is Verdict.PASS
     assert AsPlanned().check(replace(unsent(30), lateness=QUIET), 0).verdict is Verdict.PASS
     assert AsPlanned().check(unsent(30), 0).verdict is Verdict.PASS
+
+
+def test_a_load_that_finds_no_client_free_in_an_outage_waits_for_the_database() -> None:
+    history = Story([*steady(0, 5), *refused(6, 10)]).history()
+    errors = np.where(history.ops.outcome == 0, -1, 0).astype(np.int32)
+    waiting = replace(history, ops=replace(history.ops, error=errors, error_names=(UNSENT,)), lateness=BUSY)
+    assert AsPlanned().check(waiting, 0).verdict is Verdict.PASS
 
 
 def test_a_fault_that_came_late_makes_another_experiment() -> None:

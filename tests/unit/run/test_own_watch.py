@@ -81,19 +81,19 @@ def healed(at_ns: int) -> tuple[FaultRecord, ...]:
 async def test_a_load_goes_on_until_an_acknowledgement_that_is_later_than_a_step_down() -> None:
     now = now_ns()
     load = Acks(now - 1, now, now + STEP_DOWN_NS - 1, now + STEP_DOWN_NS, 0)
-    await outlast_outage(cast(Load, load), (Outage(limit=20.0),), healed(now))
+    await outlast_outage(cast(Load, load), (Outage(limit=20.0),), healed(now), 30.0)
     assert load.looks == [0]
 
 
 async def test_a_load_ends_when_the_outage_is_longer_than_it_may_be() -> None:
     now = now_ns()
     load = Acks(now - int((1 + OUTLAST_S) * NS_PER_S))
-    await outlast_outage(cast(Load, load), (Outage(limit=1.0),), healed(now))
+    await outlast_outage(cast(Load, load), (Outage(limit=1.0),), healed(now), 30.0)
     assert load.asked == 1
 
 
 async def test_where_no_outage_is_judged_or_none_was_healed_a_load_ends_at_its_time() -> None:
     load = Acks(0)
-    await outlast_outage(cast(Load, load), (), healed(1))
-    await outlast_outage(cast(Load, load), (Outage(limit=20.0),), ())
+    await outlast_outage(cast(Load, load), (), healed(1), 30.0)
+    await outlast_outage(cast(Load, load), (Outage(limit=20.0),), (), 30.0)
     assert load.asked == 0
