@@ -96,10 +96,10 @@ def unsent(count: int) -> History:
 
 
 def test_a_load_that_was_not_the_one_asked_for_is_invalid_when_the_machine_was_busy() -> None:
-    assert AsPlanned().check(replace(unsent(30), lateness=BUSY), 0).verdict is Verdict.INVALID
+    assert AsPlanned().check(replace(unsent(60), lateness=BUSY), 0).verdict is Verdict.INVALID
     assert AsPlanned().check(replace(unsent(5), lateness=BUSY), 0).verdict is Verdict.PASS
-    assert AsPlanned().check(replace(unsent(30), lateness=QUIET), 0).verdict is Verdict.PASS
-    assert AsPlanned().check(unsent(30), 0).verdict is Verdict.PASS
+    assert AsPlanned().check(replace(unsent(60), lateness=QUIET), 0).verdict is Verdict.PASS
+    assert AsPlanned().check(unsent(60), 0).verdict is Verdict.PASS
 
 
 def test_a_load_that_finds_no_client_free_in_an_outage_waits_for_the_database() -> None:
