@@ -21,7 +21,7 @@ from outlast.systems.base import Cluster
 QUICK = "\n".join(
     (
         "name: quick",
-        "workload: {append: {clients: 4, rate: 400/s}}",
+        "workload: {append: {clients: 8, rate: 100/s}}",
         "timeline:",
         "  - {at: 1s, fault: process_kill, on: primary}",
         "duration: 6s",

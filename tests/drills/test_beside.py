@@ -56,7 +56,7 @@ async def run(
     tmp_path: Path,
     route: str,
     timeline: str,
-    workload: str = "append: {clients: 4, rate: 200/s}",
+    workload: str = "append: {clients: 8, rate: 100/s}",
     duration: str = "7s",
 ) -> RunResult:
     file = tmp_path / "drill.yaml"
@@ -83,7 +83,7 @@ def served_by(outcome: RunResult) -> set[str]:
 async def test_a_switchover_loses_nothing_over_a_route_and_each_op_names_its_node(
     route: str, workload: str, tmp_path: Path
 ) -> None:
-    load = f"{workload}: {{clients: 4, rate: 200/s}}"
+    load = f"{workload}: {{clients: 8, rate: 100/s}}"
     outcome = await run(tmp_path, route, "{at: 1s, action: switchover}", load)
     assert outcome.verdict is Verdict.PASS, outcome.document.findings
     assert len(served_by(outcome)) == 2
@@ -97,7 +97,7 @@ async def test_a_switchover_loses_nothing_over_a_route_and_each_op_names_its_nod
 async def test_a_primary_that_loses_its_power_costs_no_write_over_any_route(
     route: str, workload: str, tmp_path: Path
 ) -> None:
-    load = f"{workload}: {{clients: 4, rate: 100/s}}"
+    load = f"{workload}: {{clients: 8, rate: 100/s}}"
     off = "{at: 2s, fault: host_power_off, on: primary, heal: after_failover}"
     outcome = await run(tmp_path, route, off, load, duration="40s")
     assert outcome.verdict is Verdict.PASS, outcome.document.findings

@@ -22,27 +22,27 @@ from outlast.run.request import RunRequest
 from outlast.systems.base import Cluster
 
 LEADER_KILL = """
-workload: {log: {clients: 4, rate: 200/s}}
+workload: {log: {clients: 8, rate: 100/s}}
 timeline:
   - {at: 1s, fault: process_kill, on: primary, heal: 2s, params: {process: server}}
 duration: 6s
 checks: {acked_lost: 0, outage_s: 5s, replicas_equal: true}
 """
 MINORITIES = """
-workload: {log: {clients: {follow: 4, pinned: on}, rate: 200/s}}
+workload: {log: {clients: {follow: 8, pinned: on}, rate: 100/s}}
 timeline:
   - {at: 1s, fault: net_partition, on: majority, heal: 2s, params: {kind: isolate}}
 duration: 9s
 checks: {acked_lost: 0, accepted_without_majority: 0, writable_again_s: 10s, outage_s: 10s}
 """
 REGISTERS = """
-workload: {kv: {clients: 4, rate: 150/s}}
+workload: {kv: {clients: 8, rate: 100/s}}
 timeline:
   - {at: 1s, fault: net_partition, on: primary, heal: 2s, params: {kind: isolate}}
 duration: 5s
 """
 POWER = """
-workload: {log: {clients: 4, rate: 200/s}}
+workload: {log: {clients: 8, rate: 100/s}}
 timeline:
   - {at: 2s, fault: power_loss, on: all, heal: 1s}
 duration: 8s

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 DRILL = "\n".join(
     (
-        "workload: {append: {clients: 4, rate: 200/s}}",
+        "workload: {append: {clients: 8, rate: 100/s}}",
         "timeline:",
         "  - {at: 1s, fault: replay_pause, on: one-standby, heal: 1s}",
         "duration: 4s",
@@ -54,7 +54,7 @@ async def test_a_heal_that_fails_is_loud_fails_the_run_and_can_be_made_up_for(
 async def test_a_step_waits_for_its_target_during_a_failover(run: Any, cluster: Cluster) -> None:
     text = "\n".join(
         (
-            "workload: {append: {clients: 4, rate: 200/s}}",
+            "workload: {append: {clients: 8, rate: 100/s}}",
             "timeline:",
             "  - {at: 1s, fault: process_kill, on: primary, heal: 1s}",
             "  - {at: 1.4s, fault: backend_terminate, on: primary}",

@@ -35,7 +35,7 @@ pytestmark = unless(_reason())
 
 LOST_PRIMARY = """
 name: lost-primary
-workload: {append: {clients: 4, rate: 200/s}}
+workload: {append: {clients: 8, rate: 100/s}}
 timeline: [{at: 1s, fault: host_power_off, on: primary, heal: after_failover}]
 duration: 12s
 checks: {acked_lost: 0, two_writers_s: 0, replicas_equal: true, by_priority: true}
@@ -148,7 +148,7 @@ async def test_writes_go_on_without_the_monitor_and_a_failover_works_with_it_aga
     text = "\n".join(
         (
             "name: monitor-kill",
-            "workload: {append: {clients: 4, rate: 200/s}}",
+            "workload: {append: {clients: 8, rate: 100/s}}",
             "timeline:",
             "  - {at: 2s, fault: host_power_off, on: monitor, heal: 12s}",
             "  - {at: 28s, fault: host_power_off, on: primary, heal: after_failover}",

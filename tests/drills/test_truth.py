@@ -23,7 +23,7 @@ from outlast.systems.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
-UNDISTURBED = "name: undisturbed\nworkload: {append: {clients: 4, rate: 400/s}}\ntimeline: []\nduration: 8s\n"
+UNDISTURBED = "name: undisturbed\nworkload: {append: {clients: 8, rate: 100/s}}\ntimeline: []\nduration: 8s\n"
 
 
 def finding(outcome: RunResult, name: str) -> Any:

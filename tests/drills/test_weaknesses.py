@@ -51,7 +51,7 @@ def test_a_primary_without_manager_or_watchdog_makes_two_writers() -> None:
 
 async def test_a_switchover_loses_nothing_and_pauses_writes_briefly(run: Any, cluster: Cluster) -> None:
     text = (
-        "workload: {append: {clients: 4, rate: 300/s}}\n"
+        "workload: {append: {clients: 8, rate: 100/s}}\n"
         "timeline:\n  - {at: 1s, action: switchover}\n"
         "duration: 8s\n"
     )
@@ -64,7 +64,7 @@ async def test_a_switchover_loses_nothing_and_pauses_writes_briefly(run: Any, cl
 @pytest.mark.slow
 async def test_a_paused_process_is_seen_to_be_stopped_and_goes_on(run: Any) -> None:
     text = (
-        "workload: {append: {clients: 4, rate: 300/s}}\n"
+        "workload: {append: {clients: 8, rate: 100/s}}\n"
         "timeline:\n  - {at: 1s, fault: process_pause, on: one-standby, heal: 2s}\n"
         "duration: 6s\n"
     )

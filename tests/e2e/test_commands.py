@@ -59,7 +59,7 @@ def test_a_cluster_comes_up_answers_and_goes_without_a_trace(user: str) -> None:
 def test_a_drill_prints_its_verdict_and_can_be_reported_and_judged_again(user: str, tmp_path: Path) -> None:
     drill = tmp_path / "quick.yaml"
     drill.write_text(
-        "workload: {append: {clients: 4, rate: 300/s}}\n"
+        "workload: {append: {clients: 8, rate: 100/s}}\n"
         "timeline:\n  - {at: 1s, fault: process_kill, on: primary}\n"
         "duration: 5s\n"
     )

@@ -9,7 +9,7 @@ from program import outlast
 
 QUICK = """
 name: quick
-workload: {append: {clients: 4, rate: 300/s}}
+workload: {append: {clients: 8, rate: 100/s}}
 timeline:
   - {at: 1s, fault: process_kill, on: primary}
 duration: 6s

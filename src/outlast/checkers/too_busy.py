@@ -23,7 +23,8 @@ STOLEN_SHARE_MAX: Final = 0.1
 LAG_S_MAX: Final = 1.0
 FAULT_LATE_S_MAX: Final = 2.0
 UNSENT_SHARE_MAX: Final = 0.25
-"""Of the ops, that no client was free to send while no fault was under way: the load was not the one asked for."""
+"""Of the ops, that no client was free to send while others were answered and no fault was under way: the load was not
+the one asked for."""
 PAD_NS: Final = NS_PER_S
 ANSWERED_NS: Final = NS_PER_S // 4
 UNSENT: Final = "not sent: every client is busy"

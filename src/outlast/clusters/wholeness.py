@@ -25,6 +25,7 @@ ARRIVAL_S: Final = 2.0
 LOOK_TIMEOUT_S: Final = 2.0
 POLL_S: Final = 0.02
 _SERVING: Final = (Role.PRIMARY, Role.STANDBY, Role.READ_ONLY)
+_NOT_STREAMED: Final = ("maintenance", "in archive recovery")
 
 # A number for a transaction makes its commit a record, however idle the server is; nobody waits for a standby for it.
 _MOVE: Final = "SELECT txid_current()"
@@ -71,7 +72,8 @@ async def _not_following(cluster: HasServers, view: ClusterView) -> str:
 
 
 def _should_follow(node: NodeView) -> bool:
-    return node.role in _SERVING and node.state != "maintenance"
+    """Return whether a node is to get each record soon; what should stream and does not, the view tells."""
+    return node.role in _SERVING and node.state not in _NOT_STREAMED
 
 
 async def _behind(cluster: HasServers, node: str, goal: tuple[int, int]) -> str:

@@ -26,7 +26,6 @@ from outlast.checkers.outage import Outage
 from outlast.checkers.priorities import Priorities
 from outlast.checkers.promotions import LeaderChanges, UnplannedPromotions
 from outlast.checkers.quorum import NoMajority, WritableAgain
-from outlast.checkers.quoted import Quoted
 from outlast.checkers.rejoin import Rejoin
 from outlast.checkers.replay_lag import ReplayLag
 from outlast.checkers.replicas_equal import ReplicasEqual
@@ -135,7 +134,7 @@ CHECKS: Final[tuple[CheckDefinition, ...]] = (
     ),
     CheckDefinition(
         "outage",
-        lambda terms: Quoted(Outage(terms.workload, terms.outage_s())),
+        lambda terms: Outage(terms.workload, terms.outage_s()),
         Per.WORKLOAD,
         "outage_s",
         own_ops=True,

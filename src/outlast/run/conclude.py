@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from outlast.checkers.base import Checker, Finding, Verdict, run_checker, worst
+from outlast.checkers.quoted import quoted
 from outlast.checkers.rejoin import whole_again_s
 from outlast.checkers.too_busy import AsPlanned, excused
 from outlast.clock import now_ns, seconds_between, timestamp
@@ -168,7 +169,7 @@ async def judge_and_store(
         added, noted = add(history)
         findings += added
         notes |= noted
-    findings = _as_late_as_we_were(findings, history)
+    findings = _in_context(findings, history)
     document = replace(
         document,
         verdict=worst(finding.verdict for finding in findings),
@@ -179,10 +180,14 @@ async def judge_and_store(
     return RunResult(history, document, start.folder)
 
 
-def _as_late_as_we_were(findings: Sequence[Finding], history: History) -> list[Finding]:
-    """Return the findings, those invalid that our own slowness may have made, and what else it has spoilt."""
+def _in_context(findings: Sequence[Finding], history: History) -> list[Finding]:
+    """Return the findings with the cluster's own reasons, those invalid that our own slowness may have made, and what
+    else it has spoilt."""
     planned = run_checker(AsPlanned(), history, CHECK_TIMEOUT_S)
-    judged = [excused(each, history.lateness, history.faults, history.start_ns) for each in findings]
+    judged = [
+        quoted(excused(each, history.lateness, history.faults, history.start_ns), history)
+        for each in findings
+    ]
     return judged if planned.verdict is Verdict.PASS else [*judged, planned]
 
 
@@ -194,7 +199,7 @@ def judge_again(history: History, document: RunDocument, drill: DrillSpec) -> Ru
     if drill.checks.get("by_priority", False):
         ranks = priorities(stored_cluster(document.cluster, f"the cluster of {document.name}"))
     terms = Terms(drill, model_s, len(document.plan), ranks, relink_s)
-    findings = _as_late_as_we_were(
+    findings = _in_context(
         [run_checker(checker, history, scaled(CHECK_TIMEOUT_S)) for checker in make_checkers(terms)], history
     )
     # What only the live cluster could tell is kept as it was found.

@@ -84,7 +84,6 @@ async def store_unjudged(folder: Path, what: Unjudged, findings: Sequence[Findin
             "duration_s": round(seconds_between(what.began_ns, now_ns()), 3),
         },
     )
-
     if what.cluster is not None:
         await asyncio.to_thread(store_logs, what.cluster, folder)
     history = History(

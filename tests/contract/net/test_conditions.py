@@ -177,6 +177,7 @@ async def test_packets_in_flight_when_it_is_healed_arrive(make_cluster) -> None:
 async def test_death_of_what_holds_packets_back_is_loud_and_lets_packets_pass(make_cluster) -> None:
     async with make_cluster() as cluster:
         injection = await cluster.inject(NetDelay(), ONE, direction="in", delay_ms=50)
+        await until_async(lambda: queue_workers(cluster), "what holds packets back to have its name")
         (worker,) = queue_workers(cluster)
         os.kill(worker, signal.SIGKILL)
 

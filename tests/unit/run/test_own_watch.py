@@ -12,7 +12,9 @@ from waiting import for_s, until, until_async
 
 from outlast.checkers.outage import Outage
 from outlast.clock import now_ns
+from outlast.config import load_drill
 from outlast.history.history import FaultRecord
+from outlast.run.checks import Terms, make_checkers
 from outlast.run.drill import OUTLAST_S, STEP_DOWN_NS, outlast_outage
 from outlast.run.load import Load
 from outlast.run.own_watch import OwnWatch
@@ -82,6 +84,14 @@ async def test_a_load_goes_on_until_an_acknowledgement_that_is_later_than_a_step
     now = now_ns()
     load = Acks(now - 1, now, now + STEP_DOWN_NS - 1, now + STEP_DOWN_NS, 0)
     await outlast_outage(cast(Load, load), (Outage(limit=20.0),), healed(now), 30.0)
+    assert load.looks == [0]
+
+
+async def test_the_checks_of_a_drill_are_those_that_a_load_waits_for() -> None:
+    terms = Terms(load_drill("primary-power-off"), 20.0, 1, {})
+    now = now_ns()
+    load = Acks(now - 1, now + STEP_DOWN_NS, 0)
+    await outlast_outage(cast(Load, load), make_checkers(terms), healed(now), 30.0)
     assert load.looks == [0]
 
 

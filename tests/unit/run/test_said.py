@@ -14,7 +14,7 @@ from histories import Row, Story, fault, s, steady
 
 from outlast.checkers.base import Verdict
 from outlast.checkers.outage import Outage
-from outlast.checkers.quoted import Quoted
+from outlast.checkers.quoted import quoted
 from outlast.clock import now_ns
 from outlast.history.history import Said
 from outlast.history.op import Outcome
@@ -84,7 +84,7 @@ def test_an_outage_without_a_promotion_quotes_its_reason_and_so_does_the_story(t
     said = (Said(s(1), "n1", "patroni", "WARNING: early"), Said(s(4), "n2", "patroni", REFUSAL, 30))
     asked = [Row(500 + number, 3.1 + number, outcome=Outcome.FAIL) for number in range(56)]
     history = replace(Story([*steady(0, 3), *asked], faults=[fault(3)], end=60).history(), said=said)
-    finding = Quoted(Outage("append", 10)).check(history, 0)
+    finding = quoted(Outage("append", 10).check(history, 0), history)
     assert finding.verdict is not Verdict.PASS
     assert finding.evidence[-1].message == f"4.000 s: patroni on n2 says: {REFUSAL} (30 times)"
     assert not any("early" in one.message for one in finding.evidence)
