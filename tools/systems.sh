@@ -9,7 +9,7 @@ postgresql-15 postgresql-15-auto-failover pg-auto-failover-cli
 pgpool2 haproxy pgbouncer pgbackrest
 etcd-server etcd-client
 prometheus prometheus-alertmanager prometheus-postgres-exporter
-chromium gcc libc6-dev
+chromium kcat gcc libc6-dev
 "
 
 is_there() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }

@@ -37,6 +37,7 @@ PROGRAMS: Final[Mapping[str, MachineProgram]] = {
     "prometheus-alertmanager": MachineProgram("prometheus-alertmanager", "alerts"),
     "prometheus-postgres-exporter": MachineProgram("prometheus-postgres-exporter", "PostgreSQL's metrics"),
     "chromium": MachineProgram("chromium", "tests of the live page"),
+    "kcat": MachineProgram("kcat", "tests with a Kafka client"),
 }
 """The programs there may be, by name. ``make systems`` installs all of their packages."""
 

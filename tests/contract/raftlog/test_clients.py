@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import aiokafka
 import confluent_kafka
 import kafka
 import pytest
-from skips import cannot_mark
+from skips import needs
 
 from outlast.pace import scaled
 from raftlog.testing.local_cluster import LocalCluster
@@ -151,7 +150,7 @@ def test_kafka_python(cluster: LocalCluster) -> None:
     assert list(dict.fromkeys(found)) == EXPECTED
 
 
-@cannot_mark(shutil.which("kcat") is None, "kcat is not installed: apt-get install kcat")
+@needs("kcat")
 def test_kcat(cluster: LocalCluster, tmp_path: Path) -> None:
     text = b"\n".join(EXPECTED) + b"\n"
     half = len(b"\n".join(EXPECTED[: COUNT // 2])) + 1

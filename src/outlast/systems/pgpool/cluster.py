@@ -196,15 +196,17 @@ class PgpoolCluster(ReplicationCluster):
                 self.say(f"{node} is left detached: {error.message}")
 
     async def _until_attached(self, node: str) -> None:
-        """Wait until the balancer leads clients to a node: it says yes to an attach before it does it."""
+        """Wait until the balancer leads clients to a node: it says yes to an attach before it does it, and then
+        replaces the processes that answer clients.
+        """
 
         async def unmet() -> str:
             found = [
                 backend for backend in await self._backends() or () if backend.address == self.address(node)
             ]
-            return (
-                "" if found and found[0].attached else f"it has it {found[0].status if found else 'nowhere'}"
-            )
+            if not found or not found[0].attached:
+                return f"it has it {found[0].status if found else 'nowhere'}"
+            return "" if await self._serves() else "it answers no client's query"
 
         await wait_for(unmet, ATTACH_TIMEOUT_S, f"{self.balancer.name} to lead to {node}")
 
